@@ -1,0 +1,441 @@
+"""A dialect's bytes, both sides of it: requests, replies, texts, relays and notices.
+
+Made from the data of `tcrp.spec.dialects`; nothing here asks for a dialect by name. Reading is
+total: bytes that mean nothing give None, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, NamedTuple
+
+from tcrp.engine import jsons
+from tcrp.engine.frames import (
+    CODES,
+    HEADER_BYTES,
+    STATE_ANSWER,
+    STATE_COMPLETION,
+    read_header,
+    write_frame,
+    write_request,
+)
+from tcrp.engine.text import user_name_fault
+from tcrp.spec.dialects import (
+    NAMES,
+    Dialect,
+    LearnedFrom,
+    Refusal,
+    RelayForm,
+    Reply,
+    ReplyForm,
+    RequestForm,
+    RoomIn,
+    dialect,
+    roles,
+)
+from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN, TOKEN_BYTES_MAX
+from tcrp.spec.names import Notice, Operation, Reason
+
+PORT_BYTES = 2
+REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
+
+
+class Request(NamedTuple):
+    """What a request's payload says. `port` is None where the dialect learns it otherwise."""
+
+    name: bytes
+    password: str
+    port: int | None
+
+
+class Frame(NamedTuple):
+    """One frame of a reply, as a client reads it."""
+
+    size: int
+    operation: int
+    state: int
+    payload: bytes
+
+
+class Accepted(NamedTuple):
+    """The server's answer: the completion follows."""
+
+
+class Completed(NamedTuple):
+    """The completion, with the token."""
+
+    token: bytes
+
+
+class Denied(NamedTuple):
+    """The request is refused. `reason` is None where the server's word is none of ours."""
+
+    reason: Reason | None
+    said: str
+
+
+class Relayed(NamedTuple):
+    """A text of another member."""
+
+    name: str
+    text: str
+
+
+class Told(NamedTuple):
+    """A notice. `name` is the member it speaks of, where it names one."""
+
+    notice: Notice
+    name: str
+
+
+class Unread(NamedTuple):
+    """A datagram that is neither a relay nor a notice of this dialect."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codec:
+    """The bytes of one dialect. Compared by identity: one codec, one form of relay."""
+
+    dialect: Dialect
+    leave_words: frozenset[str]
+    speaks_json: bool
+    takes_password: bool
+    plain_text: bool
+
+    # --- requests --------------------------------------------------------------------------------
+
+    def write_request(
+        self, operation: Operation, room: bytes, name: str, password: str, ip: str, port: int
+    ) -> bytes:
+        """A client's whole request frame. What the dialect has no place for is left out."""
+        match self.dialect.request_form:
+            case RequestForm.NAME:
+                payload = name.encode()
+            case RequestForm.NAME_PORT:
+                payload = name.encode() + port.to_bytes(PORT_BYTES, "big")
+            case RequestForm.JSON:
+                values = {"name": name, "password": password, "ip": ip, "port": port}
+                payload = jsons.write(self.dialect.request_json, values)
+        return write_request(operation, room, payload)
+
+    def read_request(self, payload: bytes) -> Request | None:
+        """What a request says, or None where it is none of this dialect. The name is not judged yet."""
+        match self.dialect.request_form:
+            case RequestForm.NAME:
+                return Request(payload, "", None)
+            case RequestForm.NAME_PORT:
+                if len(payload) < PORT_BYTES:
+                    return None
+                return Request(payload[:-PORT_BYTES], "", int.from_bytes(payload[-PORT_BYTES:], "big"))
+            case RequestForm.JSON:
+                try:
+                    found = jsons.find(
+                        self.dialect.request_json, jsons.read(payload), optional=frozenset({"password"})
+                    )
+                except jsons.NotJson:
+                    return None
+        if found is None:
+            return None
+        name, password, port = found["name"], found.get("password", ""), found.get("port")
+        if not isinstance(name, str) or not isinstance(password, str):
+            return None
+        if "port" in found and type(port) is not int:
+            return None
+        return Request(name.encode(), password, port)
+
+    # --- replies ---------------------------------------------------------------------------------
+
+    def write_answer(self, operation: Operation, room: bytes) -> bytes:
+        """The frame that says: accepted, the completion follows."""
+        return self._reply(self.dialect.answer, operation, STATE_ANSWER, room, self.dialect.room, {"status": 0})
+
+    def write_completion(self, operation: Operation, room: bytes, name: str, token: bytes) -> bytes:
+        """The frame that hands over the token."""
+        reply = self.dialect.created if operation is Operation.CREATE else self.dialect.joined
+        values = {"token": token.decode("ascii"), "name": name, "room": room.decode()}
+        return self._reply(reply, operation, STATE_COMPLETION, room, self.dialect.room, values)
+
+    def write_refusal(self, operation: int, room: bytes, reason: Reason) -> list[bytes]:
+        """The one or two frames that say no. `operation` is the peer's own byte, whatever it is."""
+        refusal = self.dialect.refusals[reason]
+        values = {"reason": str(reason), "status": refusal.status}
+        frames = [self._frame(self._payload(refusal.reply, values), operation, refusal.state, room, refusal.room)]
+        if refusal.completion is not None:
+            payload = self._payload(refusal.completion, values)
+            frames.append(self._frame(payload, operation, STATE_COMPLETION, room, refusal.room))
+        return frames
+
+    def write_listing(self, rooms: Sequence[bytes]) -> bytes:
+        """The names of rooms, joined by commas; as many as fit."""
+        payload = bytearray()
+        for room in rooms:
+            if len(payload) + 1 + len(room) > REPLY_PAYLOAD_BYTES_MAX:
+                break
+            payload += (b"," if payload else b"") + room
+        return write_frame(0, CODES[Operation.LIST], STATE_ANSWER, b"", bytes(payload))
+
+    def read_frame(self, data: bytes | bytearray) -> Frame | None | Unread:
+        """The first frame of a reply; None while it is not whole; `Unread` if it can never be one."""
+        header = read_header(data)
+        if header is None:
+            return None
+        if header.payload_bytes > REPLY_PAYLOAD_BYTES_MAX:
+            return Unread(f"a reply of {header.payload_bytes} bytes")
+        start = HEADER_BYTES
+        if self._room_in_reply(header.state, header.payload_bytes) is RoomIn.ECHOED:
+            start += header.room_bytes
+        size = start + header.payload_bytes
+        if len(data) < size:
+            return None
+        return Frame(size, header.operation, header.state, bytes(data[start:size]))
+
+    def read_reply(self, frame: Frame) -> Accepted | Completed | Denied:
+        """What a frame of the server says to its client."""
+        if frame.state == STATE_COMPLETION:
+            token = self._read_token(frame)
+            return Completed(token) if token else Denied(None, "the completion holds no token")
+        if frame.state == STATE_ANSWER and self.dialect.frames == 2 and self._is_accepting(frame.payload):
+            return Accepted()
+        return self._read_refusal(frame)
+
+    # --- texts and relays ------------------------------------------------------------------------
+
+    def write_text(self, name: str, text: str) -> bytes:
+        """A client's text, as it stands behind the token."""
+        if self.plain_text:
+            return text.encode()
+        return jsons.write(self.dialect.text_json, {"name": name, "text": text})
+
+    def read_text(self, data: bytes) -> str | None:
+        """The text behind the token, or None where it is none of this dialect."""
+        try:
+            if self.plain_text:
+                return data.decode()
+            if not data:  # an empty text is a keep-alive in every dialect
+                return ""
+            found = jsons.find(self.dialect.text_json, jsons.read(data), optional=frozenset({"name"}))
+        except ValueError:
+            return None
+        text = found.get("text") if found else None
+        return text if isinstance(text, str) else None
+
+    def write_relay(self, name: str, text: str) -> bytes | None:
+        """A text as it reaches a member, or None where the name does not fit this form (R-UDP-2)."""
+        form = self.dialect.relay
+        if form.json is not None:
+            return form.prefix + jsons.write(form.json, {"name": name, "text": text})
+        head = form.head.replace("{name}", name).encode()
+        if form.length_byte:
+            if len(head) > NAME_BYTES_MAX:
+                return None
+            head = bytes((len(head),)) + head
+        return form.prefix + head + text.encode()
+
+    def read_relay(self, data: bytes) -> Relayed | None:
+        """Who says what, or None where this is no relay of this dialect."""
+        form = self.dialect.relay
+        if not data.startswith(form.prefix):
+            return None
+        body = data[len(form.prefix) :]
+        if form.json is not None:
+            return _read_json_relay(form, body)
+        return _read_headed_relay(form, body)
+
+    # --- notices ---------------------------------------------------------------------------------
+
+    def write_notice(self, sentence: str) -> bytes:
+        """A filled-in sentence as it reaches a member."""
+        if self.dialect.notice_json is None:
+            return self.dialect.notice_prefix + sentence.encode()
+        return self.dialect.notice_prefix + jsons.write(self.dialect.notice_json, {"sentence": sentence})
+
+    def read_sentence(self, data: bytes) -> str | None:
+        """The sentence that `data` would be if it were a notice."""
+        prefix = self.dialect.notice_prefix
+        try:
+            if self.dialect.notice_json is None:
+                return data[len(prefix) :].decode() if data.startswith(prefix) else None
+            value = jsons.read(data[len(prefix) :]) if data.startswith(prefix) else None
+        except ValueError:
+            return None
+        found = jsons.find(self.dialect.notice_json, value)
+        if found is None or not _constants_agree(self.dialect.notice_json, value):
+            return None
+        sentence = found.get("sentence")
+        return sentence if isinstance(sentence, str) else None
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    def _reply(
+        self, reply: Reply, operation: Operation, state: int, room: bytes, room_in: RoomIn, values: jsons.Values
+    ) -> bytes:
+        return self._frame(self._payload(reply, values), CODES[operation], state, room, room_in)
+
+    @staticmethod
+    def _frame(payload: bytes, operation: int, state: int, room: bytes, room_in: RoomIn) -> bytes:
+        length = 0 if room_in is RoomIn.EMPTY else len(room)
+        return write_frame(length, operation, state, room if room_in is RoomIn.ECHOED else b"", payload)
+
+    @staticmethod
+    def _payload(reply: Reply, values: jsons.Values) -> bytes:
+        match reply.form:
+            case ReplyForm.BYTE:
+                return bytes((int(values["status"]),))
+            case ReplyForm.WORD:
+                return reply.word.encode()
+            case ReplyForm.TOKEN:
+                return str(values["token"]).encode()
+            case ReplyForm.JSON:
+                return jsons.write(reply.json, values)
+
+    def _room_in_reply(self, state: int, payload_bytes: int) -> RoomIn:
+        """Where refusals and answers treat the room differently, their lengths tell them apart."""
+        refusal = self.dialect.refusals[Reason.BAD_REQUEST]
+        if state != refusal.state or refusal.room is self.dialect.room:
+            return self.dialect.room
+        answer = self._payload(self.dialect.answer, {"status": 0})
+        return self.dialect.room if payload_bytes == len(answer) else refusal.room
+
+    def _is_accepting(self, payload: bytes) -> bool:
+        answer = self.dialect.answer
+        if answer.form is not ReplyForm.JSON:
+            return payload == self._payload(answer, {"status": 0})
+        try:
+            value = jsons.read(payload)
+        except jsons.NotJson:
+            return False
+        return _constants_agree(answer.json, value)
+
+    def _read_token(self, frame: Frame) -> bytes | None:
+        operation = Operation.CREATE if frame.operation == CODES[Operation.CREATE] else Operation.JOIN
+        reply = self.dialect.created if operation is Operation.CREATE else self.dialect.joined
+        if reply.form is not ReplyForm.JSON:
+            token = frame.payload
+        else:
+            try:
+                found = jsons.find(reply.json, jsons.read(frame.payload), loose=True) or {}
+            except jsons.NotJson:
+                return None
+            word = found.get("token")
+            token = word.encode() if isinstance(word, str) else b""
+        return token if 0 < len(token) <= TOKEN_BYTES_MAX else None
+
+    def _read_refusal(self, frame: Frame) -> Denied:
+        said = frame.payload.decode(errors="replace")
+        refusals = self.dialect.refusals
+        form = refusals[Reason.BAD_REQUEST].reply.form
+        if form is ReplyForm.BYTE:
+            codes = {refusal.status: reason for reason, refusal in refusals.items()}
+            return Denied(codes.get(frame.payload[0]) if len(frame.payload) == 1 else None, frame.payload.hex())
+        if form is ReplyForm.WORD:
+            words = {refusal.reply.word: reason for reason, refusal in refusals.items()}
+            return Denied(words.get(said), said)
+        try:
+            value = jsons.read(frame.payload)
+        except jsons.NotJson:
+            return Denied(None, said)
+        return Denied(_reason_in_json(refusals, value), said)
+
+
+def _reason_in_json(refusals: Mapping[Reason, Refusal], value: object) -> Reason | None:
+    """The reason by its word, else by a status that only one reason has."""
+    by_status: list[Reason] = []
+    for reason, refusal in refusals.items():
+        found = jsons.find(refusal.reply.json, value, loose=True)
+        if found is None:
+            continue
+        if found.get("reason") == reason:
+            return reason
+        if found.get("status") == refusal.status:
+            by_status.append(reason)
+    return by_status[0] if len(by_status) == 1 else None
+
+
+def _constants_agree(template: object, value: object) -> bool:
+    """Whether the numbers and empty strings that a template fixes stand in `value` too."""
+    if not isinstance(template, dict) or not isinstance(value, dict):
+        return False
+    fixed = {key: part for key, part in template.items() if isinstance(part, int) or part == ""}
+    return all(key in value and value[key] == part for key, part in fixed.items())
+
+
+def _read_headed_relay(form: RelayForm, body: bytes) -> Relayed | None:
+    before, _, after = form.head.partition("{name}")
+    try:
+        if form.length_byte:
+            if not body or len(body) < 1 + body[0]:
+                return None
+            head, text = body[1 : 1 + body[0]].decode(), body[1 + body[0] :].decode()
+            if len(head) <= len(before) + len(after) or not (head.startswith(before) and head.endswith(after)):
+                return None
+            return Relayed(head[len(before) : len(head) - len(after)], text)
+        whole = body.decode()
+    except UnicodeDecodeError:
+        return None
+    if not whole.startswith(before):
+        return None
+    name, found, text = whole[len(before) :].partition(after)
+    return Relayed(name, text) if found and name else None
+
+
+def _read_json_relay(form: RelayForm, body: bytes) -> Relayed | None:
+    try:
+        found = jsons.find(form.json, jsons.read(body))
+    except jsons.NotJson:
+        return None
+    name, text = (found.get("name"), found.get("text")) if found else (None, None)
+    return Relayed(name, text) if isinstance(name, str) and name and isinstance(text, str) else None
+
+
+def codec_of(data: Dialect) -> Codec:
+    """The codec of a dialect, however it was described."""
+    return Codec(
+        dialect=data,
+        leave_words=frozenset(data.leave_words),
+        speaks_json=data.request_form is RequestForm.JSON,
+        takes_password="password" in set(roles(data.request_json)),
+        plain_text=data.text_json is None,
+    )
+
+
+@cache
+def codec(name: str) -> Codec:
+    """The one codec of a dialect that comes with the protocol. Raises `KeyError` for another name."""
+    return codec_of(dialect(name))
+
+
+@cache
+def _json_codecs() -> tuple[Codec, ...]:
+    return tuple(each for each in map(codec, NAMES) if each.speaks_json)
+
+
+def recognise(payload: bytes) -> tuple[Codec, Request] | None:
+    """Which dialect a request is in, and what it says; None where nobody can tell (section 4, recognition)."""
+    if payload[:1] in (b"{", b'"'):
+        for each in _json_codecs():
+            if request := each.read_request(payload):
+                return each, request
+        return None
+    if user_name_fault(payload) is None:
+        return codec("text"), Request(payload, "", None)
+    if len(payload) > PORT_BYTES and user_name_fault(payload[:-PORT_BYTES]) is None:
+        each = codec("name-port")
+        request = each.read_request(payload)
+        return (each, request) if request else None
+    return None
+
+
+def port_fault(port: int) -> str | None:
+    """Why a client may not be sent relays at `port`, or None (R-ADDR-1)."""
+    if PORT_MIN <= port <= PORT_MAX:
+        return None
+    return f"is {port}, allowed are {PORT_MIN} to {PORT_MAX}"
+
+
+def learns_port(codec: Codec, source: LearnedFrom) -> bool:
+    """Whether this dialect tells the port by `source`."""
+    return codec.dialect.learned_from is source

@@ -1,0 +1,58 @@
+"""Names and texts: which names the protocol takes (R-NAME-1), and how text is shown (R-SHOW-1)."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from tcrp.spec.limits import NAME_BYTES_MAX
+
+SYSTEM_NAME = "システム"
+"""Some dialects sign notices with this name, so nobody may carry it."""
+
+BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+LINE_ENDS_AND_TABS = frozenset("\t\n\v\f\r\x85\u2028\u2029")
+
+
+def room_name_fault(name: bytes) -> str | None:
+    """Why `name` is no room name, as a phrase ("is empty"), or None if it is one (R-NAME-1)."""
+    if not name:
+        return "is empty"
+    if len(name) > NAME_BYTES_MAX:
+        return f"is {len(name)} bytes, at most {NAME_BYTES_MAX} fit"
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    if name.isalnum():  # plain ASCII letters and digits have nothing more to hide
+        return None
+    if not unicodedata.is_normalized("NFC", text):
+        return "is not in Unicode normal form C"
+    for character in text:
+        if unicodedata.category(character) == "Cc":
+            return f"holds the control character U+{ord(character):04X}"
+        if character in BIDI:
+            return f"holds the bidi character U+{ord(character):04X}"
+    return None
+
+
+def user_name_fault(name: bytes) -> str | None:
+    """Why `name` is no user name, as a phrase, or None if it is one (R-NAME-1)."""
+    if fault := room_name_fault(name):
+        return fault
+    for character in b":[]":
+        if character in name:
+            return f"holds {chr(character)!r}"
+    if name.decode() == SYSTEM_NAME:
+        return "is the name of the system"
+    return None
+
+
+def shown(text: str) -> str:
+    """`text` as a screen may show it: no control, escape or bidi characters, one line (R-SHOW-1)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        " " if character in LINE_ENDS_AND_TABS else character
+        for character in text
+        if character in LINE_ENDS_AND_TABS or (unicodedata.category(character) != "Cc" and character not in BIDI)
+    )

@@ -1,0 +1,280 @@
+"""The trace: one record for everything that happens, one JSON object a line (`tcrp-trace/1`).
+
+Knows the format, who writes and in which order; not what the records mean. The same writer serves
+simulated time and real sockets. Lines are put together by hand because a run writes millions of
+them: keys are sorted as they are written here, and tests read every kind back with `json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable
+from enum import StrEnum
+from json.encoder import encode_basestring as _quote  # what json.dumps(ensure_ascii=False) does to a string
+from typing import NamedTuple
+
+from tcrp.spec.names import Machine, Rule
+
+SCHEMA = "tcrp-trace/1"
+
+
+class Kind(StrEnum):
+    STEP = "step"
+    REFUSE = "refuse"
+    SEND = "send"
+    ARRIVE = "arrive"
+    DROP = "drop"
+    TIMER = "timer"
+    FAULT = "fault"
+    SHOW = "show"
+
+
+class Cause:
+    """What brought something about: the number of the latest record of a chain of events.
+
+    Drivers may keep more in a subclass; engines hand it on and look no further. `packet` and `link`
+    name the packet that began the chain, where one did.
+    """
+
+    __slots__ = ("record",)
+
+    packet = ""
+    link = ""
+
+    def __init__(self, record: int = 0) -> None:
+        self.record = record
+
+
+class Step(NamedTuple):
+    """A machine moved."""
+
+    n: int
+    cause: int
+    t_us: int
+    actor: str
+    machine: Machine
+    id: str
+    event: str
+    from_: str
+    to: str
+    rule: Rule
+    why: str
+    token: str
+    key: Hashable  # tells apart machines of one id, such as a user's connections; not written
+    kind: Kind = Kind.STEP
+
+    def line(self) -> str:
+        why = f',"why":{_quote(self.why)}' if self.why else ""
+        token = f',"token":"{self.token}"' if self.token else ""
+        return (
+            f'{{"actor":{_quote(self.actor)},"cause":{self.cause},"event":"{self.event}","from":"{self.from_}",'
+            f'"id":{_quote(self.id)},"kind":"step","machine":"{self.machine}","n":{self.n},"rule":"{self.rule}",'
+            f'"t_us":{self.t_us},"to":"{self.to}"{token}{why}}}'
+        )
+
+
+class Refuse(NamedTuple):
+    """A machine, or a user, was offered what it does not take."""
+
+    n: int
+    cause: int
+    t_us: int
+    actor: str
+    machine: Machine
+    id: str
+    event: str
+    from_: str
+    rule: Rule | None
+    why: str
+    kind: Kind = Kind.REFUSE
+
+    def line(self) -> str:
+        rule = f',"rule":"{self.rule}"' if self.rule else ""
+        return (
+            f'{{"actor":{_quote(self.actor)},"cause":{self.cause},"event":"{self.event}","from":"{self.from_}",'
+            f'"id":{_quote(self.id)},"kind":"refuse","machine":"{self.machine}","n":{self.n}{rule},'
+            f'"t_us":{self.t_us},"why":{_quote(self.why)}}}'
+        )
+
+
+class Packet(NamedTuple):
+    """A packet was sent, arrived, or was dropped. `link` is `from>to`; bytes are of its payload."""
+
+    n: int
+    cause: int
+    t_us: int
+    actor: str
+    kind: Kind
+    proto: str
+    link: str
+    packet: str
+    bytes: int
+    what: str
+    why: str
+    rule: Rule | None
+
+    def line(self) -> str:
+        rule = f',"rule":"{self.rule}"' if self.rule else ""
+        why = f',"why":{_quote(self.why)}' if self.why else ""
+        return (
+            f'{{"actor":{_quote(self.actor)},"bytes":{self.bytes},"cause":{self.cause},"kind":"{self.kind}",'
+            f'"link":{_quote(self.link)},"n":{self.n},"packet":{_quote(self.packet)},"proto":"{self.proto}"{rule},'
+            f'"t_us":{self.t_us},"what":"{self.what}"{why}}}'
+        )
+
+
+class Timed(NamedTuple):
+    """A deadline of an engine was reached."""
+
+    n: int
+    cause: int
+    t_us: int
+    actor: str
+    what: str
+    kind: Kind = Kind.TIMER
+
+    def line(self) -> str:
+        return (
+            f'{{"actor":{_quote(self.actor)},"cause":{self.cause},"kind":"timer","n":{self.n},'
+            f'"t_us":{self.t_us},"what":"{self.what}"}}'
+        )
+
+
+class Fault(NamedTuple):
+    """Something went wrong on purpose: a cut, a crash, a pause, a clock that jumps."""
+
+    n: int
+    cause: int
+    t_us: int
+    actor: str
+    what: str
+    why: str
+    kind: Kind = Kind.FAULT
+
+    def line(self) -> str:
+        return (
+            f'{{"actor":{_quote(self.actor)},"cause":{self.cause},"kind":"fault","n":{self.n},'
+            f'"t_us":{self.t_us},"what":{_quote(self.what)},"why":{_quote(self.why)}}}'
+        )
+
+
+class Shown(NamedTuple):
+    """A text or a notice reached a user's screen. `what` is `relay` or the notice's name."""
+
+    n: int
+    cause: int
+    t_us: int
+    actor: str
+    what: str
+    name: str
+    text: str
+    rule: Rule | None
+    kind: Kind = Kind.SHOW
+
+    def line(self) -> str:
+        rule = f',"rule":"{self.rule}"' if self.rule else ""
+        return (
+            f'{{"actor":{_quote(self.actor)},"cause":{self.cause},"kind":"show","n":{self.n},'
+            f'"name":{_quote(self.name)}{rule},"t_us":{self.t_us},"text":{_quote(self.text)},"what":"{self.what}"}}'
+        )
+
+
+Record = Step | Refuse | Packet | Timed | Fault | Shown
+
+
+class Trace:
+    """Numbers records and hands each one to its listeners, in order."""
+
+    __slots__ = ("listeners", "n", "now_us")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.now_us = 0
+        self.listeners: list[Callable[[Record], None]] = []
+
+    def add(self, record: Record) -> int:
+        """Hand `record`, made with `n + 1`, to the listeners. Returns its number."""
+        self.n += 1
+        assert record.n == self.n, "records are numbered in the order in which they are added"
+        for listener in self.listeners:
+            listener(record)
+        return self.n
+
+
+class Recorder:
+    """Writes what one actor's machines do. Engines call it; whoever drives them gives it to them.
+
+    `key` tells this actor's machines apart from earlier ones of the same id.
+    """
+
+    __slots__ = ("actor", "key", "trace")
+
+    def __init__(self, trace: Trace, actor: str, key: Hashable = None) -> None:
+        self.trace = trace
+        self.actor = actor
+        self.key = key
+
+    def step(
+        self, machine: Machine, id: str, event: str, from_: str, to: str, rule: Rule, cause: Cause,
+        *, why: str = "", token: str = "", key: Hashable = None, aside: bool = False,
+    ) -> None:  # fmt: skip
+        """A machine moved. What follows from it has it as its cause, unless it happened `aside`."""
+        trace = self.trace
+        n = trace.add(
+            Step(
+                trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, why, token,
+                self.key if key is None else key,
+            )
+        )  # fmt: skip
+        if not aside:
+            cause.record = n
+
+    def refuse(
+        self, machine: Machine, id: str, event: str, from_: str, cause: Cause, *, why: str, rule: Rule | None = None
+    ) -> None:
+        """A machine was offered what it does not take."""
+        trace = self.trace
+        trace.add(Refuse(trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, rule, why))
+
+    def timer(self, what: str, cause: Cause) -> None:
+        """A deadline was reached; what follows has it as its cause."""
+        trace = self.trace
+        cause.record = trace.add(Timed(trace.n + 1, cause.record, trace.now_us, self.actor, what))
+
+    def drop(self, what: str, size: int, why: str, rule: Rule, cause: Cause, to: str = "") -> None:
+        """The datagram of `cause` was not taken, or one was not sent to the member `to`."""
+        trace = self.trace
+        link, packet = (f"{self.actor}>{to}", "") if to else (cause.link, cause.packet)
+        trace.add(
+            Packet(
+                trace.n + 1, cause.record, trace.now_us, self.actor, Kind.DROP, "udp", link, packet, size, what, why,
+                rule,
+            )
+        )  # fmt: skip
+
+
+class Digest:
+    """The SHA-256 of every line after the header. A listener."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def __call__(self, record: Record) -> None:
+        self._hash.update(record.line().encode())
+        self._hash.update(b"\n")
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def header_line(**fields: str | int) -> str:
+    """The first line of a trace."""
+    return json.dumps({"schema": SCHEMA, **fields}, sort_keys=True, ensure_ascii=False)
+
+
+def token_in_trace(token: bytes) -> str:
+    """How a token appears in a trace: the first 8 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(token).hexdigest()[:8]

@@ -1,0 +1,81 @@
+"""Chance, keyed: every draw is a function of (seed, purpose, link, the packet's name), and of nothing else.
+
+There is no stream of random numbers, so nothing that is added to a story or taken out of it shifts
+the draws of the rest. Integers only: one seed gives one trace on every machine.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import blake2b
+
+from tcrp.sim.scenario.model import Delay, Exponential
+
+MASK = (1 << 64) - 1
+HALF = 1 << 32
+PPM = 1_000_000
+GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: spreads small numbers over all bits
+
+
+def key_of(*words: str | int) -> int:
+    """64 bits that stand for `words`."""
+    text = "\x1f".join(str(word) for word in words)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def mix(x: int) -> int:
+    """64 bits, each of which depends on all 64 of `x` (the finalizer of SplitMix64, by Stafford)."""
+    x &= MASK
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & MASK
+    return x ^ (x >> 31)
+
+
+def loss_threshold(ppm: int) -> int:
+    """The share as a bound for 32 drawn bits: smaller is lost."""
+    return ppm * HALF // PPM
+
+
+def delay_us(delay: Delay, bits: int) -> int:
+    """The delay that 32 drawn bits stand for, in microseconds."""
+    if isinstance(delay, Exponential):
+        return delay.least_us + (delay.mean_us * _minus_ln(bits) >> _LN_BITS)
+    return delay.least_us + ((delay.most_us - delay.least_us + 1) * bits >> 32)
+
+
+# --- minus the natural logarithm of a drawn share, without floats ----------------------------------
+
+_LN_BITS = 20  # fractional bits of the result
+_TABLE_BITS = 10
+_LN_2 = 0xB17217F7D1CF79AB  # ln 2 in 64 fractional bits
+
+
+def _minus_ln(bits: int) -> int:
+    """-ln((bits + 1) / 2**32) with 20 fractional bits: 0 for the largest, about 22.2 for 0."""
+    share = bits + 1
+    shift = 32 - (share.bit_length() - 1)  # share = 2**(32 - shift) * (1 + fraction)
+    fraction = (share << shift) - HALF
+    at, rest = fraction >> (32 - _TABLE_BITS), fraction & ((1 << (32 - _TABLE_BITS)) - 1)
+    table = _log2_table()
+    log2 = table[at] + ((table[at + 1] - table[at]) * rest >> (32 - _TABLE_BITS))
+    return ((shift << 32) - log2) * _LN_2 >> (32 + 64 - _LN_BITS)
+
+
+@cache
+def _log2_table() -> tuple[int, ...]:
+    """log2(1 + i / 1024) with 32 fractional bits, for i = 0 … 1024, by repeated squaring."""
+    return tuple(_log2((1 << 62) + (i << (62 - _TABLE_BITS))) for i in range((1 << _TABLE_BITS) + 1))
+
+
+def _log2(x: int) -> int:
+    """log2 of `x` / 2**62, for 1 <= x / 2**62 <= 2, with 32 fractional bits."""
+    result = 0
+    if x >> 63:
+        return HALF
+    for _ in range(32):
+        x = x * x >> 62
+        result <<= 1
+        if x >> 63:
+            x >>= 1
+            result |= 1
+    return result

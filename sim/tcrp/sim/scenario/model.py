@@ -1,0 +1,440 @@
+"""A scenario as data: what the reader gives and the world runs.
+
+Frozen, and free of YAML but for `Place`, which says where in the file a thing was written. All
+times are integer microseconds of virtual time, all sizes bytes, all shares parts per million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import HandshakeState, Machine, Notice, Reason, RoomState, Rule, SessionState
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something stands in the file: line and column, both from 1."""
+
+    line: int
+    column: int
+
+
+# --- durations that are drawn ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A duration drawn evenly from `least_us` to `most_us`, both inclusive. Equal ends are a constant."""
+
+    least_us: int
+    most_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """`least_us` plus an exponentially distributed duration of mean `mean_us`."""
+
+    mean_us: int
+    least_us: int = 0
+
+
+Delay = Span | Exponential
+
+
+# --- the network -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """The settings that one mapping of the file names; `None` leaves what was there before."""
+
+    delay: Delay | None = None
+    loss_ppm: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One direction between two of `server`, users and `all`."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRule:
+    """A row of `network: links:`."""
+
+    link: Link
+    settings: LinkSettings
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    default: LinkSettings = LinkSettings(delay=Span(10_000, 10_000), loss_ppm=0)
+    links: tuple[LinkRule, ...] = ()
+
+
+# --- users -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody of the story. A crowd is already spread out: `crowd-1`, `crowd-2`, …"""
+
+    id: str
+    name: str  # what the user calls himself in the chat
+    dialect: str = "json"
+    address: str | None = None  # an IP address, else one is given in order of appearance
+    attacker: bool = False
+    allow_invalid_name: bool = False
+    crowd: str | None = None  # the name of the crowd it belongs to
+    number: int = 0  # its number in the crowd, from 1
+
+
+# --- what actors do ----------------------------------------------------------------------------
+# Texts and room names may hold `{i}` (the number in the crowd) and `{n}` (the repetition, from 1);
+# whoever runs the step fills them in.
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    room: str
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    room: str
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """`address` None: only the port changes, to a new one."""
+
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    for_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """`restart_us` is the server's alone: how long it is away; None: until a `start`."""
+
+    restart_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    skew_us: int = 0
+    drift_ppm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """A datagram made by hand.
+
+    With `room` and `text`: a header with the token of `token_of`. With `token_of` and `hex`: that
+    user's room and token, then the bytes. With `hex` alone: the bytes are the whole datagram.
+    """
+
+    token_of: str | None = None
+    room: str | None = None
+    text: str | None = None
+    hex: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Raw bytes on a new TCP connection."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """A connection broken off: with nothing sent, after a part of the request, or after the whole of it."""
+
+    after: Literal["idle", "requested", "accepted"]
+    request: Create | Join
+
+
+@dataclass(frozen=True, slots=True)
+class StealToken:
+    victim: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoof:
+    """Say `text` with the victim's IP address and port as source."""
+
+    victim: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    user: str  # the name in the chat
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLinks:
+    links: tuple[Link, ...]
+    settings: LinkSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    links: tuple[Link, ...]
+    for_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    links: tuple[Link, ...]
+
+
+UserAction = (
+    Create | Join | Say | KeepAlive | Leave | Move | Pause | Crash | Clock | Datagram | Stream | Abandon
+    | StealToken | Spoof
+)  # fmt: skip
+ServerAction = Crash | Start | Pause | Shutdown | Remove
+NetworkAction = SetLinks | Cut | Heal
+Action = UserAction | ServerAction | NetworkAction
+
+
+# --- when they do it ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UserIs:
+    """A user's own, latest session machine is in `state`."""
+
+    user: str
+    state: SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class MachineIs:
+    """The server's latest machine of that id (`bob@lobby`, `lobby`, a user) is in `state`."""
+
+    machine: Machine
+    id: str
+    state: SessionState | RoomState | HandshakeState
+
+
+StateClaim = UserIs | MachineIs
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """`times` times from `at_us` on, `every_us` apart."""
+
+    at_us: int
+    every_us: int = 0
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """`after_us` after the step before it in the file was last taken."""
+
+    after_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """As soon as a record makes `state` true."""
+
+    state: StateClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of the script. A crowd's row is spread out into one step for each of its members.
+
+    `id` is who, what and which occurrence of that in the file (`bob.say#2`), never the position in
+    it: every random draw that follows from the step is keyed by it. `row` numbers the rows of the
+    script from 0, for `in:`.
+    """
+
+    id: str
+    row: int
+    actor: str  # `server`, `network`, or a user's id
+    action: Action
+    when: At | In | When
+    place: Place
+    allow_invalid: bool = False
+
+
+# --- what is expected --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When an expectation is judged. At most one of the three is given; none: at the end."""
+
+    by_us: int | None = None
+    at_us: int | None = None
+    between_us: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """`least` to `most`, inclusive; `most` None: no bound."""
+
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A relay on a user's screen. `name` None: from whomever."""
+
+    text: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateExpected:
+    claim: StateClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Sees:
+    user: str
+    relays: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeesExactly:
+    user: str
+    relays: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeverSees:
+    user: str
+    relays: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeesCount:
+    user: str
+    count: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    user: str
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    user: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The server's counters, by name."""
+
+    counts: tuple[tuple[str, Amount], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The trace has records of this `kind` (step, refuse, drop) whose fields have these values.
+
+    `fields` are trace keys and their values as written in the trace (`machine`, `id`, `event`,
+    `from`, `to`, `rule`, `why`, `what`, `link`, `actor`, `packet`). For `step` and `refuse` without
+    `actor`, the server's are meant; for `drop` without it, anybody's.
+    """
+
+    kind: Literal["step", "refuse", "drop"]
+    fields: tuple[tuple[str, str], ...]
+    count: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """Packets sent, by what they are for and between whom; None: any."""
+
+    what: str | None
+    source: str | None
+    target: str | None
+    count: Amount | None
+    bytes: Amount | None  # of the packets counted, all together
+
+
+Claim = (
+    StateExpected | Sees | SeesExactly | NeverSees | SeesCount | Told | Refused | Counters | Records | Packets
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    claim: Claim
+    window: Window
+    text: str  # as written, on one line, for reports
+    place: Place
+
+
+# --- the whole ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveOut:
+    """A property that this scenario is not judged by, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    path: str  # as the user named the file
+    claim: str
+    covers: tuple[Rule, ...] = ()
+    seed: int = 0
+    until_us: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    server_dialect: str = "auto"
+    users: tuple[User, ...] = ()  # in order of appearance
+    network: Network = Network()
+    script: tuple[Step, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+    leave_out: tuple[LeaveOut, ...] = ()

@@ -1,0 +1,221 @@
+"""The server's machine: drives the same engine that real sockets drive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, assert_never
+
+from tcrp.engine.codec import Codec
+from tcrp.engine.effects import Address, CloseStream, FinishStream, Relay, SendDatagram, SendFrame, ServerEffect
+from tcrp.engine.server import ServerEngine
+from tcrp.engine.trace import Cause, Recorder
+from tcrp.sim.draws import key_of, mix
+from tcrp.sim.host import Host
+from tcrp.sim.packets import Origin, Packet
+from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
+from tcrp.sim.tcp import Connection
+from tcrp.sim.world import World
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import Counter, Machine, SessionEvent, SessionState, What
+
+SERVER = "server"
+UDP_ADDRESS = Address("10.255.255.254", 9003)
+
+EngineFactory = Callable[..., ServerEngine]
+
+
+class Witness(Protocol):
+    """Whoever watches what the server is given and what it makes of it."""
+
+    def server_hears(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None: ...
+    def server_did(self, host: ServerHost, effects: list[ServerEffect]) -> None: ...
+    def server_crashed(self) -> None: ...
+
+
+class ServerHost(Host):
+    """One server, which may crash and start again. `make_engine` is `ServerEngine`, or what a test puts there."""
+
+    def __init__(
+        self, world: World, limits: Limits, seed: int, *, only: Codec | None, make_engine: EngineFactory = ServerEngine
+    ) -> None:  # fmt: skip
+        super().__init__(world, SERVER)
+        self.limits = limits
+        self.engine: ServerEngine | None = None
+        self.witness: Witness | None = None
+        self._only = only
+        self._seed = seed
+        self._make_engine = make_engine
+        self._tokens = 0
+        self._connections: dict[str, Connection] = {}
+        world.sockets[UDP_ADDRESS] = self
+        world.owners[UDP_ADDRESS] = SERVER
+        self.start_engine()
+
+    def start_engine(self) -> None:
+        """A new engine, which knows nothing of an earlier one."""
+        trace = self.world.trace
+        recorder = Recorder(trace, SERVER) if trace is not None else None
+        self.engine = self._make_engine(self.limits, self._new_token, only=self._only, recorder=recorder)
+
+    def _new_token(self) -> bytes:
+        """In a simulation tokens come from the seed; on sockets from the system."""
+        self._tokens += 1
+        high = key_of(self._seed, "token", self._tokens)
+        return f"{high:016x}{mix(high):016x}".encode()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing but silence is waited for."""
+        return self.engine is None or self.engine.is_settled
+
+    def counters(self) -> dict[str, int]:
+        """What the engine has counted; nothing while it is down."""
+        if self.engine is None:
+            return {str(counter): 0 for counter in Counter}
+        return {str(counter): count for counter, count in self.engine.counters().items()}
+
+    # --- what arrives ----------------------------------------------------------------------------
+
+    def receive_datagram(self, packet: Packet) -> None:
+        if self.is_paused:
+            self.hold(self.receive_datagram, packet)
+            return
+        engine = self.engine
+        if engine is None:
+            self.world.drop(packet, "server down")
+            return
+        engine.cause = packet
+        if self.witness is not None:
+            self.witness.server_hears(self, packet, None)
+        self._perform(engine.receive_datagram(packet.data, packet.source, self.local_us()))
+
+    def connection_event(self, connection: Connection, packet: Packet) -> None:
+        if self.is_paused:
+            self.hold(self._connection_event_later, (connection, packet))
+            return
+        engine, local_us = self.engine, self.local_us()
+        if engine is None:
+            connection.server_is_done = True
+            connection.send_down(What.RESET, b"", packet)
+            return
+        engine.cause = packet
+        if self.witness is not None:
+            self.witness.server_hears(self, packet, connection)
+        stream = connection.stream
+        if packet.what is What.OPEN:
+            self._connections[stream] = connection
+            connection.send_down(What.OPENED, b"", packet)
+            name = connection.client.id
+            effects = engine.stream_opened(stream, connection.client_address, local_us, name=name)
+        elif packet.what is What.CLOSE:
+            effects = engine.stream_ended(stream, local_us)
+        elif packet.what is What.RESET:
+            connection.server_is_done = True
+            self._connections.pop(stream, None)
+            effects = engine.stream_closed(stream, local_us)
+        else:
+            effects = engine.receive_stream(stream, packet.data, local_us)
+        self._perform(effects)
+
+    def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
+        self.connection_event(*event)
+
+    def next_deadline_us(self) -> int | None:
+        return self.engine.next_deadline_us() if self.engine is not None else None
+
+    def handle_timeout(self, local_us: int) -> None:
+        if self.engine is not None:
+            if self.witness is not None:
+                self.witness.server_hears(self, None, None)
+            self._perform(self.engine.handle_timeout(local_us))
+
+    # --- what the engine wants done --------------------------------------------------------------
+
+    def _perform(self, effects: list[ServerEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Relay():
+                    self.world.fan_out(SERVER, UDP_ADDRESS, effect, _chain(effect.cause))
+                case SendDatagram(data, address, what, cause):
+                    assert address is not None, "a server's datagram has an address"
+                    way = self.world.way_to(SERVER, address)
+                    self.world.send_datagram(way, what, data, UDP_ADDRESS, address, _chain(cause))
+                case SendFrame(stream, data, what, cause):
+                    self._connections[str(stream)].send_down(what, data, _chain(cause))
+                case FinishStream(stream, cause):
+                    self._connections[str(stream)].send_down(What.CLOSE, b"", _chain(cause))
+                case CloseStream(stream, cause):
+                    self._close(self._connections.pop(str(stream)), _chain(cause))
+                case _:
+                    assert_never(effect)
+        if self.witness is not None:
+            self.witness.server_did(self, effects)
+        self.rearm()
+
+    @staticmethod
+    def _close(connection: Connection, cause: Origin | Packet) -> None:
+        connection.server_is_done = True
+        if not connection.client_is_done:
+            connection.send_down(What.CLOSE, b"", cause)
+
+    # --- what the script does to it --------------------------------------------------------------
+
+    def act(self, action: ServerAction, origin: Origin) -> None:
+        """Take a step of the script."""
+        match action:
+            case Crash(restart_us):
+                self._crash(restart_us, origin)
+            case Start():
+                self._start(origin)
+            case Pause(for_us):
+                self.pause(for_us, origin)
+            case Shutdown():
+                self._command(origin, lambda engine: engine.shutdown(self.local_us()))
+            case Remove(user, room):
+                if not self._command(origin, lambda engine: engine.remove(user, room, self.local_us())):
+                    self._refuse(f"{user}@{room}", origin)
+            case _:
+                assert_never(action)
+
+    def _command(self, origin: Origin, command: Callable[[ServerEngine], Any]) -> bool:
+        engine = self.engine
+        if engine is None:
+            return False
+        engine.cause = origin
+        if self.witness is not None:
+            self.witness.server_hears(self, None, None)
+        effects = command(engine)
+        if effects is None:
+            return False
+        self._perform(effects)
+        return True
+
+    def _refuse(self, id: str, cause: Cause) -> None:
+        if self.world.trace is not None:
+            Recorder(self.world.trace, SERVER).refuse(
+                Machine.SESSION, id, SessionEvent.REMOVED, SessionState.EXPIRED, cause, why="no such session"
+            )
+
+    def _crash(self, restart_us: int | None, origin: Origin) -> None:
+        self.world.record_fault(SERVER, "crash", "all state lost", origin)
+        self.engine = None
+        self._wake_us = None
+        self.forget_held()
+        for connection in self._connections.values():
+            connection.server_is_done = True
+            connection.send_down(What.RESET, b"", origin)
+        self._connections.clear()
+        if self.witness is not None:
+            self.witness.server_crashed()
+        if restart_us is not None:
+            self.world.at(self.world.now_us + restart_us, self._start, origin)
+
+    def _start(self, origin: Origin) -> None:
+        if self.engine is None:
+            self.world.record_fault(SERVER, "start", "", origin)
+            self.start_engine()
+
+
+def _chain(cause: Cause) -> Origin | Packet:
+    assert isinstance(cause, Origin | Packet), "engines hand back the causes that they were given"
+    return cause

@@ -1,0 +1,124 @@
+"""TCP in the simulation: never lost, duplicated or reordered, only late. A cut holds it up until it is healed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tcrp.engine.effects import Address
+from tcrp.engine.trace import Kind
+from tcrp.sim.packets import Origin, Packet, next_of_kind
+from tcrp.sim.ways import Way
+from tcrp.sim.world import World
+from tcrp.spec.names import What
+
+
+class StreamHost(Protocol):
+    """One end of a connection."""
+
+    id: str
+
+    def connection_event(self, connection: Connection, packet: Packet) -> None: ...
+
+
+class Pipe:
+    """One direction of a connection: bytes in order."""
+
+    __slots__ = ("arrives_us", "parked", "sent", "way")
+
+    def __init__(self, way: Way) -> None:
+        self.way = way
+        self.sent = 0
+        self.arrives_us = 0  # nothing overtakes
+        self.parked: list[tuple[int, Packet]] = []  # held up by a cut, with their order
+
+
+class Connection:
+    """One connection between a user and the server. `stream` is its name at the server's engine."""
+
+    __slots__ = (
+        "_network", "client", "client_address", "client_is_done", "down", "opened_us", "origin", "server",
+        "server_is_done", "stream", "up",
+    )  # fmt: skip
+
+    def __init__(
+        self, network: Tcp, stream: str, client: StreamHost, server: StreamHost, address: Address, origin: Origin | Packet
+    ) -> None:  # fmt: skip
+        ways = network.world.ways
+        self._network = network
+        self.stream = stream
+        self.client = client
+        self.server = server
+        self.client_address = address
+        self.origin = origin
+        self.opened_us = network.world.now_us
+        self.up = Pipe(ways.between(client.id, server.id))
+        self.down = Pipe(ways.between(server.id, client.id))
+        self.client_is_done = False
+        self.server_is_done = False
+
+    def send_up(self, what: What, data: bytes, cause: Origin | Packet) -> None:
+        """From the client to the server."""
+        self._network.send(self, self.up, what, data, cause)
+
+    def send_down(self, what: What, data: bytes, cause: Origin | Packet) -> None:
+        """From the server to the client."""
+        self._network.send(self, self.down, what, data, cause)
+
+
+class Tcp:
+    """All connections."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._connections: list[Connection] = []
+        self._opened: dict[str, int] = {}
+
+    def connect(self, client: StreamHost, server: StreamHost, address: Address, origin: Origin | Packet) -> Connection:
+        """Begin to connect; the server hears of it when `open` arrives, the client when `opened` does."""
+        number = self._opened[client.id] = self._opened.get(client.id, 0) + 1
+        connection = Connection(self, f"{client.id}#{number}", client, server, address, origin)
+        self._connections = [each for each in self._connections if not (each.client_is_done and each.server_is_done)]
+        self._connections.append(connection)
+        connection.send_up(What.OPEN, b"", origin)
+        return connection
+
+    def send(self, connection: Connection, pipe: Pipe, what: What, data: bytes, cause: Origin | Packet) -> None:
+        """Put a piece on its way, behind all that was sent before it."""
+        world = self.world
+        nth = next_of_kind(cause, what, pipe.way)
+        packet = Packet(
+            cause, pipe.way, what, data, connection.client_address, connection.client_address, proto="tcp", nth=nth
+        )
+        world.record_packet(Kind.SEND, packet, pipe.way.source, cause.record)
+        pipe.sent += 1
+        if pipe.way.is_cut or pipe.parked:
+            pipe.parked.append((pipe.sent, packet))
+        else:
+            self._schedule(connection, pipe, pipe.sent, packet)
+
+    def heal(self, ways: list[Way]) -> None:
+        """Ways are open again: what they held up goes on, in its order."""
+        for connection in self._connections:
+            for pipe in (connection.up, connection.down):
+                if pipe.way in ways and pipe.parked:
+                    parked, pipe.parked = sorted(pipe.parked, key=lambda each: each[0]), []
+                    for number, packet in parked:
+                        self._schedule(connection, pipe, number, packet)
+
+    def _schedule(self, connection: Connection, pipe: Pipe, number: int, packet: Packet) -> None:
+        world = self.world
+        pipe.arrives_us = max(pipe.arrives_us, world.now_us + pipe.way.delay_us(packet.key))
+        world.at(pipe.arrives_us, self._arrive, (connection, pipe, number, packet))
+
+    def _arrive(self, arrival: tuple[Connection, Pipe, int, Packet]) -> None:
+        connection, pipe, number, packet = arrival
+        world = self.world
+        if pipe.way.is_cut:
+            pipe.parked.append((number, packet))
+            return
+        is_up = pipe is connection.up
+        if connection.server_is_done if is_up else connection.client_is_done:
+            world.drop(packet, "connection closed")
+            return
+        world.record_packet(Kind.ARRIVE, packet, pipe.way.target, packet.record)
+        (connection.server if is_up else connection.client).connection_event(connection, packet)

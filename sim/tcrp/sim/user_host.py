@@ -1,0 +1,406 @@
+"""A user's machine: drives the client's engine, and does what the script says, rightly or wrongly."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from tcrp.engine.client import ClientEngine, Effects
+from tcrp.engine.codec import Codec
+from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, Show, Tell
+from tcrp.engine.trace import Recorder, Shown
+from tcrp.sim.draws import mix
+from tcrp.sim.host import Host
+from tcrp.sim.packets import Origin, Packet
+from tcrp.sim.scenario.model import (
+    Abandon,
+    Clock,
+    Crash,
+    Create,
+    Datagram,
+    Join,
+    KeepAlive,
+    Leave,
+    Move,
+    Pause,
+    Say,
+    Spoof,
+    StealToken,
+    Stream,
+    UserAction,
+)
+from tcrp.sim.server_host import UDP_ADDRESS, ServerHost
+from tcrp.sim.tcp import Connection, Tcp
+from tcrp.sim.world import World
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import (
+    HandshakeState,
+    Machine,
+    Operation,
+    Rule,
+    SessionEvent,
+    SessionState,
+    What,
+)
+
+FIRST_PORT = 40001
+UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)
+
+
+class Town:
+    """What users share: the network, the server, each other, and the ports of their addresses."""
+
+    def __init__(self, world: World, tcp: Tcp, server: ServerHost, limits: Limits) -> None:
+        self.world = world
+        self.tcp = tcp
+        self.server = server
+        self.limits = limits
+        self.users: dict[str, UserHost] = {}
+        self._ports: dict[str, int] = {}
+
+    def new_address(self, ip: str) -> Address:
+        """An address that nobody has had."""
+        port = self._ports[ip] = self._ports.get(ip, FIRST_PORT - 1) + 1
+        return Address(ip, port)
+
+
+class UserHost(Host):
+    """One user. `name` is what he calls himself, `id` how the scenario calls him."""
+
+    def __init__(self, town: Town, id: str, name: str, codec: Codec, ip: str) -> None:
+        super().__init__(town.world, id)
+        self.town = town
+        self.name = name
+        self.codec = codec
+        self.engine: ClientEngine | None = None
+        self.address = town.new_address(ip)
+        self._connection: Connection | None = None
+        self._raw: dict[str, bytes] = {}  # bytes for connections that no engine drives
+        self._cut_short: Abandon | None = None
+        self._attempts = 0
+        self._victim: UserHost | None = None
+        self._stolen: tuple[str, bytes] | None = None  # room and token
+        self._open_socket()
+
+    def _open_socket(self) -> None:
+        self.world.sockets[self.address] = self
+        self.world.owners[self.address] = self.id
+
+    @property
+    def state(self) -> SessionState:
+        """Of the latest session, as the user knows it."""
+        return self.engine.session if self.engine is not None else SessionState.ANONYMOUS
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing but its own silence is waited for."""
+        return self.engine is None or self.engine.is_settled
+
+    # --- what arrives ----------------------------------------------------------------------------
+
+    def receive_datagram(self, packet: Packet) -> None:
+        if self.is_paused:
+            self.hold(self.receive_datagram, packet)
+            return
+        engine = self.engine
+        if engine is None:
+            self.world.drop(packet, "no session")
+            return
+        engine.cause = packet
+        self._perform(engine.receive_datagram(packet.data, self.local_us()))
+
+    def connection_event(self, connection: Connection, packet: Packet) -> None:
+        if self.is_paused:
+            self.hold(self._connection_event_later, (connection, packet))
+            return
+        if connection.stream in self._raw:
+            self._raw_event(connection, packet)
+            return
+        engine = self.engine
+        if engine is None or connection is not self._connection:
+            return
+        engine.cause = packet
+        if self._cut_short is not None:
+            self._break_off(connection, engine, packet)
+        elif packet.what is What.OPENED:
+            self._perform(engine.stream_opened(connection.stream, self.local_us()))
+        elif packet.what in (What.CLOSE, What.RESET):
+            if not connection.client_is_done:
+                connection.client_is_done = True
+                if packet.what is What.CLOSE:
+                    connection.send_up(What.CLOSE, b"", packet)
+            self._perform(engine.stream_closed(self.local_us()))
+        else:
+            self._perform(engine.receive_stream(packet.data, self.local_us()))
+
+    def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
+        self.connection_event(*event)
+
+    def _raw_event(self, connection: Connection, packet: Packet) -> None:
+        """A connection without an engine: says its bytes, then listens until the server has had enough."""
+        if packet.what is What.OPENED:
+            if data := self._raw[connection.stream]:
+                connection.send_up(What.STREAM, data, packet)
+        elif packet.what in (What.CLOSE, What.RESET):
+            connection.client_is_done = True
+            if packet.what is What.CLOSE:
+                connection.send_up(What.CLOSE, b"", packet)
+
+    def next_deadline_us(self) -> int | None:
+        return self.engine.next_deadline_us() if self.engine is not None else None
+
+    def handle_timeout(self, local_us: int) -> None:
+        if self.engine is not None:
+            self._perform(self.engine.handle_timeout(local_us))
+
+    # --- what the engine wants done --------------------------------------------------------------
+
+    def _perform(self, effects: Effects) -> None:
+        for effect in effects:
+            match effect:
+                case Show() | Tell():
+                    self._show(effect)
+                case SendDatagram(data, _, what, cause):
+                    self._send(data, what, _chain(cause))
+                case SendFrame(_, data, what, cause):
+                    assert self._connection is not None, "frames are sent on an open connection"
+                    self._connection.send_up(what, data, _chain(cause))
+                case CloseStream(_, cause):
+                    self._close(_chain(cause))
+                case _:
+                    assert_never(effect)
+        self.rearm()
+
+    def _close(self, cause: Origin | Packet) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.client_is_done:
+            connection.client_is_done = True
+            connection.send_up(What.CLOSE, b"", cause)
+
+    def _send(self, data: bytes, what: What, cause: Origin | Packet) -> None:
+        way = self.world.ways.between(self.id, self.town.server.id)
+        self.world.send_datagram(way, what, data, self.address, UDP_ADDRESS, cause)
+
+    def _show(self, effect: Show | Tell) -> None:
+        trace = self.world.trace
+        if trace is None:
+            return
+        if isinstance(effect, Show):
+            what, text, rule = "relay", effect.text, Rule.SHOW_1 if effect.changed else None
+        else:
+            what, text, rule = str(effect.notice), "", None
+        trace.add(
+            Shown(trace.n + 1, effect.cause.record, self.world.now_us, self.id, what, effect.name, text, rule)
+        )
+
+    # --- what the script has the user do ---------------------------------------------------------
+
+    def act(self, action: UserAction, origin: Origin, *, allow_invalid: bool = False) -> None:
+        """Take a step of the script; one that cannot be taken is written down as refused."""
+        if self.is_paused:
+            self._refuse(SessionEvent.SPOKE, origin, "paused")
+            return
+        match action:
+            case Create(room, password):
+                self._join(Operation.CREATE, room, password, origin)
+            case Join(room, password):
+                self._join(Operation.JOIN, room, password, origin)
+            case Say(text):
+                self._say(text, origin, allow_invalid=allow_invalid)
+            case KeepAlive():
+                self._say("", origin)
+            case Leave():
+                self._leave(origin)
+            case Move(address):
+                self._move(address, origin)
+            case Pause(for_us):
+                self.pause(for_us, origin)
+            case Crash():
+                self._crash(origin)
+            case Clock(skew_us, drift_ppm):
+                self.disturb_clock(skew_us, drift_ppm, origin)
+            case Datagram():
+                self._send_made(action, origin)
+            case Stream(data):
+                connection = self.town.tcp.connect(self, self.town.server, self.address, origin)
+                self._raw[connection.stream] = data
+            case Abandon():
+                self._abandon(action, origin)
+            case StealToken(victim):
+                self._steal(self.town.users[victim], origin)
+            case Spoof(victim, text):
+                self._spoof(self.town.users[victim], text, origin)
+            case _:
+                assert_never(action)
+
+    def _join(self, operation: Operation, room: str, password: str, origin: Origin) -> bool:
+        engine = self.engine
+        if engine is not None:
+            if engine.session in (SessionState.TOKENED, SessionState.IN_ROOM):
+                self._refuse(SessionEvent.GRANTED, origin, "in a room already")
+                return False
+            if engine.session is SessionState.ANONYMOUS and engine.handshake in UNDER_WAY:
+                self._refuse(SessionEvent.GRANTED, origin, "joining already")
+                return False
+        self._attempts += 1
+        trace = self.world.trace
+        try:
+            engine = ClientEngine(
+                self.codec,
+                operation,
+                room,
+                self.name,
+                password=password,
+                ip=self.address.ip,
+                udp_port=self.address.port,
+                limits=self.town.limits,
+                recorder=Recorder(trace, self.id, self._attempts) if trace is not None else None,
+            )
+        except ValueError as error:
+            self._refuse(SessionEvent.GRANTED, origin, str(error))
+            return False
+        self.engine = engine
+        engine.cause = origin
+        engine.start(self.local_us())
+        self._connection = self.town.tcp.connect(self, self.town.server, self.address, origin)
+        self.rearm()
+        return True
+
+    def _say(self, text: str, origin: Origin, *, allow_invalid: bool = False) -> None:
+        if self._victim is not None and self._stolen is not None:
+            self._send_with(*self._stolen, self._victim.codec.write_text(self._victim.name, text), What.SAY, origin)
+            return
+        engine = self.engine
+        if engine is None or not engine.takes(SessionEvent.SPOKE):
+            self._refuse(SessionEvent.SPOKE, origin, f"not in a room: {self.state}")
+            return
+        engine.cause = origin
+        try:
+            effects = engine.say(text, self.local_us())
+        except ValueError as error:
+            if not allow_invalid:
+                self._refuse(SessionEvent.SPOKE, origin, str(error))
+                return
+            self._send_with(engine.room, engine.token, self.codec.write_text(self.name, text), What.SAY, origin)
+            return
+        self._perform(effects)
+
+    def _leave(self, origin: Origin) -> None:
+        if self._victim is not None and self._stolen is not None:
+            words = self._victim.codec.dialect.leave_words
+            if words:
+                self._send_with(*self._stolen, self._victim.codec.write_text(self.name, words[0]), What.LEAVE, origin)
+            return
+        engine = self.engine
+        if engine is None or not engine.takes(SessionEvent.LEFT):
+            self._refuse(SessionEvent.LEFT, origin, f"not in a room: {self.state}")
+            return
+        engine.cause = origin
+        self._perform(engine.leave(self.local_us()))
+
+    def _abandon(self, action: Abandon, origin: Origin) -> None:
+        operation = Operation.CREATE if isinstance(action.request, Create) else Operation.JOIN
+        if self._join(operation, action.request.room, action.request.password, origin):
+            self._cut_short = action
+
+    def _break_off(self, connection: Connection, engine: ClientEngine, packet: Packet) -> None:
+        """Connected: send as much as the script says, and break the connection off right behind it."""
+        action, self._cut_short = self._cut_short, None
+        assert action is not None, "only a handshake that is to be abandoned is broken off"
+        local_us = self.local_us()
+        if action.after == "idle":
+            effects = engine.abandon(local_us)
+        else:
+            effects = engine.stream_opened(connection.stream, local_us)
+            effects += engine.abandon(local_us)
+        for effect in effects:
+            if isinstance(effect, SendFrame):
+                data = effect.data if action.after == "accepted" else effect.data[:-1]
+                connection.send_up(effect.what, data, packet)
+        connection.client_is_done = True
+        connection.send_up(What.RESET, b"", packet)
+        self._connection = None
+        self.rearm()
+
+    # --- faults of a user's machine --------------------------------------------------------------
+
+    def _move(self, ip: str | None, origin: Origin) -> None:
+        old = self.address
+        del self.world.sockets[old]
+        self.address = self.town.new_address(ip or old.ip)
+        self._open_socket()
+        self.world.record_fault(self.id, "move", f"{old.ip}:{old.port} to {self.address.ip}:{self.address.port}", origin)
+
+    def _crash(self, origin: Origin) -> None:
+        self.world.record_fault(self.id, "crash", "all state lost", origin)
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.client_is_done:
+            connection.client_is_done = True
+            connection.send_up(What.RESET, b"", origin)
+        self.engine = None
+        self._cut_short = None
+        self._wake_us = None
+        self.forget_held()
+        del self.world.sockets[self.address]
+        self.address = self.town.new_address(self.address.ip)
+        self._open_socket()
+
+    # --- what no honest client sends -------------------------------------------------------------
+
+    def _send_made(self, made: Datagram, origin: Origin) -> None:
+        if made.token_of is None and made.hex is not None:
+            self._send(made.hex, What.DATAGRAM, origin)
+            return
+        holder = self.town.users[made.token_of] if made.token_of is not None else self
+        held = self._stolen if holder is self and self._stolen is not None else _session_of(holder)
+        if held is None:
+            self._refuse(SessionEvent.SPOKE, origin, f"{holder.id} has no token")
+            return
+        room, token = held
+        body = made.hex if made.hex is not None else holder.codec.write_text(holder.name, made.text or "")
+        self._send_with(made.room if made.room is not None else room, token, body, What.DATAGRAM, origin)
+
+    def _send_with(self, room: str, token: bytes, body: bytes, what: What, origin: Origin) -> None:
+        name = room.encode()[:255]
+        self._send(bytes((len(name), len(token))) + name + token + body, what, origin)
+
+    def _steal(self, victim: UserHost, origin: Origin) -> None:
+        stolen = _session_of(victim)
+        if stolen is None:
+            self._refuse(SessionEvent.SPOKE, origin, f"{victim.id} has no token to steal")
+            return
+        self._victim, self._stolen = victim, stolen
+        self.world.record_fault(self.id, "steal_token", f"of {victim.id}", origin)
+
+    def _spoof(self, victim: UserHost, text: str, origin: Origin) -> None:
+        session = self._stolen if self._victim is victim else None
+        if session is None:
+            held = _session_of(victim)
+            if held is None:
+                self._refuse(SessionEvent.SPOKE, origin, f"{victim.id} is in no room")
+                return
+            guess = mix(origin.key)
+            session = held[0], f"{guess:016x}{mix(guess):016x}".encode()
+        room, token = session
+        name = room.encode()
+        data = bytes((len(name), len(token))) + name + token + victim.codec.write_text(victim.name, text)
+        way = self.world.ways.between(self.id, self.town.server.id)
+        self.world.send_datagram(way, What.SAY, data, victim.address, UDP_ADDRESS, origin)
+
+    def _refuse(self, event: SessionEvent, origin: Origin, why: str) -> None:
+        trace = self.world.trace
+        if trace is not None:
+            room = self.engine.room if self.engine is not None else ""
+            Recorder(trace, self.id).refuse(
+                Machine.SESSION, f"{self.name}@{room}" if room else self.name, event, self.state, origin, why=why
+            )
+
+
+def _session_of(user: UserHost) -> tuple[str, bytes] | None:
+    """The room and token that a user holds, living or not."""
+    engine = user.engine
+    return (engine.room, engine.token) if engine is not None and engine.token else None
+
+
+def _chain(cause: object) -> Origin | Packet:
+    assert isinstance(cause, Origin | Packet), "engines hand back the causes that they were given"
+    return cause

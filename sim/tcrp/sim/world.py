@@ -1,0 +1,138 @@
+"""The world: virtual time, a heap of what is to come, and the network between hosts.
+
+Knows when things happen and whether a packet gets there. What hosts do with it is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from tcrp.engine.effects import Address, Relay
+from tcrp.engine.trace import Cause, Fault, Kind, Trace
+from tcrp.engine.trace import Packet as PacketRecord
+from tcrp.sim.packets import Origin, Packet, next_of_kind
+from tcrp.sim.ways import Way, Ways
+from tcrp.spec.names import What
+
+FIRST_DYNAMIC = 1 << 20
+"""Script steps are numbered below, so that at one instant they come first, in the order of the file."""
+
+
+class DatagramHost(Protocol):
+    """Whoever has a UDP socket."""
+
+    id: str
+
+    def receive_datagram(self, packet: Packet) -> None: ...
+
+
+class World:
+    """Time is integer microseconds from the start. `trace` None: nobody watches, and no record is made."""
+
+    def __init__(self, ways: Ways, trace: Trace | None) -> None:
+        self.now_us = 0
+        self.ways = ways
+        self.trace = trace
+        self.sockets: dict[Address, DatagramHost] = {}  # who receives at an address now
+        self.owners: dict[Address, str] = {}  # who last did: its packets are on that one's link
+        self.busy = 0  # things to come that keep the run going
+        self.arrivals = 0
+        self._heap: list[tuple[int, int, bool, Callable[[Any], None], Any]] = []
+        self._sequence = FIRST_DYNAMIC
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def at(
+        self, when_us: int, action: Callable[[Any], None], subject: Any, *, keeps_going: bool = True, order: int = 0
+    ) -> None:
+        """Let `action(subject)` happen at `when_us`. Equal moments: by `order`, else as they were asked for."""
+        assert when_us >= self.now_us, "time does not go backwards"
+        if not order:
+            order = self._sequence = self._sequence + 1
+        self.busy += keeps_going
+        heappush(self._heap, (when_us, order, keeps_going, action, subject))
+
+    def next_us(self) -> int | None:
+        """When the next thing happens, or None."""
+        return self._heap[0][0] if self._heap else None
+
+    def step(self) -> None:
+        """Let the next thing happen."""
+        self.now_us, _, kept_going, action, subject = heappop(self._heap)
+        if self.trace is not None:
+            self.trace.now_us = self.now_us
+        self.busy -= kept_going
+        action(subject)
+
+    # --- datagrams -------------------------------------------------------------------------------
+
+    def way_to(self, source: str, target: Address) -> Way:
+        """The link to whoever is, or last was, at an address."""
+        return self.ways.between(source, self.owners.get(target, target.ip))
+
+    def send_datagram(
+        self, way: Way, what: What, data: bytes, source: Address, target: Address, parent: Origin | Packet
+    ) -> None:
+        """Send one datagram over `way`; its fate is drawn now."""
+        self._dispatch(Packet(parent, way, what, data, source, target, nth=next_of_kind(parent, what, way)))
+
+    def fan_out(self, source: str, address: Address, relay: Relay, parent: Origin | Packet) -> None:
+        """Send one datagram to each of many, in their order."""
+        what, data = relay.what, relay.data
+        owners, between = self.owners, self.ways.between
+        for target in relay.targets:
+            way = between(source, owners.get(target) or target.ip)
+            nth = 1 if what is What.RELAY else next_of_kind(parent, what, way)
+            self._dispatch(Packet(parent, way, what, data, address, target, nth=nth))
+
+    def _dispatch(self, packet: Packet) -> None:
+        way = packet.way
+        if self.trace is not None:
+            self.record_packet(Kind.SEND, packet, way.source, packet.parent.record)
+        if way.is_cut:
+            self.drop(packet, "cut")
+        elif way.loses(packet.key):
+            self.drop(packet, "loss")
+        else:
+            self.at(self.now_us + way.delay_us(packet.key), self._arrive, packet)
+
+    def _arrive(self, packet: Packet) -> None:
+        if packet.way.is_cut:
+            self.drop(packet, "cut")
+            return
+        host = self.sockets.get(packet.target)
+        if host is None:
+            self.drop(packet, "nobody there")
+            return
+        self.arrivals += 1
+        if self.trace is not None:
+            self.record_packet(Kind.ARRIVE, packet, packet.way.target, packet.record)
+        host.receive_datagram(packet)
+
+    # --- what is written down --------------------------------------------------------------------
+
+    def record_packet(self, kind: Kind, packet: Packet, actor: str, cause: int, why: str = "") -> None:
+        """Write down that something happened to a packet; it is then the cause of what follows."""
+        trace = self.trace
+        if trace is None:
+            return
+        packet.record = trace.add(
+            PacketRecord(
+                trace.n + 1, cause, self.now_us, actor, kind, packet.proto, packet.way.name, packet.packet,
+                len(packet.data), packet.what, why, None,
+            )
+        )  # fmt: skip
+
+    def drop(self, packet: Packet, why: str) -> None:
+        """The packet does not get there."""
+        self.record_packet(Kind.DROP, packet, "network", packet.record, why)
+
+    def record_fault(self, actor: str, what: str, why: str, cause: Cause) -> None:
+        """Write down something that goes wrong on purpose."""
+        trace = self.trace
+        if trace is not None:
+            cause.record = trace.add(Fault(trace.n + 1, cause.record, self.now_us, actor, what, why))
+
+
