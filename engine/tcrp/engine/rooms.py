@@ -125,7 +125,9 @@ class Ended:
         "times_told", "token", "token_id", "ended_us",
     )  # fmt: skip
 
-    def __init__(self, session: Session, notice: Notice | None, sentence: bytes | None, now_us: int) -> None:
+    def __init__(
+        self, session: Session, notice: Notice | None, sentence: bytes | None, now_us: int, cause: Cause
+    ) -> None:
         self.id = session.id
         self.token = session.token
         self.token_id = session.token_id
@@ -133,7 +135,7 @@ class Ended:
         self.ip = session.ip
         self.address = session.address
         self.codec = session.codec
-        self.cause = session.cause
+        self.cause = cause
         self.notice = notice
         self.sentence = sentence
         self.ended_us = now_us

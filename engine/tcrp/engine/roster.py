@@ -179,7 +179,7 @@ class Roster:
             if not told:
                 linger_us = 0  # R-LIM-2: nobody was in it who must not hang
         if linger_us:
-            self.timers.arm(now_us + linger_us, "linger", self._drain, room, room.cause)
+            self.timers.arm(now_us + linger_us, "linger", self._drain, room, self.cause)
         else:
             self._drain(room, now_us)
 
@@ -228,12 +228,10 @@ class Roster:
         sentence = None
         if notice is not None:
             sentence = write_notice(session.codec, notice, name=session.name, room=session.room.name, host=host)
-        ended = Ended(session, notice, sentence, now_us)
+        ended = Ended(session, notice, sentence, now_us, self.cause)
         if self.limits.linger:
             self.ended[ended.token] = session.room.ended[ended.token] = ended
-            ended.forget = self.timers.arm(
-                now_us + self.limits.linger, "forget", self._forget, ended, session.cause
-            )
+            ended.forget = self.timers.arm(now_us + self.limits.linger, "forget", self._forget, ended, self.cause)
         self._tell(ended, now_us)
 
     def _tell(self, ended: Ended, now_us: int) -> None:

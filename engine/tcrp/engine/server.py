@@ -179,6 +179,14 @@ class ServerEngine:
         """What there is and what was counted."""
         return self.roster.counts
 
+    def holdings(self, room: str) -> list[str]:
+        """What is still held of a room, as phrases: nothing, once it is closed (R-ROOM-3). Looks at everything."""
+        roster, name = self.roster, room.encode()
+        held = [f"the room {room}"] if name in roster.rooms else []
+        held += [f"the session {each.id}" for each in roster.sessions.values() if each.room.name_bytes == name]
+        held += [f"the ended token of {each.id}" for each in roster.ended.values() if each.room.name_bytes == name]
+        return held
+
     # --- the path of one datagram ----------------------------------------------------------------
 
     def _hear(self, session: Session, text: str, source: Address, size: int, now_us: int) -> None:

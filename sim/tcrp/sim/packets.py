@@ -63,8 +63,9 @@ class Packet(Cause):
     def packet(self) -> str:  # type: ignore[override]
         """The chain of causes, as a trace writes it."""
         if not self._name:
+            to = f":{self.way.target}" if self.what in (What.RELAY, What.NOTICE) else ""
             nth = f"#{self.nth}" if self.nth > 1 else ""
-            self._name = f"{self.parent.packet}/{self.what}:{self.way.name}{nth}"
+            self._name = f"{self.parent.packet}/{self.what}{to}{nth}"
         return self._name
 
     @property

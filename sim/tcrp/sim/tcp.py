@@ -117,8 +117,7 @@ class Tcp:
             pipe.parked.append((number, packet))
             return
         is_up = pipe is connection.up
-        if connection.server_is_done if is_up else connection.client_is_done:
-            world.drop(packet, "connection closed")
-            return
         world.record_packet(Kind.ARRIVE, packet, pipe.way.target, packet.record)
+        if connection.server_is_done if is_up else connection.client_is_done:
+            return  # nobody reads it any more
         (connection.server if is_up else connection.client).connection_event(connection, packet)

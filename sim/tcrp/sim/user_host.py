@@ -72,6 +72,7 @@ class UserHost(Host):
         self.name = name
         self.codec = codec
         self.engine: ClientEngine | None = None
+        self._former: list[ClientEngine] = []  # sessions that have ended but still say that they leave
         self.address = town.new_address(ip)
         self._connection: Connection | None = None
         self._raw: dict[str, bytes] = {}  # bytes for connections that no engine drives
@@ -93,7 +94,7 @@ class UserHost(Host):
     @property
     def is_settled(self) -> bool:
         """Whether nothing but its own silence is waited for."""
-        return self.engine is None or self.engine.is_settled
+        return all(engine.is_settled for engine in self._engines())
 
     # --- what arrives ----------------------------------------------------------------------------
 
@@ -145,12 +146,18 @@ class UserHost(Host):
             if packet.what is What.CLOSE:
                 connection.send_up(What.CLOSE, b"", packet)
 
+    def _engines(self) -> list[ClientEngine]:
+        return self._former if self.engine is None else [self.engine, *self._former]
+
     def next_deadline_us(self) -> int | None:
-        return self.engine.next_deadline_us() if self.engine is not None else None
+        if not self._former:
+            return self.engine.next_deadline_us() if self.engine is not None else None
+        return min((us for each in self._engines() if (us := each.next_deadline_us()) is not None), default=None)
 
     def handle_timeout(self, local_us: int) -> None:
-        if self.engine is not None:
-            self._perform(self.engine.handle_timeout(local_us))
+        for engine in self._engines():
+            self._perform(engine.handle_timeout(local_us))
+        self._former = [engine for engine in self._former if not engine.is_settled]
 
     # --- what the engine wants done --------------------------------------------------------------
 
@@ -258,6 +265,8 @@ class UserHost(Host):
         except ValueError as error:
             self._refuse(SessionEvent.GRANTED, origin, str(error))
             return False
+        if self.engine is not None and not self.engine.is_settled:
+            self._former.append(self.engine)
         self.engine = engine
         engine.cause = origin
         engine.start(self.local_us())
@@ -337,6 +346,7 @@ class UserHost(Host):
             connection.client_is_done = True
             connection.send_up(What.RESET, b"", origin)
         self.engine = None
+        self._former.clear()
         self._cut_short = None
         self._wake_us = None
         self.forget_held()

@@ -1,0 +1,22 @@
+"""Where words for people go: to a screen with colours, to a pipe without, and errors in one line."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+PIPE_COLUMNS = 200
+
+
+def console_for(stream: str = "stdout") -> Console:
+    """A console on stdout or stderr. Colours only on a screen, and never with NO_COLOR; a pipe is not cut at 80 columns."""
+    file = sys.stdout if stream == "stdout" else sys.stderr
+    if file.isatty():
+        return Console(file=file, highlight=False)
+    return Console(file=file, highlight=False, width=PIPE_COLUMNS, color_system=None, soft_wrap=True)
+
+
+def complain(program: str, what: str) -> None:
+    """Say what went wrong, in one line on stderr."""
+    print(f"{program}: {what}", file=sys.stderr)

@@ -1,0 +1,86 @@
+"""A verdict in words: what was claimed, whether it holds, and if not what came nearest and how it came to that."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from tcrp.cli.steps import one_line
+from tcrp.engine.trace import Record
+from tcrp.sim.judge import seconds
+from tcrp.sim.run import Run, Verdict
+from tcrp.spec.properties import CLAIMS
+
+STEPS_THAT_LED_THERE = 6
+
+
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """The verdict of one run, its digest last."""
+    sign = Text("✔ holds", style="bold green") if verdict.holds else Text("✗ does not hold", style="bold red")
+    console.print(Text.assemble(sign, "  ", verdict.scenario.claim))
+    if not verdict.holds:
+        _print_failures(console, verdict)
+    for refused in verdict.refused_steps[:5]:
+        console.print(
+            Text(f"  ! at {seconds(refused.t_us)} {refused.actor} could not: {refused.event} ({refused.why})", "yellow")
+        )
+    if len(verdict.refused_steps) > 5:
+        console.print(Text(f"  ! and {len(verdict.refused_steps) - 5} more steps could not be taken", "yellow"))
+    console.print(
+        Text(
+            f"{verdict.records} records, {verdict.arrivals} datagrams arrived, "
+            f"{seconds(verdict.ended_us)} of virtual time, seed {verdict.seed}",
+            style="dim",
+        )
+    )
+
+
+def replay_line(verdict: Verdict) -> str:
+    """The command that runs it again."""
+    return f"chat-sim run {shlex.quote(verdict.scenario.path)} --seed {verdict.seed}"
+
+
+def digest_line(digests: Sequence[str]) -> str:
+    """The last line of a run: its digest, or the digest of several digests."""
+    if len(digests) != 1:
+        digests = [hashlib.sha256("\n".join(digests).encode()).hexdigest()]
+    return f"digest sha256:{digests[0]}"
+
+
+def _print_failures(console: Console, verdict: Verdict) -> None:
+    path = verdict.scenario.path
+    records = _run_again(verdict)
+    violation = verdict.violation
+    if violation is not None:
+        claim = CLAIMS[violation.property]
+        console.print(Text(f"  property {violation.property}: {claim.sentence}", "red"))
+        console.print(f"    at {seconds(violation.t_us)}: {violation.what}")
+        _print_causes(console, records, violation.n)
+    for step in verdict.never_taken:
+        console.print(Text(f"  {path}:{step.place.line}: {step.id} waited for a state that never came", "red"))
+    for miss in verdict.misses:
+        place = miss.expectation.place
+        console.print(Text(f"  {path}:{place.line}: expected {miss.expectation.text}", "red"))
+        console.print(Text(f"    nearest: {miss.nearest}"))
+        _print_causes(console, records, miss.n)
+    console.print(Text(f"  replay: {replay_line(verdict)}"))
+
+
+def _run_again(verdict: Verdict) -> list[Record]:
+    """The records of the same run: one seed, one trace, so nothing need be kept while it holds."""
+    records: list[Record] = []
+    Run(verdict.scenario, seed=verdict.seed, listeners=[records.append]).go()
+    return records
+
+
+def _print_causes(console: Console, records: list[Record], n: int) -> None:
+    chain: list[Record] = []
+    while 0 < n <= len(records) and len(chain) < STEPS_THAT_LED_THERE:
+        chain.append(records[n - 1])
+        n = records[n - 1].cause
+    for record in reversed(chain):
+        console.print(Text(f"      {one_line(record)}", "dim"))

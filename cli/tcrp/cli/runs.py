@@ -1,0 +1,214 @@
+"""Running scenarios for somebody who watches: one with its steps, or many with a summary."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from tcrp.cli.console import complain, console_for
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError
+from tcrp.cli.report import digest_line, print_verdict
+from tcrp.cli.steps import fold, steps_table
+from tcrp.engine.trace import Record, header_line
+from tcrp.sim.coverage import REFUSED, ROWS, Coverage
+from tcrp.sim.judge import seconds
+from tcrp.sim.run import Run, Verdict
+from tcrp.sim.scenario.errors import ScenarioError
+from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.scenario.reader import read_scenario
+from tcrp.spec.names import Rule
+from tcrp.spec.rules import SHOWN_OTHERWISE
+
+PROGRAM = "chat-sim"
+
+
+def run_one(file: Path, seed: int | None, trace: TextIO | None, format: str, rows_max: int | None) -> int:
+    """Run one scenario; print its steps, its verdict and, last, its digest."""
+    try:
+        scenario = read_scenario(file)
+    except ScenarioError as error:
+        complain(PROGRAM, str(error))
+        return CANNOT
+    verdict = _run(scenario, seed, trace, format, rows_max)
+    return HOLDS if verdict.holds else DOES_NOT_HOLD
+
+
+def _run(scenario: Scenario, seed: int | None, trace: TextIO | None, format: str, rows_max: int | None) -> Verdict:
+    records: list[Record] = []
+    listeners: list[Callable[[Record], None]] = []
+    if trace is not None:
+        listeners.append(_writer(trace))
+        trace.write(_header(scenario, seed) + "\n")
+    if format == "table":
+        listeners.append(records.append)
+    elif format == "jsonl":
+        print(_header(scenario, seed))
+        listeners.append(_printer)
+    verdict = Run(scenario, seed=seed, listeners=listeners).go()
+    # With jsonl the words for people go to stderr, so that stdout is nothing but the trace.
+    console = console_for("stderr" if format == "jsonl" else "stdout")
+    if format == "table":
+        console.print(steps_table(list(fold(records)), console, rows_max))
+    print_verdict(console, verdict)
+    console.print(digest_line([verdict.digest]), style="dim")
+    return verdict
+
+
+def _writer(file: TextIO) -> Callable[[Record], None]:
+    def write(record: Record) -> None:
+        file.write(record.line())
+        file.write("\n")
+
+    return write
+
+
+def _printer(record: Record) -> None:
+    print(record.line())
+
+
+def _header(scenario: Scenario, seed: int | None) -> str:
+    return header_line(
+        scenario=scenario.path,
+        seed=scenario.seed if seed is None else seed,
+        mode="simulated",
+        python=platform.python_version(),
+    )
+
+
+# --- several -------------------------------------------------------------------------------------
+
+
+def run_several(files: list[Path], seed: int | None, folder: Path | None, format: str, rows_max: int | None) -> int:
+    """Run scenarios one after another; print what fails, a summary, and the digest of all."""
+    console = console_for()
+    verdicts: list[tuple[Path, Verdict | None]] = []
+    with _progress(len(files)) as progress:
+        task = progress.add_task("", total=len(files))
+        for file in files:
+            progress.update(task, description=file.stem)
+            verdicts.append((file, _run_among_several(file, seed, folder, format, rows_max)))
+            progress.advance(task)
+    failed = [(file, verdict) for file, verdict in verdicts if verdict is not None and not verdict.holds]
+    if format == "quiet":
+        for _, verdict in failed:
+            if verdict is not None:
+                print_verdict(console, verdict)
+    unread = sum(verdict is None for _, verdict in verdicts)
+    words = console_for("stderr") if format == "jsonl" else console
+    words.print(_summary(verdicts))
+    held = len(verdicts) - len(failed) - unread
+    words.print(f"{held} hold, {len(failed)} do not, {unread} cannot be run")
+    words.print(digest_line([verdict.digest for _, verdict in verdicts if verdict is not None]), style="dim")
+    return CANNOT if unread else DOES_NOT_HOLD if failed else HOLDS
+
+
+def _run_among_several(
+    file: Path, seed: int | None, folder: Path | None, format: str, rows_max: int | None
+) -> Verdict | None:
+    try:
+        scenario = read_scenario(file)
+    except ScenarioError as error:
+        complain(PROGRAM, str(error))
+        return None
+    if folder is None:
+        return _run(scenario, seed, None, format, rows_max) if format != "quiet" else Run(scenario, seed=seed).go()
+    path = folder / f"{file.stem}.jsonl"
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as trace:
+            if format != "quiet":
+                return _run(scenario, seed, trace, format, rows_max)
+            trace.write(_header(scenario, seed) + "\n")
+            return Run(scenario, seed=seed, listeners=[_writer(trace)]).go()
+    except OSError as error:
+        raise UsageError(f"{path}: the trace cannot be written: {error.strerror}") from None
+
+
+def _progress(total: int) -> Progress:
+    console = console_for("stderr")
+    return Progress(
+        TextColumn("{task.description}", justify="left"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or total < 2,
+    )
+
+
+def _summary(verdicts: list[tuple[Path, Verdict | None]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for name, justify in (("", "left"), ("scenario", "left"), ("virtual time", "right"), ("records", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("digest", no_wrap=True)
+    for file, verdict in verdicts:
+        if verdict is None:
+            table.add_row(Text("?", "red"), str(file), "", "", "cannot be run")
+            continue
+        sign = Text("✔", "green") if verdict.holds else Text("✗", "red")
+        digest = Text(verdict.digest[:12], "dim")
+        table.add_row(sign, file.stem, seconds(verdict.ended_us), str(verdict.records), digest)
+    return table
+
+
+# --- coverage ------------------------------------------------------------------------------------
+
+
+def print_coverage(files: list[Path]) -> int:
+    """Run scenarios and print which rows, rules and refused pairs they exercise."""
+    coverage = Coverage()
+    result = HOLDS
+    with _progress(len(files)) as progress:
+        task = progress.add_task("", total=len(files))
+        for file in files:
+            progress.update(task, description=file.stem)
+            try:
+                scenario = read_scenario(file)
+            except ScenarioError as error:
+                complain(PROGRAM, str(error))
+                return CANNOT
+            verdict = Run(scenario, listeners=[coverage.hear]).go()
+            coverage.add_judged(verdict)
+            if not verdict.holds:
+                complain(PROGRAM, f"{file}: the claim does not hold")
+                result = DOES_NOT_HOLD
+            progress.advance(task)
+    missing = _print_counts(coverage)
+    return DOES_NOT_HOLD if missing else result
+
+
+def _print_counts(coverage: Coverage) -> bool:
+    console = console_for()
+    rows = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for name in ("machine", "state", "event", "times"):
+        rows.add_column(name, justify="right" if name == "times" else "left", no_wrap=True)
+    for pair in ROWS:
+        times = coverage.rows[pair]
+        rows.add_row(*pair, Text(str(times), "" if times else "bold red"))
+    console.print(rows)
+    rules = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for name in ("rule", "times", ""):
+        rules.add_column(name, justify="right" if name == "times" else "left", no_wrap=True)
+    for rule in Rule:
+        times = coverage.rules[rule]
+        otherwise = f"its heart is shown by {SHOWN_OTHERWISE[rule]}" if rule in SHOWN_OTHERWISE else ""
+        rules.add_row(rule, Text(str(times), "" if times or otherwise else "bold red"), Text(otherwise, "dim"))
+    console.print(rules)
+    missing_rows, missing_rules = coverage.missing_rows(), coverage.missing_rules(SHOWN_OTHERWISE)
+    refused = sum(bool(coverage.refused[pair]) for pair in REFUSED)
+    console.print(
+        f"rows {len(ROWS) - len(missing_rows)} of {len(ROWS)}, "
+        f"rules {sum(bool(times) for times in coverage.rules.values())} of {len(Rule)}, "
+        f"refused pairs {refused} of {len(REFUSED)}"
+    )
+    for pair in missing_rows:
+        console.print(Text(f"no scenario exercises {pair[0]} {pair[1]} --{pair[2]}-->", "bold red"))
+    for rule in missing_rules:
+        console.print(Text(f"no scenario exercises {rule}", "bold red"))
+    return bool(missing_rows or missing_rules)

@@ -1,0 +1,169 @@
+"""`chat-sim`: arguments in, exit code out. 0: the claim holds; 1: it does not; 2: it cannot be read or run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from tcrp.cli.console import complain
+from tcrp.cli.exits import CANNOT, HOLDS, INTERRUPTED, UsageError
+
+PROGRAM = "chat-sim"
+ROWS_SHOWN = 400
+SUFFIXES = (".yaml", ".yml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `chat-sim`."""
+    options = _parser().parse_args(arguments)
+    try:
+        result: int = options.command(options)
+    except UsageError as error:
+        complain(PROGRAM, str(error))
+        return CANNOT
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            sys.stdout = None  # type: ignore[assignment]  # whoever read us has had enough
+        return CANNOT
+    except KeyboardInterrupt:
+        complain(PROGRAM, "interrupted")
+        return INTERRUPTED
+    return result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Replay a chat's protocol on a simulated network, told as scenarios."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run scenarios and say whether their claims hold")
+    run.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
+    run.add_argument("--seed", type=int, help="draw everything from this seed, not the scenario's own")
+    run.add_argument("--trace", metavar="FILE", help="write the trace there (a folder, for several scenarios)")
+    run.add_argument("--format", choices=("table", "jsonl", "quiet"), help="what to print (table; of several: quiet)")
+    run.add_argument("--rows", type=_rows, default=ROWS_SHOWN, metavar="N|all", help=f"rows shown ({ROWS_SHOWN})")
+    run.set_defaults(command=_run)
+    spec = commands.add_parser("spec", help="show the protocol's machines")
+    spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="one of them; else all")
+    spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
+    spec.set_defaults(command=_spec)
+    check = commands.add_parser("check-syntax", help="read scenarios without running them")
+    check.add_argument("scenarios", nargs="+", metavar="FILE", help="a scenario file, or a folder of them")
+    check.set_defaults(command=_check_syntax)
+    coverage = commands.add_parser("coverage", help="which rows and rules scenarios exercise")
+    coverage.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
+    coverage.set_defaults(command=_coverage)
+    parser.add_argument("--version", action="version", version=_version())
+    return parser
+
+
+def _rows(word: str) -> int | None:
+    if word == "all":
+        return None
+    if not word.isdecimal() or int(word) < 2:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither a number of at least 2 nor 'all'")
+    return int(word)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{PROGRAM} {version('tcrp')}"
+    except PackageNotFoundError:
+        return f"{PROGRAM} (not installed)"
+
+
+def _files(names: Sequence[str]) -> list[Path]:
+    """The scenario files that are meant, in order. Raises `UsageError`."""
+    files: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())
+            if not inside:
+                raise UsageError(f"{name}: no scenario (*.yaml) is in this folder")
+            files += inside
+        elif path.exists():
+            files.append(path)
+        else:
+            raise UsageError(f"{name}: there is no such file or folder")
+    return files
+
+
+# --- run -----------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    from tcrp.cli.runs import run_one, run_several
+
+    files = _files(options.scenarios)
+    if len(files) == 1 and not Path(options.scenarios[0]).is_dir():
+        with _trace_file(options.trace) as trace:
+            return run_one(files[0], options.seed, trace, options.format or "table", options.rows)
+    folder = Path(options.trace) if options.trace else None
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be a folder for traces: {error.strerror}") from None
+    return run_several(files, options.seed, folder, options.format or "quiet", options.rows)
+
+
+@contextlib.contextmanager
+def _trace_file(name: str | None) -> Iterator[TextIO | None]:
+    if name is None:
+        yield None
+        return
+    try:
+        with open(name, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"{name}: the trace cannot be written: {error.strerror}") from None
+
+
+# --- spec ----------------------------------------------------------------------------------------
+
+
+def _spec(options: argparse.Namespace) -> int:
+    from tcrp.cli.machines import print_machines
+
+    print_machines(options.machine, options.format)
+    return HOLDS
+
+
+# --- check-syntax --------------------------------------------------------------------------------
+
+
+def _check_syntax(options: argparse.Namespace) -> int:
+    from tcrp.sim.scenario.errors import ScenarioError
+    from tcrp.sim.scenario.reader import read_scenario
+
+    result = HOLDS
+    for file in _files(options.scenarios):
+        try:
+            scenario = read_scenario(file)
+        except ScenarioError as error:
+            complain(PROGRAM, str(error))
+            result = CANNOT
+        else:
+            steps, users, expected = len(scenario.script), len(scenario.users), len(scenario.expect)
+            print(f"{file}: ok ({users} users, {steps} steps, {expected} expectations)")
+    return result
+
+
+# --- coverage ------------------------------------------------------------------------------------
+
+
+def _coverage(options: argparse.Namespace) -> int:
+    from tcrp.cli.runs import print_coverage
+
+    return print_coverage(_files(options.scenarios))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What a run has shown so far, kept for those who will judge it. Keeps only what some expectation asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tcrp.engine.trace import Kind, Packet, Record, Refuse, Shown, Step
+from tcrp.sim.scenario.model import (
+    Counters,
+    Expectation,
+    MachineIs,
+    NeverSees,
+    Packets,
+    Records,
+    Refused,
+    Sees,
+    SeesCount,
+    SeesExactly,
+    StateClaim,
+    StateExpected,
+    Told,
+    UserIs,
+)
+from tcrp.sim.server_host import SERVER
+from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, RoomState, SessionState
+
+NEAR_MISSES_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A machine has entered a state."""
+
+    t_us: int
+    n: int
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A relay that a user has seen."""
+
+    t_us: int
+    n: int
+    name: str
+    text: str
+
+
+class History:
+    """A listener of the trace."""
+
+    def __init__(self, expectations: Iterable[Expectation]) -> None:
+        claims = [each.claim for each in expectations]
+        self.changes: dict[StateClaim, list[Change]] = {}  # keyed by the claim without its state
+        self.screens: dict[str, list[Screen]] = {}
+        self.told: dict[str, list[tuple[int, int, str]]] = {}
+        self.refusals: dict[str, list[tuple[int, int, str]]] = {}
+        self.matches: dict[Records, list[tuple[int, int]]] = {}
+        self.nearest: dict[Records, tuple[int, Record]] = {}
+        self.packets: dict[Packets, list[tuple[int, int]]] = {}
+        self.counters: list[tuple[int, Mapping[str, int]]] = []
+        self.asks_for_counters = any(isinstance(claim, Counters) for claim in claims)
+        for claim in claims:
+            match claim:
+                case StateExpected(state):
+                    self.changes[subject_of(state)] = []
+                case Sees(user) | SeesExactly(user) | NeverSees(user) | SeesCount(user):
+                    self.screens[user] = []
+                case Told(user):
+                    self.told[user] = []
+                case Refused(user):
+                    self.refusals[user] = []
+                case Records():
+                    self.matches[claim] = []
+                case Packets():
+                    self.packets[claim] = []
+                case Counters():
+                    pass
+
+    def hear(self, record: Record) -> None:
+        """Keep what is asked for."""
+        match record:
+            case Step():
+                for subject, changes in self.changes.items():
+                    if _is_about(subject, record):
+                        changes.append(Change(record.t_us, record.n, record.to))
+                if record.machine is Machine.HANDSHAKE and record.actor == SERVER and record.id in self.refusals:
+                    refused = record.event == HandshakeEvent.REFUSED
+                    if refused or record.event == HandshakeEvent.ACCEPTED:
+                        why = record.why.partition(":")[0] if refused else ""
+                        self.refusals[record.id].append((record.t_us, record.n, why))
+                self._match(record, "step")
+            case Refuse():
+                self._match(record, "refuse")
+            case Packet() if record.kind is Kind.DROP:
+                self._match(record, "drop")
+            case Packet() if record.kind is Kind.SEND:
+                for claim, sent in self.packets.items():
+                    if _is_such_a_packet(claim, record):
+                        sent.append((record.t_us, record.bytes))
+            case Shown():
+                if record.what == "relay":
+                    if record.actor in self.screens:
+                        seen = Screen(record.t_us, record.n, record.name, record.text)
+                        self.screens[record.actor].append(seen)
+                elif record.actor in self.told:
+                    self.told[record.actor].append((record.t_us, record.n, record.what))
+
+    def sample(self, now_us: int, counters: Mapping[str, int]) -> None:
+        """Keep the server's counters as they are now, if they have changed."""
+        if not self.counters or self.counters[-1][1] != counters:
+            self.counters.append((now_us, dict(counters)))
+
+    def _match(self, record: Step | Refuse | Packet, kind: str) -> None:
+        for claim, times in self.matches.items():
+            if claim.kind != kind:
+                continue
+            wrong = sum(_field(record, key) != value for key, value in _all_fields(claim))
+            if not wrong:
+                times.append((record.t_us, record.n))
+            elif claim not in self.nearest or wrong < self.nearest[claim][0]:
+                self.nearest[claim] = wrong, record
+
+
+def subject_of(claim: StateClaim) -> StateClaim:
+    """The claim about the same machine with one state for all, so that claims share what is kept."""
+    match claim:
+        case UserIs(user, _):
+            return UserIs(user, SessionState.ANONYMOUS)
+        case MachineIs(Machine.SESSION, id, _):
+            return MachineIs(Machine.SESSION, id, SessionState.ANONYMOUS)
+        case MachineIs(Machine.ROOM, id, _):
+            return MachineIs(Machine.ROOM, id, RoomState.VACANT)
+        case MachineIs(_, id, _):
+            return MachineIs(Machine.HANDSHAKE, id, HandshakeState.IDLE)
+
+
+def first_state(claim: StateClaim) -> str:
+    """The state before anything has happened."""
+    subject = subject_of(claim)
+    return str(subject.state)
+
+
+def _is_about(subject: StateClaim, record: Step) -> bool:
+    match subject:
+        case UserIs(user, _):
+            return record.actor == user and record.machine is Machine.SESSION
+        case MachineIs(machine, id, _):
+            return record.actor == SERVER and record.machine is machine and record.id == id
+
+
+def _all_fields(claim: Records) -> Iterable[tuple[str, str]]:
+    yield from claim.fields
+    if claim.kind != "drop" and not any(key == "actor" for key, _ in claim.fields):
+        yield "actor", SERVER
+
+
+def _field(record: Record, key: str) -> str:
+    value = getattr(record, "from_" if key == "from" else key, "")
+    return "" if value is None else str(value)
+
+
+def _is_such_a_packet(claim: Packets, record: Packet) -> bool:
+    source, _, target = record.link.partition(">")
+    return (
+        (claim.what is None or claim.what == record.what)
+        and (claim.source is None or claim.source == source)
+        and (claim.target is None or claim.target == target)
+    )
+
+

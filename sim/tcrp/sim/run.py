@@ -1,0 +1,165 @@
+"""One run of one scenario: builds the world, lets it happen, and says whether the claim holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tcrp.engine.codec import codec
+from tcrp.engine.server import ServerEngine
+from tcrp.engine.trace import Digest, Record, Refuse, Trace
+from tcrp.sim.director import Director
+from tcrp.sim.history import History
+from tcrp.sim.judge import Miss, judge
+from tcrp.sim.scenario.model import Scenario, Step, Window
+from tcrp.sim.server_host import SERVER, EngineFactory, ServerHost
+from tcrp.sim.tcp import Tcp
+from tcrp.sim.user_host import Town, UserHost
+from tcrp.sim.watch import Violation, Watch
+from tcrp.sim.ways import Ways
+from tcrp.sim.world import World
+from tcrp.spec.limits import MINUTE_US
+from tcrp.spec.names import Property
+
+AUTO = "auto"
+LONGEST_US = 10 * MINUTE_US
+Listener = Callable[[Record], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run has shown. The claim holds if nothing stands in `misses`, `violation` and `never_taken`."""
+
+    scenario: Scenario
+    seed: int
+    digest: str
+    ended_us: int
+    records: int
+    arrivals: int
+    misses: tuple[Miss, ...]
+    violation: Violation | None
+    never_taken: tuple[Step, ...]
+    refused_steps: tuple[Refuse, ...]  # steps of users that could not be taken
+    judged: dict[Property, int] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the scenario's claim holds."""
+        return not self.misses and self.violation is None and not self.never_taken
+
+
+class Run:
+    """A world built from a scenario. `watched` False: no trace, no properties, for measuring."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        seed: int | None = None,
+        listeners: Iterable[Listener] = (),
+        make_engine: EngineFactory = ServerEngine,
+        watched: bool = True,
+        leave_out: Iterable[Property] = (),
+    ) -> None:
+        self.scenario = scenario
+        self.seed = scenario.seed if seed is None else seed
+        self.trace = Trace() if watched else None
+        self.world = World(Ways(scenario.network), self.trace)
+        self.tcp = Tcp(self.world)
+        only = None if scenario.server_dialect == AUTO else codec(scenario.server_dialect)
+        self.server = ServerHost(
+            self.world, scenario.limits, self.seed, only=only, make_engine=make_engine
+        )
+        self.town = Town(self.world, self.tcp, self.server, scenario.limits)
+        self._people()
+        self.director = Director(scenario, self.world, self.tcp, self.server, self.town, self.seed)
+        self.history = History(scenario.expect)
+        self.digest = Digest()
+        self.refused_steps: list[Refuse] = []
+        left_out = {Property(each.name) for each in scenario.leave_out} | set(leave_out)
+        self.watch = Watch(self.town, scenario.limits, frozenset(left_out))
+        if self.trace is not None:
+            self.server.witness = self.watch
+            self.trace.listeners += [
+                self.digest, self.watch.hear, self.history.hear, self.director.hear, self._note_refused, *listeners,
+            ]  # fmt: skip
+        self._ends_us = min(scenario.until_us or LONGEST_US, LONGEST_US)
+        self._last_expected_us = max((_latest(each.window) for each in scenario.expect), default=0)
+        self._restless: ServerHost | UserHost = self.server
+
+    def _people(self) -> None:
+        honest = attackers = 0
+        for user in self.scenario.users:
+            if user.attacker:
+                attackers += 1
+                ip = user.address or _numbered("10.9", attackers)
+            else:
+                honest += 1
+                ip = user.address or _numbered("10.0", honest)
+            self.town.users[user.id] = UserHost(self.town, user.id, user.name, codec(user.dialect), ip)
+
+    # --- letting it happen -----------------------------------------------------------------------
+
+    def go(self) -> Verdict:
+        """Let everything happen, until the end or the first violation."""
+        world, watch, director = self.world, self.watch, self.director
+        samples = self.history.asks_for_counters
+        director.take_what_was_waited_for()
+        while not self._is_over():
+            world.step()
+            director.take_what_was_waited_for()
+            if samples:
+                self.history.sample(world.now_us, self.server.counters())
+            if watch.violation is not None:
+                break
+        return self._verdict()
+
+    def _is_over(self) -> bool:
+        """Nothing is to come; or `until`; or nothing but silence is waited for, and every expectation has had its time."""
+        next_us = self.world.next_us()
+        if next_us is None or next_us > self._ends_us:
+            return True
+        if self.scenario.until_us is not None or self.world.busy or self.director.is_waiting:
+            return False
+        return next_us > self._last_expected_us and self._all_settled()
+
+    def _all_settled(self) -> bool:
+        if not self._restless.is_settled:
+            return False
+        for host in (self.server, *self.town.users.values()):
+            if not host.is_settled:
+                self._restless = host
+                return False
+        return True
+
+    def _note_refused(self, record: Record) -> None:
+        if isinstance(record, Refuse) and record.actor != SERVER:
+            self.refused_steps.append(record)
+
+    def _verdict(self) -> Verdict:
+        misses = [miss for each in self.scenario.expect if (miss := judge(each, self.history)) is not None]
+        return Verdict(
+            scenario=self.scenario,
+            seed=self.seed,
+            digest=self.digest.hexdigest(),
+            ended_us=self.world.now_us,
+            records=self.trace.n if self.trace is not None else 0,
+            arrivals=self.world.arrivals,
+            misses=tuple(misses),
+            violation=self.watch.violation,
+            never_taken=tuple(self.director.never_taken()),
+            refused_steps=tuple(self.refused_steps),
+            judged=dict(self.watch.judged),
+        )
+
+
+
+
+def _latest(window: Window) -> int:
+    if window.between_us is not None:
+        return window.between_us[1]
+    return max(window.by_us or 0, window.at_us or 0)
+
+
+def _numbered(net: str, number: int) -> str:
+    return f"{net}.{number >> 8}.{number & 255}"

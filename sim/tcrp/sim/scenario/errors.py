@@ -1,0 +1,31 @@
+"""The one error of the scenario reader: which file, where in it, what is wrong, what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from tcrp.sim.scenario.model import Place
+
+
+class ScenarioError(Exception):
+    """A scenario cannot be read. `str()` is one line: `file:line:column: what is wrong`."""
+
+    def __init__(self, path: str, place: Place | None, what: str) -> None:
+        self.path = path
+        self.place = place
+        self.what = what
+        where = f"{path}:{place.line}:{place.column}" if place is not None else path
+        super().__init__(f"{where}: {what}")
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the word that is meant, or nothing."""
+    close = get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def one_of(words: Iterable[str]) -> str:
+    """The words as a list for people."""
+    known = list(words)
+    return ", ".join(known) if len(known) <= 24 else ", ".join(known[:24]) + ", …"

@@ -1,0 +1,195 @@
+"""YAML as nodes that know where they stand. Safe: nothing is constructed, and aliases are not followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from tcrp.sim.scenario.errors import ScenarioError, nearest, one_of
+from tcrp.sim.scenario.model import Place
+
+FILE_BYTES_MAX = 1 << 20
+DEPTH_MAX = 32
+STRING_TAG = "tag:yaml.org,2002:str"
+KINDS = {
+    "tag:yaml.org,2002:int": "a number",
+    "tag:yaml.org,2002:float": "a number",
+    "tag:yaml.org,2002:bool": "a truth value",
+    "tag:yaml.org,2002:null": "nothing",
+    "tag:yaml.org,2002:timestamp": "a date",
+}
+
+
+class Value:
+    """A node of the file, with what a reader wants to ask it. `name` is what it stands for in errors."""
+
+    __slots__ = ("name", "node", "path")
+
+    def __init__(self, path: str, node: Node, name: str) -> None:
+        self.path = path
+        self.node = node
+        self.name = name
+
+    @property
+    def place(self) -> Place:
+        mark = self.node.start_mark
+        return Place(mark.line + 1, mark.column + 1)
+
+    def fail(self, what: str) -> NoReturn:
+        """Raise the error that points here."""
+        raise ScenarioError(self.path, self.place, what)
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.node, MappingNode)
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.node, SequenceNode)
+
+    @property
+    def is_scalar(self) -> bool:
+        return isinstance(self.node, ScalarNode)
+
+    @property
+    def kind(self) -> str:
+        """What stands here, in words."""
+        if self.is_mapping:
+            return "a mapping"
+        if self.is_list:
+            return "a list"
+        tag = str(self.node.tag)
+        return KINDS.get(tag, "a text" if tag == STRING_TAG else f"a value tagged {tag}")
+
+    # --- what it holds ---------------------------------------------------------------------------
+
+    def string(self, example: str = "") -> str:
+        """A text. What YAML reads as something else is an error that shows the quoted form."""
+        if not self.is_scalar:
+            self.fail(f"{self.name}: a text is expected{example and f', such as {example}'}, but this is {self.kind}")
+        text = str(self.node.value)
+        if str(self.node.tag) != STRING_TAG:
+            self.fail(f'{self.name}: YAML reads {text or "this"} as {self.kind}; as a text it is written "{text}"')
+        return text
+
+    def word(self, words: Iterable[str]) -> str:
+        """One of some words."""
+        known = list(words)
+        text = str(self.node.value) if self.is_scalar else ""
+        if text not in known:
+            shown = repr(text) if self.is_scalar else self.kind
+            self.fail(f"{self.name}: {shown} is none of {one_of(known)}{nearest(text, known)}")
+        return text
+
+    def integer(self, least: int, most: int) -> int:
+        """A whole number between bounds, both inclusive."""
+        text = str(self.node.value) if self.is_scalar else ""
+        digits = text[1:] if text.startswith("-") else text
+        if not (self.is_scalar and digits.isascii() and digits.isdigit() and self.node.style is None):
+            self.fail(f"{self.name}: a whole number is expected, but this is {text or self.kind}")
+        if len(digits) > 20 or not least <= int(text) <= most:
+            self.fail(f"{self.name} is {text}; allowed are {least} to {most}")
+        return int(text)
+
+    def boolean(self) -> bool:
+        """true or false."""
+        if not (self.is_scalar and str(self.node.tag).endswith(":bool")):
+            self.fail(f"{self.name}: true or false is expected")
+        return str(self.node.value).lower() == "true"
+
+    def items(self) -> list[Value]:
+        """The members of a list."""
+        if not self.is_list:
+            self.fail(f"{self.name}: a list is expected, but this is {self.kind}")
+        return [Value(self.path, node, self.name) for node in self.node.value]
+
+    def entries(self) -> Iterator[tuple[Value, str, Value]]:
+        """The entries of a mapping: key, its text, value."""
+        if not self.is_mapping:
+            self.fail(f"{self.name}: a mapping is expected, but this is {self.kind}")
+        seen: set[str] = set()
+        for key_node, value_node in self.node.value:
+            key = Value(self.path, key_node, "key")
+            text = str(key_node.value) if key.is_scalar else ""
+            if not key.is_scalar:
+                key.fail(f"{self.name}: a key is a word, but this is {key.kind}")
+            if text in seen:
+                key.fail(f"{text!r} stands here a second time")
+            seen.add(text)
+            yield key, text, Value(self.path, value_node, text)
+
+    def mapping(self, known: Iterable[str], required: Iterable[str] = ()) -> dict[str, Value]:
+        """The entries of a mapping whose keys are all known."""
+        words = list(known)
+        result: dict[str, Value] = {}
+        for key, text, value in self.entries():
+            if text not in words:
+                key.fail(f"unknown key {text!r}; expected is one of {one_of(words)}{nearest(text, words)}")
+            result[text] = value
+        for word in required:
+            if word not in result:
+                self.fail(f"{self.name}: {word!r} is missing")
+        return result
+
+
+def compose(text: str, path: str) -> Value:
+    """The root of the file. Raises `ScenarioError`."""
+    if len(text) > FILE_BYTES_MAX:
+        raise ScenarioError(path, None, f"the file is larger than {FILE_BYTES_MAX} characters")
+    try:
+        yaml = YAML(typ="safe", pure=True)
+        root = yaml.compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(mark.line + 1, mark.column + 1) if mark is not None else None
+        what = str(error.problem or error.context or "unreadable").strip()
+        raise ScenarioError(path, place, f"this is no YAML: {what}") from None
+    except YAMLError as error:
+        raise ScenarioError(path, None, f"this is no YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ScenarioError(path, None, "this is nested too deeply") from None
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError) as error:
+        # The library's own stumbles over odd input; all of them mean that the text is no YAML.
+        raise ScenarioError(path, None, f"this is no YAML: {error}") from None
+    if root is None:
+        raise ScenarioError(path, None, "the file is empty; a scenario has at least a claim")
+    _check(root, path, set(), 1)
+    return Value(path, root, "scenario")
+
+
+def _check(node: Node, path: str, seen: set[int], depth: int) -> None:
+    """No aliases, no depth without end."""
+    place = Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    if id(node) in seen:
+        raise ScenarioError(path, place, "aliases (*name) are not used in scenarios; write it out")
+    seen.add(id(node))
+    if depth > DEPTH_MAX:
+        raise ScenarioError(path, place, f"this is nested more than {DEPTH_MAX} deep")
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            _check(key, path, seen, depth + 1)
+            _check(value, path, seen, depth + 1)
+    elif isinstance(node, SequenceNode):
+        for each in node.value:
+            _check(each, path, seen, depth + 1)
+
+
+def read_text(path: Path, shown: str) -> str:
+    """The text of a file. Raises `ScenarioError`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ScenarioError(shown, None, f"cannot be read: {error.strerror or error}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise ScenarioError(shown, Place(line, column), "this is not UTF-8") from None
