@@ -1,7 +1,9 @@
 """The machines as they are written, run beside the tables that the engines run.
 
-A machine remembers nothing but its state, so a transition that leaves the state as it was cannot
-answer otherwise the second time: each such event is offered to each machine once.
+Every session, room and handshake of a run has a machine of its own beside it. A machine costs a
+hundred times what a look-up does, and remembers nothing but its state. So an event that leaves the
+state as it was is offered to each machine once, and of a very large crowd those who come late are
+answered for by what machines have answered before in the same state.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from tcrp.spec.names import Machine
 from tcrp.spec.room import RoomMachine
 from tcrp.spec.session import SessionMachine
 
+MACHINES_MAX = 1000
+"""How many machines stand beside a run at most."""
+
 WRITTEN: dict[Machine, type[ProtocolMachine]] = {
     Machine.SESSION: SessionMachine,
     Machine.ROOM: RoomMachine,
@@ -24,46 +29,89 @@ WRITTEN: dict[Machine, type[ProtocolMachine]] = {
 }
 
 
+STATES = {
+    machine: {str(state.value): state.value for state in written.states} for machine, written in WRITTEN.items()
+}
+FINAL = {
+    machine: frozenset(str(state.value) for state in written.final_states) for machine, written in WRITTEN.items()
+}
+
+Who = tuple[str, Machine, str, Hashable]
+Answers = dict[tuple[Machine, str, str], str | None]
+
+
+class Shadow:
+    """What stands beside one session, room or handshake: where its machine is, and the machine itself."""
+
+    __slots__ = ("asked", "machine", "state")
+
+    def __init__(self, machine: ProtocolMachine | None, state: str) -> None:
+        self.machine = machine
+        self.state = state
+        self.asked: set[str] = set()
+
+
 class Shadows:
     """A listener of the trace. `disagreement` is the first step that a machine would not have taken."""
 
     def __init__(self) -> None:
         self.disagreement: str | None = None
-        self.steps = 0
-        self._machines: dict[tuple[str, Machine, str, Hashable], tuple[ProtocolMachine, set[str]]] = {}
+        self._shadows: dict[Who, Shadow] = {}
+        self._machines = 0
+        self._answers: Answers = {}
 
     def __call__(self, record: Record) -> None:
         if not isinstance(record, Step) or self.disagreement is not None:
             return
-        self.steps += 1
         who = (record.actor, record.machine, record.id, record.key)
-        machine, asked = self._machines.get(who) or (WRITTEN[record.machine](), set())
-        stands = machine.current_state_value
-        if stands != record.from_:
-            self._disagree(record, f"the machine is {stands}")
+        shadow = self._shadows.get(who) or self._begin(who)
+        if shadow.state != record.from_:
+            self._disagree(record, f"the machine is {shadow.state}")
             return
-        if record.event in asked:
+        if record.event in shadow.asked:
             return
-        try:
-            machine.send(record.event)
-        except TransitionNotAllowed:
+        to = self._ask(shadow, record)
+        if to is None:
             self._disagree(record, "the machine refuses it")
-            return
-        if machine.current_state_value != record.to:
-            self._disagree(record, f"the machine goes to {machine.current_state_value}")
-        elif machine.is_terminated:
-            self._machines.pop(who, None)
+        elif to != record.to:
+            self._disagree(record, f"the machine goes to {to}")
+        elif to in FINAL[record.machine]:
+            self._machines -= shadow.machine is not None
+            del self._shadows[who]
+        elif to == shadow.state:
+            shadow.asked.add(record.event)
         else:
-            if record.from_ == record.to:
-                asked.add(record.event)
-            else:
-                asked.clear()
-            self._machines[who] = machine, asked
+            shadow.state = to
+            shadow.asked.clear()
 
     def forget(self, actor: str) -> None:
         """The actor has lost all its state."""
-        for who in [who for who in self._machines if who[0] == actor]:
-            del self._machines[who]
+        for who in [who for who in self._shadows if who[0] == actor]:
+            self._machines -= self._shadows[who].machine is not None
+            del self._shadows[who]
+
+    def _begin(self, who: Who) -> Shadow:
+        written = WRITTEN[who[1]]
+        machine = written() if self._machines < MACHINES_MAX else None
+        self._machines += machine is not None
+        shadow = self._shadows[who] = Shadow(machine, str(written.initial_state.value))
+        return shadow
+
+    def _ask(self, shadow: Shadow, record: Step) -> str | None:
+        """Where the machine goes, or None if it refuses."""
+        question = (record.machine, str(shadow.state), str(record.event))
+        machine = shadow.machine
+        if machine is None:
+            if question in self._answers:
+                return self._answers[question]
+            machine = WRITTEN[record.machine](start_value=STATES[record.machine][shadow.state])
+        try:
+            machine.send(record.event)
+            answer: str | None = str(machine.current_state_value)
+        except TransitionNotAllowed:
+            answer = None
+        self._answers[question] = answer
+        return answer
 
     def _disagree(self, record: Step, why: str) -> None:
         self.disagreement = (

@@ -12,6 +12,10 @@ from tcrp.sim.world import World
 from tcrp.spec.names import What
 
 
+SWEEP_LEAST = 64
+"""Connections that are over are forgotten when there are this many, and twice as many as after the last time."""
+
+
 class StreamHost(Protocol):
     """One end of a connection."""
 
@@ -56,6 +60,11 @@ class Connection:
         self.client_is_done = False
         self.server_is_done = False
 
+    @property
+    def is_done(self) -> bool:
+        """Whether neither end reads any more."""
+        return self.client_is_done and self.server_is_done
+
     def send_up(self, what: What, data: bytes, cause: Origin | Packet) -> None:
         """From the client to the server."""
         self._network.send(self, self.up, what, data, cause)
@@ -71,14 +80,17 @@ class Tcp:
     def __init__(self, world: World) -> None:
         self.world = world
         self._connections: list[Connection] = []
+        self._sweep_at = SWEEP_LEAST
         self._opened: dict[str, int] = {}
 
     def connect(self, client: StreamHost, server: StreamHost, address: Address, origin: Origin | Packet) -> Connection:
         """Begin to connect; the server hears of it when `open` arrives, the client when `opened` does."""
         number = self._opened[client.id] = self._opened.get(client.id, 0) + 1
         connection = Connection(self, f"{client.id}#{number}", client, server, address, origin)
-        self._connections = [each for each in self._connections if not (each.client_is_done and each.server_is_done)]
         self._connections.append(connection)
+        if len(self._connections) >= self._sweep_at:
+            self._connections = [each for each in self._connections if not each.is_done]
+            self._sweep_at = max(SWEEP_LEAST, 2 * len(self._connections))
         connection.send_up(What.OPEN, b"", origin)
         return connection
 

@@ -7,6 +7,7 @@ with the ledger. `tcrp.spec.properties` says what each property claims.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -73,6 +74,7 @@ class Turn:
     steps: int = 0
     told: list[Entry] = field(default_factory=list)  # who ended other than by leaving
     closed: list[str] = field(default_factory=list)
+    hosts_ended: list[Entry] = field(default_factory=list)
     withheld: int = 0
 
 
@@ -107,7 +109,7 @@ class Watch:
         self._stands: dict[tuple[str, Machine, str, Hashable], str] = {}
         self._deadlines: list[tuple[int, int, Entry]] = []
         self._pushed = 0
-        self._connections: list[Connection] = []
+        self._connections: deque[Connection] = deque()
 
     # --- the trace -------------------------------------------------------------------------------
 
@@ -205,9 +207,12 @@ class Watch:
         self.judged[Property.TOKEN_ENDS_FOR_GOOD] += 1
         if record.event != SessionEvent.LEFT and entry.address is not None:
             self._turn.told.append(entry)
-        if self._hosts.get(entry.room) is entry and record.event == SessionEvent.SUPERSEDED:
-            heir = [each for each in self._living.values() if each.id == entry.id]
-            self._hosts[entry.room] = heir[0] if heir else None
+        if self._hosts.get(entry.room) is entry:
+            if record.event == SessionEvent.SUPERSEDED:
+                heir = [each for each in self._living.values() if each.id == entry.id]
+                self._hosts[entry.room] = heir[0] if heir else None
+            else:
+                self._turn.hosts_ended.append(entry)
 
     # --- what the server is given ----------------------------------------------------------------
 
@@ -363,14 +368,12 @@ class Watch:
             self._judge(
                 Property.CLOSED_ROOM_LEAVES_NOTHING, not held, None, "room {1} is closed but leaves {2}", room, held
             )
-        if turn.steps:
-            for room, entry in self._hosts.items():
-                if entry is not None and entry.state is SessionState.EXPIRED:
-                    is_open = self._rooms.get(room) is RoomState.OPEN
-                    self._judge(
-                        Property.HOST_ENDS_THE_ROOM, not is_open, None, "room {1} is open after its host {2} has ended",
-                        room, entry.id,
-                    )  # fmt: skip
+        for entry in turn.hosts_ended:
+            is_open = self._rooms.get(entry.room) is RoomState.OPEN
+            self._judge(
+                Property.HOST_ENDS_THE_ROOM, not is_open, None, "room {1} is open after its host {2} has ended",
+                entry.room, entry.id,
+            )  # fmt: skip
 
     def _judge_limits(self, host: ServerHost) -> None:
         if host.engine is None:
@@ -396,10 +399,11 @@ class Watch:
                 Property.LIVE_SESSION_HAS_A_DEADLINE, not late, None, "{1} is silent for too long and lives", entry.id
             )
             self._expect_silence(entry)
-        self._connections = [each for each in self._connections if not each.server_is_done]
-        oldest_us = min((each.opened_us for each in self._connections), default=None)
-        if oldest_us is not None:
-            age_us = self._town.world.now_us - oldest_us
+        connections = self._connections
+        while connections and connections[0].server_is_done:
+            connections.popleft()
+        if connections:  # in the order of their opening
+            age_us = self._town.world.now_us - connections[0].opened_us
             ends = age_us <= 2 * self._limits.handshake_timeout + LATE_US or host.is_paused
             self._judge(Property.HANDSHAKE_ENDS, ends, None, "a connection is {1} us old", age_us)
 
