@@ -10,7 +10,7 @@ PIPE_COLUMNS = 200
 
 
 def console_for(stream: str = "stdout") -> Console:
-    """A console on stdout or stderr. Colours only on a screen, and never with NO_COLOR; a pipe is not cut at 80 columns."""
+    """A console on stdout or stderr: colours only on a screen without NO_COLOR, and no pipe is cut at 80 columns."""
     file = sys.stdout if stream == "stdout" else sys.stderr
     if file.isatty():
         return Console(file=file, highlight=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(PROGRAM, str(error))
         return CANNOT
     except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            sys.stdout = None  # type: ignore[assignment]  # whoever read us has had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (whoever read us has had enough; nothing more is flushed there)
         return CANNOT
     except KeyboardInterrupt:
         complain(PROGRAM, "interrupted")

@@ -26,30 +26,44 @@ NAMES_SHOWN_MAX = 4
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table: the records that are folded into it."""
+    """One line of the table: the records that are folded into it, and what followed from them at once."""
 
     records: list[Record]
     ids: list[str] = field(default_factory=list)
+    followed: list[Row] = field(default_factory=list)
 
 
 def fold(records: Iterable[Record]) -> Iterator[Row]:
-    """Rows in order. Records of one moment, actor and kind of happening stand in one row."""
+    """Rows in order. Records of one moment, actor and kind of happening stand in one row, and what a
+    step sends or shows stands beside it.
+    """
     row: Row | None = None
-    key: object = None
     for record in records:
         label = _label(record)
         if label is None:
             continue
-        new_key = _fold_key(record)
-        if row is None or new_key is None or new_key != key:
-            if row is not None:
-                yield row
-            row, key = Row([record], [label]), new_key
-        else:
-            row.records.append(record)
-            row.ids.append(label)
+        if row is not None and _joins(row, record, label):
+            continue
+        if row is not None:
+            yield row
+        row = Row([record], [label])
     if row is not None:
         yield row
+
+
+def _joins(row: Row, record: Record, label: str) -> bool:
+    """Whether `record` has found its place in `row`."""
+    last = row.followed[-1] if row.followed else row
+    if (key := _fold_key(record)) is not None and key == _fold_key(last.records[0]):
+        last.records.append(record)
+        last.ids.append(label)
+        return True
+    first = row.records[0]
+    follows = isinstance(record, Packet | Shown) and isinstance(first, Step | Refuse)
+    if follows and record.actor == first.actor and record.t_us == first.t_us:
+        row.followed.append(Row([record], [label]))
+        return True
+    return False
 
 
 def _label(record: Record) -> str | None:
@@ -58,7 +72,8 @@ def _label(record: Record) -> str | None:
         case Packet(kind=Kind.SEND) if record.what in PLUMBING:
             return None
         case Packet(kind=Kind.SEND) | Packet(kind=Kind.DROP):
-            return record.link.partition(">")[2] or record.actor
+            source, _, target = record.link.partition(">")
+            return source if record.kind is Kind.DROP and target == record.actor else target
         case Step() | Refuse():
             return record.id
         case Shown():
@@ -113,43 +128,38 @@ def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Tabl
 def _cells(row: Row) -> tuple[Text, ...]:
     record = row.records[0]
     time = Text(f"{record.t_us // 1_000_000}.{record.t_us % 1_000_000:06d}", style="dim")
-    actor = Text(record.actor)
+    machine, change, event = Text(""), Text(""), Text("")
+    if isinstance(record, Step | Refuse):
+        machine = Text(f"{record.machine} {_several(row.ids)}", style=MACHINE_STYLES[record.machine])
+        change, event = Text(record.from_), Text(record.event)
+    if isinstance(record, Step) and record.from_ != record.to:
+        style = "bold red" if record.to in ENDS else "bold green"
+        change = Text.assemble((record.from_, "dim"), " → ", (record.to, style))
+    told = Text("  ").join([each for each in (_words(row), *map(_words, row.followed)) if each.plain])
+    rule = Text(getattr(record, "rule", None) or "", style="dim")
+    return time, Text(record.actor), machine, change, event, rule, told
+
+
+def _words(row: Row) -> Text:
+    """What was sent, shown, refused, dropped or broken, and why."""
+    record = row.records[0]
     match record:
         case Step():
-            style = MACHINE_STYLES[record.machine]
-            change = Text(record.from_)
-            if record.from_ != record.to:
-                change = Text.assemble(
-                    (record.from_, "dim"), " → ", (record.to, "bold red" if record.to in ENDS else "bold green")
-                )
-            why = Text(record.why, style="yellow") if record.why else Text("")
-            return (
-                time, actor, Text(f"{record.machine} {_several(row.ids)}", style=style), change, Text(record.event),
-                Text(record.rule, style="dim"), why,
-            )  # fmt: skip
+            return Text(record.why, style="yellow")
         case Refuse():
-            return (
-                time, actor, Text(f"{record.machine} {record.id}", style=MACHINE_STYLES[record.machine]),
-                Text(record.from_), Text(f"! {record.event}", style="yellow"), Text(record.rule or "", style="dim"),
-                Text(f"! refused: {record.why}", style="yellow"),
-            )  # fmt: skip
+            return Text(f"! refused: {record.why}", style="yellow")
         case Packet(kind=Kind.SEND):
-            sent = f"▸ {record.what} to {_several(row.ids)} ({record.bytes} B{' each' if len(row.ids) > 1 else ''})"
-            return time, actor, Text(""), Text(""), Text(""), Text(""), Text(sent)
+            each = " each" if len(row.ids) > 1 else ""
+            return Text(f"▸ {record.what} to {_several(row.ids)} ({record.bytes} B{each})")
         case Packet():
-            whom = _several(row.ids)
-            lost = f"✗ {record.what} to {whom} dropped: {record.why}"
-            return (
-                time, actor, Text(""), Text(""), Text(""), Text(record.rule or "", style="dim"), Text(lost, style="red"),
-            )  # fmt: skip
+            way = "from" if record.link.endswith(f">{record.actor}") else "to"
+            return Text(f"✗ {record.what} {way} {_several(row.ids)} dropped: {record.why}", style="red")
+        case Shown() if record.what == "relay":
+            return Text(f"◂ {record.name}: {record.text}", style="green")
         case Shown():
-            what = f"{record.name}: {record.text}" if record.what == "relay" else _notice(record)
-            style = "green" if record.what == "relay" else "italic green"
-            rule = Text(record.rule or "", style="dim")
-            return time, actor, Text(""), Text(""), Text(""), rule, Text(f"◂ {what}", style=style)
+            return Text(f"◂ {_notice(record)}", style="italic green")
         case Fault():
-            what = f"⚡ {record.what} {record.why}".rstrip()
-            return time, actor, Text(""), Text(""), Text(""), Text(""), Text(what, style="bold magenta")
+            return Text(f"⚡ {record.what} {record.why}".rstrip(), style="bold magenta")
         case _:
             raise AssertionError("rows are made of these records")
 
@@ -165,5 +175,7 @@ def _several(ids: list[str]) -> str:
 
 def one_line(record: Record) -> str:
     """A record in one plain line, for reports."""
-    cells = [cell.plain for cell in _cells(Row([record], [_label(record) or ""]))] if _label(record) else []
-    return "  ".join(cell for cell in cells if cell) if cells else record.line()
+    label = _label(record)
+    if label is None:
+        return f"{record.t_us / 1_000_000:.6f}  {record.actor}  {record.kind} {getattr(record, 'what', '')}".rstrip()
+    return "  ".join(cell.plain for cell in _cells(Row([record], [label])) if cell.plain)

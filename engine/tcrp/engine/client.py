@@ -24,6 +24,7 @@ from tcrp.spec.limits import (
     Limits,
 )
 from tcrp.spec.names import (
+    Deadline,
     HandshakeEvent,
     HandshakeState,
     Machine,
@@ -129,7 +130,7 @@ class ClientEngine:
     def start(self, now_us: int) -> None:
         """The attempt begins: a connection is being opened. It is given up after `handshake_timeout`."""
         self._handshake_timer = self._timers.arm(
-            now_us + self._limits.handshake_timeout, "handshake", self._give_up, None, self.cause
+            now_us + self._limits.handshake_timeout, Deadline.HANDSHAKE, self._give_up, None, self.cause
         )
 
     def stream_opened(self, stream: StreamId, now_us: int) -> Effects:
@@ -260,7 +261,7 @@ class ClientEngine:
         self._granted_us = self._spoke_us = now_us
         self._step(SessionEvent.GRANTED)
         self._idle_timer = self._timers.arm(
-            now_us + self._limits.idle_timeout, "idle", self._look_at_silence, None, self.cause
+            now_us + self._limits.idle_timeout, Deadline.IDLE, self._look_at_silence, None, self.cause
         )
         if self.codec.dialect.learned_from is LearnedFrom.REQUEST:
             self._step(SessionEvent.ENTERED)
@@ -289,7 +290,7 @@ class ClientEngine:
         self._end_handshake()
 
     def _give_up(self, _subject: object, _now_us: int) -> None:
-        self._note_timer("handshake")
+        self._note_timer(Deadline.HANDSHAKE)
         self._abandon()
 
     def _end_handshake(self) -> None:
@@ -305,23 +306,23 @@ class ClientEngine:
         if self.session is SessionState.TOKENED:
             self._step(SessionEvent.ENTERED)
         else:
-            self._note_timer("enter")
+            self._note_timer(Deadline.ENTER)
             self._step(SessionEvent.SPOKE)
         word = self.codec.dialect.enter_word
         self._send(self._prefix + self.codec.write_text(self.name, word), What.ENTER, now_us)
         self._enters_done += 1
         if self._enters_done < len(_ENTER_MOMENTS_US):
             when_us = self._granted_us + _ENTER_MOMENTS_US[self._enters_done]
-            self._enter_timer = self._timers.arm(when_us, "enter", self._say_enter, None, self.cause)
+            self._enter_timer = self._timers.arm(when_us, Deadline.ENTER, self._say_enter, None, self.cause)
 
     def _say_leave(self, times_said: int, now_us: int) -> None:
         if times_said:
-            self._note_timer("leave")
+            self._note_timer(Deadline.LEAVE)
         word = self.codec.dialect.leave_words[0]
         self._send(self._prefix + self.codec.write_text(self.name, word), What.LEAVE, now_us)
         if self.codec.dialect.leave_repeats and times_said + 1 < len(LEAVE_AGAIN_AFTER_US):
             when_us = self._ended_us + LEAVE_AGAIN_AFTER_US[times_said + 1]
-            self._timers.arm(when_us, "leave", self._say_leave, times_said + 1, self.cause)
+            self._timers.arm(when_us, Deadline.LEAVE, self._say_leave, times_said + 1, self.cause)
 
     def _send(self, data: bytes, what: What, now_us: int) -> None:
         self._spoke_us = now_us
@@ -374,9 +375,9 @@ class ClientEngine:
         """Speaking touches only `_spoke_us`; the timer learns of it here."""
         deadline_us = self._spoke_us + self._limits.idle_timeout
         if deadline_us > now_us:
-            self._idle_timer = self._timers.arm(deadline_us, "idle", self._look_at_silence, None, self.cause)
+            self._idle_timer = self._timers.arm(deadline_us, Deadline.IDLE, self._look_at_silence, None, self.cause)
             return
-        self._note_timer("idle")
+        self._note_timer(Deadline.IDLE)
         self._end(SessionEvent.IDLED, now_us)
 
     def _end(self, event: SessionEvent, now_us: int) -> None:
@@ -387,7 +388,7 @@ class ClientEngine:
 
     # --- small steps -----------------------------------------------------------------------------
 
-    def _note_timer(self, what: str) -> None:
+    def _note_timer(self, what: Deadline) -> None:
         if self._recorder is not None:
             self._recorder.timer(what, self.cause)
 
@@ -408,5 +409,3 @@ class ClientEngine:
     def _effects(self) -> Effects:
         effects, self._out = self._out, []
         return effects
-
-

@@ -108,9 +108,7 @@ class Codec:
 
     # --- requests --------------------------------------------------------------------------------
 
-    def write_request(
-        self, operation: Operation, room: bytes, name: str, password: str, ip: str, port: int
-    ) -> bytes:
+    def write_request(self, operation: Operation, room: bytes, name: str, password: str, ip: str, port: int) -> bytes:
         """A client's whole request frame. What the dialect has no place for is left out."""
         match self.dialect.request_form:
             case RequestForm.NAME:
@@ -118,7 +116,7 @@ class Codec:
             case RequestForm.NAME_PORT:
                 payload = name.encode() + port.to_bytes(PORT_BYTES, "big")
             case RequestForm.JSON:
-                values = {"name": name, "password": password, "ip": ip, "port": port}
+                values: jsons.Values = {"name": name, "password": password, "ip": ip, "port": port}
                 payload = jsons.write(self.dialect.request_json, values)
         return write_request(operation, room, payload)
 
@@ -133,9 +131,7 @@ class Codec:
                 return Request(payload[:-PORT_BYTES], "", int.from_bytes(payload[-PORT_BYTES:], "big"))
             case RequestForm.JSON:
                 try:
-                    found = jsons.find(
-                        self.dialect.request_json, jsons.read(payload), optional=frozenset({"password"})
-                    )
+                    found = jsons.find(self.dialect.request_json, jsons.read(payload), optional=frozenset({"password"}))
                 except jsons.NotJson:
                     return None
         if found is None:
@@ -162,7 +158,7 @@ class Codec:
     def write_refusal(self, operation: int, room: bytes, reason: Reason) -> list[bytes]:
         """The one or two frames that say no. `operation` is the peer's own byte, whatever it is."""
         refusal = self.dialect.refusals[reason]
-        values = {"reason": str(reason), "status": refusal.status}
+        values: jsons.Values = {"reason": str(reason), "status": refusal.status}
         frames = [self._frame(self._payload(refusal.reply, values), operation, refusal.state, room, refusal.room)]
         if refusal.completion is not None:
             payload = self._payload(refusal.completion, values)
@@ -178,7 +174,7 @@ class Codec:
             payload += (b"," if payload else b"") + room
         return write_frame(0, CODES[Operation.LIST], STATE_ANSWER, b"", bytes(payload))
 
-    def read_frame(self, data: bytes | bytearray) -> Frame | None | Unread:
+    def read_frame(self, data: bytes | bytearray) -> Frame | Unread | None:
         """The first frame of a reply; None while it is not whole; `Unread` if it can never be one."""
         header = read_header(data)
         if header is None:

@@ -20,11 +20,13 @@ from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import (
     Counter,
+    Deadline,
     HandshakeEvent,
     HandshakeState,
     Machine,
     Operation,
     Reason,
+    RoomEvent,
     RoomState,
     Rule,
     SessionState,
@@ -95,7 +97,7 @@ class Reception:
         self.per_ip[ip] = own + 1
         roster.counts[Counter.CONNECTIONS] += 1
         handshake.timer = roster.timers.arm(
-            now_us + limits.handshake_timeout, "handshake", self._timed_out, handshake, roster.cause
+            now_us + limits.handshake_timeout, Deadline.HANDSHAKE, self._timed_out, handshake, roster.cause
         )
 
     def receive(self, stream: StreamId, data: bytes, now_us: int) -> None:
@@ -248,9 +250,7 @@ class Reception:
             roster.counts[Counter.LIMITED] += 1
             raise Refused(Reason.TOO_MANY_REQUESTS, rule, too_many)
 
-    def _find_room(
-        self, handshake: Handshake, room_name: bytes, name: str, request: Request, now_us: int
-    ) -> Room:
+    def _find_room(self, handshake: Handshake, room_name: bytes, name: str, request: Request, now_us: int) -> Room:
         """The room to be granted a place in: a new one, or one whose conditions are met. Raises `Refused`."""
         roster, ip = self.roster, handshake.ip
         room = roster.rooms.get(room_name)
@@ -259,11 +259,14 @@ class Reception:
                 return Room(room_name, request.password, ip, roster.cause)
             host = room.host
             if host is None or host.name != name or not roster.may_take_over(host, ip, now_us):
+                self._refuse_room(room_name, room.state, RoomEvent.CREATED, Rule.TCP_4)
                 raise Refused(Reason.ROOM_EXISTS, Rule.TCP_4)
             if not self._password_holds(handshake, room, request, now_us):
                 raise Refused(Reason.ROOM_EXISTS, Rule.PASS_1)
             return room
         if room is None or room.state is not RoomState.OPEN:
+            state = room.state if room is not None else RoomState.VACANT
+            self._refuse_room(room_name, state, RoomEvent.JOINED, Rule.TCP_2)
             raise Refused(Reason.NO_SUCH_ROOM, Rule.TCP_2)
         if not self._password_holds(handshake, room, request, now_us):
             raise Refused(Reason.WRONG_PASSWORD, Rule.PASS_1)
@@ -275,6 +278,13 @@ class Reception:
             roster.counts[Counter.LIMITED] += 1
             raise Refused(Reason.ROOM_FULL, Rule.LIM_1, "members_max")
         return room
+
+    def _refuse_room(self, name: bytes, state: RoomState, event: RoomEvent, rule: Rule) -> None:
+        """A room was offered what it does not take as it is."""
+        roster = self.roster
+        if roster.recorder is not None:
+            why = f"the room is {state}"
+            roster.recorder.refuse(Machine.ROOM, name.decode(), event, state, roster.cause, why=why, rule=rule)
 
     def _password_holds(self, handshake: Handshake, room: Room, request: Request, now_us: int) -> bool:
         """Whether the password is right; a wrong one is counted, and too many lock the address out (R-PASS-1)."""
@@ -296,7 +306,7 @@ class Reception:
     def _accept(self, handshake: Handshake, room: Room, name: str, port: int | None, now_us: int) -> None:
         assert handshake.codec is not None, "a request that is accepted has been read"
         roster, speaks = self.roster, handshake.codec
-        session = handshake.session = roster.grant(room, name, speaks, handshake.ip, now_us)
+        handshake.session = roster.grant(room, name, speaks, handshake.ip, now_us)
         if port is not None and learns_port(speaks, LearnedFrom.REQUEST):
             handshake.port = port
         self._step(handshake, HandshakeEvent.ACCEPTED)
@@ -307,11 +317,12 @@ class Reception:
         # The completion is a step of its own, in the same moment: a peer that is found gone while the
         # answer is written has not been handed its token.
         roster.timers.cancel(handshake.timer)
-        handshake.timer = roster.timers.arm(now_us, "completion", self._complete, handshake, roster.cause)
+        handshake.timer = roster.timers.arm(now_us, Deadline.COMPLETION, self._complete, handshake, roster.cause)
 
     def _complete(self, handshake: Handshake, now_us: int) -> None:
         session = handshake.session
-        assert handshake.codec is not None and session is not None, "what is completed has been accepted"
+        assert handshake.codec is not None, "what is completed has been read"
+        assert session is not None, "what is completed has been accepted"
         roster, room = self.roster, session.room
         self._step(handshake, HandshakeEvent.COMPLETED)
         frame = handshake.codec.write_completion(handshake.operation, room.name_bytes, session.name, session.token)
@@ -324,7 +335,7 @@ class Reception:
             roster.confirm(session, now_us)
         roster.timers.cancel(handshake.timer)
         handshake.timer = roster.timers.arm(
-            now_us + roster.limits.handshake_timeout, "handshake", self._timed_out, handshake, handshake.cause
+            now_us + roster.limits.handshake_timeout, Deadline.HANDSHAKE, self._timed_out, handshake, handshake.cause
         )
         self._finish(handshake)
         early, handshake.buffer = bytes(handshake.buffer), bytearray()
@@ -375,9 +386,7 @@ class Reception:
     def _send(self, handshake: Handshake, data: bytes, what: What) -> None:
         self.roster.out.append(SendFrame(handshake.stream, data, what, self.roster.cause))
 
-    def _step(
-        self, handshake: Handshake, event: HandshakeEvent, rule: Rule | None = None, why: str = ""
-    ) -> None:
+    def _step(self, handshake: Handshake, event: HandshakeEvent, rule: Rule | None = None, why: str = "") -> None:
         roster = self.roster
         row = roster.tables.handshake.rows[handshake.state, event]
         if roster.recorder is not None:

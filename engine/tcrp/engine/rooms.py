@@ -121,8 +121,21 @@ class Ended:
     """A token that has ended and is remembered for a while, to tell whoever still speaks with it (R-END-1)."""
 
     __slots__ = (
-        "address", "answered_us", "cause", "codec", "forget", "id", "ip", "notice", "room", "sentence", "tell",
-        "times_told", "token", "token_id", "ended_us",
+        "address",
+        "answered_us",
+        "cause",
+        "codec",
+        "ended_us",
+        "forget",
+        "id",
+        "ip",
+        "notice",
+        "room",
+        "sentence",
+        "tell",
+        "times_told",
+        "token",
+        "token_id",
     )  # fmt: skip
 
     def __init__(

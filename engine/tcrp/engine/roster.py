@@ -26,7 +26,18 @@ from tcrp.spec.limits import (
     Limits,
     Takeover,
 )
-from tcrp.spec.names import Counter, Machine, Notice, RoomEvent, RoomState, Rule, SessionEvent, SessionState, What
+from tcrp.spec.names import (
+    Counter,
+    Deadline,
+    Machine,
+    Notice,
+    RoomEvent,
+    RoomState,
+    Rule,
+    SessionEvent,
+    SessionState,
+    What,
+)
 from tcrp.spec.table import Tables
 
 K = TypeVar("K")
@@ -179,7 +190,7 @@ class Roster:
             if not told:
                 linger_us = 0  # R-LIM-2: nobody was in it who must not hang
         if linger_us:
-            self.timers.arm(now_us + linger_us, "linger", self._drain, room, self.cause)
+            self.timers.arm(now_us + linger_us, Deadline.LINGER, self._drain, room, self.cause)
         else:
             self._drain(room, now_us)
 
@@ -231,7 +242,9 @@ class Roster:
         ended = Ended(session, notice, sentence, now_us, self.cause)
         if self.limits.linger:
             self.ended[ended.token] = session.room.ended[ended.token] = ended
-            ended.forget = self.timers.arm(now_us + self.limits.linger, "forget", self._forget, ended, self.cause)
+            ended.forget = self.timers.arm(
+                now_us + self.limits.linger, Deadline.FORGET, self._forget, ended, self.cause
+            )
         self._tell(ended, now_us)
 
     def _tell(self, ended: Ended, now_us: int) -> None:
@@ -244,7 +257,7 @@ class Roster:
         if ended.times_told < len(NOTICE_AGAIN_AFTER_US) and ended.forget is not None:
             when_us = ended.ended_us + NOTICE_AGAIN_AFTER_US[ended.times_told]
             if when_us < ended.forget.when_us:
-                ended.tell = self.timers.arm(when_us, "notice", self._tell, ended, ended.cause)
+                ended.tell = self.timers.arm(when_us, Deadline.NOTICE, self._tell, ended, ended.cause)
 
     def _forget(self, ended: Ended, _now_us: int) -> None:
         self.timers.cancel(ended.tell)
@@ -289,7 +302,7 @@ class Roster:
             return True
         self.cause = session.cause
         if self.recorder is not None:
-            self.recorder.timer("unused" if is_tokened else "idle", self.cause)
+            self.recorder.timer(Deadline.UNUSED if is_tokened else Deadline.IDLE, self.cause)
         self.end(session, SessionEvent.IDLED, Notice.IDLED, now_us)
         return True
 

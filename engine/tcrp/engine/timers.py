@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from tcrp.engine.trace import Cause
+from tcrp.spec.names import Deadline
 
 
 class Timer:
@@ -19,7 +20,7 @@ class Timer:
     __slots__ = ("action", "cause", "live", "subject", "what", "when_us")
 
     def __init__(
-        self, when_us: int, what: str, action: Callable[[Any, int], None], subject: Any, cause: Cause
+        self, when_us: int, what: Deadline, action: Callable[[Any, int], None], subject: Any, cause: Cause
     ) -> None:
         self.when_us = when_us
         self.what = what
@@ -43,7 +44,7 @@ class Timers:
         return self._live
 
     def arm(
-        self, when_us: int, what: str, action: Callable[[Any, int], None], subject: Any, cause: Cause
+        self, when_us: int, what: Deadline, action: Callable[[Any, int], None], subject: Any, cause: Cause
     ) -> Timer:
         """Arm a timer: at `when_us`, `action(subject, now_us)`. `what` is its name in traces."""
         timer = Timer(when_us, what, action, subject, cause)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from json.encoder import encode_basestring as _quote  # what json.dumps(ensure_ascii=False) does to a string
 from typing import NamedTuple
 
-from tcrp.spec.names import Machine, Rule
+from tcrp.spec.names import DEADLINE_RULES, Deadline, Machine, Rule
 
 SCHEMA = "tcrp-trace/1"
 
@@ -125,19 +125,20 @@ class Packet(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """A deadline of an engine was reached."""
+    """A deadline of an engine was reached, by the rule that set it."""
 
     n: int
     cause: int
     t_us: int
     actor: str
     what: str
+    rule: Rule
     kind: Kind = Kind.TIMER
 
     def line(self) -> str:
         return (
             f'{{"actor":{_quote(self.actor)},"cause":{self.cause},"kind":"timer","n":{self.n},'
-            f'"t_us":{self.t_us},"what":"{self.what}"}}'
+            f'"rule":"{self.rule}","t_us":{self.t_us},"what":"{self.what}"}}'
         )
 
 
@@ -237,10 +238,10 @@ class Recorder:
         trace = self.trace
         trace.add(Refuse(trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, rule, why))
 
-    def timer(self, what: str, cause: Cause) -> None:
+    def timer(self, what: Deadline, cause: Cause) -> None:
         """A deadline was reached; what follows has it as its cause."""
         trace = self.trace
-        cause.record = trace.add(Timed(trace.n + 1, cause.record, trace.now_us, self.actor, what))
+        cause.record = trace.add(Timed(trace.n + 1, cause.record, trace.now_us, self.actor, what, DEADLINE_RULES[what]))
 
     def drop(self, what: str, size: int, why: str, rule: Rule, cause: Cause, to: str = "") -> None:
         """The datagram of `cause` was not taken, or one was not sent to the member `to`."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from tcrp.engine.trace import Packet, Record, Refuse, Shown, Step
+from tcrp.engine.trace import Fault, Packet, Record, Refuse, Shown, Step, Timed
 from tcrp.sim.run import Verdict
-from tcrp.spec.names import Machine, Rule
-from tcrp.spec.properties import CLAIMS
+from tcrp.spec.names import Machine, Property, Rule
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 
 Pair = tuple[Machine, str, str]  # machine, state, event
@@ -19,6 +19,9 @@ ROWS: tuple[Pair, ...] = tuple(
 REFUSED: tuple[Pair, ...] = tuple(
     (table.machine, str(state), str(event)) for table in (SESSION, ROOM, HANDSHAKE) for state, event in table.refused()
 )
+
+
+SHOWN_BY_PROPERTY = {Rule.TCP_1: Property.NO_TALK_ON_TCP, Rule.REL_2: Property.RELAYS_IN_ORDER}
 
 
 @dataclass(slots=True)
@@ -42,22 +45,27 @@ class Coverage:
                     self.refused[pair] += 1
                 if record.rule is not None:
                     self.rules[record.rule] += 1
-            case Packet() | Shown() if record.rule is not None:
-                self.rules[record.rule] += 1
-            case _:
+            case Packet() | Shown() | Timed():
+                if record.rule is not None:
+                    self.rules[record.rule] += 1
+            case Fault():
                 pass
+            case _:
+                assert_never(record)
 
     def add_judged(self, verdict: Verdict) -> None:
-        """Count the rules of the properties that a run has really judged."""
-        for property, times in verdict.judged.items():
-            for rule in CLAIMS[property].rules:
-                self.rules[rule] += times
+        """Count the rules that no single record can show, by the property that judged them."""
+        for rule, property in SHOWN_BY_PROPERTY.items():
+            self.rules[rule] += verdict.judged[property]
 
     def add(self, other: Coverage) -> None:
         """Count what another has counted too."""
-        for own, others in ((self.rows, other.rows), (self.refused, other.refused), (self.rules, other.rules)):
-            for key, times in others.items():
-                own[key] = own.get(key, 0) + times  # type: ignore[attr-defined, index]
+        for pair, times in other.rows.items():
+            self.rows[pair] = self.rows.get(pair, 0) + times
+        for pair, times in other.refused.items():
+            self.refused[pair] += times
+        for rule, times in other.rules.items():
+            self.rules[rule] += times
 
     def missing_rows(self) -> list[Pair]:
         """Rows that nothing has exercised."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from tcrp.engine.trace import Record, Step as StepRecord
+from tcrp.engine.trace import Record
+from tcrp.engine.trace import Step as StepRecord
 from tcrp.sim.packets import Origin
 from tcrp.sim.scenario.model import (
     At,
@@ -198,5 +199,3 @@ def _fill(action: UserAction, repetition: int) -> UserAction:
             )
         case _:
             return action
-
-

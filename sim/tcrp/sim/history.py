@@ -168,5 +168,3 @@ def _is_such_a_packet(claim: Packets, record: Packet) -> bool:
         and (claim.source is None or claim.source == source)
         and (claim.target is None or claim.target == target)
     )
-
-

@@ -27,6 +27,11 @@ class Host:
         """When the engine is to be woken, by the host's own clock; None: not at all."""
         raise AssertionError("every kind of host says this")
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing but silence is waited for."""
+        raise AssertionError("every kind of host says this")
+
     def handle_timeout(self, local_us: int) -> None:
         """Wake the engine."""
         raise AssertionError("every kind of host says this")

@@ -55,7 +55,7 @@ class Packet(Cause):
         self.target = target
         self.proto = proto
         self.nth = nth
-        self.key = mix(parent.key + way.key + _what_key(what) + nth * GOLDEN & MASK)
+        self.key: int = mix(parent.key + way.key + _what_key(what) + nth * GOLDEN & MASK)
         self.counts: dict[tuple[What, Way], int] | None = None
         self._name = ""
 

@@ -10,6 +10,7 @@ from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Digest, Record, Refuse, Trace
 from tcrp.sim.director import Director
 from tcrp.sim.history import History
+from tcrp.sim.host import Host
 from tcrp.sim.judge import Miss, judge
 from tcrp.sim.scenario.model import Scenario, Step, Window
 from tcrp.sim.server_host import SERVER, EngineFactory, ServerHost
@@ -67,9 +68,7 @@ class Run:
         self.world = World(Ways(scenario.network), self.trace)
         self.tcp = Tcp(self.world)
         only = None if scenario.server_dialect == AUTO else codec(scenario.server_dialect)
-        self.server = ServerHost(
-            self.world, scenario.limits, self.seed, only=only, make_engine=make_engine
-        )
+        self.server = ServerHost(self.world, scenario.limits, self.seed, only=only, make_engine=make_engine)
         self.town = Town(self.world, self.tcp, self.server, scenario.limits)
         self._people()
         self.director = Director(scenario, self.world, self.tcp, self.server, self.town, self.seed)
@@ -85,7 +84,7 @@ class Run:
             ]  # fmt: skip
         self._ends_us = min(scenario.until_us or LONGEST_US, LONGEST_US)
         self._last_expected_us = max((_latest(each.window) for each in scenario.expect), default=0)
-        self._restless: ServerHost | UserHost = self.server
+        self._restless: Host = self.server
 
     def _people(self) -> None:
         honest = attackers = 0
@@ -115,7 +114,7 @@ class Run:
         return self._verdict()
 
     def _is_over(self) -> bool:
-        """Nothing is to come; or `until`; or nothing but silence is waited for, and every expectation has had its time."""
+        """Nothing is to come; or it is `until`; or only silence is waited for, and every expectation had its time."""
         next_us = self.world.next_us()
         if next_us is None or next_us > self._ends_us:
             return True
@@ -126,7 +125,8 @@ class Run:
     def _all_settled(self) -> bool:
         if not self._restless.is_settled:
             return False
-        for host in (self.server, *self.town.users.values()):
+        hosts: list[Host] = [self.server, *self.town.users.values()]
+        for host in hosts:
             if not host.is_settled:
                 self._restless = host
                 return False
@@ -151,8 +151,6 @@ class Run:
             refused_steps=tuple(self.refused_steps),
             judged=dict(self.watch.judged),
         )
-
-
 
 
 def _latest(window: Window) -> int:

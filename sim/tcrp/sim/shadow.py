@@ -29,12 +29,8 @@ WRITTEN: dict[Machine, type[ProtocolMachine]] = {
 }
 
 
-STATES = {
-    machine: {str(state.value): state.value for state in written.states} for machine, written in WRITTEN.items()
-}
-FINAL = {
-    machine: frozenset(str(state.value) for state in written.final_states) for machine, written in WRITTEN.items()
-}
+STATES = {machine: {str(state.value): state.value for state in written.states} for machine, written in WRITTEN.items()}
+FINAL = {machine: frozenset(str(state.value) for state in written.final_states) for machine, written in WRITTEN.items()}
 
 Who = tuple[str, Machine, str, Hashable]
 Answers = dict[tuple[Machine, str, str], str | None]

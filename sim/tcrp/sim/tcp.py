@@ -9,8 +9,7 @@ from tcrp.engine.trace import Kind
 from tcrp.sim.packets import Origin, Packet, next_of_kind
 from tcrp.sim.ways import Way
 from tcrp.sim.world import World
-from tcrp.spec.names import What
-
+from tcrp.spec.names import Rule, What
 
 SWEEP_LEAST = 64
 """Connections that are over are forgotten when there are this many, and twice as many as after the last time."""
@@ -45,8 +44,14 @@ class Connection:
     )  # fmt: skip
 
     def __init__(
-        self, network: Tcp, stream: str, client: StreamHost, server: StreamHost, address: Address, origin: Origin | Packet
-    ) -> None:  # fmt: skip
+        self,
+        network: Tcp,
+        stream: str,
+        client: StreamHost,
+        server: StreamHost,
+        address: Address,
+        origin: Origin | Packet,
+    ) -> None:
         ways = network.world.ways
         self._network = network
         self.stream = stream
@@ -101,7 +106,8 @@ class Tcp:
         packet = Packet(
             cause, pipe.way, what, data, connection.client_address, connection.client_address, proto="tcp", nth=nth
         )
-        world.record_packet(Kind.SEND, packet, pipe.way.source, cause.record)
+        rule = Rule.TCP_3 if what is What.CLOSE and pipe is connection.down else None
+        world.record_packet(Kind.SEND, packet, pipe.way.source, cause.record, rule=rule)
         pipe.sent += 1
         if pipe.way.is_cut or pipe.parked:
             pipe.parked.append((pipe.sent, packet))

@@ -195,16 +195,15 @@ class UserHost(Host):
             what, text, rule = "relay", effect.text, Rule.SHOW_1 if effect.changed else None
         else:
             what, text, rule = str(effect.notice), "", None
-        trace.add(
-            Shown(trace.n + 1, effect.cause.record, self.world.now_us, self.id, what, effect.name, text, rule)
-        )
+        trace.add(Shown(trace.n + 1, effect.cause.record, self.world.now_us, self.id, what, effect.name, text, rule))
 
     # --- what the script has the user do ---------------------------------------------------------
 
     def act(self, action: UserAction, origin: Origin, *, allow_invalid: bool = False) -> None:
         """Take a step of the script; one that cannot be taken is written down as refused."""
         if self.is_paused:
-            self._refuse(SessionEvent.SPOKE, origin, "paused")
+            event = {Create: SessionEvent.GRANTED, Join: SessionEvent.GRANTED, Leave: SessionEvent.LEFT}
+            self._refuse(event.get(type(action), SessionEvent.SPOKE), origin, "paused")
             return
         match action:
             case Create(room, password):
@@ -337,7 +336,9 @@ class UserHost(Host):
         del self.world.sockets[old]
         self.address = self.town.new_address(ip or old.ip)
         self._open_socket()
-        self.world.record_fault(self.id, "move", f"{old.ip}:{old.port} to {self.address.ip}:{self.address.port}", origin)
+        self.world.record_fault(
+            self.id, "move", f"{old.ip}:{old.port} to {self.address.ip}:{self.address.port}", origin
+        )
 
     def _crash(self, origin: Origin) -> None:
         self.world.record_fault(self.id, "crash", "all state lost", origin)

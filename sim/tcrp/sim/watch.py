@@ -40,6 +40,14 @@ from tcrp.spec.names import (
 )
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 
+WHERE_TO: dict[Machine, tuple[str, dict[tuple[str, str], str], frozenset[str]]] = {
+    table.machine: (
+        str(table.initial),
+        {(str(state), str(event)): str(row.to) for (state, event), row in table.rows.items()},
+        frozenset(map(str, table.final)),
+    )
+    for table in (SESSION, ROOM, HANDSHAKE)
+}
 TCP_OF_THE_SERVER = frozenset((What.ANSWER, What.COMPLETION, What.REFUSAL, What.LISTING))
 LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
 
@@ -58,6 +66,7 @@ class Entry:
     heard_us: int
     address: Address | None = None
     fixed: bool = False
+    has_spoken: bool = False
     answered_us: int | None = None
 
 
@@ -130,17 +139,16 @@ class Watch:
 
     def _judge_step(self, record: Step) -> None:
         who = (record.actor, record.machine, record.id, record.key)
-        table = {Machine.SESSION: SESSION, Machine.ROOM: ROOM, Machine.HANDSHAKE: HANDSHAKE}[record.machine]
-        stood = self._stands.get(who, table.initial)
-        row = table.rows.get((record.from_, record.event))  # type: ignore[call-overload]
+        initial, rows, final = WHERE_TO[record.machine]
+        stood = self._stands.get(who, initial)
         self._judge(
             Property.TABLE_STEPS,
-            stood == record.from_ and row is not None and row.to == record.to,
+            stood == record.from_ and rows.get((record.from_, record.event)) == record.to,
             record,
             "{0.actor}'s {0.machine} {0.id}, which was {1}, took {0.event} from {0.from_} to {0.to}",
             stood,
         )
-        if record.to in table.final:  # type: ignore[comparison-overlap]
+        if record.to in final:
             self._stands.pop(who, None)
             if record.machine is Machine.SESSION and record.actor == SERVER:
                 self._stands[who] = record.to  # a token that has ended stays ended
@@ -231,7 +239,9 @@ class Watch:
             turn.entry = self._ended.get(token)
             return
         owner_is_near = packet.source.ip == entry.ip and room == entry.room.encode()
-        turn.is_valid = owner_is_near and len(data) <= CLIENT_DATAGRAM_BYTES_MAX and _is_text(data[2 + data[0] + data[1] :])
+        turn.is_valid = (
+            owner_is_near and len(data) <= CLIENT_DATAGRAM_BYTES_MAX and _is_text(data[2 + data[0] + data[1] :])
+        )
         if turn.is_valid:
             entry.heard_us = turn.local_us
             if not entry.fixed:
@@ -263,8 +273,11 @@ class Watch:
 
     def server_crashed(self) -> None:
         self.shadows.forget(SERVER)
-        for kept in (self._living, self._ended, self._rooms, self._hosts, self._members):
-            kept.clear()  # type: ignore[attr-defined]
+        self._living.clear()
+        self._ended.clear()
+        self._rooms.clear()
+        self._hosts.clear()
+        self._members.clear()
         for who in [who for who in self._stands if who[0] == SERVER]:
             del self._stands[who]
         self._deadlines.clear()
@@ -280,8 +293,10 @@ class Watch:
         if not lives or speaker is None or packet is None:
             return
         targets = [target for relay in relays for target in relay.targets]
-        in_turn = all(relay.cause is packet for relay in relays)
-        self._judge(Property.RELAYS_IN_ORDER, in_turn, None, "a text of {1} was relayed out of its turn", speaker.id)
+        if speaker.has_spoken:  # a first text cannot be out of order
+            in_turn = all(relay.cause is packet for relay in relays)
+            self._judge(Property.RELAYS_IN_ORDER, in_turn, None, "a text of {1} was relayed out of turn", speaker.id)
+        speaker.has_spoken = True
         strangers = [target for target in targets if not self._is_member(target, speaker.room)]
         self._judge(
             Property.RELAY_TO_MEMBERS_ONLY, not strangers, None, "a text in {1} went to the stranger {2}",
@@ -326,7 +341,7 @@ class Watch:
         living = entry is not None and entry.token in self._living
         if entry is not None and not living and entry.token not in self._ended:
             living = True
-        if not living and entry is None or entry is not None and packet.source.ip != entry.ip:
+        if (not living and entry is None) or (entry is not None and packet.source.ip != entry.ip):
             quiet = not effects and not turn.steps
             self._judge(Property.REJECTED_CHANGES_NOTHING, quiet, None, "a datagram without a token had an effect")
             return
@@ -348,7 +363,8 @@ class Watch:
             entry.answered_us = turn.local_us
             self._judge(
                 Property.NO_AMPLIFICATION, small and seldom and own and free, None,
-                "an ended token of {1} was answered with {2} bytes for {3}", entry.id, len(answer.data), len(packet.data),
+                "an ended token of {1} was answered with {2} bytes for {3}",
+                entry.id, len(answer.data), len(packet.data),
             )  # fmt: skip
 
     def _judge_told(self, effects: list[ServerEffect]) -> None:

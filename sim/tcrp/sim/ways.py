@@ -29,7 +29,8 @@ class Way:
 
     def apply(self, settings: LinkSettings) -> None:
         """Bring `settings`, all of which are given, into force."""
-        assert settings.delay is not None and settings.loss_ppm is not None, "a way has every setting"
+        assert settings.delay is not None, "a way has every setting"
+        assert settings.loss_ppm is not None, "a way has every setting"
         self._delay = settings.delay
         self.loss = loss_threshold(settings.loss_ppm)
         if isinstance(settings.delay, Span):

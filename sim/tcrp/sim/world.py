@@ -14,7 +14,7 @@ from tcrp.engine.trace import Cause, Fault, Kind, Trace
 from tcrp.engine.trace import Packet as PacketRecord
 from tcrp.sim.packets import Origin, Packet, next_of_kind
 from tcrp.sim.ways import Way, Ways
-from tcrp.spec.names import What
+from tcrp.spec.names import Rule, What
 
 FIRST_DYNAMIC = 1 << 20
 """Script steps are numbered below, so that at one instant they come first, in the order of the file."""
@@ -113,7 +113,9 @@ class World:
 
     # --- what is written down --------------------------------------------------------------------
 
-    def record_packet(self, kind: Kind, packet: Packet, actor: str, cause: int, why: str = "") -> None:
+    def record_packet(
+        self, kind: Kind, packet: Packet, actor: str, cause: int, why: str = "", rule: Rule | None = None
+    ) -> None:
         """Write down that something happened to a packet; it is then the cause of what follows."""
         trace = self.trace
         if trace is None:
@@ -121,7 +123,7 @@ class World:
         packet.record = trace.add(
             PacketRecord(
                 trace.n + 1, cause, self.now_us, actor, kind, packet.proto, packet.way.name, packet.packet,
-                len(packet.data), packet.what, why, None,
+                len(packet.data), packet.what, why, rule,
             )
         )  # fmt: skip
 
@@ -134,5 +136,3 @@ class World:
         trace = self.trace
         if trace is not None:
             cause.record = trace.add(Fault(trace.n + 1, cause.record, self.now_us, actor, what, why))
-
-

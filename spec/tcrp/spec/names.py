@@ -98,7 +98,7 @@ class Reason(StrEnum):
     TOO_MANY_REQUESTS = "too_many_requests"
     ROOM_EXISTS = "room_exists"
     NO_SUCH_ROOM = "no_such_room"
-    WRONG_PASSWORD = "wrong_password"  # noqa: S105 (a word of the protocol, not a secret)
+    WRONG_PASSWORD = "wrong_password"
     NAME_TAKEN = "name_taken"
     ROOM_FULL = "room_full"
 
@@ -214,7 +214,35 @@ class Rule(StrEnum):
     IDLE_2 = "R-IDLE-2"
     NAME_1 = "R-NAME-1"
     NAME_2 = "R-NAME-2"
-    PASS_1 = "R-PASS-1"  # noqa: S105 (a rule's id, not a secret)
+    PASS_1 = "R-PASS-1"
     LIM_1 = "R-LIM-1"
     LIM_2 = "R-LIM-2"
     SHOW_1 = "R-SHOW-1"
+
+
+class Deadline(StrEnum):
+    """What an engine waits for, as traces name it."""
+
+    HANDSHAKE = "handshake"
+    COMPLETION = "completion"
+    ENTER = "enter"
+    UNUSED = "unused"
+    IDLE = "idle"
+    LEAVE = "leave"
+    NOTICE = "notice"
+    FORGET = "forget"
+    LINGER = "linger"
+
+
+DEADLINE_RULES = {
+    Deadline.HANDSHAKE: Rule.TCP_5,
+    Deadline.COMPLETION: Rule.TCP_2,
+    Deadline.ENTER: Rule.UDP_4,
+    Deadline.UNUSED: Rule.TOK_5,
+    Deadline.IDLE: Rule.IDLE_1,
+    Deadline.LEAVE: Rule.EXIT_1,
+    Deadline.NOTICE: Rule.END_1,
+    Deadline.FORGET: Rule.END_1,
+    Deadline.LINGER: Rule.ROOM_3,
+}
+"""The rule that sets each deadline."""

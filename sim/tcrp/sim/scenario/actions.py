@@ -38,7 +38,13 @@ from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.scalars import drift_ppm, duration_us, hex_bytes, room, text
 
 AFTER = ("idle", "requested", "accepted")
-ALONE = {"keep_alive": KeepAlive(), "leave": Leave(), "crash": Crash(), "start": Start(), "shutdown": Shutdown()}
+ALONE: dict[str, KeepAlive | Leave | Crash | Start | Shutdown] = {
+    "keep_alive": KeepAlive(),
+    "leave": Leave(),
+    "crash": Crash(),
+    "start": Start(),
+    "shutdown": Shutdown(),
+}
 """Verbs that may stand as a single word."""
 
 
@@ -181,6 +187,7 @@ def _which_links(value: Value, scene: Scene) -> tuple[Link, ...]:
     if between is None and source is not None and target is not None:
         return scene.people.links((source, target), both_ways=False)
     value.fail("which links? expected is between: [alice, server], or from: and to:")
+    return None
 
 
 def _set(value: Value, scene: Scene) -> SetLinks:

@@ -12,9 +12,9 @@ from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.scalars import check_user_name, user_name
 from tcrp.spec.dialects import NAMES
 
-RESERVED = tuple(
-    "at in when every times by between for default all server network room session step packets drop refuse "
-    "handshake trace".split()
+RESERVED = (
+    *("at", "in", "when", "every", "times", "by", "between", "for", "default", "all"),
+    *("server", "network", "room", "session", "step", "packets", "drop", "refuse", "handshake", "trace"),
 )
 USER_KEYS = ("name", "dialect", "address", "attacker", "count", "allow_invalid")
 CROWD_MAX = 10_000
@@ -86,6 +86,7 @@ class Cast:
         if id in self.users:
             return (id,)
         self._fail_unknown(value, id, [])
+        return None
 
     def user(self, value: Value) -> str:
         """One user, by id."""
@@ -102,6 +103,7 @@ class Cast:
         if id in self.crowds or id in self.users:
             return self.members(value, id)
         self._fail_unknown(value, id, [SERVER, ALL])
+        return None
 
     def links(self, ends: tuple[Value, Value], *, both_ways: bool) -> tuple[Link, ...]:
         """The links between two ends, one for each pair of members."""
@@ -131,6 +133,7 @@ class Cast:
         if name not in names:
             value.fail(f"{value.name}: nobody calls himself {name!r}{nearest(name, names)}")
         value.fail(f"{value.name}: no step speaks of the room {room!r}{nearest(room, self.rooms)}")
+        return None
 
     def room(self, value: Value) -> str:
         """A room that some step speaks of."""

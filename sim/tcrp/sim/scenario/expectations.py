@@ -106,13 +106,14 @@ def _claims(row: Value, parts: dict[str, tuple[Value, Value]], cast: Cast) -> li
     for machine in Machine:
         if machine in parts:
             return [StateExpected(_state_of(row, machine, parts, cast))]
-    for kind in ("step", "refuse", "drop"):
+    kinds: tuple[Literal["step", "refuse", "drop"], ...] = ("step", "refuse", "drop")
+    for kind in kinds:
         if kind in parts:
-            return [_records(row, typed(Literal["step", "refuse", "drop"], kind), parts, cast)]
+            return [_records(kind, parts, cast)]
     if "packets" in parts:
-        return [_packets(row, parts, cast)]
+        return [_packets(parts, cast)]
     if SERVER in parts:
-        return [_counters(row, parts)]
+        return [_counters(parts)]
     if len(parts) != 1:
         subjects = [word for word in parts if word in cast.users or word in cast.crowds]
         strangers = [word for word in parts if word not in subjects]
@@ -179,7 +180,7 @@ def _told(value: Value, user: str, _cast: Cast) -> Claim:
 
 
 def _state_of(row: Value, machine: Machine, parts: dict[str, tuple[Value, Value]], cast: Cast) -> StateClaim:
-    values = _only(row, parts, (machine, "state"))
+    values = _only(parts, (machine, "state"))
     if "state" not in values:
         row.fail(f"which state is expected of the {machine}? `state:` is missing")
     return MachineIs(machine, machine_id(machine, values[machine], cast), _state(machine, values["state"]))
@@ -217,10 +218,8 @@ def read_state_claim(value: Value, cast: Cast) -> StateClaim:
 # --- records, packets, counters ------------------------------------------------------------------
 
 
-def _records(
-    row: Value, kind: Literal["step", "refuse", "drop"], parts: dict[str, tuple[Value, Value]], cast: Cast
-) -> Records:
-    values = _only(row, parts, (kind, "count"))
+def _records(kind: Literal["step", "refuse", "drop"], parts: dict[str, tuple[Value, Value]], cast: Cast) -> Records:
+    values = _only(parts, (kind, "count"))
     wanted = values[kind].mapping(RECORD_KEYS[kind])
     machine = Machine(wanted["machine"].word(Machine)) if "machine" in wanted else None
     fields = tuple((key, _field(key, each, machine, cast)) for key, each in wanted.items())
@@ -248,8 +247,8 @@ def _field(key: str, value: Value, machine: Machine | None, cast: Cast) -> str:
             return value.string()
 
 
-def _packets(row: Value, parts: dict[str, tuple[Value, Value]], cast: Cast) -> Packets:
-    values = _only(row, parts, ("packets", "count", "bytes"))
+def _packets(parts: dict[str, tuple[Value, Value]], cast: Cast) -> Packets:
+    values = _only(parts, ("packets", "count", "bytes"))
     wanted = values["packets"].mapping(("what", "from", "to"))
     ends = (SERVER, *cast.users)
     return Packets(
@@ -261,15 +260,15 @@ def _packets(row: Value, parts: dict[str, tuple[Value, Value]], cast: Cast) -> P
     )
 
 
-def _counters(row: Value, parts: dict[str, tuple[Value, Value]]) -> Counters:
-    values = _only(row, parts, (SERVER,))
+def _counters(parts: dict[str, tuple[Value, Value]]) -> Counters:
+    values = _only(parts, (SERVER,))
     counts = values[SERVER].mapping(Counter)
     if not counts:
         values[SERVER].fail(f"which counter? one of {one_of(Counter)}")
     return Counters(tuple((name, amount(each)) for name, each in counts.items()))
 
 
-def _only(row: Value, parts: dict[str, tuple[Value, Value]], known: tuple[str, ...]) -> dict[str, Value]:
+def _only(parts: dict[str, tuple[Value, Value]], known: tuple[str, ...]) -> dict[str, Value]:
     for word, (key, _) in parts.items():
         if word not in known:
             key.fail(f"{word!r} does not go with {known[0]!r} here; expected is one of "

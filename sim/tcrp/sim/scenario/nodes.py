@@ -92,7 +92,7 @@ class Value:
         """A whole number between bounds, both inclusive."""
         text = str(self.node.value) if self.is_scalar else ""
         digits = text[1:] if text.startswith("-") else text
-        if not (self.is_scalar and digits.isascii() and digits.isdigit() and self.node.style is None):
+        if not (self.is_scalar and digits.isascii() and digits.isdigit() and getattr(self.node, "style", None) is None):
             self.fail(f"{self.name}: a whole number is expected, but this is {text or self.kind}")
         if len(digits) > 20 or not least <= int(text) <= most:
             self.fail(f"{self.name} is {text}; allowed are {least} to {most}")

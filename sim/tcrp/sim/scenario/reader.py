@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from tcrp.sim.scenario.actions import ATTACKER_VERBS, COMPANIONS, NETWORK_VERBS, SERVER_VERBS, USER_VERBS, Scene, read_action
+from tcrp.sim.scenario.actions import (
+    ATTACKER_VERBS,
+    COMPANIONS,
+    NETWORK_VERBS,
+    SERVER_VERBS,
+    USER_VERBS,
+    Scene,
+    read_action,
+)
 from tcrp.sim.scenario.cast import NETWORK, SERVER, Cast
 from tcrp.sim.scenario.errors import nearest, one_of
 from tcrp.sim.scenario.expectations import read_expectations, read_state_claim

@@ -1,0 +1,57 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set up .venv by themselves.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint types imports document check-document check-wheel coverage bench clean
+
+demo: $(VENV)/run
+	$(BIN)/chat-sim run sim/scenarios/the-story.yaml
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+imports: $(VENV)/dev
+	$(BIN)/lint-imports
+
+document: $(VENV)/run
+	$(BIN)/python -m tcrp.spec.document write
+
+check-document: $(VENV)/run
+	$(BIN)/python -m tcrp.spec.document check
+
+coverage: $(VENV)/run
+	$(BIN)/chat-sim coverage sim/scenarios
+
+# The built wheel, in an environment of its own and away from the clone, runs the story.
+check-wheel: $(VENV)/dev
+	rm -rf dist $(VENV)-wheel
+	$(BIN)/python -m build --quiet --wheel
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --format quiet "$(CURDIR)/sim/scenarios/the-story.yaml"
+	rm -rf $(VENV)-wheel
+
+bench: $(VENV)/dev
+	$(BIN)/python -m bench
+
+$(VENV)/run: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/dev: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/run
+
+clean:
+	rm -rf $(VENV) $(VENV)-wheel dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
