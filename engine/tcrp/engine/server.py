@@ -102,7 +102,10 @@ class ServerEngine:
     # --- UDP -------------------------------------------------------------------------------------
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
-        """One datagram has arrived. `room_len(1) token_len(1) room token text` (R-UDP-1)."""
+        """One datagram has arrived. `room_len(1) token_len(1) room token text` (R-UDP-1).
+
+        Each is dealt with before the next, so one sender's texts leave as they came (R-REL-2).
+        """
         self._tick(now_us)
         roster = self.roster
         roster.counts[Counter.DATAGRAMS] += 1

@@ -1,6 +1,7 @@
 """`spec/PROTOCOL.md`, written from the machines, the rules and the dialects.
 
-`python -m tcrp.spec.document write` writes it, `check` says whether it is fresh. Runs from the root of the repository: where a rule is enforced is found by reading the engine's source.
+`python -m tcrp.spec.document write` writes it, `check` says whether it is fresh. Runs from the root
+of the repository: where a rule is enforced is found by reading the engine's source.
 """
 
 from __future__ import annotations

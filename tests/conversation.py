@@ -1,0 +1,262 @@
+"""A chat in memory, for tests that read as a conversation: real engines, no network, time as an argument.
+
+`Chat` has one server; `chat.user("bob", "text")` makes a user with an IP address of his own. What
+somebody sends arrives at once and in order, unless the test holds it back.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from tcrp.engine.client import ClientEngine
+from tcrp.engine.client import Effects as ClientEffects
+from tcrp.engine.codec import Codec, codec
+from tcrp.engine.effects import Address, CloseStream, FinishStream, Relay, SendDatagram, SendFrame, Show, Tell
+from tcrp.engine.server import Effects as ServerEffects
+from tcrp.engine.server import ServerEngine
+from tcrp.engine.trace import Record, Recorder, Trace
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import Counter, Operation, Reason, SessionState
+
+SECOND = 1_000_000
+
+
+def counted_tokens() -> Callable[[], bytes]:
+    """Tokens of 32 hexadecimal digits, one after the other."""
+    numbers = itertools.count(1)
+    return lambda: b"%032x" % next(numbers)
+
+
+class Chat:
+    """A server, its users and the time. Settings are given by name: `Chat(members_max=2)`."""
+
+    def __init__(self, *, only: str | Codec | None = None, **settings: object) -> None:
+        self.now_us = 0
+        self.limits = Limits().with_settings(settings)
+        self.records: list[Record] = []
+        self.trace = Trace()
+        self.trace.listeners.append(self.records.append)
+        speaks = codec(only) if isinstance(only, str) else only
+        self.server = ServerEngine(self.limits, counted_tokens(), only=speaks, recorder=Recorder(self.trace, "server"))
+        self.users: dict[Address, User] = {}
+        self.streams: dict[str, User | Peer] = {}
+        self.sent: list[tuple[int, Address, bytes]] = []  # datagrams of the server
+        self._numbers = itertools.count(1)
+
+    def user(self, name: str, dialect: str = "text", *, ip: str = "") -> User:
+        """Somebody with an IP address of his own, unless one is given."""
+        number = next(self._numbers)
+        return User(self, name, dialect, Address(ip or f"10.0.0.{number}", 40000 + number))
+
+    def peer(self, ip: str = "10.9.0.1") -> Peer:
+        """A TCP connection that no client engine drives."""
+        return Peer(self, f"peer{next(self._numbers)}", Address(ip, 50000))
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass; every engine is woken at each of its deadlines on the way."""
+        until_us = self.now_us + round(seconds * SECOND)
+        while True:
+            deadlines = [self.server.next_deadline_us()]
+            deadlines += [user.engine.next_deadline_us() for user in self.users.values() if user.engine is not None]
+            due = [us for us in deadlines if us is not None and us <= until_us]
+            if not due:
+                break
+            self._wake(max(min(due), self.now_us))
+        self._at(until_us)
+
+    def settles(self) -> None:
+        """Let time pass until nothing but silence is waited for."""
+        for _ in range(1000):
+            engines = [user.engine for user in self.users.values() if user.engine is not None]
+            if self.server.is_settled and all(engine.is_settled for engine in engines):
+                return
+            restless = [each.next_deadline_us() for each in (self.server, *engines) if not each.is_settled]
+            self._wake(max(min(us for us in restless if us is not None), self.now_us))
+        raise AssertionError("the chat does not settle")
+
+    def _wake(self, when_us: int) -> None:
+        self._at(when_us)
+        self.do(self.server.handle_timeout(self.now_us))
+        for user in list(self.users.values()):
+            if user.engine is not None:
+                user.do(user.engine.handle_timeout(self.now_us))
+
+    def _at(self, when_us: int) -> None:
+        self.now_us = self.trace.now_us = when_us
+
+    # --- the server ------------------------------------------------------------------------------
+
+    def do(self, effects: ServerEffects) -> None:
+        """Carry out what the server wants."""
+        for effect in effects:
+            match effect:
+                case SendFrame(stream, data):
+                    self.streams[str(stream)].hears(data)
+                case FinishStream(stream) | CloseStream(stream):
+                    self.streams[str(stream)].hears_the_end()
+                case SendDatagram(data, address):
+                    assert address is not None
+                    self.delivers(data, address)
+                case Relay(data, targets):
+                    for target in targets:
+                        self.delivers(data, target)
+        if any(isinstance(effect, SendFrame) for effect in effects):
+            self.do(self.server.handle_timeout(self.now_us))
+
+    def delivers(self, data: bytes, address: Address) -> None:
+        self.sent.append((self.now_us, address, data))
+        user = self.users.get(address)
+        if user is not None and user.engine is not None:
+            user.do(user.engine.receive_datagram(data, self.now_us))
+
+    def datagram(self, data: bytes, source: Address) -> None:
+        """A datagram from anywhere."""
+        self.do(self.server.receive_datagram(data, source, self.now_us))
+
+    def sent_to(self, user: User) -> list[bytes]:
+        """The datagrams that the server has sent to a user."""
+        return [data for _, address, data in self.sent if address == user.address]
+
+    def count(self, counter: Counter) -> int:
+        return self.server.counters()[counter]
+
+    def steps(self, machine: str, id: str = "") -> list[str]:
+        """The events of the server's machines of that id, in order."""
+        return [
+            str(record.event)  # type: ignore[union-attr]
+            for record in self.records
+            if record.kind == "step" and record.actor == "server" and record.machine == machine  # type: ignore[union-attr]
+            and (not id or record.id == id)  # type: ignore[union-attr]
+        ]  # fmt: skip
+
+    def rules_dropped(self) -> list[str]:
+        """The rules by which datagrams were dropped, in order."""
+        return [str(record.rule) for record in self.records if record.kind == "drop"]  # type: ignore[union-attr]
+
+
+class Peer:
+    """One end of a TCP connection, byte by byte."""
+
+    def __init__(self, chat: Chat, stream: str, address: Address) -> None:
+        self.chat = chat
+        self.stream = stream
+        self.heard = b""
+        self.is_closed = False
+        chat.streams[stream] = self
+        chat.do(chat.server.stream_opened(stream, address, chat.now_us, name=stream))
+
+    def sends(self, data: bytes, *, wake: bool = True) -> None:
+        effects = self.chat.server.receive_stream(self.stream, data, self.chat.now_us)
+        if wake:
+            self.chat.do(effects)
+            return
+        for effect in effects:
+            if isinstance(effect, SendFrame):
+                self.heard += effect.data
+
+    def half_closes(self) -> None:
+        self.chat.do(self.chat.server.stream_ended(self.stream, self.chat.now_us))
+
+    def breaks(self) -> None:
+        self.chat.do(self.chat.server.stream_closed(self.stream, self.chat.now_us))
+
+    def hears(self, data: bytes) -> None:
+        self.heard += data
+
+    def hears_the_end(self) -> None:
+        self.is_closed = True
+
+
+class User:
+    """Somebody with a client."""
+
+    def __init__(self, chat: Chat, name: str, dialect: str, address: Address) -> None:
+        self.chat = chat
+        self.name = name
+        self.dialect = dialect
+        self.address = address
+        self.engine: ClientEngine | None = None
+        self.screen: list[tuple[str, str]] = []
+        self.told: list[str] = []
+        self.sent: list[tuple[int, bytes]] = []
+        self.is_cut_off = False  # what he sends gets nowhere
+        chat.users[address] = self
+
+    # --- what he does ----------------------------------------------------------------------------
+
+    def creates(self, room: str, password: str = "") -> User:
+        return self._asks(Operation.CREATE, room, password)
+
+    def joins(self, room: str, password: str = "") -> User:
+        return self._asks(Operation.JOIN, room, password)
+
+    def says(self, text: str) -> None:
+        self.do(self.client.say(text, self.chat.now_us))
+
+    def leaves(self) -> None:
+        self.do(self.client.leave(self.chat.now_us))
+
+    def sends(self, body: bytes, *, room: str = "", token: bytes = b"", source: Address | None = None) -> None:
+        """A datagram by hand: his own room and token, unless others are given."""
+        name = (room or self.client.room).encode()
+        token = token or self.client.token
+        self.chat.datagram(bytes((len(name), len(token))) + name + token + body, source or self.address)
+
+    def _asks(self, operation: Operation, room: str, password: str) -> User:
+        chat = self.chat
+        self.engine = ClientEngine(
+            codec(self.dialect), operation, room, self.name, password=password,
+            ip=self.address.ip, udp_port=self.address.port, limits=chat.limits,
+            recorder=Recorder(chat.trace, self.name),
+        )  # fmt: skip
+        stream = f"{self.name}{next(chat._numbers)}"
+        chat.streams[stream] = self
+        self.engine.start(chat.now_us)
+        chat.do(chat.server.stream_opened(stream, self.address, chat.now_us, name=self.name))
+        self.do(self.engine.stream_opened(stream, chat.now_us))
+        return self
+
+    # --- what happens to him ---------------------------------------------------------------------
+
+    @property
+    def client(self) -> ClientEngine:
+        assert self.engine is not None, f"{self.name} has no client yet"
+        return self.engine
+
+    @property
+    def state(self) -> SessionState:
+        return self.client.session
+
+    @property
+    def refused(self) -> Reason | None:
+        return self.client.reason
+
+    def sees(self, *texts: str) -> bool:
+        """Whether these texts, and no others, stand on his screen."""
+        return [text for _, text in self.screen] == list(texts)
+
+    def hears(self, data: bytes) -> None:
+        self.do(self.client.receive_stream(data, self.chat.now_us))
+
+    def hears_the_end(self) -> None:
+        pass  # the client has closed by itself
+
+    def do(self, effects: ClientEffects) -> None:
+        """Carry out what the client wants."""
+        for effect in effects:
+            match effect:
+                case SendFrame(stream, data):
+                    self.chat.do(self.chat.server.receive_stream(stream, data, self.chat.now_us))
+                case CloseStream(stream):
+                    self.chat.do(self.chat.server.stream_ended(stream, self.chat.now_us))
+                case SendDatagram(data):
+                    self.sent.append((self.chat.now_us, data))
+                    if not self.is_cut_off:
+                        self.chat.datagram(data, self.address)
+                case Show(name, text):
+                    self.screen.append((name, text))
+                case Tell(notice):
+                    self.told.append(str(notice))

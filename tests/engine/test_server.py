@@ -1,0 +1,410 @@
+"""The rules of talking, told as conversations."""
+
+from __future__ import annotations
+
+import pytest
+
+from conversation import SECOND, Chat, User
+from tcrp.engine.effects import Address
+from tcrp.spec.dialects import NAMES
+from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
+from tcrp.spec.names import Counter, Notice, SessionState
+
+LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
+LEAVING = [name for name in NAMES if name != "json-endpoint"]
+
+
+def three(chat: Chat, dialect: str = "text") -> tuple[User, User, User]:
+    """Alice's lobby with bob and carol in it."""
+    alice = chat.user("alice", dialect).creates("lobby")
+    return alice, chat.user("bob", dialect).joins("lobby"), chat.user("carol", dialect).joins("lobby")
+
+
+# --- relays --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+def test_a_text_reaches_everyone_else_once_and_not_its_sender(dialect: str) -> None:
+    chat = Chat(only=dialect)
+    alice, bob, carol = three(chat, dialect)
+    outside = chat.user("zoe", dialect).creates("attic")
+    bob.says("hello")
+    assert alice.screen == carol.screen == [("bob", "hello")]
+    assert bob.screen == outside.screen == []
+    assert chat.count(Counter.RELAYS) == 2
+
+
+def test_members_of_one_room_speak_different_dialects() -> None:
+    chat = Chat()
+    speaks = ("json", "text", "json-address", "json-port", "json-endpoint", "json-name", "name-port")
+    users = [chat.user(f"user{n}", dialect) for n, dialect in enumerate(speaks)]
+    users[0].creates("babel")
+    for user in users[1:]:
+        user.joins("babel")
+    for user in users:
+        user.says(f"I am {user.name}")
+    for user in users:
+        assert user.screen == [(each.name, f"I am {each.name}") for each in users if each is not user]
+
+
+def test_texts_of_one_sender_keep_their_order() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    for number in range(10):
+        bob.says(str(number))
+    assert alice.sees(*map(str, range(10)))
+
+
+def test_an_empty_text_and_an_enter_word_are_not_relayed() -> None:
+    chat = Chat(only="json-name")
+    alice, bob, _ = three(chat, "json-name")
+    bob.says("")
+    bob.says("__REGISTER__")
+    assert alice.sees()
+    assert chat.count(Counter.TEXTS) == 0
+
+
+def test_a_relay_too_long_for_one_form_reaches_the_others() -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    bob = chat.user("bob").joins("lobby")
+    erin = chat.user("erin", "json-endpoint").joins("lobby")
+    alice.says("日" * 1000)
+    assert bob.sees("日" * 1000)
+    assert erin.sees()
+    assert chat.count(Counter.WITHHELD_RELAYS) == 1
+    assert chat.rules_dropped() == ["R-UDP-2"]
+
+
+@pytest.mark.parametrize(("length", "arrives"), [(4094, True), (4095, False)])
+def test_a_relay_is_at_most_4094_bytes(length: int, arrives: bool) -> None:
+    chat = Chat()
+    chat.user("a").creates("r")
+    bob = chat.user("b").joins("r")
+    host = next(iter(chat.users.values()))
+    name = "n" * 250
+    writer = chat.user(name).joins("r")
+    writer.says("x" * (length - len(f"{name}: ")))
+    assert bool(host.screen) is bool(bob.screen) is arrives
+
+
+def test_a_name_too_long_for_a_length_byte_is_not_relayed_there() -> None:
+    chat = Chat()
+    chat.user("a" * 254).creates("r").says("")
+    listener = chat.user("bob", "json-name").joins("r")
+    other = chat.user("carl").joins("r")
+    next(iter(chat.users.values())).says("hi")
+    assert listener.sees()
+    assert other.sees("hi")
+
+
+def test_members_cannot_forge_the_leaving_of_another() -> None:
+    """In json-address a room's own name can complete the sentence of a leaving."""
+    chat = Chat()
+    chat.user("alice").creates("x: y")
+    bob = chat.user("bob", "json-address").joins("x: y")
+    carol = chat.user("carol").joins("x: y")
+    forger = chat.user("carolがx").joins("x: y")
+    forger.says("yから退出しました。")
+    assert bob.sees()
+    assert bob.told == []
+    assert carol.sees("yから退出しました。")
+    assert chat.rules_dropped() == ["R-REL-3"]
+
+
+def test_over_the_rate_texts_are_dropped_but_still_speaking() -> None:
+    chat = Chat(texts_per_second_max=3)
+    alice, bob, _ = three(chat)
+    for number in range(5):
+        bob.says(str(number))
+        bob.says("")
+    assert alice.sees("0", "1", "2")
+    assert chat.count(Counter.LIMITED) == 2
+    chat.passes(0.999999)
+    bob.says("too soon")
+    assert len(alice.screen) == 3
+    chat.passes(0.000001)
+    bob.says("in time")
+    assert alice.screen[-1] == ("bob", "in time")
+
+
+# --- tokens and addresses ------------------------------------------------------------------------
+
+
+def test_a_token_counts_only_from_its_own_ip_address() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    bob.sends(b"stolen", source=Address("10.0.0.99", bob.address.port))
+    assert alice.sees()
+    assert chat.rules_dropped() == ["R-TOK-3"]
+    assert bob.state is SessionState.IN_ROOM
+
+
+def test_an_ipv4_mapped_address_is_its_ipv4_address() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    bob.sends(b"mapped", source=Address(f"::ffff:{bob.address.ip}", bob.address.port))
+    assert alice.sees("mapped")
+
+
+def test_relays_follow_a_port_that_changes() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    moved = Address(bob.address.ip, 61000)
+    bob.sends(b"", source=moved)
+    alice.says("where are you?")
+    assert [address for _, address, data in chat.sent if b"where" in data][0] == moved
+
+
+def test_a_dialect_may_fix_the_port() -> None:
+    chat = Chat(only="json-port")
+    alice, bob, _ = three(chat, "json-port")
+    bob.sends(b"from my other socket", source=Address(bob.address.ip, 61000))
+    alice.says("heard you")
+    assert alice.sees("from my other socket")
+    assert bob.sees("heard you")
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_datagram_too_short_for_its_header_is_counted(length: int) -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    before = len(chat.records)
+    chat.datagram(b"\x05"[:length], bob.address)
+    chat.datagram(bytes((5, 32)) + b"lobby" + bob.client.token[:31], bob.address)
+    assert chat.count(Counter.REJECTED_DATAGRAMS) == 2
+    assert {str(record.kind) for record in chat.records[before:]} == {"drop"}
+    assert alice.sees()
+
+
+def test_a_token_that_has_ended_never_works_again() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    bob.leaves()
+    bob.sends(b"I am back")
+    assert alice.sees()
+    chat.passes(6)
+    bob.sends(b"and now?")
+    assert alice.sees()
+    assert chat.rules_dropped()[-1] == "R-TOK-2"  # it is not even remembered
+
+
+def test_an_unused_token_ends() -> None:
+    chat = Chat(token_timeout=5 * SECOND)
+    chat.user("alice").creates("lobby")
+    bob = chat.user("bob")
+    bob.is_cut_off = True
+    bob.joins("lobby")
+    chat.passes(4.999999)
+    assert chat.count(Counter.SESSIONS) == 2
+    chat.passes(0.000001)
+    assert chat.count(Counter.SESSIONS) == 1
+    assert chat.steps("session", "bob@lobby") == ["granted", "idled"]
+
+
+# --- silence and rejection -----------------------------------------------------------------------
+
+
+def test_silence_ends_a_session_and_a_keep_alive_puts_it_off() -> None:
+    chat = Chat(idle_timeout=60 * SECOND)
+    alice, bob, carol = three(chat)
+    chat.passes(50)  # carol, who has heard nothing, said that she is there until 21.4 s
+    alice.says("")
+    bob.says("")
+    chat.passes(31.399999)
+    assert carol.state is SessionState.IN_ROOM
+    chat.passes(0.000001)
+    assert (alice.state, bob.state, carol.state) == (SessionState.IN_ROOM, SessionState.IN_ROOM, SessionState.EXPIRED)
+    assert chat.steps("session", "carol@lobby")[-1] == "idled"
+    assert carol.told == ["idled"]
+    assert alice.told == ["left"]
+
+
+def test_an_idle_timeout_shorter_than_the_token_timeout_holds_from_entering() -> None:
+    chat = Chat(idle_timeout=2 * SECOND, token_timeout=30 * SECOND)
+    alice, bob, _ = three(chat)
+    bob.is_cut_off = True
+    for _ in range(3):
+        chat.passes(1)
+        alice.says("")
+    assert chat.steps("session", "bob@lobby")[-1] == "idled"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"\x05\x20attic%s", b"\x05\x20lobby%s\xff", b"\x05\x20lobby%s" + b"x" * CLIENT_DATAGRAM_BYTES_MAX],
+    ids=["wrong room", "not UTF-8", "over 4096 bytes"],
+)
+def test_three_rejected_datagrams_in_a_row_end_a_session(bad: bytes) -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    bad %= bob.client.token
+    for _ in range(2):
+        chat.datagram(bad, bob.address)
+    bob.says("a good one starts the count anew")
+    for _ in range(2):
+        chat.datagram(bad, bob.address)
+    assert bob.state is SessionState.IN_ROOM
+    chat.datagram(bad, Address("10.0.0.99", 1))  # from elsewhere: not counted
+    assert bob.state is SessionState.IN_ROOM
+    chat.datagram(bad, bob.address)
+    assert bob.state is SessionState.EXPIRED
+    assert bob.told == ["removed"]
+    assert alice.told == ["left"]
+
+
+def test_4096_bytes_fit() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat, "text")
+    room_and_token = 2 + len("lobby") + 32
+    bob.says("x" * (CLIENT_DATAGRAM_BYTES_MAX - room_and_token))
+    assert [len(text) for _, text in alice.screen] == [CLIENT_DATAGRAM_BYTES_MAX - room_and_token]
+    with pytest.raises(ValueError, match="the datagram is 4097 bytes, at most 4096"):
+        bob.says("x" * (CLIENT_DATAGRAM_BYTES_MAX - room_and_token + 1))
+
+
+# --- leaving and ends ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", LEAVING)
+def test_a_guest_who_leaves_is_not_relayed_to(dialect: str) -> None:
+    chat = Chat(only=dialect)
+    alice, bob, carol = three(chat, dialect)
+    bob.leaves()
+    alice.says("is bob gone?")
+    assert bob.sees()
+    assert carol.sees("is bob gone?")
+    assert chat.steps("session", "bob@lobby")[-1] == "left"
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+def test_when_the_host_goes_the_room_goes_and_everybody_is_told(dialect: str) -> None:
+    chat = Chat(only=dialect)
+    alice, bob, carol = three(chat, dialect)
+    chat.do(chat.server.remove("alice", "lobby", chat.now_us) or [])
+    assert chat.count(Counter.SESSIONS) == 0
+    assert (alice.state, bob.state, carol.state) == (SessionState.EXPIRED,) * 3
+    assert chat.steps("room", "lobby")[-3:] == ["host_gone", "left", "left"]
+    chat.settles()
+    assert chat.steps("room", "lobby")[-1] == "drained"
+
+
+def test_notices_of_an_end_come_again_after_half_one_and_a_half_and_three_and_a_half_seconds() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    chat.passes(10)
+    start = chat.now_us
+    alice.leaves()
+    chat.settles()
+    moments = [t_us - start for t_us, address, data in chat.sent if address == bob.address and data == b"Room closed"]
+    assert moments == [0, 500_000, 1_500_000, 3_500_000]
+    assert bob.told == ["room_closed"]
+
+
+def test_an_ended_token_that_speaks_is_told_why_but_seldom_and_in_few_bytes() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    alice.leaves()
+    told = len(chat.sent_to(bob))
+    chat.passes(0.1)
+    bob.sends(b"hello?")
+    assert len(chat.sent_to(bob)) == told + 1
+    bob.sends(b"hello??")  # within the same second
+    assert len(chat.sent_to(bob)) == told + 1
+    chat.passes(0.3)
+    elsewhere = Address("10.0.0.99", 7777)
+    bob.sends(b"from elsewhere", source=elsewhere)
+    assert all(address != elsewhere for _, address, _ in chat.sent)
+
+
+def test_an_answer_has_at_most_three_times_the_bytes_received() -> None:
+    chat = Chat(only="json-address", linger=60 * SECOND)
+    chat.user("alice", "json-address").creates("r")
+    bob = chat.user("b" * 200, "json-address").joins("r")
+    chat.do(chat.server.remove(bob.name, "r", chat.now_us) or [])
+    chat.passes(10)
+    before = chat.sent_to(bob)
+    header = 2 + len("r") + 32
+    enough = -(-len(before[-1]) // 3)
+    bob.sends(b"x" * (enough - header - 1))
+    assert chat.sent_to(bob) == before
+    bob.sends(b"x" * (enough - header))
+    assert len(chat.sent_to(bob)) == len(before) + 1
+
+
+def test_no_notice_goes_to_an_address_that_holds_a_living_token() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    alice.leaves()
+    before = [data for data in chat.sent_to(bob) if data == b"Room closed"]
+    bob.creates("attic")  # from the same socket
+    chat.passes(4)
+    assert [data for data in chat.sent_to(bob) if data == b"Room closed"] == before
+    assert bob.state is SessionState.IN_ROOM
+
+
+def test_a_closed_room_leaves_nothing_behind() -> None:
+    chat = Chat()
+    alice, bob, carol = three(chat)
+    bob.leaves()
+    alice.leaves()
+    chat.settles()
+    roster = chat.server.roster
+    for held in (roster.rooms, roster.sessions, roster.ended, roster.sessions_per_ip, roster.living_at,
+                 roster.unentered_rooms_per_ip, chat.server.reception.handshakes, chat.server.reception.per_ip):  # fmt: skip
+        assert held == {}
+    assert len(roster.timers) == 0
+    assert chat.server.next_deadline_us() is None
+    assert chat.server.holdings("lobby") == []
+    assert carol.state is SessionState.EXPIRED
+
+
+def test_a_closing_room_is_neither_created_nor_joined_and_then_its_name_is_free() -> None:
+    chat = Chat()
+    alice, _, _ = three(chat)
+    alice.leaves()
+    assert chat.user("dave").creates("lobby").refused == "room_exists"
+    assert chat.user("erin").joins("lobby").refused == "no_such_room"
+    chat.passes(5)
+    assert chat.user("frank").creates("lobby").state is SessionState.IN_ROOM
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+def test_a_shutdown_is_told_in_every_dialect_and_over_in_half_a_second(dialect: str) -> None:
+    chat = Chat(only=dialect)
+    users = three(chat, dialect)
+    chat.do(chat.server.shutdown(chat.now_us))
+    for user in users:
+        assert user.state is SessionState.EXPIRED
+        assert user.told[-1] in (Notice.SHUTDOWN, Notice.ROOM_CLOSED, Notice.IDLED)
+    chat.passes(0.5)
+    assert chat.count(Counter.ROOMS) == 0
+    assert chat.user("late", dialect).creates("attic").state is SessionState.ANONYMOUS
+
+
+def test_who_is_removed_is_told_and_who_is_not_there_cannot_be() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    assert chat.server.remove("nobody", "lobby", chat.now_us) is None
+    assert chat.server.remove("bob", "attic", chat.now_us) is None
+    chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
+    assert bob.told == ["removed"]
+    assert alice.told == ["left"]
+
+
+def test_time_does_not_go_backwards() -> None:
+    chat = Chat()
+    chat.passes(1)
+    chat.server.handle_timeout(chat.now_us)
+    with pytest.raises(AssertionError, match="time does not go backwards"):
+        chat.server.handle_timeout(0)
+
+
+def test_no_token_stands_in_a_trace() -> None:
+    chat = Chat()
+    _, bob, _ = three(chat)
+    bob.says("hello")
+    bob.leaves()
+    lines = "\n".join(record.line() for record in chat.records)
+    for user in chat.users.values():
+        assert user.client.token.decode() not in lines

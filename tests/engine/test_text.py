@@ -1,0 +1,64 @@
+"""Names that are taken, and text that is shown."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcrp.engine.text import BIDI, room_name_fault, shown, user_name_fault
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 255, "日本語", "é", "a b", "a@b", "ab", "a'b"])
+def test_ordinary_names_are_taken(name: str) -> None:
+    assert room_name_fault(name.encode()) is None
+    assert user_name_fault(name.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        (b"", "is empty"),
+        (b"x" * 256, "is 256 bytes, at most 255 fit"),
+        (b"\xff", "is not UTF-8"),
+        ("e\u0301".encode(), "is not in Unicode normal form C"),
+        (b"a\nb", "holds the control character U+000A"),
+        (b"\x7f", "holds the control character U+007F"),
+        ("\u0085".encode(), "holds the control character U+0085"),
+        ("a\u202eb".encode(), "holds the bidi character U+202E"),
+    ],
+)
+def test_other_names_are_not_and_it_is_said_why(name: bytes, fault: str) -> None:
+    assert room_name_fault(name) == fault
+    assert user_name_fault(name) == fault
+
+
+@pytest.mark.parametrize(("name", "fault"), [("a:b", "holds ':'"), ("[a", "holds '['"), ("a]", "holds ']'")])
+def test_user_names_hold_nothing_that_relays_are_made_of(name: str, fault: str) -> None:
+    assert user_name_fault(name.encode()) == fault
+    assert room_name_fault(name.encode()) is None
+
+
+def test_nobody_is_the_system() -> None:
+    assert user_name_fault("システム".encode()) == "is the name of the system"
+
+
+@given(st.text())
+def test_what_is_shown_has_no_control_or_bidi_characters_and_stays_so(text: str) -> None:
+    safe = shown(text)
+    assert not any(character in BIDI or ord(character) < 32 or 127 <= ord(character) < 160 for character in safe)
+    assert "\u2028" not in safe
+    assert shown(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("\x1b[31mred", "[31mred"),
+        ("a\nb\tc\r\nd", "a b c  d"),
+        ("👩\u200d🚀 é", "👩\u200d🚀 é"),
+        ("\u2067x\u2069", "x"),
+    ],
+)
+def test_shown_text(text: str, safe: str) -> None:
+    assert shown(text) == safe

@@ -1,0 +1,148 @@
+"""No bytes of a peer ever raise, and what is not taken changes nothing for the others."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conversation import Chat
+from tcrp.engine.client import ClientEngine
+from tcrp.engine.codec import codec
+from tcrp.engine.effects import Address
+from tcrp.engine.frames import write_frame
+from tcrp.spec.dialects import NAMES
+from tcrp.spec.names import Counter, Operation, SessionState
+
+ordinary = settings(max_examples=2600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+jsons = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["username", "user_name", "password", "udp_port", "user_address", "x"]), inner
+        )
+    ),
+    max_leaves=8,
+)
+json_bytes = jsons.map(lambda value: __import__("json").dumps(value).encode())
+odd = st.sampled_from(
+    [b"[" * 4000, b'{"username": "a", "username": "b"}', b'"\\ud800"', b'{"token": "\\udfff"}', b"1e999", b"NaN",
+     b"9" * 4000, b"\xff" * 64, b"", b"\0" * 300, b'{"status": 202, "message": "x", "token": ""}']
+)  # fmt: skip
+payloads = st.binary(max_size=80) | json_bytes | odd | st.text(max_size=20).map(str.encode)
+frames = st.builds(
+    lambda room, operation, state, payload: write_frame(len(room), operation, state, room, payload),
+    st.binary(max_size=20) | st.just(b"lobby"),
+    st.integers(0, 3) | st.integers(0, 255),
+    st.integers(0, 3) | st.integers(0, 255),
+    payloads,
+)
+headers = st.builds(
+    lambda room, operation, state, size: bytes((room, operation, state)) + size.to_bytes(29, "big"),
+    st.integers(0, 255), st.integers(0, 3), st.integers(0, 2), st.integers(0, 2**232 - 1),
+)  # fmt: skip
+streams = st.lists(st.binary(max_size=64) | frames | headers, min_size=1, max_size=4).map(b"".join)
+cuts = st.lists(st.integers(1, 40), max_size=8)
+
+
+def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
+    """`data` cut at these sizes, the rest whole."""
+    result = []
+    for size in sizes:
+        result.append(data[:size])
+        data = data[size:]
+    return [*result, data]
+
+
+def standing(chat: Chat) -> list[tuple[str, SessionState, int]]:
+    """What a bystander's session looks like."""
+    return [(each.id, each.state, each.rejected_in_a_row) for each in chat.server.roster.sessions.values()]
+
+
+@ordinary
+@given(st.sampled_from([None, *NAMES]), streams, cuts)
+def test_any_bytes_on_tcp_are_answered_or_dropped(dialect: str | None, data: bytes, sizes: list[int]) -> None:
+    chat = Chat(only=dialect)
+    chat.user("alice", dialect or "json").creates("attic")
+    before = standing(chat)
+    peer = chat.peer()
+    for piece in pieces(data, sizes):
+        peer.sends(piece)
+    assert [each for each in standing(chat) if each[0] == "alice@attic"] == before
+    peer.half_closes()
+    chat.passes(10)
+    assert chat.count(Counter.CONNECTIONS) == 0
+    assert chat.steps("handshake", peer.stream)[-1] in ("refused", "completed", "abandoned", "listed")
+
+
+@ordinary
+@given(st.sampled_from(NAMES), st.binary(max_size=80) | st.binary(min_size=4000, max_size=5000), st.integers(0, 3))
+def test_any_datagram_is_taken_or_counted(dialect: str, data: bytes, where: int) -> None:
+    chat = Chat(only=dialect)
+    alice = chat.user("alice", dialect).creates("lobby")
+    bob = chat.user("bob", dialect).joins("lobby")
+    header = bytes((5, len(bob.client.token))) + b"lobby" + bob.client.token
+    sent = [data, header + data, header[:1] + data, header[:-1] + data][where]
+    source = bob.address if where else Address("10.7.7.7", 7)
+    before, taken = standing(chat)[:1], chat.count(Counter.REJECTED_DATAGRAMS)
+    chat.datagram(sent, source)
+    assert standing(chat)[:1] == before
+    assert alice.state is SessionState.IN_ROOM
+    if where != 1:
+        assert chat.count(Counter.REJECTED_DATAGRAMS) == taken + 1
+        assert alice.sees()
+
+
+@ordinary
+@given(st.sampled_from(NAMES), st.sampled_from(list(Operation)[:2]), streams, cuts)
+def test_a_client_takes_any_reply(dialect: str, operation: Operation, data: bytes, sizes: list[int]) -> None:
+    engine = ClientEngine(codec(dialect), operation, "lobby", "bob", udp_port=5000)
+    engine.start(0)
+    engine.stream_opened(1, 0)
+    for piece in pieces(data, sizes):
+        engine.receive_stream(piece, 0)
+    engine.receive_datagram(b"alice: hi", 0)
+    engine.stream_closed(0)
+    assert engine.handshake in ("completed", "refused", "abandoned")
+    assert (engine.session is SessionState.ANONYMOUS) == (not engine.token)
+
+
+@ordinary
+@given(st.sampled_from(NAMES), st.lists(payloads, max_size=4), st.booleans())
+def test_a_client_takes_any_datagram_in_every_state(dialect: str, datagrams: list[bytes], leaves: bool) -> None:
+    speaks = codec(dialect)
+    engine = ClientEngine(speaks, Operation.JOIN, "lobby", "bob", udp_port=5000)
+    engine.stream_opened(1, 0)
+    for data in datagrams:
+        engine.receive_datagram(data, 0)
+    if speaks.dialect.frames == 2:
+        engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
+    engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"t0ken"), 0)
+    for data in datagrams:
+        engine.receive_datagram(data, 0)
+    if leaves and engine.session is SessionState.IN_ROOM:
+        engine.leave(0)
+        assert engine.session is SessionState.EXPIRED
+    for data in datagrams:
+        engine.receive_datagram(data, 0)
+    assert engine.session in (SessionState.IN_ROOM, SessionState.EXPIRED)
+
+
+@ordinary
+@given(st.sampled_from(NAMES), st.text(max_size=40), st.text(min_size=1, max_size=10))
+def test_a_text_and_a_name_come_back_as_they_went(dialect: str, text: str, name: str) -> None:
+    """A relay that is written is read as the same name and text, unless its form cannot hold it."""
+    speaks = codec(dialect)
+    try:
+        name.encode(), text.encode()
+    except UnicodeEncodeError:
+        return
+    if any(character in name for character in ':[]"') or speaks.write_relay(name, text) is None:
+        return
+    assert speaks.read_text(speaks.write_text(name, text)) == text
+    relay = speaks.write_relay(name, text)
+    assert relay is not None
+    read = speaks.read_relay(relay)
+    assert read is not None
+    assert tuple(read) == (name, text)

@@ -1,0 +1,74 @@
+"""Trace lines are JSON with sorted keys, whatever stands in them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tcrp.engine.trace import (
+    Digest,
+    Fault,
+    Kind,
+    Packet,
+    Record,
+    Refuse,
+    Shown,
+    Step,
+    Timed,
+    Trace,
+    header_line,
+    token_in_trace,
+)
+from tcrp.spec.names import Deadline, Machine, Rule
+
+ODD = 'a "quoted" \\ 日本\n\x07'
+RECORDS: list[Record] = [
+    Step(1, 0, 5, ODD, Machine.SESSION, ODD, "granted", "anonymous", "tokened", Rule.TOK_1, ODD, "0123abcd", None),
+    Step(1, 0, 5, "server", Machine.ROOM, "lobby", "created", "vacant", "open", Rule.ROOM_1, "", "", None),
+    Refuse(1, 0, 5, ODD, Machine.SESSION, ODD, "spoke", "expired", Rule.TOK_4, ODD),
+    Refuse(1, 0, 5, "bob", Machine.SESSION, "bob", "spoke", "anonymous", None, "too early"),
+    Packet(1, 0, 5, ODD, Kind.DROP, "udp", ODD, ODD, 7, "say", ODD, Rule.TOK_3),
+    Packet(1, 0, 5, "bob", Kind.SEND, "tcp", "bob>server", "bob.join#1/open", 0, "open", "", None),
+    Timed(1, 0, 5, ODD, Deadline.IDLE, Rule.IDLE_1),
+    Fault(1, 0, 5, ODD, ODD, ODD),
+    Shown(1, 0, 5, ODD, "relay", ODD, ODD, Rule.SHOW_1),
+    Shown(1, 0, 5, "bob", "room_closed", "", "", None),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.kind}")
+def test_a_line_is_one_json_object_with_sorted_keys(record: Record) -> None:
+    line = record.line()
+    assert "\n" not in line
+    read = json.loads(line)
+    assert list(read) == sorted(read)
+    names = {"from_": "from"}
+    for field, value in record._asdict().items():
+        key = names.get(field, field)
+        if key in read:
+            assert read[key] == value
+        else:
+            assert key == "key" or value in ("", None)
+
+
+def test_records_are_numbered_and_digested_in_order() -> None:
+    trace, digest = Trace(), Digest()
+    trace.listeners.append(digest)
+    empty = digest.hexdigest()
+    assert trace.add(Fault(1, 0, 0, "server", "crash", "")) == 1
+    assert digest.hexdigest() != empty
+    with pytest.raises(AssertionError, match="numbered in the order"):
+        trace.add(Fault(7, 0, 0, "server", "crash", ""))
+
+
+def test_a_token_appears_as_eight_digits_of_its_hash() -> None:
+    assert token_in_trace(b"secret") == "2bb80d53"
+
+
+def test_the_header_is_json_too() -> None:
+    assert json.loads(header_line(scenario="日本.yaml", seed=3)) == {
+        "schema": "tcrp-trace/1",
+        "scenario": "日本.yaml",
+        "seed": 3,
+    }

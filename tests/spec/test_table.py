@@ -1,0 +1,129 @@
+"""The tables against the machines that they were read from, and against the protocol as it was agreed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from statemachine.exceptions import TransitionNotAllowed
+from statemachine.states import States
+
+from tcrp.spec.handshake import HandshakeMachine
+from tcrp.spec.machine import ProtocolMachine
+from tcrp.spec.names import Machine, RoomEvent, RoomState, Rule
+from tcrp.spec.room import RoomMachine
+from tcrp.spec.session import SessionMachine
+from tcrp.spec.table import HANDSHAKE, ROOM, SESSION, SpecError, Table, read
+
+# As agreed, by hand: state --events--> state. A row that changes in a machine must change here too.
+AGREED = {
+    Machine.SESSION: """
+        anonymous granted tokened
+        tokened   entered in-room
+        tokened   left,idled,removed,superseded,room_closed expired
+        in-room   left,idled,removed,superseded,room_closed expired
+        in-room   spoke,relayed in-room
+    """,
+    Machine.ROOM: """
+        vacant  created open
+        open    host_gone,shutdown closing
+        closing drained closed
+        open    joined,relayed,left open
+        closing left closing
+    """,
+    Machine.HANDSHAKE: """
+        idle      requested requested
+        requested accepted  accepted
+        accepted  completed completed
+        requested listed    completed
+        idle      refused   refused
+        requested refused   refused
+        idle      abandoned abandoned
+        requested abandoned abandoned
+        accepted  abandoned abandoned
+    """,
+}
+WRITTEN: list[tuple[Table[Any, Any], type[ProtocolMachine]]] = [
+    (SESSION, SessionMachine),
+    (ROOM, RoomMachine),
+    (HANDSHAKE, HandshakeMachine),
+]
+CELLS = [
+    pytest.param(table, machine, state, event, id=f"{table.machine}-{state}-{event}")
+    for table, machine in WRITTEN
+    for state in table.states
+    for event in table.events
+]
+
+
+@pytest.mark.parametrize("table", [SESSION, ROOM, HANDSHAKE], ids=lambda table: str(table.machine))
+def test_a_table_is_what_was_agreed(table: Table[Any, Any]) -> None:
+    agreed = {}
+    for line in AGREED[table.machine].strip().splitlines():
+        state, events, to = line.split()
+        agreed.update({(state, event): to for event in events.split(",")})
+    assert {(str(state), str(event)): str(row.to) for (state, event), row in table.rows.items()} == agreed
+
+
+@pytest.mark.parametrize(("table", "machine", "state", "event"), CELLS)
+def test_the_machine_does_in_every_cell_what_its_table_says(
+    table: Table[Any, Any], machine: type[ProtocolMachine], state: Any, event: Any
+) -> None:
+    running = machine(start_value=state)
+    row = table.rows.get((state, event))
+    if row is None:
+        with pytest.raises(TransitionNotAllowed):
+            running.send(event)
+        assert running.current_state_value is state
+    else:
+        running.send(event)
+        assert running.current_state_value is row.to
+
+
+@pytest.mark.parametrize(("table", "machine"), WRITTEN, ids=lambda each: getattr(each, "machine", ""))
+def test_beginning_and_ends_are_the_machines(table: Table[Any, Any], machine: type[ProtocolMachine]) -> None:
+    assert machine().current_state_value is table.initial
+    assert {state.value for state in machine.states if state.final} == table.final
+    assert not any(state in table.final for state, _ in table.rows)
+
+
+def test_rows_and_refused_pairs_are_all_there_is() -> None:
+    for table, _ in WRITTEN:
+        refused = set(table.refused())
+        assert refused.isdisjoint(table.rows)
+        assert len(refused) + len(table.rows) == len(table.states) * len(table.events)
+
+
+class Door(ProtocolMachine):
+    """A machine that only these tests know."""
+
+    states_ = States.from_enum(RoomState, initial=RoomState.VACANT, final=RoomState.CLOSED, use_enum_instance=True)
+    created = states_.VACANT.to(states_.OPEN)
+    shutdown = states_.OPEN.to(states_.CLOSING)
+    drained = states_.CLOSING.to(states_.CLOSED)
+
+
+DOOR_RULES = {
+    (RoomState.VACANT, RoomEvent.CREATED): Rule.ROOM_1,
+    (RoomState.OPEN, RoomEvent.SHUTDOWN): Rule.END_1,
+    (RoomState.CLOSING, RoomEvent.DRAINED): Rule.ROOM_3,
+}
+
+
+def test_a_transition_without_a_rule_is_a_spec_error() -> None:
+    rules = {pair: rule for pair, rule in DOOR_RULES.items() if rule is not Rule.END_1}
+    with pytest.raises(SpecError, match="no rule is given for shutdown in open"):
+        read(Machine.ROOM, Door, RoomState, RoomEvent, rules)
+
+
+def test_a_rule_without_a_transition_is_a_spec_error() -> None:
+    rules = DOOR_RULES | {(RoomState.OPEN, RoomEvent.JOINED): Rule.TCP_4}
+    with pytest.raises(SpecError, match="transitions that do not exist"):
+        read(Machine.ROOM, Door, RoomState, RoomEvent, rules)
+
+
+def test_an_event_that_nothing_takes_is_a_spec_error() -> None:
+    with pytest.raises(
+        SpecError, match=r"events that no transition takes: \['host_gone', 'joined', 'left', 'relayed'\]"
+    ):
+        read(Machine.ROOM, Door, RoomState, RoomEvent, DOOR_RULES)
