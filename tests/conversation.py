@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 from tcrp.engine.client import ClientEngine
 from tcrp.engine.client import Effects as ClientEffects
@@ -31,7 +32,7 @@ def counted_tokens() -> Callable[[], bytes]:
 class Chat:
     """A server, its users and the time. Settings are given by name: `Chat(members_max=2)`."""
 
-    def __init__(self, *, only: str | Codec | None = None, **settings: object) -> None:
+    def __init__(self, *, only: str | Codec | None = None, **settings: Any) -> None:
         self.now_us = 0
         self.limits = Limits().with_settings(settings)
         self.records: list[Record] = []
@@ -73,7 +74,8 @@ class Chat:
             engines = [user.engine for user in self.users.values() if user.engine is not None]
             if self.server.is_settled and all(engine.is_settled for engine in engines):
                 return
-            restless = [each.next_deadline_us() for each in (self.server, *engines) if not each.is_settled]
+            everyone: list[ServerEngine | ClientEngine] = [self.server, *engines]
+            restless = [each.next_deadline_us() for each in everyone if not each.is_settled]
             self._wake(max(min(us for us in restless if us is not None), self.now_us))
         raise AssertionError("the chat does not settle")
 

@@ -153,7 +153,7 @@ def test_relays_follow_a_port_that_changes() -> None:
     moved = Address(bob.address.ip, 61000)
     bob.sends(b"", source=moved)
     alice.says("where are you?")
-    assert [address for _, address, data in chat.sent if b"where" in data][0] == moved
+    assert next(address for _, address, data in chat.sent if b"where" in data) == moved
 
 
 def test_a_dialect_may_fix_the_port() -> None:
@@ -350,9 +350,9 @@ def test_a_closed_room_leaves_nothing_behind() -> None:
     alice.leaves()
     chat.settles()
     roster = chat.server.roster
-    for held in (roster.rooms, roster.sessions, roster.ended, roster.sessions_per_ip, roster.living_at,
-                 roster.unentered_rooms_per_ip, chat.server.reception.handshakes, chat.server.reception.per_ip):  # fmt: skip
-        assert held == {}
+    assert (roster.rooms, roster.sessions, roster.ended, roster.sessions_per_ip) == ({}, {}, {}, {})
+    assert (roster.living_at, roster.unentered_rooms_per_ip) == ({}, {})
+    assert (chat.server.reception.handshakes, chat.server.reception.per_ip) == ({}, {})
     assert len(roster.timers) == 0
     assert chat.server.next_deadline_us() is None
     assert chat.server.holdings("lobby") == []

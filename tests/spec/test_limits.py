@@ -42,7 +42,7 @@ def test_a_bound_is_allowed_and_one_beyond_it_is_not(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["5", 5.0, True, None])
 def test_a_number_is_a_whole_number(value: object) -> None:
-    with pytest.raises(ValueError, match="rooms_max is .*; a whole number is expected"):
+    with pytest.raises(ValueError, match=r"rooms_max is .*; a whole number is expected"):
         Limits().with_settings({"rooms_max": value})
 
 

@@ -324,8 +324,8 @@ class Watch:
         )
 
     def _judge_wording(self, relay: Relay, speaker: Entry) -> None:
-        host = self._town.world.sockets.get(relay.targets[0])
-        if not isinstance(host, UserHost) or not relay.targets:
+        host = self._town.world.sockets.get(relay.targets[0]) if relay.targets else None
+        if not isinstance(host, UserHost):
             return
         read = host.codec.read_relay(relay.data)
         named = read is not None and read.name == speaker.name
@@ -414,7 +414,8 @@ class Watch:
             self._judge(
                 Property.LIVE_SESSION_HAS_A_DEADLINE, not late, None, "{1} is silent for too long and lives", entry.id
             )
-            self._expect_silence(entry)
+            if not late:
+                self._expect_silence(entry)
         connections = self._connections
         while connections and connections[0].server_is_done:
             connections.popleft()

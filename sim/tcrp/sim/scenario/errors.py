@@ -21,11 +21,11 @@ class ScenarioError(Exception):
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the word that is meant, or nothing."""
-    close = get_close_matches(word, list(words), n=1, cutoff=0.6)
+    close = get_close_matches(word, [str(each) for each in words], n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def one_of(words: Iterable[str]) -> str:
     """The words as a list for people."""
-    known = list(words)
+    known = [str(word) for word in words]
     return ", ".join(known) if len(known) <= 24 else ", ".join(known[:24]) + ", …"

@@ -1,0 +1,276 @@
+"""Planted bugs: a server that breaks the protocol is caught, by the property that it breaks and by no luck.
+
+Each bug is an engine that differs from ours in one thing. The property that is to catch it is left
+out once: then the run must not be stopped by it, so no test here passes for another reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from tcrp.engine.effects import Address, Relay, SendDatagram, SendFrame
+from tcrp.engine.rooms import Ended, Session
+from tcrp.engine.server import Effects, ServerEngine
+from tcrp.sim.run import Run, Verdict
+from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.sim.server_host import EngineFactory
+from tcrp.spec.names import (
+    HandshakeEvent,
+    HandshakeState,
+    Notice,
+    Property,
+    RoomState,
+    SessionEvent,
+    SessionState,
+    What,
+)
+from tcrp.spec.table import TABLES, Row, Table
+
+STORY = """
+claim: four users talk, one leaves, a thief tries, one falls silent, the host goes
+server: {idle_timeout: 60s}
+users:
+  mallory: {attacker: true}
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 1s, carol: {join: lobby}}
+  - {at: 1s, dave: {join: lobby}}
+  - {at: 1s, zoe: {create: attic}}
+  - {at: 1500ms, silent: {stream: {hex: "00"}}}
+  - {every: 1s, times: 4, at: 4s, bob: {say: "text {n}"}}
+  - {at: 9s, carol: leave}
+  - {at: 10s, carol: {datagram: {token_of: carol, room: lobby, text: "still me"}}}
+  - {at: 11s, mallory: {steal_token: bob}}
+  - {at: 12s, mallory: {say: "I am bob"}}
+  - {at: 13s, mallory: {datagram: {hex: "0001ff"}}}
+  - {at: 14s, bob: {datagram: {token_of: bob, room: lobby, text: "by hand"}}}
+  - {at: 15s, erin: {join: lobby}}
+  - {every: 20s, times: 4, at: 20s, alice: {say: "tick"}}
+  - {every: 20s, times: 4, at: 21s, bob: {say: "tock"}}
+  - {at: 110s, alice: leave}
+  - {at: 111s, bob: {datagram: {token_of: bob, room: lobby, text: "hello?"}}}
+"""
+
+
+def run(make_engine: EngineFactory, leave_out: tuple[Property, ...] = ()) -> Verdict:
+    return Run(read_scenario_text(STORY), make_engine=make_engine, leave_out=leave_out).go()
+
+
+def changed(table: Table[Any, Any], pair: tuple[Any, Any], to: Any) -> Table[Any, Any]:
+    """The table with one row that leads elsewhere."""
+    row = Row(to, table.rows[pair].rule)
+    return replace(table, rows=MappingProxyType({**table.rows, pair: row}))
+
+
+# --- the bugs ------------------------------------------------------------------------------------
+
+
+def row_leads_elsewhere(*args: Any, **kwargs: Any) -> ServerEngine:
+    pair = (HandshakeState.ACCEPTED, HandshakeEvent.COMPLETED)
+    table = changed(TABLES.handshake, pair, HandshakeState.REFUSED)
+    return ServerEngine(*args, **kwargs, tables=replace(TABLES, handshake=table))
+
+
+class RelaysToStrangers(ServerEngine):
+    def _deliver(self, members: list[Session], data: bytes) -> None:
+        super()._deliver(members, data)
+        relay = self.roster.out[-1]
+        assert isinstance(relay, Relay)
+        self.roster.out[-1] = relay._replace(targets=[*relay.targets[1:], Address("10.8.8.8", 8888)])
+
+
+class RelaysBeforeTheTokenIsChecked(ServerEngine):
+    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
+        session = next((each for each in self.roster.sessions.values() if each.token in data), None)
+        if session is not None and source.ip != session.ip:
+            source = Address(session.ip, source.port)
+        return super().receive_datagram(data, source, now_us)
+
+
+class EchoesTheSender(ServerEngine):
+    def _deliver(self, members: list[Session], data: bytes) -> None:
+        speaker = [each for each in members[0].room.members.values() if each not in members]
+        super()._deliver(members[1:] + speaker, data)
+
+
+class ForgetsAMember(ServerEngine):
+    def _deliver(self, members: list[Session], data: bytes) -> None:
+        super()._deliver(members[1:], data)
+
+
+class RelaysTwice(ServerEngine):
+    def _deliver(self, members: list[Session], data: bytes) -> None:
+        super()._deliver([*members[:-1], members[0]] if len(members) > 1 else members, data)
+
+
+class RelaysLater(ServerEngine):
+    kept: Relay | None = None
+
+    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
+        effects = super().receive_datagram(data, source, now_us)
+        relays = [effect for effect in effects if isinstance(effect, Relay) and effect.what is What.RELAY]
+        if not relays:
+            return effects
+        others = [effect for effect in effects if effect not in relays]
+        held, self.kept = self.kept, relays[0]
+        return [*others, held or relays[0]]
+
+
+class NamesAnother(ServerEngine):
+    def _relay(self, session: Session, text: str) -> None:
+        name, session.name = session.name, "somebody"
+        super()._relay(session, text)
+        session.name = name
+
+
+class SpeaksLikeItself(ServerEngine):
+    """Relays every text as the notice that its receiver ends on."""
+
+    def _deliver(self, members: list[Session], data: bytes) -> None:
+        super()._deliver(members, "チャットルームが閉じられました".encode())
+
+
+class TalksOnTcp(ServerEngine):
+    def _deliver(self, members: list[Session], data: bytes) -> None:
+        super()._deliver(members, data)
+        for stream in self.reception.handshakes:
+            self.roster.out.append(SendFrame(stream, data, What.ANSWER, self.cause))
+
+
+class TokensLive(ServerEngine):
+    """A token that has ended works again."""
+
+    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
+        for ended in list(self.roster.ended.values()):
+            if ended.token in data and ended.room.state is RoomState.OPEN and b"still me" in data:
+                session = Session(ended.token, "carol", ended.room, ended.codec, ended.ip, now_us, self.cause)
+                session.state, session.address = SessionState.IN_ROOM, source
+                self.roster.sessions[ended.token] = ended.room.members["carol"] = session
+                self.roster.sessions_per_ip[ended.ip] = 1
+                self.roster.living_at[source] = 1
+        return super().receive_datagram(data, source, now_us)
+
+
+def grants_a_token_again(limits: Any, new_token: Callable[[], bytes], **kwargs: Any) -> ServerEngine:
+    granted: list[bytes] = []
+
+    def token() -> bytes:
+        free = [each for each in granted if each not in engine.roster.sessions]
+        granted.append(free[0] if free else new_token())
+        return granted[-1]
+
+    engine = ServerEngine(limits, token, **kwargs)
+    return engine
+
+
+class AnswersStrangers(ServerEngine):
+    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
+        effects = super().receive_datagram(data, source, now_us)
+        return effects or [SendDatagram(b"who are you?", source, What.NOTICE, self.cause)]
+
+
+class ClosesQuietly(ServerEngine):
+    """Whoever falls silent is not told."""
+
+    def handle_timeout(self, now_us: int) -> Effects:
+        return [each for each in super().handle_timeout(now_us) if getattr(each, "what", None) is not What.NOTICE]
+
+
+class Amplifies(ServerEngine):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+        def answer(ended: Ended, source: Address, _size: int, _now_us: int) -> None:
+            self.roster._send_notice((ended.sentence or b"?") * 20, source)
+
+        self.roster.answer_ended = answer  # type: ignore[method-assign, assignment]
+
+
+class RemembersTooLong(ServerEngine):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roster._forget = lambda _ended, _now_us: None  # type: ignore[method-assign, assignment]
+
+
+class RoomOutlivesItsHost(ServerEngine):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roster.close_room = lambda *_: None  # type: ignore[method-assign]
+
+
+class NeverIdles(ServerEngine):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roster.next_silence_us = lambda: None  # type: ignore[method-assign]
+
+
+class WaitsForEver(ServerEngine):
+    def stream_opened(self, stream: Any, peer: Address, now_us: int, *, name: str = "") -> Effects:
+        effects = super().stream_opened(stream, peer, now_us, name=name)
+        if name == "silent":
+            self.roster.timers.cancel(self.reception.handshakes[stream].timer)
+        return effects
+
+
+class PadsRelays(ServerEngine):
+    def _deliver(self, members: list[Session], data: bytes) -> None:
+        super()._deliver(members, data + b" " * 4090)
+
+
+class MovesAMachineForAnyone(ServerEngine):
+    """A datagram without a token removes somebody."""
+
+    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
+        if data == b"\x00\x01\xff":
+            session = next(iter(self.roster.sessions.values()))
+            self.roster.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
+        return super().receive_datagram(data, source, now_us)
+
+
+PLANTED = [
+    (Property.TABLE_STEPS, row_leads_elsewhere),
+    (Property.SHADOW_AGREES, row_leads_elsewhere),
+    (Property.RELAY_TO_MEMBERS_ONLY, RelaysToStrangers),
+    (Property.RELAY_NEEDS_A_LIVING_TOKEN, RelaysBeforeTheTokenIsChecked),
+    (Property.RELAY_NOT_TO_ITS_SENDER, EchoesTheSender),
+    (Property.RELAY_TO_EVERY_MEMBER, ForgetsAMember),
+    (Property.RELAY_AT_MOST_ONCE, RelaysTwice),
+    (Property.RELAYS_IN_ORDER, RelaysLater),
+    (Property.RELAY_NAMES_ITS_SENDER, NamesAnother),
+    (Property.NO_FORGED_NOTICE, SpeaksLikeItself),
+    (Property.NO_TALK_ON_TCP, TalksOnTcp),
+    (Property.TOKEN_ENDS_FOR_GOOD, TokensLive),
+    (Property.TOKENS_UNIQUE, grants_a_token_again),
+    (Property.REJECTED_CHANGES_NOTHING, AnswersStrangers),
+    (Property.REJECTED_CHANGES_NOTHING, MovesAMachineForAnyone),
+    (Property.ENDED_ARE_TOLD, ClosesQuietly),
+    (Property.NO_AMPLIFICATION, Amplifies),
+    (Property.CLOSED_ROOM_LEAVES_NOTHING, RemembersTooLong),
+    (Property.HOST_ENDS_THE_ROOM, RoomOutlivesItsHost),
+    (Property.LIVE_SESSION_HAS_A_DEADLINE, NeverIdles),
+    (Property.HANDSHAKE_ENDS, WaitsForEver),
+    (Property.DATAGRAMS_FIT, PadsRelays),
+]
+
+
+def test_without_a_bug_the_story_holds() -> None:
+    assert run(ServerEngine).holds
+
+
+@pytest.mark.parametrize(("property", "bug"), PLANTED, ids=lambda each: getattr(each, "__name__", str(each)))
+def test_a_planted_bug_is_caught_by_its_property_and_only_while_that_is_checked(
+    property: Property, bug: EngineFactory
+) -> None:
+    caught: list[Property] = []
+    while property not in caught:  # what other properties say of the same bug is not asked here
+        violation = run(bug, tuple(caught)).violation
+        assert violation is not None, f"{property} does not see it; {caught} do"
+        caught.append(violation.property)
+    violation = run(bug, tuple(caught)).violation
+    assert violation is None or violation.property is not property

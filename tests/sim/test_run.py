@@ -1,0 +1,160 @@
+"""Runs: one seed, one trace; what does not depend on a step is not touched by it; verdicts tell what is wrong."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from tcrp.engine.trace import Kind, Packet, Record
+from tcrp.sim.run import Run, Verdict
+from tcrp.sim.scenario.reader import read_scenario, read_scenario_text
+
+SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
+LOSSY = """
+claim: everybody talks over a bad network
+seed: {seed}
+network: {{default: {{delay: 5ms..200ms, loss: 20%}}}}
+script:
+  - {{at: 0s, alice: {{create: lobby}}}}
+  - {{at: 1s, bob: {{join: lobby}}}}
+  - {{at: 1s, carol: {{join: lobby}}}}
+{steps}
+"""
+STEPS = [f'  - {{at: {5 + n}s, {who}: {{say: "{who} {n}"}}}}' for n, who in enumerate(["alice", "bob", "carol"] * 3)]
+
+
+def lossy(steps: list[str], seed: int = 1) -> tuple[Verdict, list[Record]]:
+    records: list[Record] = []
+    scenario = read_scenario_text(LOSSY.format(seed=seed, steps="\n".join(steps)))
+    return Run(scenario, listeners=[records.append]).go(), records
+
+
+def fates(records: list[Record]) -> dict[str, tuple[str, int]]:
+    """What became of every packet, by its name: dropped why, or how long it took."""
+    sent: dict[str, int] = {}
+    result: dict[str, tuple[str, int]] = {}
+    for record in records:
+        if not isinstance(record, Packet) or not record.packet:
+            continue
+        if record.kind is Kind.SEND:
+            assert record.packet not in sent, "a packet's name is its own"
+            sent[record.packet] = record.t_us
+        elif record.kind is Kind.ARRIVE:
+            result[record.packet] = ("arrived", record.t_us - sent[record.packet])
+        elif record.actor == "network":
+            result[record.packet] = (record.why, 0)
+    return result
+
+
+def test_one_seed_is_one_trace_and_another_seed_another() -> None:
+    digests = [lossy(STEPS, seed)[0].digest for seed in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_seed_may_be_given_over_the_scenarios_own() -> None:
+    scenario = read_scenario_text(LOSSY.format(seed=1, steps="\n".join(STEPS)))
+    assert Run(scenario, seed=2).go().digest == lossy(STEPS, 2)[0].digest
+
+
+@pytest.mark.parametrize("who", ["alice", "bob", "carol"])
+def test_a_step_left_out_leaves_the_fate_of_every_packet_that_it_did_not_cause(who: str) -> None:
+    """The last step of a user: steps are named by their occurrence, so its removal renames no other."""
+    last = [step for step in STEPS if f"{who}:" in step][-1]
+    with_it = fates(lossy(STEPS)[1])
+    without = fates(lossy([step for step in STEPS if step != last])[1])
+    assert without
+    assert {name: fate for name, fate in with_it.items() if name in without} == without
+    gone = with_it.keys() - without.keys()
+    assert gone
+    assert all(name.startswith(f"{who}.say#3/") for name in gone)
+
+
+def test_causes_come_before_what_they_cause() -> None:
+    _, records = lossy(STEPS)
+    assert [record.n for record in records] == list(range(1, len(records) + 1))
+    assert all(record.cause < record.n for record in records)
+    assert all(earlier.t_us <= later.t_us for earlier, later in itertools.pairwise(records))
+
+
+def test_the_story_has_this_trace_on_every_python_and_machine() -> None:
+    """Pinned: it changes with the protocol or the trace, and with nothing else."""
+    pinned = (Path(__file__).parent / "the-story.digest").read_text(encoding="ascii").strip()
+    assert Run(read_scenario(SCENARIOS / "the-story.yaml")).go().digest == pinned
+
+
+def test_no_token_and_no_password_stands_in_a_trace() -> None:
+    lines: list[str] = []
+    scenario = read_scenario(SCENARIOS / "refusals-come-in-the-order-of-the-rules.yaml")
+    run = Run(scenario, listeners=[lambda record: lines.append(record.line())])
+    run.go()
+    text = "\n".join(lines)
+    assert "sesame" not in text
+    tokens = [user.engine.token.decode() for user in run.town.users.values() if user.engine and user.engine.token]
+    assert tokens
+    assert not any(token in text for token in tokens)
+
+
+@pytest.mark.parametrize(
+    ("expected", "nearest"),
+    [
+        ("{bob: {state: expired}}", "it was in-room since"),
+        ("{bob: {state: expired}, by: 2s}", "it was never expired; it ended as in-room"),
+        ("{bob: {state: in-room}, by: 1ms}", "it was in-room at 1.04 s"),
+        ('{alice: {sees: ["a", "b"]}}', "alice saw 1 of 2 in this order; the next would be 'b', but saw 1: bob: 'a'"),
+        ('{alice: {never_sees: ["a"]}}', "bob's 'a' was seen at 5.02 s"),
+        ('{alice: {sees_exactly: []}}', "alice saw 1: bob: 'a'"),
+        ("{alice: {sees: {count: 2..3}}}", "alice saw 1 relays"),
+        ("{bob: {told: left}}", "bob was told nothing"),
+        ("{bob: {refused: name_taken}}", "at 1.03 s it was accepted"),
+        ("{server: {rooms: 5}}", "the server counts rooms 1"),
+        ("{step: {machine: session, id: bob@lobby, event: left}}", "there are none; the nearest is"),
+        ("{packets: {what: say, from: bob}, count: 2}", "there were 1 such packets of 40 bytes together"),
+    ],
+)  # fmt: skip
+def test_a_claim_that_does_not_hold_is_told_with_what_came_nearest(expected: str, nearest: str) -> None:
+    verdict = Run(
+        read_scenario_text(
+            f"""
+claim: x
+script:
+  - {{at: 0s, alice: {{create: lobby}}}}
+  - {{at: 1s, bob: {{join: lobby}}}}
+  - {{at: 5s, bob: {{say: a}}}}
+expect:
+  - {expected}
+"""
+        )
+    ).go()
+    [miss] = verdict.misses
+    assert nearest in miss.nearest
+    assert not verdict.holds
+
+
+def test_a_step_that_waits_for_what_never_comes_makes_the_run_fail() -> None:
+    verdict = Run(
+        read_scenario_text(
+            "claim: x\nscript:\n  - {at: 0s, a: {create: r}}\n  - {when: {a: expired}, a: leave}\nuntil: 5s"
+        )
+    ).go()
+    assert [step.id for step in verdict.never_taken] == ["a.leave#1"]
+    assert not verdict.holds
+
+
+def test_a_run_ends_when_only_silence_is_waited_for_and_every_expectation_had_its_time() -> None:
+    story = "claim: x\nscript:\n  - {at: 0s, a: {create: r}}\nexpect:\n  - {a: {state: in-room}, %s}\n"
+    assert Run(read_scenario_text(story % "by: 1s")).go().ended_us < 25_000_000
+    late = Run(read_scenario_text(story % "at: 100s")).go()
+    assert (late.holds, late.ended_us <= 100_000_000) == (True, True)
+    assert not Run(read_scenario_text(story % "at: 400s")).go().holds  # it idles, and that is waited for
+
+
+def test_steps_at_one_instant_run_in_the_order_of_the_file() -> None:
+    records: list[Record] = []
+    scenario = read_scenario_text(
+        "claim: x\nscript:\n  - {at: 1s, b: {create: one}}\n  - {at: 1s, a: {create: two}}\n"
+        "  - {at: 1s, b: {join: two}}"
+    )
+    Run(scenario, listeners=[records.append]).go()
+    assert [record.actor for record in records if record.t_us == 1_000_000] == ["b", "a", "b"]
