@@ -24,6 +24,7 @@ imports: $(VENV)/dev
 
 document: $(VENV)/run
 	$(BIN)/python -m tcrp.spec.document write
+	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
 
 check-document: $(VENV)/run
 	$(BIN)/python -m tcrp.spec.document check

@@ -82,7 +82,7 @@ def test_a_claim_that_does_not_hold_is_exit_code_1_with_the_nearest_miss_and_a_l
     assert ran.returncode == 1
     assert "✗ does not hold  nobody leaves" in ran.stdout
     assert f"{failing}:6: expected {{a: {{state: in-room}}}}" in ran.stdout
-    assert "nearest: it was expired since 1 s; it had been in-room at 0.04" in ran.stdout
+    assert "nearest: it was expired since 1 s; it had been in-room at 0.04 s" in ran.stdout
     assert "session a@r  in-room → expired  left  R-EXIT-1" in ran.stdout
     assert f"replay: chat-sim run '{failing}' --seed 4" in ran.stdout
 

@@ -82,9 +82,10 @@ class History:
         """Keep what is asked for."""
         match record:
             case Step():
-                for subject, changes in self.changes.items():
-                    if _is_about(subject, record):
-                        changes.append(Change(record.t_us, record.n, record.to))
+                if record.from_ != record.to:
+                    for subject, changes in self.changes.items():
+                        if _is_about(subject, record):
+                            changes.append(Change(record.t_us, record.n, record.to))
                 if record.machine is Machine.HANDSHAKE and record.actor == SERVER and record.id in self.refusals:
                     refused = record.event == HandshakeEvent.REFUSED
                     if refused or record.event == HandshakeEvent.ACCEPTED:
