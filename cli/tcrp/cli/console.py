@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.table import Table
 
-PIPE_COLUMNS = 200
+PIPE_COLUMNS = 10_000  # rows for programs are not wrapped
 
 
 def console_for(stream: str = "stdout") -> Console:
@@ -15,6 +16,17 @@ def console_for(stream: str = "stdout") -> Console:
     if file.isatty():
         return Console(file=file, highlight=False)
     return Console(file=file, highlight=False, width=PIPE_COLUMNS, color_system=None, soft_wrap=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; for a pipe without the blanks that would fill its last column."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
 
 
 def complain(program: str, what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from tcrp.cli.console import console_for
+from tcrp.cli.console import console_for, print_table
 from tcrp.spec.names import Machine
 from tcrp.spec.render import TABLES, AnyTable, dot, mermaid
 
@@ -31,7 +31,7 @@ def _print_table(table: AnyTable) -> None:
     for (state, event), row in table.rows.items():
         to = Text(str(row.to), style="dim" if row.to is state else "red" if row.to in table.final else "green")
         rich.add_row(str(state), str(event), to, Text(row.rule, style="dim"))
-    console.print(rich)
+    print_table(console, rich)
     final = ", ".join(str(state) for state in table.states if state in table.final)
     refused = sum(1 for _ in table.refused())
     console.print(f"begins {table.initial}, ends {final}; the other {refused} pairs of state and event are refused")

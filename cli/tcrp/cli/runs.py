@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from tcrp.cli.console import complain, console_for
+from tcrp.cli.console import complain, console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError
 from tcrp.cli.report import digest_line, print_verdict
 from tcrp.cli.steps import fold, steps_table
@@ -54,7 +54,7 @@ def _run(scenario: Scenario, seed: int | None, trace: TextIO | None, format: str
     # With jsonl the words for people go to stderr, so that stdout is nothing but the trace.
     console = console_for("stderr" if format == "jsonl" else "stdout")
     if format == "table":
-        console.print(steps_table(list(fold(records)), console, rows_max))
+        print_table(console, steps_table(list(fold(records)), console, rows_max))
     print_verdict(console, verdict)
     console.print(digest_line([verdict.digest]), style="dim")
     return verdict
@@ -101,7 +101,7 @@ def run_several(files: list[Path], seed: int | None, folder: Path | None, format
                 print_verdict(console, verdict)
     unread = sum(verdict is None for _, verdict in verdicts)
     words = console_for("stderr") if format == "jsonl" else console
-    words.print(_summary(verdicts))
+    print_table(words, _summary(verdicts, is_narrow=words.width < 100))
     held = len(verdicts) - len(failed) - unread
     words.print(f"{held} hold, {len(failed)} do not, {unread} cannot be run")
     words.print(digest_line([verdict.digest for _, verdict in verdicts if verdict is not None]), style="dim")
@@ -142,18 +142,19 @@ def _progress(total: int) -> Progress:
     )
 
 
-def _summary(verdicts: list[tuple[Path, Verdict | None]]) -> Table:
+def _summary(verdicts: list[tuple[Path, Verdict | None]], *, is_narrow: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for name, justify in (("", "left"), ("scenario", "left"), ("virtual time", "right"), ("records", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("digest", no_wrap=True)
+    if not is_narrow:
+        table.add_column("digest", no_wrap=True)
     for file, verdict in verdicts:
         if verdict is None:
-            table.add_row(Text("?", "red"), str(file), "", "", "cannot be run")
+            table.add_row(Text("?", "red"), file.stem, "cannot be run")
             continue
         sign = Text("✔", "green") if verdict.holds else Text("✗", "red")
-        digest = Text(verdict.digest[:12], "dim")
-        table.add_row(sign, file.stem, seconds(verdict.ended_us), str(verdict.records), digest)
+        digest = [] if is_narrow else [Text(verdict.digest[:12], "dim")]
+        table.add_row(sign, file.stem, seconds(verdict.ended_us), str(verdict.records), *digest)
     return table
 
 
@@ -191,7 +192,7 @@ def _print_counts(coverage: Coverage) -> bool:
     for pair in ROWS:
         times = coverage.rows[pair]
         rows.add_row(*pair, Text(str(times), "" if times else "bold red"))
-    console.print(rows)
+    print_table(console, rows)
     rules = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for name in ("rule", "times", ""):
         rules.add_column(name, justify="right" if name == "times" else "left", no_wrap=True)
@@ -199,7 +200,7 @@ def _print_counts(coverage: Coverage) -> bool:
         times = coverage.rules[rule]
         otherwise = f"its heart is shown by {SHOWN_OTHERWISE[rule]}" if rule in SHOWN_OTHERWISE else ""
         rules.add_row(rule, Text(str(times), "" if times or otherwise else "bold red"), Text(otherwise, "dim"))
-    console.print(rules)
+    print_table(console, rules)
     missing_rows, missing_rules = coverage.missing_rows(), coverage.missing_rules(SHOWN_OTHERWISE)
     refused = sum(bool(coverage.refused[pair]) for pair in REFUSED)
     console.print(

@@ -22,6 +22,8 @@ MACHINE_STYLES = {"session": "cyan", "room": "magenta", "handshake": "blue"}
 ENDS = {str(state) for table in (SESSION, ROOM, HANDSHAKE) for state in table.final}
 PLUMBING = (What.OPEN, What.OPENED, What.CLOSE)
 NAMES_SHOWN_MAX = 4
+TEXT_SHOWN_MAX = 100
+WIDE_ENOUGH = 130  # columns
 
 
 @dataclass(slots=True)
@@ -95,34 +97,44 @@ def _fold_key(record: Record) -> object:
 
 
 def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Table:
-    """The rows as a table for `console`; of more than `rows_max` the middle is left out."""
+    """The rows as a table for `console`; of more than `rows_max` the middle is left out.
+
+    A screen too narrow for a column of each kind gets one column that tells it all.
+    """
     is_screen = console.is_terminal
+    is_narrow = console.width < WIDE_ENOUGH
     table = Table(
-        box=None if not is_screen else SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
-        expand=False,
-        padding=(0, 1),
+        box=SIMPLE_HEAD if is_screen else None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1)
     )
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("actor", no_wrap=True)
-    table.add_column("machine", no_wrap=True)
-    table.add_column("from → to", no_wrap=True)
-    table.add_column("event", no_wrap=True)
-    table.add_column("rule", no_wrap=True)
-    table.add_column("sent · shown · dropped", overflow="fold", no_wrap=not is_screen)
-    shown = rows
-    if rows_max is not None and len(rows) > rows_max:
-        shown = rows[: rows_max // 2]
-    for row in shown:
-        table.add_row(*_cells(row))
-    if rows_max is not None and len(rows) > rows_max:
-        left_out = len(rows) - 2 * (rows_max // 2)
-        table.add_row("⋮", "", "", "", "", "", Text(f"{left_out} more rows (--rows all shows them)", style="dim"))
-        for row in rows[-(rows_max // 2) :]:
-            table.add_row(*_cells(row))
+    if not is_narrow:
+        for name in ("machine", "from → to", "event", "rule"):
+            table.add_column(name, no_wrap=True)
+    told = "what happened · rule · sent · shown · dropped" if is_narrow else "sent · shown · dropped"
+    table.add_column(told, overflow="fold", no_wrap=not is_screen)
+
+    def add(row: Row) -> None:
+        table.add_row(*(_narrow(_cells(row)) if is_narrow else _cells(row)))
+
+    if rows_max is None or len(rows) <= rows_max:
+        for row in rows:
+            add(row)
+        return table
+    half = rows_max // 2
+    for row in rows[:half]:
+        add(row)
+    left_out = Text(f"{len(rows) - 2 * half} more rows (--rows all shows them)", style="dim")
+    table.add_row("⋮", *[""] * (len(table.columns) - 2), left_out)
+    for row in rows[-half:]:
+        add(row)
     return table
+
+
+def _narrow(cells: tuple[Text, ...]) -> tuple[Text, ...]:
+    """The cells with all but time and actor in one."""
+    time, actor, *others = cells
+    return time, actor, Text("  ").join([each for each in others if each.plain])
 
 
 def _cells(row: Row) -> tuple[Text, ...]:
@@ -155,7 +167,8 @@ def _words(row: Row) -> Text:
             way = "from" if record.link.endswith(f">{record.actor}") else "to"
             return Text(f"✗ {record.what} {way} {_several(row.ids)} dropped: {record.why}", style="red")
         case Shown() if record.what == "relay":
-            return Text(f"◂ {record.name}: {record.text}", style="green")
+            text = record.text if len(record.text) <= TEXT_SHOWN_MAX else f"{record.text[:TEXT_SHOWN_MAX]}…"
+            return Text(f"◂ {record.name}: {text}", style="green")
         case Shown():
             return Text(f"◂ {_notice(record)}", style="italic green")
         case Fault():
