@@ -19,6 +19,7 @@ from tcrp.engine.server import Effects, ServerEngine
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.server_host import EngineFactory
+from tcrp.spec.limits import Limits
 from tcrp.spec.names import (
     HandshakeEvent,
     HandshakeState,
@@ -33,7 +34,7 @@ from tcrp.spec.table import TABLES, Row, Table
 
 STORY = """
 claim: four users talk, one leaves, a thief tries, one falls silent, the host goes
-server: {idle_timeout: 60s}
+server: {idle_timeout: 60s, rooms_max: 2}
 users:
   mallory: {attacker: true}
 script:
@@ -42,6 +43,7 @@ script:
   - {at: 1s, carol: {join: lobby}}
   - {at: 1s, dave: {join: lobby}}
   - {at: 1s, zoe: {create: attic}}
+  - {at: 1400ms, yan: {create: cellar}}
   - {at: 1500ms, silent: {stream: {hex: "00"}}}
   - {every: 1s, times: 4, at: 4s, bob: {say: "text {n}"}}
   - {at: 9s, carol: leave}
@@ -218,6 +220,10 @@ class WaitsForEver(ServerEngine):
         return effects
 
 
+def takes_too_many(limits: Limits, new_token: Any, **kwargs: Any) -> ServerEngine:
+    return ServerEngine(limits.with_settings({"rooms_max": 3}), new_token, **kwargs)
+
+
 class PadsRelays(ServerEngine):
     def _deliver(self, members: list[Session], data: bytes) -> None:
         super()._deliver(members, data + b" " * 4090)
@@ -255,8 +261,13 @@ PLANTED = [
     (Property.HOST_ENDS_THE_ROOM, RoomOutlivesItsHost),
     (Property.LIVE_SESSION_HAS_A_DEADLINE, NeverIdles),
     (Property.HANDSHAKE_ENDS, WaitsForEver),
+    (Property.LIMITS_HOLD, takes_too_many),
     (Property.DATAGRAMS_FIT, PadsRelays),
 ]
+
+
+def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
+    assert {property for property, _ in PLANTED} == set(Property)
 
 
 def test_without_a_bug_the_story_holds() -> None:

@@ -15,6 +15,7 @@ from tcrp.cli.console import complain, console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError
 from tcrp.cli.report import digest_line, print_verdict
 from tcrp.cli.steps import fold, steps_table
+from tcrp.cli.version import tcrp_version
 from tcrp.engine.trace import Record, header_line
 from tcrp.sim.coverage import REFUSED, ROWS, Coverage
 from tcrp.sim.judge import seconds
@@ -77,7 +78,7 @@ def _header(scenario: Scenario, seed: int | None) -> str:
         scenario=scenario.path,
         seed=scenario.seed if seed is None else seed,
         mode="simulated",
-        python=platform.python_version(),
+        versions={"python": platform.python_version(), "tcrp": tcrp_version()},
     )
 
 
@@ -193,6 +194,13 @@ def _print_counts(coverage: Coverage) -> bool:
         times = coverage.rows[pair]
         rows.add_row(*pair, Text(str(times), "" if times else "bold red"))
     print_table(console, rows)
+    refusals = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for name in ("refused in", "state", "event", "times"):
+        refusals.add_column(name, justify="right" if name == "times" else "left", no_wrap=True)
+    for pair in REFUSED:
+        if times := coverage.refused[pair]:
+            refusals.add_row(*pair, str(times))
+    print_table(console, refusals)
     rules = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for name in ("rule", "times", ""):
         rules.add_column(name, justify="right" if name == "times" else "left", no_wrap=True)

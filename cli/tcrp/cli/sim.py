@@ -12,6 +12,7 @@ from typing import TextIO
 
 from tcrp.cli.console import complain
 from tcrp.cli.exits import CANNOT, HOLDS, INTERRUPTED, UsageError
+from tcrp.cli.version import tcrp_version
 
 PROGRAM = "chat-sim"
 ROWS_SHOWN = 400
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     coverage = commands.add_parser("coverage", help="which rows and rules scenarios exercise")
     coverage.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
     coverage.set_defaults(command=_coverage)
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
 
 
@@ -67,15 +68,6 @@ def _rows(word: str) -> int | None:
     if not word.isdecimal() or int(word) < 2:
         raise argparse.ArgumentTypeError(f"{word!r} is neither a number of at least 2 nor 'all'")
     return int(word)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"{PROGRAM} {version('tcrp')}"
-    except PackageNotFoundError:
-        return f"{PROGRAM} (not installed)"
 
 
 def _files(names: Sequence[str]) -> list[Path]:

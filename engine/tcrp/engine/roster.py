@@ -224,9 +224,12 @@ class Roster:
 
     def answer_ended(self, ended: Ended, source: Address, size: int, now_us: int) -> None:
         """An ended token spoke: tell it why, but never be an amplifier (R-END-1)."""
+        own = source.ip == ended.ip
+        if ended.codec.dialect.port_fixed and ended.address is not None:
+            source = ended.address  # it hears nowhere else
         if (
-            ended.sentence is None
-            or source.ip != ended.ip
+            not own
+            or ended.sentence is None
             or len(ended.sentence) > size * ANSWER_ENDED_FACTOR_MAX
             or self.living_at.get(source)
             or (ended.answered_us is not None and now_us - ended.answered_us < ANSWER_ENDED_EVERY_US)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from enum import StrEnum
 from json.encoder import encode_basestring as _quote  # what json.dumps(ensure_ascii=False) does to a string
 from typing import NamedTuple
@@ -271,7 +271,7 @@ class Digest:
         return self._hash.hexdigest()
 
 
-def header_line(**fields: str | int) -> str:
+def header_line(**fields: str | int | Mapping[str, str]) -> str:
     """The first line of a trace."""
     return json.dumps({"schema": SCHEMA, **fields}, sort_keys=True, ensure_ascii=False)
 

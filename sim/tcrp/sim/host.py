@@ -18,6 +18,7 @@ class Host:
         self.id = id
         self.clock = HostClock()
         self.is_paused = False
+        self.is_catching_up = False  # after a pause, until its timers have had their turn
         self._inbox: list[tuple[Callable[[Any], None], Any]] = []
         self._wake_us: int | None = None
 
@@ -58,6 +59,7 @@ class Host:
         self._wake_us = None
         if self.is_paused:
             return
+        self.is_catching_up = False
         self.handle_timeout(self.local_us())
         self.rearm()
 
@@ -78,6 +80,7 @@ class Host:
 
     def _resume(self, cause: Cause) -> None:
         self.is_paused = False
+        self.is_catching_up = self.next_deadline_us() is not None
         self.world.record_fault(self.id, "resume", "", cause)
         inbox, self._inbox = self._inbox, []
         for handler, subject in inbox:

@@ -82,7 +82,7 @@ class Run:
             self.trace.listeners += [
                 self.digest, self.watch.hear, self.history.hear, self.director.hear, self._note_refused, *listeners,
             ]  # fmt: skip
-        self._ends_us = min(scenario.until_us or LONGEST_US, LONGEST_US)
+        self._ends_us = LONGEST_US if scenario.until_us is None else scenario.until_us
         self._last_expected_us = max((_latest(each.window) for each in scenario.expect), default=0)
         self._restless: Host = self.server
 

@@ -39,7 +39,7 @@ class Connection:
     """One connection between a user and the server. `stream` is its name at the server's engine."""
 
     __slots__ = (
-        "_network", "client", "client_address", "client_is_done", "down", "opened_us", "origin", "server",
+        "_network", "client", "client_address", "client_is_done", "down",  "origin", "server",
         "server_is_done", "stream", "up",
     )  # fmt: skip
 
@@ -59,7 +59,6 @@ class Connection:
         self.server = server
         self.client_address = address
         self.origin = origin
-        self.opened_us = network.world.now_us
         self.up = Pipe(ways.between(client.id, server.id))
         self.down = Pipe(ways.between(server.id, client.id))
         self.client_is_done = False

@@ -118,7 +118,7 @@ class Watch:
         self._stands: dict[tuple[str, Machine, str, Hashable], str] = {}
         self._deadlines: list[tuple[int, int, Entry]] = []
         self._pushed = 0
-        self._connections: deque[Connection] = deque()
+        self._connections: deque[tuple[int, Connection]] = deque()  # when the server heard of each
 
     # --- the trace -------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Watch:
     def server_hears(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None:
         turn = self._turn = Turn(packet, connection, host.local_us())
         if connection is not None and packet is not None and packet.what is What.OPEN:
-            self._connections.append(connection)
+            self._connections.append((turn.local_us, connection))
         if packet is None or connection is not None:
             return
         data = packet.data
@@ -403,6 +403,8 @@ class Watch:
             self._judge(Property.LIMITS_HOLD, counters[counter] <= most, None, "{1} are more than {2}", counter, most)
 
     def _judge_deadlines(self, host: ServerHost) -> None:
+        if host.is_catching_up:
+            return
         now_us = self._turn.local_us
         heap = self._deadlines
         while heap and heap[0][0] + LATE_US < now_us:
@@ -417,11 +419,11 @@ class Watch:
             if not late:
                 self._expect_silence(entry)
         connections = self._connections
-        while connections and connections[0].server_is_done:
+        while connections and connections[0][1].server_is_done:
             connections.popleft()
         if connections:  # in the order of their opening
-            age_us = self._town.world.now_us - connections[0].opened_us
-            ends = age_us <= 2 * self._limits.handshake_timeout + LATE_US or host.is_paused
+            age_us = now_us - connections[0][0]
+            ends = age_us <= 2 * self._limits.handshake_timeout + LATE_US
             self._judge(Property.HANDSHAKE_ENDS, ends, None, "a connection is {1} us old", age_us)
 
     # --- helpers ---------------------------------------------------------------------------------

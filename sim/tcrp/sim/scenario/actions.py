@@ -136,9 +136,9 @@ def _datagram(value: Value, scene: Scene) -> Datagram:
         if "room" in parts or "text" in parts:
             value.fail("datagram: hex stands alone or beside token_of")
         return Datagram(token_of=holder, hex=hex_bytes(parts["hex"]))
-    for word in ("token_of", "room", "text"):
+    for word in ("room", "text"):
         if word not in parts:
-            value.fail(f"datagram: {word!r} is missing; expected are token_of, room and text, or hex")
+            value.fail(f"datagram: {word!r} is missing; expected are room and text, or hex, and token_of")
     name = scene.fill(room(parts["room"], allow_invalid=True))  # a wrong room is what this verb is for
     return Datagram(token_of=holder, room=name, text=scene.text(parts["text"]))
 

@@ -155,8 +155,9 @@ class Clock:
 class Datagram:
     """A datagram made by hand.
 
-    With `room` and `text`: a header with the token of `token_of`. With `token_of` and `hex`: that
-    user's room and token, then the bytes. With `hex` alone: the bytes are the whole datagram.
+    With `room` and `text`: a header with the token of `token_of`, or without it the user's own or stolen
+    one. With `token_of` and `hex`: that user's room and token, then the bytes. With `hex` alone: the
+    bytes are the whole datagram.
     """
 
     token_of: str | None = None
