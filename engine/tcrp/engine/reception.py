@@ -1,4 +1,4 @@
-"""The TCP side of a server: one handshake per connection, which yields one token or one refusal.
+"""The TCP side of a server (R-TCP-1): one handshake per connection, which yields one token or one refusal.
 
 Reads requests as they come in pieces, decides them in the order of R-TCP-2, and answers. What a
 granted session then does is the roster's affair.
@@ -137,6 +137,7 @@ class Reception:
         self._remove(handshake)
 
     def _timed_out(self, handshake: Handshake, now_us: int) -> None:
+        """Half a request, rubbish or nothing for too long (R-TCP-5), or a peer that never closes."""
         if not handshake.is_finished:
             self._abandon(handshake, now_us)
         self._close(handshake)

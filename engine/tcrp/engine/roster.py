@@ -73,7 +73,10 @@ class Roster:
     # --- a session begins ------------------------------------------------------------------------
 
     def grant(self, room: Room, name: str, codec: Codec, ip: str, now_us: int) -> Session:
-        """A new session in `room`, tokened. It takes the place of a session of the same name, if there is one."""
+        """A new session in `room`, tokened; in a new room it is the host (R-ROOM-1).
+
+        It takes the place of a session of the same name, if there is one.
+        """
         session = Session(self._unused_token(), name, room, codec, ip, now_us, self.cause)
         session.supersedes = room.members.get(name)
         self.sessions[session.token] = session
@@ -152,7 +155,7 @@ class Roster:
     # --- a session ends --------------------------------------------------------------------------
 
     def end(self, session: Session, event: SessionEvent, notice: Notice | None, now_us: int) -> None:
-        """End a session and tell whoever is to be told. `notice` None: it left of its own will."""
+        """End a session and tell whoever is to be told. `notice` None: it left of its own will (R-EXIT-1)."""
         room = session.room
         was_host = room.host is session
         was_heard = session.state is SessionState.IN_ROOM
@@ -289,7 +292,7 @@ class Roster:
         return heap[0][0] if heap else None
 
     def look_at_silence(self, now_us: int) -> bool:
-        """Look at one silence that is due. False: none is.
+        """Look at one silence that is due (R-IDLE-1, R-TOK-5). False: none is.
 
         A datagram touches only `heard_us`; the heap learns of it here. So speaking costs no heap work.
         """

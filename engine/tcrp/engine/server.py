@@ -193,7 +193,7 @@ class ServerEngine:
     # --- the path of one datagram ----------------------------------------------------------------
 
     def _hear(self, session: Session, text: str, source: Address, size: int, now_us: int) -> None:
-        """A valid datagram: its sender has spoken."""
+        """A valid datagram: its sender has spoken (R-IDLE-1)."""
         roster = self.roster
         if session.state is _TOKENED:
             roster.enter(session, source, now_us)

@@ -193,7 +193,8 @@ a linger of {_seconds(limits.SHUTDOWN_LINGER_US)} at shutdown.
 
 
 def _seconds(us: int) -> str:
-    return f"{us / limits.SECOND_US:g} s"
+    days = us // (24 * 60 * limits.MINUTE_US)
+    return f"{days} days" if days else f"{us / limits.SECOND_US:g} s"
 
 
 def find_enforced(root: Path) -> dict[Rule, tuple[str, ...]]:

@@ -7,6 +7,7 @@ where they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tcrp.spec.dialects import (
@@ -124,7 +125,7 @@ def word_rows() -> list[list[str]]:
         leave = ", ".join(f"`{word}`" for word in each.leave_words) or "–"
         refusal = each.refusals[Reason.NO_SUCH_ROOM]
         odd = each.refusals[Reason.BAD_REQUEST]
-        said = f"state {refusal.state}: {_reply(refusal.reply)}"
+        said = f"state {refusal.state}: {_reply(refusal.reply, refusal.status)}"
         if odd.state != refusal.state:
             said += f"; bad_request: state {odd.state}, {_reply(odd.reply)}"
         if refusal.completion is not None:
@@ -160,20 +161,22 @@ def _request(each: Dialect) -> str:
             return "user name"
         case RequestForm.NAME_PORT:
             return "user name, port(2)"
+        case RequestForm.JSON if isinstance(each.request_json, str):
+            return "the user name as a JSON string"
         case RequestForm.JSON:
             return _code(_json(each.request_json))
 
 
-def _reply(reply: Reply) -> str:
+def _reply(reply: Reply, status: int | None = None) -> str:
     match reply.form:
         case ReplyForm.BYTE:
-            return "status byte"
+            return "status byte" if status is None else f"status byte {status}"
         case ReplyForm.WORD:
             return f"word `{reply.word}`"
         case ReplyForm.TOKEN:
             return "token"
         case ReplyForm.JSON:
-            return _code(_json(reply.json))
+            return _code(_json(reply.json, {} if status is None else {"status": status}))
 
 
 def _relay(form: RelayForm) -> str:
@@ -185,15 +188,16 @@ def _relay(form: RelayForm) -> str:
     return f"{prefix}`{form.head}{{text}}`"
 
 
-def _json(template: Any) -> str:
-    """A template as JSON with its roles bare: `{"port": port}`."""
+def _json(template: Any, values: Mapping[str, int] = MappingProxyType({})) -> str:
+    """A template as JSON with its roles bare, or filled in from `values`: `{"port": port}`."""
     match template:
+        case str() if template.startswith("{") and template.endswith("}") and template.count("{") == 1:
+            return str(values.get(template[1:-1], template[1:-1]))
         case str():
-            is_role = template.startswith("{") and template.endswith("}") and template.count("{") == 1
-            return template[1:-1] if is_role else f'"{template}"'
+            return f'"{template}"'
         case Mapping():
-            return "{" + ", ".join(f'"{key}": {_json(value)}' for key, value in template.items()) + "}"
+            return "{" + ", ".join(f'"{key}": {_json(value, values)}' for key, value in template.items()) + "}"
         case list():
-            return "[" + ", ".join(map(_json, template)) + "]"
+            return "[" + ", ".join(_json(value, values) for value in template) + "]"
         case _:
             return str(template)
