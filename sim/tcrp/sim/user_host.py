@@ -288,7 +288,7 @@ class UserHost(Host):
             if not allow_invalid:
                 self._refuse(SessionEvent.SPOKE, origin, str(error))
                 return
-            self._send_with(engine.room, engine.token, self.codec.write_text(self.name, text), What.SAY, origin)
+            self._send_with(engine.room, engine.token, self.codec.write_text(self.name, text), What.DATAGRAM, origin)
             return
         self._perform(effects)
 

@@ -49,6 +49,7 @@ WHERE_TO: dict[Machine, tuple[str, dict[tuple[str, str], str], frozenset[str]]] 
     for table in (SESSION, ROOM, HANDSHAKE)
 }
 TCP_OF_THE_SERVER = frozenset((What.ANSWER, What.COMPLETION, What.REFUSAL, What.LISTING))
+BY_CLIENT_ENGINES = frozenset((What.SAY, What.ENTER, What.KEEP_ALIVE, What.LEAVE))
 LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
 
 
@@ -160,10 +161,10 @@ class Watch:
             self.judged[Property.SHADOW_AGREES] += 1
 
     def _judge_size(self, record: PacketRecord) -> None:
+        """What engines send fits; what a script makes by hand need not."""
         is_servers = record.actor == SERVER
-        most = SERVER_DATAGRAM_BYTES_MAX if is_servers else CLIENT_DATAGRAM_BYTES_MAX
-        by_engine = is_servers or record.what in (What.SAY, What.ENTER, What.KEEP_ALIVE, What.LEAVE)
-        if by_engine and not (record.bytes > most and record.what == What.SAY):  # said with allow_invalid
+        if is_servers or record.what in BY_CLIENT_ENGINES:
+            most = SERVER_DATAGRAM_BYTES_MAX if is_servers else CLIENT_DATAGRAM_BYTES_MAX
             self._judge(Property.DATAGRAMS_FIT, record.bytes <= most, record, "{0.what} of {0.bytes} bytes was sent")
 
     def _keep(self, record: Step) -> None:
@@ -297,7 +298,7 @@ class Watch:
             in_turn = all(relay.cause is packet for relay in relays)
             self._judge(Property.RELAYS_IN_ORDER, in_turn, None, "a text of {1} was relayed out of turn", speaker.id)
         speaker.has_spoken = True
-        strangers = [target for target in targets if not self._is_member(target, speaker.room)]
+        strangers = [target for target in targets if not self._is_member(target)]
         self._judge(
             Property.RELAY_TO_MEMBERS_ONLY, not strangers, None, "a text in {1} went to the stranger {2}",
             speaker.room, strangers[:1],
@@ -318,10 +319,9 @@ class Watch:
         for relay in relays:
             self._judge_wording(relay, speaker)
 
-    def _is_member(self, target: Address, room: str) -> bool:
-        return any(member.ip == target.ip for member in self._turn.others) or any(
-            member.ip == target.ip for member in self._members.get(room, {}).values()
-        )
+    def _is_member(self, target: Address) -> bool:
+        """Whether somebody else in the speaker's room receives at the target's IP address."""
+        return any(member.ip == target.ip for member in self._turn.others)
 
     def _judge_wording(self, relay: Relay, speaker: Entry) -> None:
         host = self._town.world.sockets.get(relay.targets[0]) if relay.targets else None
@@ -338,15 +338,12 @@ class Watch:
         turn = self._turn
         packet, entry = turn.packet, turn.entry
         assert packet is not None, "a datagram was heard"
-        living = entry is not None and entry.token in self._living
-        if entry is not None and not living and entry.token not in self._ended:
-            living = True
-        if (not living and entry is None) or (entry is not None and packet.source.ip != entry.ip):
+        if entry is None or packet.source.ip != entry.ip:
             quiet = not effects and not turn.steps
             self._judge(Property.REJECTED_CHANGES_NOTHING, quiet, None, "a datagram without a token had an effect")
             return
-        if entry is None or turn.steps:
-            return  # removed, by R-IDLE-2
+        if turn.steps:
+            return  # the owner's third in a row: removed, by R-IDLE-2
         answers = [effect for effect in effects if isinstance(effect, SendDatagram)]
         self._judge(
             Property.REJECTED_CHANGES_NOTHING,
