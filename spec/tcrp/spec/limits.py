@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from tcrp.spec.durations import parse_duration, write_duration
+
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 
@@ -121,3 +123,39 @@ class Limits:
 
 SETTINGS: Mapping[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Limits)}
 """Every setting by name, in the order of the documents."""
+
+
+def parse_setting(name: str, value: object) -> int | str:
+    """The value of the setting `name` as it is written: `300s`, `20`, `off`, or a whole number.
+
+    Raises `ValueError` naming the setting, the value and what is allowed.
+    """
+    setting = SETTINGS[name]
+    if setting.unit is Unit.CHOICE:
+        if value not in setting.choices:
+            raise ValueError(f"{name} is {value!r}; allowed are {', '.join(setting.choices)}")
+        return str(value)
+    if setting.unit is Unit.DURATION:
+        allowed = f"allowed are {write_duration(setting.least)} to {write_duration(setting.most)}"
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r}; a duration with its unit is expected, such as 300s")
+        try:
+            number = parse_duration(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    else:
+        allowed = f"allowed are {setting.least} to {setting.most}"
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)
+        if type(value) is not int:
+            raise ValueError(f"{name} is {value!r}; a whole number is expected; {allowed}")
+        number = value
+    if not setting.least <= number <= setting.most:
+        raise ValueError(f"{name} is {value}; {allowed}")
+    return number
+
+
+def write_setting(name: str, limits: Limits) -> str:
+    """The value of a setting as it is written."""
+    value = getattr(limits, name)
+    return write_duration(value) if SETTINGS[name].unit is Unit.DURATION else str(value)

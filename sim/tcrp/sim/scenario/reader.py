@@ -23,7 +23,7 @@ from tcrp.sim.scenario.model import At, In, LeaveOut, Network, Scenario, Step, U
 from tcrp.sim.scenario.nodes import Value, compose, read_text
 from tcrp.sim.scenario.scalars import duration_us
 from tcrp.spec.dialects import NAMES
-from tcrp.spec.limits import SETTINGS, Limits, Unit
+from tcrp.spec.limits import SETTINGS, Limits, parse_setting
 from tcrp.spec.names import Property, Rule
 
 KEYS = ("claim", "covers", "seed", "until", "server", "users", "network", "script", "expect", "leave_out")
@@ -96,15 +96,12 @@ def _server(value: Value) -> tuple[Limits, str]:
     dialect = parts.pop("dialect").word(("auto", *NAMES)) if "dialect" in parts else "auto"
     settings: dict[str, int | str] = {}
     for name, each in parts.items():
-        setting = SETTINGS[name]
-        if setting.unit is Unit.CHOICE:
-            settings[name] = each.word(setting.choices)
-        elif setting.unit is Unit.DURATION:
-            settings[name] = duration_us(each)
-            if not setting.least <= int(settings[name]) <= setting.most:
-                each.fail(f"{name} is {each.node.value}; allowed are {setting.least} us to {setting.most} us")
-        else:
-            settings[name] = each.integer(setting.least, setting.most)
+        if not each.is_scalar:
+            each.fail(f"{name}: a single value is expected, but this is {each.kind}")
+        try:
+            settings[name] = parse_setting(name, str(each.node.value))
+        except ValueError as error:
+            each.fail(str(error))
     return Limits().with_settings(settings), dialect
 
 

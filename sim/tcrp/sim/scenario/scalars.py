@@ -8,14 +8,12 @@ from decimal import Decimal
 from tcrp.engine.text import room_name_fault, user_name_fault
 from tcrp.sim.scenario.model import Amount, Delay, Exponential, Span
 from tcrp.sim.scenario.nodes import Value
+from tcrp.spec.durations import parse_duration
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, TOKEN_BYTES
 
-UNITS_US = {"us": 1, "ms": 1000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
-DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(us|ms|s|m|h)", re.ASCII)
 SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%", re.ASCII)
 COUNT = re.compile(r"(\d{1,18})(?:\.\.(\d{1,18}))?", re.ASCII)
 DRIFT = re.compile(r"(-?\d{1,6})ppm", re.ASCII)
-LONGEST_US = 365 * 24 * UNITS_US["h"]
 REPEATED_BYTES_MAX = 65507  # the largest UDP datagram
 TEXT_BYTES_MAX = CLIENT_DATAGRAM_BYTES_MAX - 2 - TOKEN_BYTES
 
@@ -28,16 +26,10 @@ def duration_us(value: Value, *, may_be_negative: bool = False) -> int:
 
 
 def _duration_us(value: Value, text: str) -> int:
-    match = DURATION.fullmatch(text)
-    if match is None:
-        hint = f"; a unit is missing: {text}s, {text}ms?" if text.replace(".", "", 1).isdigit() else ""
-        value.fail(f"{value.name}: a duration such as 10ms or 1.5s is expected (us ms s m h), not {text!r}{hint}")
-    exact = Decimal(match[1]) * UNITS_US[match[2]]
-    if exact != int(exact):
-        value.fail(f"{value.name}: {text} is finer than a microsecond")
-    if exact > LONGEST_US:
-        value.fail(f"{value.name}: {text} is longer than a year")
-    return int(exact)
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        value.fail(f"{value.name}: {error}")
 
 
 def delay(value: Value) -> Delay:

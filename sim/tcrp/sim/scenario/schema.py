@@ -14,8 +14,9 @@ from tcrp.sim.scenario.actions import AFTER, ALONE, ATTACKER_VERBS, NETWORK_VERB
 from tcrp.sim.scenario.cast import CROWD_MAX, NETWORK, RESERVED, SERVER, USER_KEYS
 from tcrp.sim.scenario.expectations import RECORD_KEYS, STATES, USER_CLAIMS
 from tcrp.sim.scenario.reader import KEYS, SEED_MAX, TIMES_MAX
-from tcrp.sim.scenario.scalars import COUNT, DRIFT, DURATION, SHARE
+from tcrp.sim.scenario.scalars import COUNT, DRIFT, SHARE
 from tcrp.spec.dialects import NAMES
+from tcrp.spec.durations import PATTERN as DURATION
 from tcrp.spec.limits import SETTINGS, Setting, Unit
 from tcrp.spec.names import Counter, Machine, Notice, Property, Reason, Rule, SessionState, What
 

@@ -1,0 +1,32 @@
+"""Durations as people write them, with a unit: `300s`, `1.5ms`. Exact: no floats."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+UNITS_US = {"us": 1, "ms": 1000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
+PATTERN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(us|ms|s|m|h)", re.ASCII)
+LONGEST_US = 365 * 24 * UNITS_US["h"]
+
+
+def parse_duration(text: str) -> int:
+    """`text` in microseconds. Raises `ValueError` with a phrase that says what was expected."""
+    match = PATTERN.fullmatch(text)
+    if match is None:
+        hint = f"; a unit is missing: {text}s, {text}ms?" if text.replace(".", "", 1).isdigit() else ""
+        raise ValueError(f"a duration such as 10ms or 1.5s is expected (us ms s m h), not {text!r}{hint}")
+    exact = Decimal(match[1]) * UNITS_US[match[2]]
+    if exact != int(exact):
+        raise ValueError(f"{text} is finer than a microsecond")
+    if exact > LONGEST_US:
+        raise ValueError(f"{text} is longer than a year")
+    return int(exact)
+
+
+def write_duration(us: int) -> str:
+    """`us` with the largest unit that needs no fraction: 300000000 is `300s`."""
+    for unit in ("s", "ms"):
+        if us % UNITS_US[unit] == 0:
+            return f"{us // UNITS_US[unit]}{unit}"
+    return f"{us}us"

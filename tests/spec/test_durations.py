@@ -1,0 +1,61 @@
+"""Durations and settings as people write them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcrp.spec.durations import LONGEST_US, parse_duration, write_duration
+from tcrp.spec.limits import SETTINGS, Limits, parse_setting, write_setting
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [("0s", 0), ("1us", 1), ("1.5ms", 1500), ("300s", 300_000_000), ("2m", 120_000_000), ("1h", 3_600_000_000)],
+)
+def test_durations_carry_units(text: str, us: int) -> None:
+    assert parse_duration(text) == us
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("300", "not '300'; a unit is missing: 300s, 300ms?"),
+        ("-1s", "a duration such as 10ms or 1.5s is expected"),
+        ("1 s", "a duration such as"),
+        ("1.5us", "1.5us is finer than a microsecond"),
+        ("9999h", "9999h is longer than a year"),
+    ],
+)
+def test_other_durations_are_errors_that_say_what_is_expected(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        parse_duration(text)
+    assert said in str(error.value)
+
+
+@given(st.integers(0, LONGEST_US))
+def test_what_is_written_is_read_again(us: int) -> None:
+    assert parse_duration(write_duration(us)) == us
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_is_read_as_it_is_written(name: str) -> None:
+    assert parse_setting(name, write_setting(name, Limits())) == getattr(Limits(), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("idle_timeout", 300, "idle_timeout is 300; a duration with its unit is expected, such as 300s"),
+        ("idle_timeout", "0s", "idle_timeout is 0s; allowed are 1ms to 31536000s"),
+        ("rooms_max", "0", "rooms_max is 0; allowed are 1 to 10000000"),
+        ("rooms_max", "many", "rooms_max is 'many'; a whole number is expected"),
+        ("rooms_max", True, "rooms_max is True; a whole number is expected"),
+        ("takeover", "on", "takeover is 'on'; allowed are same_address, off"),
+    ],
+)
+def test_a_wrong_setting_names_itself_its_value_and_what_is_allowed(name: str, value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        parse_setting(name, value)
+    assert said in str(error.value)
