@@ -29,7 +29,7 @@ def test_durations_carry_units(text: str, us: int) -> None:
     ],
 )
 def test_other_durations_are_errors_that_say_what_is_expected(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=r".") as error:
         parse_duration(text)
     assert said in str(error.value)
 
@@ -56,6 +56,6 @@ def test_every_setting_is_read_as_it_is_written(name: str) -> None:
     ],
 )
 def test_a_wrong_setting_names_itself_its_value_and_what_is_allowed(name: str, value: object, said: str) -> None:
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=r".") as error:
         parse_setting(name, value)
     assert said in str(error.value)

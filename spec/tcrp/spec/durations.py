@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 UNITS_US = {"us": 1, "ms": 1000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
-PATTERN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(us|ms|s|m|h)", re.ASCII)
+PATTERN = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)(us|ms|s|m|h)", re.ASCII)
 LONGEST_US = 365 * 24 * UNITS_US["h"]
 
 
