@@ -91,6 +91,7 @@ class Reception:
             roster.counts[Counter.LIMITED] += 1
             self._step(handshake, HandshakeEvent.REFUSED, Rule.LIM_1, Reason.TOO_MANY_REQUESTS)
             roster.counts[Counter.REFUSED_REQUESTS] += 1
+            roster.count_rule(Rule.LIM_1)
             roster.out.append(CloseStream(stream, roster.cause))
             return
         self.handshakes[stream] = handshake
@@ -357,7 +358,7 @@ class Reception:
     def _refuse(self, handshake: Handshake, refused: Refused) -> None:
         roster = self.roster
         roster.counts[Counter.REFUSED_REQUESTS] += 1
-        roster.counts_by_rule[refused.rule] = roster.counts_by_rule.get(refused.rule, 0) + 1
+        roster.count_rule(refused.rule)
         why = f"{refused.reason}: {refused.why}" if refused.why else str(refused.reason)
         self._step(handshake, HandshakeEvent.REFUSED, refused.rule, why)
         assert handshake.header is not None, "a request is refused by its header at the earliest"

@@ -70,6 +70,13 @@ class Roster:
         self._silences: list[tuple[int, int, Session]] = []  # lazy: see look_at_silence
         self._sequence = 0
 
+    def set_limits(self, limits: Limits) -> None:
+        """Other limits from now on; every silence is looked at when the new ones say."""
+        self.limits = limits
+        for session in self.sessions.values():
+            limit_us = limits.token_timeout if session.state is SessionState.TOKENED else limits.idle_timeout
+            self._watch_silence(session, session.heard_us + limit_us)
+
     # --- a session begins ------------------------------------------------------------------------
 
     def grant(self, room: Room, name: str, codec: Codec, ip: str, now_us: int) -> Session:
@@ -313,6 +320,10 @@ class Roster:
         return True
 
     # --- small steps -----------------------------------------------------------------------------
+
+    def count_rule(self, rule: Rule, amount: int = 1) -> None:
+        """Something was refused, dropped or withheld by `rule`."""
+        self.counts_by_rule[rule] = self.counts_by_rule.get(rule, 0) + amount
 
     def _step(self, session: Session, event: SessionEvent) -> None:
         row = self.tables.session.rows[session.state, event]

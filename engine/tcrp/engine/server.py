@@ -46,7 +46,8 @@ class ServerEngine:
 
     `new_token` gives 32 lowercase hexadecimal digits and is the only source of chance (R-TOK-1).
     `only` is the one dialect that is spoken; None recognises each request. Before each call the
-    driver may set `cause` to whatever brought the call about; effects carry it.
+    driver may set `cause` to whatever brought the call about; effects carry it. `records_talk` False
+    keeps every datagram's own records out of the trace: what begins and ends is then all it holds.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class ServerEngine:
         *,
         only: Codec | None = None,
         recorder: Recorder | None = None,
+        records_talk: bool = True,
         tables: Tables = TABLES,
     ) -> None:
         self.roster = Roster(limits, new_token, tables, recorder)
         self.reception = Reception(self.roster, only)
-        self._recorder = recorder
+        self._recorder = recorder if records_talk else None
         self._tables = tables
         self._now_us = 0
 
@@ -178,9 +180,17 @@ class ServerEngine:
         self.roster.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
         return self._effects()
 
+    def set_limits(self, limits: Limits) -> None:
+        """Other limits from now on. Silences are measured anew; what is under way otherwise keeps its deadline."""
+        self.roster.set_limits(limits)
+
     def counters(self) -> Mapping[Counter, int]:
         """What there is and what was counted."""
         return self.roster.counts
+
+    def counts_by_rule(self) -> Mapping[Rule, int]:
+        """What was refused, dropped or withheld, by the rule that asks for it."""
+        return self.roster.counts_by_rule
 
     def holdings(self, room: str) -> list[str]:
         """What is still held of a room, as phrases: nothing, once it is closed (R-ROOM-3). Looks at everything."""
@@ -215,7 +225,7 @@ class ServerEngine:
             return
         roster.counts[Counter.TEXTS] += 1
         texts = session.texts
-        if texts is None:
+        if texts is None or texts.most != roster.limits.texts_per_second_max:
             texts = session.texts = Window(roster.limits.texts_per_second_max, SECOND_US)
         if texts.is_full(now_us):
             roster.counts[Counter.LIMITED] += 1
@@ -261,7 +271,7 @@ class ServerEngine:
 
     def _withhold(self, members: list[Session], why: str, rule: Rule) -> None:
         self.roster.counts[Counter.WITHHELD_RELAYS] += len(members)
-        self._count_rule(rule, len(members))
+        self.roster.count_rule(rule, len(members))
         if self._recorder is not None:
             for member in members:
                 self._recorder.drop(What.RELAY, 0, why, rule, self.roster.cause, to=member.name)
@@ -292,13 +302,9 @@ class ServerEngine:
         self._drop(size, why, rule)
 
     def _drop(self, size: int, why: str, rule: Rule) -> None:
-        self._count_rule(rule, 1)
+        self.roster.count_rule(rule)
         if self._recorder is not None:
             self._recorder.drop(What.DATAGRAM, size, why, rule, self.roster.cause)
-
-    def _count_rule(self, rule: Rule, amount: int) -> None:
-        by_rule = self.roster.counts_by_rule
-        by_rule[rule] = by_rule.get(rule, 0) + amount
 
     # --- small steps -----------------------------------------------------------------------------
 

@@ -1,0 +1,34 @@
+"""Dialects as people name them: one of the eight, or a file that describes another."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tcrp.cli.exits import UsageError
+
+if TYPE_CHECKING:
+    from tcrp.engine.codec import Codec
+
+
+def dialect_named(name: str) -> Codec:
+    """The codec of a dialect by its name, or by the name of its TOML file. Raises `UsageError`."""
+    from tcrp.engine.codec import codec, codec_of
+    from tcrp.spec.dialects import NAMES, DialectError, parse
+
+    if name in NAMES:
+        return codec(name)
+    path = Path(name)
+    if path.suffix != ".toml" and not path.exists():
+        near = difflib.get_close_matches(name, NAMES, 1)
+        hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(NAMES)}, or a TOML file"
+        raise UsageError(f"there is no dialect named {name!r}; {hint}")
+    try:
+        return codec_of(parse(path.read_text(encoding="utf-8"), name))
+    except OSError as error:
+        raise UsageError(f"{name}: the dialect cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{name}: is not UTF-8") from None
+    except DialectError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,190 @@
+"""A server's settings as people give them: options over a TOML file over defaults, one name for each everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tcrp.cli.exits import UsageError
+from tcrp.spec.dialects import NAMES
+from tcrp.spec.durations import write_duration
+from tcrp.spec.limits import SETTINGS, Limits, Setting, Unit, parse_setting, write_setting
+
+AUTO = "auto"
+LOG_FORMATS = ("text", "json")
+PORT_MAX = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A setting that is no limit of the protocol: how the server is run. `default` is as it is written."""
+
+    default: str | int | None
+    help: str
+    choices: tuple[str, ...] = ()
+    is_port: bool = False
+
+
+WAYS: Mapping[str, Way] = {
+    "host": Way("127.0.0.1", "address to serve on; 0.0.0.0 or :: for every one"),
+    "tcp_port": Way(9002, "port for requests; 0 picks a free one", is_port=True),
+    "udp_port": Way(9003, "port for the talk; 0 picks a free one", is_port=True),
+    "dialect": Way(AUTO, f"auto recognises each request; or one of {', '.join(NAMES)}; or a dialect's TOML file"),
+    "trace": Way(None, "file to write every step of every machine to; it grows with the talk"),
+    "log_format": Way("text", "how the log on stderr is written", LOG_FORMATS),
+    "metrics_port": Way(None, "port for Prometheus on the loopback; 0 picks a free one", is_port=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Everything that a server is told. `dialect` is still a word or a file's name."""
+
+    host: str
+    tcp_port: int
+    udp_port: int
+    dialect: str
+    trace: str | None
+    log_format: str
+    metrics_port: int | None
+    limits: Limits
+
+    def ways(self) -> dict[str, str | int | None]:
+        """The settings that are no limits."""
+        return {name: getattr(self, name) for name in WAYS}
+
+
+# --- as options ----------------------------------------------------------------------------------
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """An option for every setting: `idle_timeout` is `--idle-timeout`."""
+    for name, way in WAYS.items():
+        default = "" if way.default is None else f" ({way.default})"
+        metavar = "|".join(way.choices) or ("PORT" if way.is_port else name.upper())
+        parser.add_argument(_option(name), dest=name, metavar=metavar, help=f"{way.help}{default}")
+    limits = parser.add_argument_group("limits and timeouts of the protocol")
+    for name, setting in SETTINGS.items():
+        metavar = "|".join(setting.choices) or ("TIME" if setting.unit is Unit.DURATION else "N")
+        help = f"{setting.help} ({write_setting(name, Limits())})"
+        limits.add_argument(_option(name), dest=name, metavar=metavar, help=help)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def with_dashes(arguments: Sequence[str]) -> list[str]:
+    """Options by their one name too: `--idle_timeout` is `--idle-timeout`."""
+    return [
+        "--" + word[2:].partition("=")[0].replace("_", "-") + "".join(word.partition("=")[1:])
+        if word.startswith("--")
+        else word
+        for word in arguments
+    ]
+
+
+# --- read together -------------------------------------------------------------------------------
+
+
+def read_settings(options: argparse.Namespace, config: str | None) -> ServerSettings:
+    """Options over the file `config` over defaults.
+
+    Raises `UsageError` naming the key, the value and what is allowed.
+    """
+    given: dict[str, tuple[object, str]] = {}
+    if config is not None:
+        given.update({name: (value, f"{config}: ") for name, value in _read_toml(config).items()})
+    for name in (*WAYS, *SETTINGS):
+        value = getattr(options, name)
+        if value is not None:
+            given[name] = value, ""
+    ways: dict[str, Any] = {name: way.default for name, way in WAYS.items()}
+    limits: dict[str, int | str] = {}
+    for name, (value, where) in given.items():
+        try:
+            if name in SETTINGS:
+                limits[name] = parse_setting(name, value)
+            else:
+                ways[name] = _parse_way(name, value)
+        except ValueError as error:
+            raise UsageError(f"{where}{error}") from None
+    return ServerSettings(**ways, limits=Limits().with_settings(limits))
+
+
+def _read_toml(config: str) -> dict[str, object]:
+    try:
+        table: dict[str, object] = tomllib.loads(Path(config).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{config}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{config}: is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{config}: is not TOML: {error}") from None
+    known = [*WAYS, *SETTINGS]
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "chat-server --print-config shows them all"
+            raise UsageError(f"{config}: there is no setting named {name!r}; {hint}")
+    return table
+
+
+def _parse_way(name: str, value: object) -> str | int:
+    """A setting that is no limit, checked. Raises `ValueError`."""
+    way = WAYS[name]
+    if way.is_port:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+            value = int(value)
+        if type(value) is not int or not 0 <= value <= PORT_MAX:
+            raise ValueError(f"{name} is {value!r}; allowed are 0 to {PORT_MAX}")
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is {value!r}; a text is expected")
+    if way.choices and value not in way.choices:
+        raise ValueError(f"{name} is {value!r}; allowed are {', '.join(way.choices)}")
+    return value
+
+
+# --- written down --------------------------------------------------------------------------------
+
+
+def print_config(settings: ServerSettings) -> None:
+    """Print a commented TOML file that says just these settings."""
+    print("# chat-server --config FILE reads this; an option of the same name wins over it.")
+    print("# On SIGHUP the limits are read again; the rest needs a restart.\n")
+    for name, value in settings.ways().items():
+        _print_comment(WAYS[name].help)
+        print(f"# {name} =\n" if value is None else f"{name} = {_toml(value)}\n")
+    print("# --- limits and timeouts of the protocol\n")
+    for name, setting in SETTINGS.items():
+        _print_comment(f"{setting.help}: {_allowed(setting)}")
+        written = write_setting(name, settings.limits)
+        print(f"{name} = {written if setting.unit in (Unit.COUNT, Unit.BYTES) else _toml(written)}\n")
+
+
+def _print_comment(text: str) -> None:
+    print(f"# {text}")
+
+
+def _allowed(setting: Setting) -> str:
+    if setting.choices:
+        return " or ".join(setting.choices)
+    if setting.unit is Unit.DURATION:
+        return f"{write_duration(setting.least)} to {write_duration(setting.most)}"
+    return f"{setting.least} to {setting.most}"
+
+
+def _toml(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    escaped = "".join(
+        {"\\": "\\\\", '"': '\\"'}.get(character, character) if character.isprintable() else f"\\U{ord(character):08X}"
+        for character in value
+    )
+    return f'"{escaped}"'

@@ -1,0 +1,309 @@
+"""The server's driver: carries the engine's effects out with real sockets, and time and bytes in.
+
+Knows asyncio and sockets, not the protocol. One server is one TCP and one UDP socket in one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import typing
+from collections.abc import Callable
+from typing import assert_never
+
+from tcrp.engine.codec import Codec
+from tcrp.engine.effects import (
+    Address,
+    CloseStream,
+    FinishStream,
+    Relay,
+    SendDatagram,
+    SendFrame,
+    ServerEffect,
+    StreamId,
+)
+from tcrp.engine.rooms import plain_ip
+from tcrp.engine.server import ServerEngine
+from tcrp.engine.trace import Cause, Recorder, Trace
+from tcrp.net.listener import Listener
+from tcrp.net.tokens import system_token
+from tcrp.net.udp import UdpSocket
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import What
+
+BACKLOG = 1024
+UNREAD_SECONDS = 5
+"""How long a closed connection may hold what its peer does not read."""
+
+
+class CannotBind(Exception):
+    """A socket cannot be bound. `transport` is `tcp` or `udp`."""
+
+    def __init__(self, transport: str, host: str, port: int, error: OSError) -> None:
+        super().__init__(f"{transport.upper()} {host}:{port}: {error.strerror or error}")
+        self.transport = transport
+        self.port = port
+        self.errno = error.errno
+
+
+class Observer(typing.Protocol):
+    """Is told how long things took, in seconds."""
+
+    def handshake_took(self, seconds: float) -> None:
+        """From the opening of a connection to the token."""
+
+    def relay_took(self, seconds: float) -> None:
+        """From a datagram to the last of the relays that it became."""
+
+
+class Server:
+    """A chat server on real sockets. Ports 0 are chosen by the system; `trace` None: no trace is kept.
+
+    `start()` raises `CannotBind` if a socket cannot be had. `await stop()` tells every room and
+    takes as long as the protocol's shutdown, half a second. `records_talk`: see `ServerEngine`.
+    `exhausted` is told when the system has no room for another connection.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        only: Codec | None = None,
+        trace: Trace | None = None,
+        records_talk: bool = True,
+        observer: Observer | None = None,
+        exhausted: Callable[[OSError], None] = lambda _: None,
+    ) -> None:
+        self._trace = trace
+        self._exhausted = exhausted
+        self._observer = observer
+        recorder = Recorder(trace, "server") if trace is not None else None
+        self.engine = ServerEngine(limits, system_token, only=only, recorder=recorder, records_talk=records_talk)
+        self._started_us = time.monotonic_ns() // 1000
+        self._connections: dict[StreamId, Connection] = {}
+        self._streams = 0
+        self._tcp: socket.socket | None = None
+        self._listener: Listener | None = None
+        self._udp: UdpSocket | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_us = 0
+
+    # --- beginning and end -----------------------------------------------------------------------
+
+    def start(self, host: str, tcp_port: int, udp_port: int) -> None:
+        """Open both sockets on `host`, an IP address of either version."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        tcp = _bound("tcp", family, host, tcp_port)
+        try:
+            udp = _bound("udp", family, host, udp_port)
+        except CannotBind:
+            tcp.close()
+            raise
+        self._udp = UdpSocket(udp, self._receive_datagram)
+        self._tcp = tcp
+        self._listener = Listener(tcp, BACKLOG, lambda: Connection(self), self._exhausted)
+
+    @property
+    def tcp_address(self) -> Address:
+        """Where requests are taken."""
+        assert self._tcp is not None, "the server has been started"
+        name = self._tcp.getsockname()
+        return Address(name[0], name[1])
+
+    @property
+    def udp_address(self) -> Address:
+        """Where the talk goes."""
+        assert self._udp is not None, "the server has been started"
+        return self._udp.address
+
+    @property
+    def unsent(self) -> int:
+        """Datagrams that the system did not take."""
+        return self._udp.unsent if self._udp is not None else 0
+
+    async def stop(self) -> None:
+        """Close every room, tell everybody, and then close the sockets."""
+        if self._listener is None or self._udp is None:
+            return
+        self._listener.close()
+        self.perform(self.engine.shutdown(self.now_us()))
+        while self.engine.roster.rooms:
+            deadline_us = self.engine.next_deadline_us()
+            assert deadline_us is not None, "a room that closes has a linger"
+            await asyncio.sleep(max(deadline_us - self.now_us(), 0) / 1_000_000)
+            self._wake()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for connection in list(self._connections.values()):
+            connection.abort()
+        self._udp.close()
+        self._udp = self._listener = None
+
+    def set_limits(self, limits: Limits) -> None:
+        """Other limits from now on."""
+        self.engine.set_limits(limits)
+        self._rearm()
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        """Microseconds since the server was made, by a clock that does not go back."""
+        now_us = time.monotonic_ns() // 1000 - self._started_us
+        if self._trace is not None:
+            self._trace.now_us = now_us
+        return now_us
+
+    def _rearm(self) -> None:
+        """See to it that the engine is woken at its next deadline."""
+        deadline_us = self.engine.next_deadline_us()
+        if deadline_us is None or (self._alarm is not None and self._alarm_us <= deadline_us):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        loop = asyncio.get_running_loop()
+        self._alarm_us = deadline_us
+        self._alarm = loop.call_later(max(deadline_us - self.now_us(), 0) / 1_000_000, self._wake)
+
+    def _wake(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self.perform(self.engine.handle_timeout(self.now_us()))
+
+    # --- what comes in ---------------------------------------------------------------------------
+
+    def _receive_datagram(self, data: bytes, source: Address) -> None:
+        self.engine.cause = Cause()
+        now_us = self.now_us()
+        effects = self.engine.receive_datagram(data, source, now_us)
+        self.perform(effects)
+        if self._observer is not None and any(effect.what is What.RELAY for effect in effects if type(effect) is Relay):
+            self._observer.relay_took((self.now_us() - now_us) / 1_000_000)
+
+    def opened(self, connection: Connection, peer: Address) -> StreamId:
+        """A peer has connected. Returns the name of its stream."""
+        self._streams += 1
+        stream = self._streams
+        self._connections[stream] = connection
+        self.engine.cause = Cause()
+        name = f"{peer.ip}:{peer.port}"
+        self.perform(self.engine.stream_opened(stream, peer, self.now_us(), name=name))
+        return stream
+
+    def received(self, stream: StreamId, data: bytes) -> None:
+        """A peer has sent bytes."""
+        self.engine.cause = Cause()
+        self.perform(self.engine.receive_stream(stream, data, self.now_us()))
+
+    def ended(self, stream: StreamId) -> None:
+        """A peer has half-closed."""
+        self.engine.cause = Cause()
+        self.perform(self.engine.stream_ended(stream, self.now_us()))
+
+    def lost(self, stream: StreamId) -> None:
+        """A connection is gone."""
+        self._connections.pop(stream, None)
+        if self._udp is not None:
+            self.engine.cause = Cause()
+            self.perform(self.engine.stream_closed(stream, self.now_us()))
+
+    # --- what goes out ---------------------------------------------------------------------------
+
+    def perform(self, effects: list[ServerEffect]) -> None:
+        """Carry out what the engine wants."""
+        udp, connections = self._udp, self._connections
+        assert udp is not None, "effects are carried out while the sockets are open"
+        for effect in effects:
+            match effect:
+                case Relay(data, targets):
+                    udp.send(data, targets)
+                case SendDatagram(data, address):
+                    assert address is not None, "a server's datagram has an address"
+                    udp.send(data, (address,))
+                case SendFrame(stream, data, what):
+                    connections[stream].write(data)
+                    if self._observer is not None and what is What.COMPLETION:
+                        self._observer.handshake_took((self.now_us() - connections[stream].opened_us) / 1_000_000)
+                case FinishStream(stream):
+                    connections[stream].finish()
+                case CloseStream(stream):
+                    connections.pop(stream).close()
+                case _:
+                    assert_never(effect)
+        self._rearm()
+
+
+def _bound(transport: str, family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    """A socket bound to an address. Raises `CannotBind`."""
+    bound = socket.socket(family, socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM)
+    try:
+        if transport == "tcp":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # `::` serves IPv4 too
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise CannotBind(transport, host, port, error) from None
+    return bound
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection. Its peer's slowness is its own: nothing waits for it."""
+
+    def __init__(self, server: Server) -> None:
+        self.opened_us = server.now_us()
+        self._server = server
+        self._stream: StreamId | None = None
+        self._transport: asyncio.Transport | None = None
+
+    # --- from the loop ---------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not isinstance: before 3.12 the selector transport is no asyncio.Transport for every loop.
+        self._transport = transport  # type: ignore[assignment]
+        name = transport.get_extra_info("peername")
+        if name is None:  # it is gone already
+            transport.close()
+            return
+        self._stream = self._server.opened(self, Address(plain_ip(name[0]), name[1]))
+
+    def data_received(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._server.received(self._stream, data)
+
+    def eof_received(self) -> bool:
+        if self._stream is not None:
+            self._server.ended(self._stream)
+        return True  # the engine says when it is closed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._stream is not None:
+            self._server.lost(self._stream)
+
+    # --- from the server -------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """One frame, in one write."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def finish(self) -> None:
+        """Half-close, behind what is still to be written."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        """Close, behind what is still to be written; a peer that does not read it has a while."""
+        if self._transport is None:
+            return
+        unread = self._transport.get_write_buffer_size()
+        self._transport.close()
+        if unread:
+            asyncio.get_running_loop().call_later(UNREAD_SECONDS, self._transport.abort)
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()

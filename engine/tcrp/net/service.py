@@ -1,0 +1,244 @@
+"""A server as a process: signals, log, trace file, metrics, and one line when it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import platform
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from tcrp.engine.codec import Codec
+from tcrp.engine.effects import Address
+from tcrp.engine.trace import Trace, header_line
+from tcrp.net.log import Format, Log
+from tcrp.net.server import CannotBind, Server
+from tcrp.net.trace_file import TraceFile
+from tcrp.spec.limits import Limits
+
+TICK_SECONDS = 1.0
+EXHAUSTED_AGAIN_SECONDS = 60
+SPARE_FILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How a server is to be run. `only` None recognises dialects; `metrics_port` None serves no metrics."""
+
+    host: str = "127.0.0.1"
+    tcp_port: int = 9002
+    udp_port: int = 9003
+    only: Codec | None = None
+    limits: Limits = field(default_factory=Limits)
+    trace: Path | None = None
+    log_format: Format = "text"
+    metrics_port: int | None = None
+    version: str = ""
+
+
+class CannotServe(Exception):
+    """The server cannot begin. The message says what to do."""
+
+
+class CannotReread(Exception):
+    """Settings cannot be read again; the old ones stay."""
+
+
+def serve(configuration: Configuration, reread: Callable[[], Limits], out: TextIO, log_file: TextIO) -> None:
+    """Serve until SIGTERM or SIGINT. On SIGHUP `reread` gives new limits, or raises `CannotReread`.
+
+    Raises `CannotServe` if it cannot begin.
+    """
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        runner.run(_Service(configuration, reread, out, log_file).run())
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed (`tcrp[fast]`)."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+class _Service:
+    def __init__(
+        self, configuration: Configuration, reread: Callable[[], Limits], out: TextIO, log_file: TextIO
+    ) -> None:
+        self.configuration = configuration
+        self._reread = reread
+        self._out = out
+        self._log = Log(log_file, configuration.log_format)
+        self._trace_file: TraceFile | None = None
+        self._warned_at = -float("inf")
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.set_exception_handler(self._on_exception)
+        server, metrics = self._make_server()
+        self._raise_file_limit(server)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup, server)
+        await self._open(server)
+        served = None
+        try:
+            served, metrics_port = self._serve_metrics(metrics, server)
+            self._say_ready(server, metrics_port)
+            ticking = asyncio.create_task(self._tick(server))
+            await stop.wait()
+            ticking.cancel()
+            self._log.info("stopping")
+        finally:
+            await server.stop()
+            self._log.tick(server.engine.counts_by_rule())
+            if served is not None:
+                served.shutdown()
+                served.server_close()
+            if self._trace_file is not None:
+                self._trace_file.close()
+        self._log.info("stopped")
+
+    # --- beginning -------------------------------------------------------------------------------
+
+    def _make_server(self) -> tuple[Server, Any]:
+        configuration = self.configuration
+        metrics = None
+        if configuration.metrics_port is not None:
+            from tcrp.net.metrics import Metrics  # a server without metrics starts without it
+
+            metrics = Metrics()
+        trace = Trace()
+        trace.listeners.append(self._log.hear)
+        if configuration.trace is not None:
+            versions = {"python": platform.python_version(), "tcrp": configuration.version}
+            header = header_line(mode="sockets", versions=versions)
+            try:
+                self._trace_file = TraceFile(configuration.trace, header, self._on_full_disk)
+            except OSError as error:
+                why = f"{configuration.trace}: the trace cannot be written: {error.strerror}"
+                raise CannotServe(why) from None
+            trace.listeners.append(self._trace_file)
+        server = Server(
+            configuration.limits,
+            only=configuration.only,
+            trace=trace,
+            records_talk=configuration.trace is not None,
+            observer=metrics,
+            exhausted=self._on_exhausted,
+        )
+        return server, metrics
+
+    async def _open(self, server: Server) -> None:
+        configuration = self.configuration
+        host = await self._resolve(configuration.host)
+        try:
+            server.start(host, configuration.tcp_port, configuration.udp_port)
+        except CannotBind as error:
+            option = f"--{error.transport}-port"
+            if error.errno == errno.EADDRINUSE:
+                why = f"port {error.port} is taken (another chat-server?). Try {option} {error.port + 100}"
+            elif error.errno == errno.EACCES:
+                why = f"port {error.port} needs more rights than you have. Try {option} {error.port + 9000}"
+            elif error.errno == errno.EADDRNOTAVAIL:
+                why = f"{configuration.host} is no address of this machine. Try --host 0.0.0.0, or leave it out"
+            else:
+                why = str(error)
+            raise CannotServe(why) from None
+
+    @staticmethod
+    async def _resolve(host: str) -> str:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            raise CannotServe(f"{host!r} is no host. Try --host 127.0.0.1, ::1, 0.0.0.0 or ::") from None
+        return str(found[0][4][0])
+
+    def _serve_metrics(self, metrics: Any, server: Server) -> tuple[Any, int | None]:
+        if metrics is None:
+            return None, None
+        metrics.server = server
+        port = self.configuration.metrics_port
+        try:
+            served, bound = metrics.serve(port)
+        except OSError as error:
+            why = f"the metrics cannot be served on port {port}: {error.strerror}. Try --metrics-port 0"
+            raise CannotServe(why) from None
+        return served, bound
+
+    def _raise_file_limit(self, server: Server) -> None:
+        """A connection is a file; the system's first offer is often 1024."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.configuration.limits.connections_max + SPARE_FILES
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            self._log.warning("few_file_descriptors", allowed=soft, wanted=wanted)
+
+    def _say_ready(self, server: Server, metrics_port: int | None) -> None:
+        line = f"chat-server: ready on TCP {_where(server.tcp_address)} and UDP {_where(server.udp_address)}"
+        if metrics_port is not None:
+            line += f", metrics on http://127.0.0.1:{metrics_port}/metrics"
+        self._out.write(line + "\n")
+        self._out.flush()
+        _notify_system("READY=1", self._log)
+
+    # --- while it serves -------------------------------------------------------------------------
+
+    async def _tick(self, server: Server) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._log.tick(server.engine.counts_by_rule())
+            if self._trace_file is not None:
+                self._trace_file.flush()
+
+    def _on_hangup(self, server: Server) -> None:
+        try:
+            limits = self._reread()
+        except CannotReread as error:
+            self._log.warning("limits_not_reread", why=str(error))
+            return
+        server.set_limits(limits)
+        self._log.info("limits_reread")
+
+    def _on_full_disk(self, error: OSError) -> None:
+        self._log.error("trace_ended", why=error.strerror or str(error))
+
+    def _on_exhausted(self, error: OSError) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._warned_at >= EXHAUSTED_AGAIN_SECONDS:
+            self._warned_at = now
+            self._log.warning("no_more_connections", why=error.strerror or str(error))
+
+    def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError):  # a peer's connection broke in a way that is nobody's concern
+            self._log.warning("connection_error", why=error.strerror or str(error))
+            return
+        self._log.error("internal_error", what=str(context.get("message")), why=repr(error))
+        loop.default_exception_handler(context)
+
+
+def _where(address: Address) -> str:
+    return f"[{address.ip}]:{address.port}" if ":" in address.ip else f"{address.ip}:{address.port}"
+
+
+def _notify_system(state: str, log: Log) -> None:
+    """Tell systemd (`Type=notify`), where it asked for that: a datagram of one line, as sd_notify(3) has it."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        try:
+            notify.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+        except OSError as error:
+            log.warning("systemd_not_told", why=error.strerror or str(error))

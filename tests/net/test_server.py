@@ -1,0 +1,387 @@
+"""The server on real sockets, met as another program meets it: byte by byte, rightly and wrongly."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from live import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all, room_of, until
+
+NO_SUCH_ROOM, BAD_REQUEST, ROOM_FULL, TOO_MANY = 2, 4, 5, 7
+LONGEST = 2**232 - 1
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LiveServer]:
+    """One server for all tests that leave it as they found it."""
+    with live_server("--handshake-timeout", "1s", "--linger", "0s") as server:
+        yield server
+
+
+# --- the story -----------------------------------------------------------------------------------
+
+
+def test_a_text_reaches_everybody_else_and_not_its_sender(server: LiveServer) -> None:
+    with room_of(server, "ann", "bob", "cem") as [ann, bob, cem]:
+        bob.says("good morning")
+        assert (ann.hears(), cem.hears()) == (b"bob: good morning", b"bob: good morning")
+        assert bob.hears_nothing()
+
+
+def test_tcp_is_closed_after_the_token_and_carries_no_talk(server: LiveServer) -> None:
+    with room_of(server, "ann", "bob") as [ann, bob], ann.connect() as tcp:
+        tcp.sendall(frame(JOIN, 0, ann.room, b"cem"))
+        replies = read_all(tcp)  # ends: the server has half-closed behind the token
+        assert len(replies) == 32 + len(ann.room) + 1 + 32 + len(ann.room) + 32
+        bob.says("over udp alone")
+        assert ann.hears() == b"bob: over udp alone"
+        assert tcp.recv(1) == b""
+
+
+def test_ipv6_and_ipv4_members_share_a_room() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with live_server(host="::") as server, room_of(server, "ann", "bob", ips=("::1", "127.0.0.1")) as [ann, bob]:
+        ann.says("from six")
+        assert bob.hears() == b"ann: from six"
+        bob.says("from four")
+        assert ann.hears() == b"bob: from four"
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "data"),
+    [
+        ("an unknown operation", frame(9, 0, b"lobby", b"ann")),
+        ("a state of the server's", frame(CREATE, 1, b"lobby", b"ann")),
+        ("a length that no memory holds", bytes((5, CREATE, 0)) + LONGEST.to_bytes(29, "big") + b"lobbyann"),
+        ("no room", frame(CREATE, 0, b"", b"ann")),
+        ("a room name that is not UTF-8", frame(CREATE, 0, b"\xff\xfe", b"ann")),
+        ("a user name that is not UTF-8", frame(CREATE, 0, b"lobby", b"\xc3\x28\xff")),
+        ("a user name with an escape sequence", frame(CREATE, 0, b"lobby", b"\x1b[31mann\x1b[0m")),
+        ("a room name with a bidi character", frame(CREATE, 0, "a\u202eb".encode(), b"ann")),
+        ("rubbish", bytes(range(200, 250)) * 3),
+        ("JSON of no dialect", frame(CREATE, 0, b"lobby", b'{"who": 1}')),
+        ("a port of the system", frame(CREATE, 0, b"lobby", b'{"user_name": "ann", "udp_port": 53}')),
+    ],
+)
+def test_a_bad_request_is_refused_and_changes_nothing(server: LiveServer, what: str, data: bytes) -> None:
+    peer = Peer(server, "mallory")
+    answer = peer.ask(data)
+    assert answer[1] == data[1], what
+    assert (answer[2] in (1, 2) and 32 <= len(answer) <= 32 + 255 + 64) or answer[-1] == BAD_REQUEST
+    if data[:1] == b"\x05":  # the name `lobby` is free
+        assert peer.ask(frame(JOIN, 0, b"lobby", b"mallory"))[-1] == NO_SUCH_ROOM
+    with room_of(server, "ann", "bob") as [ann, bob]:
+        bob.says("still here")
+        assert ann.hears() == b"bob: still here"
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x05", frame(CREATE, 0, b"half", b"ann")[:-1]])
+def test_half_a_request_is_dropped_at_the_handshake_timeout_and_holds_up_nobody(
+    server: LiveServer, sent: bytes
+) -> None:
+    peer = Peer(server, "slow")
+    with peer.connect() as slow:
+        slow.sendall(sent)
+        with room_of(server, "ann", "bob") as [ann, bob]:
+            bob.says("nobody waits")
+            assert ann.hears() == b"bob: nobody waits"
+        assert read_all(slow) == b""  # dropped without a word, within a second
+
+
+def test_a_request_of_one_byte_at_a_time_is_a_request(server: LiveServer) -> None:
+    peer = Peer(server, "ann")
+    with peer.connect() as tcp:
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in frame(CREATE, 0, b"bytewise", b"ann"):
+            tcp.sendall(bytes((byte,)))
+        assert read_all(tcp).startswith(frame(CREATE, 1, b"bytewise", b"\0"))
+
+
+def test_a_peer_that_resets_behind_its_request_leaves_no_room(server: LiveServer) -> None:
+    peer = Peer(server, "gone")
+    tcp = peer.connect()
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    tcp.sendall(frame(CREATE, 0, b"ghost", b"gone")[:-1])
+    tcp.close()
+    with room_of(server, "ann", "bob", room="ghost") as [ann, bob]:
+        bob.says("no ghost")
+        assert ann.hears() == b"bob: no ghost"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x05",
+        b"\xff\xff",
+        bytes(65_507),
+        b"\x05\x20lobby" + b"f" * 32 + b"hello",
+        b"\x05\x20lobby" + bytes(60_000),
+    ],
+    ids=["empty", "one byte", "lengths alone", "65507 zeros", "a token of nobody's", "60000 bytes"],
+)
+def test_rubbish_datagrams_are_answered_with_nothing(server: LiveServer, data: bytes) -> None:
+    with room_of(server, "ann", "bob") as [ann, bob]:
+        mallory = Peer(server, "mallory")
+        mallory.sends(data)
+        assert mallory.hears_nothing()
+        bob.says("as before")
+        assert ann.hears() == b"bob: as before"
+
+
+def test_three_oversized_datagrams_in_a_row_remove_their_sender_and_nobody_else(server: LiveServer) -> None:
+    with room_of(server, "ann", "bob") as [ann, bob]:
+        bob.says(b"x" * 65_000)
+        bob.says(b"x" * 4_096)  # with the token before it, over 4096 too
+        bob.says("a valid one starts the count anew")
+        assert ann.hears() == b"bob: a valid one starts the count anew"
+        for _ in range(3):
+            bob.says(b"x" * 4_096)
+        assert bob.hears() == b"You were removed"
+        assert ann.hears() == b"bob left the room"
+
+
+def test_a_token_counts_only_from_its_own_address(server: LiveServer) -> None:
+    with room_of(server, "ann", "bob") as [ann, bob]:
+        thief = Peer(server, "bob", ip="127.0.0.9")
+        thief.room, thief.token = bob.room, bob.token
+        thief.says("I am bob")
+        thief.says("exit")
+        assert thief.hears_nothing()
+        bob.says("no, I am")
+        assert ann.hears() == b"bob: no, I am"
+
+
+def test_a_member_whose_port_is_unreachable_costs_nobody_else_a_relay(server: LiveServer) -> None:
+    with room_of(server, "ann", "bob", "cem") as [ann, bob, cem]:
+        cem.close()  # the system answers relays to it with port unreachable
+        for number in range(15):
+            bob.says(f"text {number}")
+        assert [ann.hears() for _ in range(15)] == [f"bob: text {number}".encode() for number in range(15)]
+        ann.says("and back")
+        assert bob.hears() == b"ann: and back"
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_silent_connections_hold_up_nobody() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 10_600:
+        pytest.skip(f"this system allows {hard} open files, and the test needs 10,600")
+    old = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    silent: list[socket.socket] = []
+    try:
+        with (
+            live_server("--handshake-timeout", "60s") as server,
+            room_of(server, "ann", "bob", room="lobby") as [ann, bob],
+        ):
+            for number in range(10_000):
+                ip = f"127.0.{1 + number // 200}.1"  # two hundred each, as many as the server lets one have
+                silent.append(socket.create_connection((server.host, server.tcp), PATIENCE, source_address=(ip, 0)))
+            bob.says("hello?")
+            assert ann.hears() == b"bob: hello?"
+            # Connections over the limit are closed at once; those within it are still waited for.
+            until(lambda: server.logs("rule=R-LIM-1"), "connections over the limit are counted")
+            for each in silent[:3500]:
+                each.close()
+            until(lambda: _joins(server, "late"), "a place for a late-comer")
+    finally:
+        for each in silent:
+            each.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, old)
+
+
+def _joins(server: LiveServer, name: str) -> bool:
+    try:
+        return Peer(server, name).ask(frame(JOIN, 0, b"lobby", name.encode()))[-32:].isalnum()
+    except OSError:
+        return False
+
+
+def test_running_out_of_file_descriptors_is_survived_and_logged_once() -> None:
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48));"
+        "from tcrp.cli.server import main; sys.exit(main())"
+    )
+    with live_server(command=(sys.executable, "-c", program)) as server:
+        with room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
+            held = [Peer(server, "x").connect() for _ in range(80)]
+            until(lambda: server.logs("no_more_connections"), "the warning")
+            bob.says("the talk goes on")
+            assert ann.hears() == b"bob: the talk goes on"
+            for each in held:
+                each.close()
+            until(lambda: _joins(server, "late"), "a place for a late-comer")
+        assert server.log().count("no_more_connections") == 1
+        assert server.logs("few_file_descriptors")
+
+
+def test_requests_over_the_limit_of_one_address_are_refused_and_others_served() -> None:
+    with live_server("--sessions-per-ip-max", "2") as server, room_of(server, "ann", "bob", room="lobby") as [ann, _]:
+        greedy = Peer(server, "cem")
+        assert greedy.ask(frame(JOIN, 0, b"lobby", b"cem"))[-1] == TOO_MANY
+        other = Peer(server, "dee", ip="127.0.0.7").joins("lobby")
+        other.says("me too")
+        assert ann.hears() == b"dee: me too"
+
+
+# --- its end -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_tells_every_room_and_ends_within_a_second(number: signal.Signals) -> None:
+    with live_server() as server, room_of(server, "ann", "bob") as [ann, bob]:
+        asked = time.monotonic()
+        server.signal(number)
+        assert (ann.hears(), bob.hears()) == (b"Server shutdown", b"Server shutdown")
+        assert server.process.wait(PATIENCE) == 0
+        # A bound of the protocol and not of speed: half a second of linger, and as much again.
+        assert time.monotonic() - asked < 1.0
+
+
+def test_members_are_told_of_a_shutdown_each_in_the_own_dialect() -> None:
+    with live_server() as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
+        json_peer = Peer(server, "cem")
+        answer = json_peer.ask(frame(JOIN, 0, b"lobby", b'{"username": "cem", "password": ""}'))
+        json_peer.room, json_peer.token = b"lobby", answer[-32:]
+        json_peer.says("hi")
+        for each in (ann, bob):
+            assert each.hears() == b"cem: hi"
+        server.signal(signal.SIGTERM)
+        assert json_peer.hears() == "サーバーが停止しました".encode()
+        assert ann.hears() == b"Server shutdown"
+
+
+def test_a_server_that_was_killed_and_comes_back_serves_on_the_same_ports() -> None:
+    with live_server() as server:
+        ports = {"tcp": server.tcp, "udp": server.udp}
+        with room_of(server, "ann", "bob") as [ann, bob]:
+            server.kill()
+            bob.says("into the void")
+            with live_server(**ports) as again:
+                bob.says("with a token of the old one")
+                assert ann.hears_nothing()
+                with room_of(again, "ann", "bob") as [ann2, bob2]:
+                    bob2.says("anew")
+                    assert ann2.hears() == b"bob: anew"
+
+
+# --- settings, log, metrics, trace ----------------------------------------------------------------
+
+
+def test_sighup_rereads_limits_and_keeps_everybody(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text('members_max = 2\nidle_timeout = "300s"\n')
+    with live_server("--config", str(config)) as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
+        assert Peer(server, "cem").ask(frame(JOIN, 0, b"lobby", b"cem"))[-1] == ROOM_FULL
+        config.write_text("members_max = many\n")
+        server.signal(signal.SIGHUP)
+        until(lambda: server.logs("limits_not_reread"), "the complaint")
+        config.write_text("members_max = 3\n")
+        server.signal(signal.SIGHUP)
+        until(lambda: server.logs("event=limits_reread"), "the new limits")
+        Peer(server, "cem").joins("lobby").says("third")
+        assert (ann.hears(), bob.hears()) == (b"cem: third", b"cem: third")
+
+
+def test_sighup_shortens_silences_that_are_under_way(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text("")
+    with live_server("--config", str(config)) as server, room_of(server, "ann", "bob") as [_, bob]:
+        config.write_text('idle_timeout = "100ms"\n')
+        server.signal(signal.SIGHUP)
+        assert bob.hears() in (b"You were silent too long", b"Room closed")
+
+
+def test_the_log_is_structured_and_holds_neither_tokens_nor_texts() -> None:
+    with live_server("--log-format", "json") as server, room_of(server, "ann", "bob") as [ann, bob]:
+        bob.says("a secret between us")
+        assert ann.hears() == b"bob: a secret between us"
+        Peer(server, "x").ask(frame(9, 0, b"lobby", b"x"))
+        ann.sends(b"rubbish")
+        bob.says("exit")
+        until(lambda: server.logs("session_left"), "that bob left")
+        until(lambda: server.logs("refused_or_dropped"), "what was dropped")
+        server.stop()
+        lines = [json.loads(line) for line in server.log().splitlines()]
+        assert all({"timestamp", "level", "event"} <= line.keys() for line in lines)
+        events = [line["event"] for line in lines]
+        assert events.index("room_created") < events.index("session_entered") < events.index("session_left")
+        refused = next(line for line in lines if line["event"] == "request_refused")
+        assert (refused["rule"], refused["times"]) == ("R-TCP-2", 1)
+        assert all("rule" in line for line in lines if line["event"].startswith(("session", "room", "refused")))
+        for secret in ("a secret", ann.token.decode(), bob.token.decode()):
+            assert secret not in server.log()
+
+
+def test_metrics_count_what_happened() -> None:
+    with live_server("--metrics-port", "0") as server, room_of(server, "ann", "bob", "cem") as [ann, bob, _]:
+        bob.says("one")
+        assert ann.hears() == b"bob: one"
+        ann.sends(b"rubbish")
+        ann.says("two")
+        assert bob.hears() in (b"cem: here", b"ann: two")
+        Peer(server, "x").ask(frame(9, 0, b"lobby", b"x"))
+        with urllib.request.urlopen(server.metrics_url) as answer:  # noqa: S310
+            figures = dict(re.findall(r"^(\w+(?:\{[^}]*\})?) ([\d.e+-]+)$", answer.read().decode(), re.MULTILINE))
+        assert float(figures["tcrp_rooms"]) == 1
+        assert float(figures["tcrp_sessions"]) == 3
+        # here of bob to ann, here of cem to both, one and two to two each
+        assert float(figures["tcrp_relays_total"]) == 1 + 2 + 2 + 2
+        assert float(figures['tcrp_refused_or_dropped_total{rule="R-UDP-1"}']) == 1
+        assert float(figures["tcrp_refused_requests_total"]) == 1
+        assert float(figures["tcrp_handshake_seconds_count"]) == 3
+        assert float(figures["tcrp_relay_seconds_count"]) == 4
+
+
+def test_a_trace_of_a_server_holds_every_step_and_no_secret(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    with live_server("--trace", str(trace)) as server, room_of(server, "ann", "bob") as [ann, bob]:
+        bob.says("a secret between us")
+        assert ann.hears() == b"bob: a secret between us"
+        assert server.stop() == 0
+        header, *records = map(json.loads, trace.read_text().splitlines())
+        assert (header["schema"], header["mode"]) == ("tcrp-trace/1", "sockets")
+        steps = [(r["machine"], r["event"]) for r in records if r["kind"] == "step"]
+        assert ("session", "spoke") in steps
+        assert steps[-1] == ("room", "drained")
+        text = trace.read_text()
+        assert not any(secret in text for secret in ("a secret", ann.token.decode(), bob.token.decode()))
+
+
+def test_a_full_disk_ends_the_trace_and_nothing_else() -> None:
+    with live_server("--trace", "/dev/full") as server, room_of(server, "ann", "bob") as [ann, bob]:
+        for number in range(40):
+            bob.says(f"text {number}" if number % 15 == 0 else "")
+        assert ann.hears() == b"bob: text 0"
+        assert server.stop() == 0
+        assert server.log().count("trace_ended") == 1
+
+
+def test_a_clock_that_jumps_ends_nobody() -> None:
+    program = (
+        "import time, itertools, sys; jumps = itertools.cycle((0, 1e6, -1e6)); real = time.time;"
+        "time.time = lambda: real() + next(jumps);"
+        "from tcrp.cli.server import main; sys.exit(main())"
+    )
+    with live_server(command=(sys.executable, "-c", program)) as server, room_of(server, "ann", "bob") as [ann, bob]:
+        for text in ("one", "two", "three"):
+            bob.says(text)
+            assert ann.hears() == f"bob: {text}".encode()
