@@ -1,0 +1,134 @@
+"""`chat-server` as somebody types it: settings, their errors, and how it begins."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from live import BIN, PATIENCE, Peer, live_server
+from tcrp.cli.server import main
+from tcrp.cli.settings import WAYS
+from tcrp.spec.limits import SETTINGS, Limits, parse_setting, write_setting
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What chat-server complains of."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("chat-server: ")
+    assert err.count("\n") == 1
+    return err[len("chat-server: ") : -1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--idle-timeout", "300"], "idle_timeout: a duration such as 10ms or 1.5s is expected"),
+        (["--idle-timeout", "0s"], "idle_timeout is 0s; allowed are 1ms to 31536000s"),
+        (["--idle_timeout", "0s"], "idle_timeout is 0s; allowed are 1ms to 31536000s"),
+        (["--rooms-max=none"], "rooms_max is 'none'; a whole number is expected; allowed are 1 to 10000000"),
+        (["--takeover", "on"], "takeover is 'on'; allowed are same_address, off"),
+        (["--tcp-port", "65536"], "tcp_port is 65536; allowed are 0 to 65535"),
+        (["--udp-port", "-1"], "udp_port is '-1'; allowed are 0 to 65535"),
+        (["--log-format", "xml"], "log_format is 'xml'; allowed are text, json"),
+        (["--dialect", "jsn"], "there is no dialect named 'jsn'; did you mean json?"),
+        (["--dialect", "none.toml"], "none.toml: the dialect cannot be read: No such file or directory"),
+        (["--config", "none.toml"], "none.toml: cannot be read: No such file or directory"),
+        (["--host", "no.such.host.invalid"], "'no.such.host.invalid' is no host. Try --host 127.0.0.1"),
+        (["--host", "203.0.113.1"], "203.0.113.1 is no address of this machine"),
+        (["--trace", "/no/such/folder/t.jsonl"], "/no/such/folder/t.jsonl: the trace cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str) -> None:
+    assert said(capsys, *arguments).startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("toml", "complaint"),
+    [
+        ("idle_timeout = 300", "idle_timeout is 300; a duration with its unit is expected, such as 300s"),
+        ("idle_timout = '3s'", "there is no setting named 'idle_timout'; did you mean 'idle_timeout'?"),
+        ("rooms_max = true", "rooms_max is True; a whole number is expected"),
+        ("tcp_port = '9002x'", "tcp_port is '9002x'; allowed are 0 to 65535"),
+        ("host = 1", "host is 1; a text is expected"),
+        ("[server]\nhost = '::1'", "there is no setting named 'server'"),
+        ("rooms_max = ", "is not TOML: "),
+    ],
+)
+def test_what_cannot_be_in_a_file_names_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, toml: str, complaint: str
+) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text(toml)
+    assert said(capsys, "--config", str(config)).startswith(f"{config}: {complaint}")
+
+
+def test_a_port_that_is_taken_is_said_with_a_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with live_server() as server:
+        assert said(capsys, "--tcp-port", str(server.tcp), "--udp-port", "0") == (
+            f"port {server.tcp} is taken (another chat-server?). Try --tcp-port {server.tcp + 100}"
+        )
+        assert said(capsys, "--tcp-port", "0", "--udp-port", str(server.udp)).startswith(f"port {server.udp} is taken")
+
+
+def test_the_printed_config_holds_every_setting_and_reads_back_as_it_was(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    changed = ["--idle-timeout", "90s", "--takeover", "off", "--host", "::1", "--rooms-max", "7", "--trace", 'a"\\b']
+    assert main([*changed, "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    table = tomllib.loads(printed)
+    assert (table["idle_timeout"], table["takeover"], table["host"], table["rooms_max"], table["trace"]) == (
+        "90s", "off", "::1", 7, 'a"\\b',
+    )  # fmt: skip
+    for name in (*WAYS, *SETTINGS):
+        assert f"\n{name} = " in printed or f"\n# {name} =\n" in printed
+    config = tmp_path / "server.toml"
+    config.write_text(printed)
+    assert main(["--config", str(config), "--print-config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_an_option_wins_over_the_file_and_the_file_over_the_default(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text("rooms_max = 7\nmembers_max = 8\n")
+    main(["--config", str(config), "--members-max", "9", "--print-config"])
+    table = tomllib.loads(capsys.readouterr().out)
+    assert (table["rooms_max"], table["members_max"], table["sessions_max"]) == (7, 9, 300_000)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_is_an_option_of_its_own_name(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    setting = SETTINGS[name]
+    value = setting.choices[-1] if setting.choices else write_setting(name, Limits())
+    main([f"--{name.replace('_', '-')}", value, "--print-config"])
+    table = tomllib.loads(capsys.readouterr().out)
+    assert parse_setting(name, table[name]) == parse_setting(name, value)
+
+
+def test_help_needs_neither_the_network_nor_the_machines() -> None:
+    program = (
+        "import sys; from tcrp.cli.server import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "bad = {'statemachine', 'asyncio', 'tcrp.sim', 'prometheus_client'} & sys.modules.keys()\n"
+        "print('imported:', sorted(bad))"
+    )
+    shown = subprocess.run(
+        [BIN / "python", "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert shown.stdout.endswith("imported: []\n")
+
+
+def test_an_address_of_this_machine_can_be_served() -> None:
+    with live_server(host="127.0.0.5") as server, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+        assert server.host == "127.0.0.5"
+        Peer(server, "ann").creates("lobby")
+        assert tcp.connect_ex(("127.0.0.1", server.tcp)) != 0

@@ -1,0 +1,205 @@
+"""Every dialect on real sockets: captured conversations against a chat-server, and a ninth dialect from a file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from live import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all
+from tcrp.engine.codec import Codec, Completed, Frame, codec
+
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
+NAMES = sorted(path.stem for path in VECTORS.glob("*.json"))
+NOT_COPIED = (b"alice: /exit",)  # the captured `json` server relayed a guest's leave word
+NOBODYS_PORT = 38138  # where it sent a join notice that nobody had asked for
+
+NINTH = """
+name = "shouted"
+sentence = "A dialect of nobody's: words in capitals, and a relay that shouts."
+[request]
+form = "json"
+json = { WHO = "{name}", SECRET = "{password}" }
+[replies]
+frames = 2
+room = "empty"
+[answer]
+form = "word"
+word = "YES"
+[completion]
+form = "json"
+json = { KEY = "{token}" }
+[refusal]
+form = "word"
+[refusal.words]
+room_exists = "TAKEN"
+no_such_room = "WHERE"
+wrong_password = "NO"
+bad_request = "WHAT"
+room_full = "FULL"
+name_taken = "YOU"
+too_many_requests = "SLOWLY"
+[port]
+learned_from = "datagram"
+[text]
+form = "plain"
+[relay]
+prefix = "2121"
+head = "{name} SHOUTS "
+[words]
+leave = ["BYE"]
+[notices]
+left = "{name} IS GONE"
+room_closed = "ALL GONE"
+idled = "YOU SLEPT"
+removed = "OUT"
+superseded = "DOUBLE"
+shutdown = "NIGHT"
+"""
+
+
+class Town:
+    """UDP sockets on the ports that a captured conversation names, on a loopback address of its own."""
+
+    def __init__(self, ip: str, steps: list[dict[str, Any]]) -> None:
+        self.ip = ip
+        ports = {step[key] for step in steps for key in ("from_port", "to_port") if key in step} - {NOBODYS_PORT}
+        self.sockets = {port: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for port in sorted(ports)}
+        for port, each in self.sockets.items():
+            each.bind((ip, port))
+
+    def hears(self, port: int, wanted: bytes) -> bool:
+        """Whether `wanted` arrives at `port`; what our server says beyond the captured one is passed over."""
+        ends = time.monotonic() + PATIENCE
+        while select.select([self.sockets[port]], [], [], max(ends - time.monotonic(), 0))[0]:
+            if self.sockets[port].recv(65536) == wanted:
+                return True
+        return False
+
+    def close(self) -> None:
+        for each in self.sockets.values():
+            each.close()
+
+
+def frames(speaks: Codec, data: bytes) -> Iterator[Frame]:
+    while data:
+        found = speaks.read_frame(data)
+        assert isinstance(found, Frame), f"no frame: {data!r}"
+        yield found
+        data = data[found.size :]
+
+
+def meaning(speaks: Codec, data: bytes, tokens: dict[str, str]) -> list[object]:
+    """What frames say, their free sentences aside, with the captured tokens in place of ours."""
+    said: list[object] = []
+    for each in frames(speaks, data):
+        text = each.payload.decode()
+        for ours, theirs in tokens.items():
+            text = text.replace(ours, theirs)
+        value = json.loads(text) if text[:1] == "{" else text
+        if isinstance(value, dict):
+            value.pop("message", None)
+        said.append((each.operation, each.state, value))
+    return said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_captured_conversation_goes_on_with_our_server(name: str) -> None:
+    speaks = codec(name)
+    steps: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))["conversation"]
+    town = Town(f"127.0.77.{NAMES.index(name) + 1}", steps)
+    ours: dict[bytes, bytes] = {}  # captured tokens: the tokens that our server gave instead
+    with contextlib.closing(town), live_server("--dialect", name) as server, contextlib.ExitStack() as connections:
+        streams: dict[int, socket.socket] = {}
+        replies: dict[int, bytes] = {}
+        captured: dict[int, bytes] = {}
+        for step in steps:
+            data = bytes.fromhex(step.get("hex", ""))
+            number = step.get("connection", 0)
+            if step["proto"] == "udp" and step["from"] != "server":
+                for theirs, token in ours.items():
+                    data = data.replace(bytes((len(theirs),)), bytes((len(token),)), 1).replace(theirs, token)
+                town.sockets[step["from_port"]].sendto(data, (server.host, server.udp))
+            elif step["proto"] == "udp":
+                if step["to_port"] in town.sockets and data not in NOT_COPIED:
+                    assert town.hears(step["to_port"], data), f"never heard: {data!r}"
+            elif step["from"] != "server" and step.get("event") == "open":
+                tcp = socket.create_connection((server.host, server.tcp), PATIENCE, source_address=(town.ip, 0))
+                streams[number] = connections.enter_context(tcp)
+            elif step["from"] != "server" and step.get("event") == "close":
+                streams[number].close()
+            elif step["from"] != "server":
+                streams[number].sendall(data)
+            elif data:
+                if number not in replies:
+                    replies[number] = read_all(streams[number])
+                captured[number] = captured.get(number, b"") + data
+                if len(list(frames(speaks, captured[number]))) == len(list(frames(speaks, replies[number]))):
+                    _note_token(speaks, captured[number], replies[number], ours)
+        tokens = {token.decode(): theirs.decode() for theirs, token in ours.items()}
+        assert len(ours) == 2
+        for number, data in captured.items():
+            assert meaning(speaks, replies[number], tokens) == meaning(speaks, data, {})
+
+
+def _note_token(speaks: Codec, captured: bytes, reply: bytes, ours: dict[bytes, bytes]) -> None:
+    for theirs, mine in zip(frames(speaks, captured), frames(speaks, reply), strict=True):
+        old, new = speaks.read_reply(theirs), speaks.read_reply(mine)
+        if isinstance(old, Completed) and isinstance(new, Completed):
+            ours[old.token] = new.token
+
+
+def test_mixed_dialects_share_a_room_and_each_is_answered_in_its_own() -> None:
+    with live_server() as server:
+        ann = Peer(server, "ann").creates("lobby")
+        bob = Peer(server, "bob")
+        answer = bob.ask(frame(JOIN, 0, b"lobby", b'"bob"'))
+        bob.room, bob.token = b"lobby", json.loads(answer[answer.rindex(b"{") :])["token"].encode()
+        cem = Peer(server, "cem")
+        port = cem.udp.getsockname()[1]
+        request = json.dumps({"username": "cem", "ip": "10.1.2.3", "port": port, "password": ""}).encode()
+        answer = cem.ask(frame(JOIN, 0, b"lobby", request))
+        cem.room, cem.token = b"lobby", json.loads(answer[answer.rindex(b"{") :])["token"].encode()
+        bob.says("__REGISTER__")
+        cem.says('{"sender": "somebody else", "message": "hello"}')
+        assert ann.hears() == b"cem: hello"
+        assert bob.hears() == b'\x05"cem"hello'
+        bob.says("hi")
+        assert ann.hears() == b"bob: hi"
+        assert cem.hears() == b'\0\0{"sender": "bob", "message": "hi"}'
+
+
+@pytest.fixture
+def ninth(tmp_path: Path) -> Path:
+    path = tmp_path / "shouted.toml"
+    path.write_text(NINTH)
+    return path
+
+
+def test_a_ninth_dialect_is_a_file(ninth: Path) -> None:
+    with live_server("--dialect", str(ninth)) as server:
+        ann, bob = _shouter(server, "ann", CREATE), _shouter(server, "bob", JOIN)
+        ann.says("")
+        bob.says("")
+        bob.says("hello")
+        assert ann.hears() == b"!!bob SHOUTS hello"
+        bob.says("BYE")
+        assert ann.hears() == b"bob IS GONE"
+        refused = bob.ask(frame(CREATE, 0, b"lobby", b'{"WHO": "bob", "SECRET": ""}'))
+        assert refused == frame(CREATE, 1, b"", b"TAKEN")
+
+
+def _shouter(server: LiveServer, name: str, operation: int) -> Peer:
+    peer = Peer(server, name)
+    answer = peer.ask(frame(operation, 0, b"lobby", json.dumps({"WHO": name, "SECRET": ""}).encode()))
+    head = frame(operation, 1, b"", b"YES")
+    assert answer.startswith(head)
+    peer.room, peer.token = b"lobby", json.loads(answer[len(head) + 32 :])["KEY"].encode()
+    return peer
