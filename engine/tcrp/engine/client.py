@@ -244,6 +244,16 @@ class ClientEngine:
         return self._timers.next_us()
 
     @property
+    def spoke_us(self) -> int:
+        """When it last sent a datagram: its silence ends the session `idle_timeout` later (R-IDLE-1)."""
+        return self._spoke_us
+
+    @property
+    def idle_timeout_us(self) -> int:
+        """How long it may be silent, as far as this client knows."""
+        return self._limits.idle_timeout
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing but its own silence is waited for."""
         silence = self._idle_timer is not None and self._idle_timer.live
