@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types imports document check-document check-wheel coverage bench clean
+.PHONY: demo test lint types imports document words check-document check-wheel coverage bench clean
 
 demo: $(VENV)/run
 	$(BIN)/chat-sim run sim/scenarios/the-story.yaml
@@ -25,6 +25,12 @@ imports: $(VENV)/dev
 document: $(VENV)/run
 	$(BIN)/python -m tcrp.spec.document write
 	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
+
+# Brings the Japanese catalogue up to date with the texts in the code, and compiles it.
+words: $(VENV)/dev
+	$(BIN)/pybabel -q extract -k _ --no-default-keywords --sort-by-file --no-location -o $(VENV)/tcrp.pot cli/tcrp/cli
+	$(BIN)/pybabel -q update -D tcrp -d cli/tcrp/cli/locale -i $(VENV)/tcrp.pot -w 120 --no-fuzzy-matching --omit-header
+	$(BIN)/pybabel -q compile -D tcrp -d cli/tcrp/cli/locale
 
 check-document: $(VENV)/run
 	$(BIN)/python -m tcrp.spec.document check

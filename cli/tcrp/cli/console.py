@@ -1,4 +1,4 @@
-"""Where words for people go: to a screen with colours, to a pipe without, and errors in one line."""
+"""Where tables and verdicts go: to a screen with colours, to a pipe without."""
 
 from __future__ import annotations
 
@@ -27,8 +27,3 @@ def print_table(console: Console, table: Table) -> None:
         console.print(table)
     for line in captured.get().splitlines():
         console.file.write(line.rstrip() + "\n")
-
-
-def complain(program: str, what: str) -> None:
-    """Say what went wrong, in one line on stderr."""
-    print(f"{program}: {what}", file=sys.stderr)

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from tcrp.cli.console import complain, console_for, print_table
-from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError
+from tcrp.cli.console import console_for, print_table
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
 from tcrp.cli.report import digest_line, print_verdict
 from tcrp.cli.steps import fold, steps_table
 from tcrp.cli.version import tcrp_version

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tcrp.cli.console import complain
 from tcrp.cli.dialects import dialect_named
-from tcrp.cli.exits import CANNOT, HOLDS, UsageError
+from tcrp.cli.exits import CANNOT, HOLDS, UsageError, complain
 from tcrp.cli.settings import AUTO, ServerSettings, add_options, print_config, read_settings, with_dashes
 from tcrp.cli.version import tcrp_version
 

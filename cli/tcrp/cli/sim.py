@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from tcrp.cli.console import complain
-from tcrp.cli.exits import CANNOT, HOLDS, INTERRUPTED, UsageError
+from tcrp.cli.exits import CANNOT, HOLDS, INTERRUPTED, UsageError, complain
 from tcrp.cli.version import tcrp_version
 
 PROGRAM = "chat-sim"

@@ -39,8 +39,18 @@ class ServerAt:
     udp_port: int = 9003
 
 
+NO_HOST = "this name is no known host"
+NO_ANSWER = "it does not answer"
+BROKEN_OFF = "it broke the connection off, or speaks another dialect"
+
+
 class Unreachable(Exception):
-    """There is no server, or it does not answer. The message names where and why."""
+    """There is no server, or none that answers. `why` is one of the sentences above, or the system's own."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"no chat server at {where}: {why}")
+        self.where = where
+        self.why = why
 
 
 class RequestRefused(Exception):
@@ -112,8 +122,8 @@ class Client:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(at.host, at.tcp_port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Unreachable(f"{at.host} is no known host ({error.strerror})") from None
+        except OSError:
+            raise Unreachable(at.host, NO_HOST) from None
         failure: Unreachable | None = None
         for family, _, _, _, address in found:
             try:
@@ -121,7 +131,7 @@ class Client:
                 return
             except Unreachable as error:
                 failure = failure or error
-        raise failure or Unreachable(f"{at.host} has no address")
+        raise failure or Unreachable(at.host, NO_HOST)
 
     async def _attempt(self, family: socket.AddressFamily, ip: str) -> None:
         loop = asyncio.get_running_loop()
@@ -147,8 +157,7 @@ class Client:
                 await self._granted
         except OSError as error:  # a TimeoutError too
             await self._give_up(engine)
-            why = "it does not answer" if isinstance(error, TimeoutError) else system_word(error)
-            raise Unreachable(f"no chat server at {where}: {why}") from None
+            raise Unreachable(where, NO_ANSWER if isinstance(error, TimeoutError) else system_word(error)) from None
         except (Unreachable, RequestRefused, asyncio.CancelledError):
             await self._give_up(engine)
             raise
@@ -164,7 +173,7 @@ class Client:
             udp.connect((ip, self.server.udp_port))
         except OSError as error:
             udp.close()
-            raise Unreachable(f"no way to {ip}: {system_word(error)}") from None
+            raise Unreachable(ip, system_word(error)) from None
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         name = udp.getsockname()
         return str(name[0]), int(name[1])
@@ -340,9 +349,7 @@ class Client:
         elif engine.handshake is HandshakeState.REFUSED or engine.reason is not None:
             self._granted.set_exception(RequestRefused(engine.reason))
         elif engine.handshake is HandshakeState.ABANDONED:
-            at = f"{self.server.host}:{self.server.tcp_port}"
-            why = "it broke the connection off, or speaks another dialect"
-            self._granted.set_exception(Unreachable(f"no token from {at}: {why}"))
+            self._granted.set_exception(Unreachable(f"{self.server.host}:{self.server.tcp_port}", BROKEN_OFF))
 
     def _tell_ended(self) -> None:
         if not self._has_ended:

@@ -77,8 +77,10 @@ class Log:
         for (event, rule), (times, last) in self._fruitless.items():
             why = {"why": last.why} if last.why else {}
             self.info(f"request_{event}", rule=rule, times=times, last_peer=last.id, **why)
+            if event is HandshakeEvent.REFUSED:  # counted by the engine too, and said already
+                self._counted[rule] = self._counted.get(rule, 0) + times
         self._fruitless.clear()
         for rule, count in counts_by_rule.items():
             if more := count - self._counted.get(rule, 0):
                 self._counted[rule] = count
-                self.info("refused_or_dropped", rule=rule, times=more)
+                self.info("dropped", rule=rule, times=more)

@@ -1,0 +1,208 @@
+"""`chat-client`: arguments in, a chat, exit code out. 0: left; 1: the session ended otherwise; 2: it never began."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
+from tcrp.cli.version import tcrp_version
+from tcrp.cli.words import _
+
+if TYPE_CHECKING:
+    from tcrp.cli.screen import Screen
+    from tcrp.cli.talk import Outcome, Talk
+    from tcrp.spec.limits import Limits
+
+PROGRAM = "chat-client"
+CREATE, JOIN, QUIT = "1", "2", "3"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `chat-client`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows the rest
+    options = _parser().parse_args(arguments)
+    try:
+        return _chat(options)
+    except UsageError as error:
+        complain(PROGRAM, str(error))
+        return CANNOT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return DOES_NOT_HOLD
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=_("Chat in a room. Without --join or --create it asks what you want."),
+        allow_abbrev=False,
+    )
+    parser.add_argument("--name", metavar=_("NAME"), help=_("what you are called"))
+    rooms = parser.add_mutually_exclusive_group()
+    rooms.add_argument("--join", metavar=_("ROOM"), help=_("join this room"))
+    rooms.add_argument("--create", metavar=_("ROOM"), help=_("create this room and be its host"))
+    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=_("where the server is (127.0.0.1)"))
+    parser.add_argument("--tcp-port", type=_port, default=9002, metavar="PORT", help=_("its port for requests (9002)"))
+    parser.add_argument("--udp-port", type=_port, default=9003, metavar="PORT", help=_("its port for the talk (9003)"))
+    parser.add_argument("--dialect", default="json", metavar="NAME", help=_("how it speaks, or a TOML file (json)"))
+    parser.add_argument("--password-file", metavar="FILE", help=_("the room's password is the first line of this file"))
+    parser.add_argument("--no-keep-alive", action="store_true", help=_("say nothing while you say nothing"))
+    parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server bears (300s)"))
+    parser.add_argument("--plain", action="store_true", help=_("one line in, one line out: for pipes, screen readers"))
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
+    return parser
+
+
+def _port(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and len(word) < 6 and 1 <= int(word) <= 65535):
+        raise argparse.ArgumentTypeError(_("{word!r} is no port: 1 to 65535").format(word=word))
+    return int(word)
+
+
+def _chat(options: argparse.Namespace) -> int:
+    # Not at the top: `--help` needs neither the network nor the machines.
+    import asyncio
+
+    name = None if options.name is None else checked_name(options.name, is_user=True)
+    room = options.join if options.join is not None else options.create
+    if room is not None:
+        checked_name(room, is_user=False)
+    password = _password(options.password_file)
+    limits = _limits(options.idle_timeout)
+    if not options.plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(_("there is no terminal here; use --plain"))
+    with contextlib.suppress(asyncio.CancelledError):
+        return asyncio.run(_converse(options, limits, name, password))
+    return INTERRUPTED
+
+
+def checked_name(typed: str, *, is_user: bool) -> str:
+    """A name in Unicode's normal form C, as names must be. Raises `UsageError`."""
+    from tcrp.engine.text import room_name_fault, user_name_fault
+
+    name = unicodedata.normalize("NFC", typed.strip())
+    fault = user_name_fault if is_user else room_name_fault
+    try:
+        data = name.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        data = b"\xff"
+    if fault(data) is not None:
+        from tcrp.cli.talk import name_rule
+
+        raise UsageError(name_rule())
+    return name
+
+
+def _password(file: str | None) -> str:
+    if file is None:
+        return ""
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(
+            _("{file}: the password cannot be read: {why}").format(file=file, why=error.strerror)
+        ) from None
+    except UnicodeDecodeError:
+        raise UsageError(_("{file}: is not UTF-8").format(file=file)) from None
+    return lines[0] if lines else ""
+
+
+def _limits(idle_timeout: str | None) -> Limits:
+    from tcrp.spec.limits import Limits, parse_setting
+
+    if idle_timeout is None:
+        return Limits()
+    try:
+        return Limits().with_settings({"idle_timeout": parse_setting("idle_timeout", idle_timeout)})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+async def _converse(options: argparse.Namespace, limits: Limits, name: str | None, password: str) -> int:
+    import asyncio
+    import signal
+
+    from tcrp.cli.dialects import dialect_named
+    from tcrp.cli.screen import Closed
+    from tcrp.cli.talk import Talk, Visit
+    from tcrp.net.client import ServerAt
+    from tcrp.spec.names import Operation
+
+    codec = dialect_named(options.dialect)
+    if password and not codec.takes_password:
+        raise UsageError(_("the dialect {name} has no passwords").format(name=codec.dialect.name))
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    # Whoever is asked to end leaves his room first.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    screen = _screen(plain=options.plain)
+    server = ServerAt(options.host, options.tcp_port, options.udp_port)
+    talk = Talk(screen, server, codec, limits, keeps_alive=not options.no_keep_alive)
+    try:
+        name = name or await _ask_name(screen, _("Your name:"), is_user=True)
+        if options.join is None and options.create is None:
+            return await _menu(screen, talk, name, password, asks_password=codec.takes_password and not password)
+        operation, room = (
+            (Operation.JOIN, options.join) if options.join is not None else (Operation.CREATE, options.create)
+        )
+        visit = Visit(operation, checked_name(room, is_user=False), name, password)
+        return _exit_code(await talk.visit(visit))
+    except Closed as closed:
+        return INTERRUPTED if closed.is_interrupt else HOLDS
+
+
+def _screen(*, plain: bool) -> Screen:
+    if plain:
+        from tcrp.cli.plain import Plain
+
+        return Plain()
+    from tcrp.cli.screen import Terminal
+
+    return Terminal()
+
+
+async def _menu(screen: Screen, talk: Talk, name: str, password: str, *, asks_password: bool) -> int:
+    """Ask what is wanted, again and again, until nothing is. Raises `Closed`."""
+    from tcrp.cli.talk import Visit
+    from tcrp.spec.names import Operation
+
+    result = HOLDS
+    while True:
+        choice = await screen.ask(_("1 create a room, 2 join a room, 3 quit:"))
+        if choice == QUIT:
+            return result
+        if choice not in (CREATE, JOIN):
+            screen.warn(_("1, 2 or 3, please."))
+            continue
+        room = await _ask_name(screen, _("The room's name:"), is_user=False)
+        if asks_password:
+            password = await screen.ask(_("Its password (none: just Enter):"), hidden=True)
+        operation = Operation.CREATE if choice == CREATE else Operation.JOIN
+        result = _exit_code(await talk.visit(Visit(operation, room, name, password)))
+
+
+async def _ask_name(screen: Screen, question: str, *, is_user: bool) -> str:
+    while True:
+        try:
+            return checked_name(await screen.ask(question), is_user=is_user)
+        except UsageError as error:
+            screen.warn(str(error))
+
+
+def _exit_code(outcome: Outcome) -> int:
+    from tcrp.cli.talk import Outcome
+
+    return {Outcome.LEFT: HOLDS, Outcome.INTERRUPTED: INTERRUPTED, Outcome.LOST: DOES_NOT_HOLD}.get(outcome, CANNOT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""A chat through pipes, and for screen readers: one line in, one line out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+
+from tcrp.cli.screen import Closed
+from tcrp.cli.words import _
+
+CHUNK = 65536
+
+
+class Plain:
+    """Lines of standard input are said; what others say goes to standard output, all else to standard error."""
+
+    can_offer = False
+
+    def __init__(self) -> None:
+        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        # A thread, because a file on standard input cannot be waited for; and not the loop's own
+        # threads, because nobody could end one that reads.
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        rest = b""
+        try:
+            while chunk := os.read(sys.stdin.fileno(), CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            if rest:
+                self._loop.call_soon_threadsafe(self._lines.put_nowait, rest)
+            self._loop.call_soon_threadsafe(self._lines.put_nowait, None)
+        except RuntimeError:  # the loop has ended, and with it the interest in what is typed
+            return
+
+    async def ask(self, question: str, *, hidden: bool = False) -> str:
+        print(question, file=sys.stderr, flush=True)
+        return (await self.line()).strip()
+
+    async def line(self) -> str:
+        while (data := await self._lines.get()) is not None:
+            try:
+                return data.removesuffix(b"\r").decode()
+            except UnicodeDecodeError:
+                self.warn(_("A line is not UTF-8 and was not sent."))
+        self._lines.put_nowait(None)
+        raise Closed
+
+    async def rest(self) -> None:
+        """Lines that are not read yet wait."""
+
+    def own(self, name: str, text: str) -> None:
+        """The line stands where it was typed."""
+
+    def text(self, name: str, text: str) -> None:
+        print(f"{name}: {text}", flush=True)
+
+    def note(self, text: str) -> None:
+        print(f"* {text}", file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        print(f"! {text}", file=sys.stderr, flush=True)

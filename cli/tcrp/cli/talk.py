@@ -1,0 +1,283 @@
+"""A user's stay in a room: what is typed, what is shown, how it ends, and whether it begins anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from tcrp.cli.screen import Closed, Screen
+from tcrp.cli.words import _
+from tcrp.engine.client import NotNow
+from tcrp.engine.codec import Codec
+from tcrp.engine.effects import Show, Tell
+from tcrp.net.client import BROKEN_OFF, LIVING, NO_ANSWER, NO_HOST, Client, RequestRefused, ServerAt, Unreachable
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import Notice, Operation, Reason
+
+WARN_SECONDS = 30.0
+WARN_SHARE = 0.2
+"""How long before its end a silence is warned of: half a minute, or a fifth of it if that is less."""
+
+
+class Outcome(Enum):
+    """How a stay ended."""
+
+    LEFT = auto()
+    INTERRUPTED = auto()
+    LOST = auto()  # by silence, by the server, or because there is none any more
+    NEVER_BEGAN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What is asked of a server."""
+
+    operation: Operation
+    room: str
+    name: str
+    password: str = ""
+
+
+class Talk:
+    """Stays in rooms of one server, on one screen."""
+
+    def __init__(
+        self, screen: Screen, server: ServerAt, codec: Codec, limits: Limits, *, keeps_alive: bool, source: str = ""
+    ) -> None:
+        self._screen = screen
+        self._server = server
+        self._codec = codec
+        self._limits = limits
+        self._keeps_alive = keeps_alive
+        self._source = source
+
+    async def visit(self, visit: Visit) -> Outcome:
+        """Be in a room until it is over, and again if the user wishes so."""
+        while True:
+            outcome, again = await self._stay(visit)
+            if again is None or not self._screen.can_offer:
+                return outcome
+            visit = again
+
+    # --- one stay --------------------------------------------------------------------------------
+
+    async def _stay(self, visit: Visit) -> tuple[Outcome, Visit | None]:
+        """One stay: how it ended, and what the user wants next."""
+        over = asyncio.Event()
+        stay = _Stay(self._screen, self._codec, visit.name)
+        client = Client(
+            self._server,
+            self._codec,
+            visit.operation,
+            visit.room,
+            visit.name,
+            password=visit.password,
+            limits=self._limits,
+            keeps_alive=self._keeps_alive,
+            source=self._source,
+            hear=stay.hear,
+            ended=over.set,
+        )
+        try:
+            await client.enter()
+        except Unreachable as error:
+            self._screen.warn(unreachable(error))
+            return Outcome.NEVER_BEGAN, visit if await self._agrees(_("Try again? [y/n]")) else None
+        except RequestRefused as refused:
+            self._screen.warn(refusal(refused.reason, visit))
+            return Outcome.NEVER_BEGAN, await self._offer_another(refused.reason, visit)
+        except ValueError:
+            self._screen.warn(name_rule())
+            return Outcome.NEVER_BEGAN, None
+        try:
+            hint = " " + _("/help shows what you can type.") if self._screen.can_offer else ""
+            self._screen.note(_("You are in {room} as {name}.").format(room=visit.room, name=visit.name) + hint)
+            outcome = await self._until_over(client, stay, over)
+        finally:
+            if client.state in LIVING and not client.is_gone:
+                client.leave()
+            await client.settle() if not client.is_gone else None
+            await client.close()
+        if outcome is not Outcome.LOST:
+            return outcome, None
+        self._screen.warn(ending(client))
+        return outcome, await self._offer_again(visit)
+
+    async def _until_over(self, client: Client, stay: _Stay, over: asyncio.Event) -> Outcome:
+        typing = asyncio.create_task(self._type(client, stay))
+        ending = asyncio.create_task(over.wait())
+        warning = asyncio.create_task(self._warn_of_silence(client))
+        try:
+            await asyncio.wait({typing, ending}, return_when=asyncio.FIRST_COMPLETED)
+            # A line that was typed first counts first: leaving ends the session too.
+            return typing.result() if typing.done() else Outcome.LOST
+        finally:
+            for task in (typing, ending, warning):
+                task.cancel()
+            await asyncio.gather(typing, ending, warning, return_exceptions=True)
+            await self._screen.rest()
+
+    async def _type(self, client: Client, stay: _Stay) -> Outcome:
+        """Do what is typed until it is a leaving."""
+        while True:
+            try:
+                line = await self._screen.line()
+            except Closed as closed:
+                return Outcome.INTERRUPTED if closed.is_interrupt else Outcome.LEFT
+            command = line.strip()
+            if command == "/leave" or line in self._codec.leave_words:
+                return Outcome.LEFT
+            if command == "/who":
+                self._screen.note(stay.who())
+            elif command == "/help":
+                for help in self._help():
+                    self._screen.note(help)
+            elif command.startswith("/") and not command.startswith("//"):
+                self._screen.warn(_("There is no {command}; /help shows what there is.").format(command=command))
+            elif command:
+                await self._say(client, line.removeprefix("/") if command.startswith("//") else line)
+
+    async def _say(self, client: Client, text: str) -> None:
+        try:
+            await client.say(text)
+        except NotNow:
+            self._screen.warn(_("You are not in the room any more; this was not sent: {text}").format(text=text))
+        except ValueError:
+            self._screen.warn(_("This is too long for one message; nothing was sent."))
+        else:
+            self._screen.own(client.name, text)
+
+    async def _warn_of_silence(self, client: Client) -> None:
+        """Warn each time that a silence is about to end the session."""
+        before = min(WARN_SECONDS, self._limits.idle_timeout / 1_000_000 * WARN_SHARE)
+        while (left := client.seconds_left()) is not None:
+            if left > before:
+                await asyncio.sleep(left - before)
+                continue
+            self._screen.warn(
+                _(
+                    "You have been silent for long: in {seconds} seconds you are out of the room, unless you speak."
+                ).format(seconds=max(round(left), 1))
+            )
+            await asyncio.sleep(max(left, 0.0) + 1)
+
+    def _help(self) -> list[str]:
+        leave = ", ".join(["/leave", *self._codec.dialect.leave_words])
+        return [
+            _("{words}: leave the room; so does Ctrl-D").format(words=leave),
+            _("/who: who is here, as far as this dialect tells"),
+            _("//text: say a text that begins with a slash"),
+            _("arrow keys: what you typed before"),
+        ]
+
+    # --- what next -------------------------------------------------------------------------------
+
+    async def _offer_again(self, visit: Visit) -> Visit | None:
+        if not await self._agrees(_("Join {room} again? [y/n]").format(room=visit.room)):
+            return None
+        return replace(visit, operation=Operation.JOIN)
+
+    async def _offer_another(self, reason: Reason | None, visit: Visit) -> Visit | None:
+        match reason:
+            case Reason.WRONG_PASSWORD if self._codec.takes_password and self._screen.can_offer:
+                password = await self._screen.ask(_("The room's password (Enter: give up):"), hidden=True)
+                return replace(visit, password=password) if password else None
+            case Reason.NO_SUCH_ROOM:
+                question, operation = _("Create it? [y/n]"), Operation.CREATE
+            case Reason.ROOM_EXISTS:
+                question, operation = _("Join it? [y/n]"), Operation.JOIN
+            case _other:
+                return None
+        if not await self._agrees(question):
+            return None
+        return replace(visit, operation=operation)
+
+    async def _agrees(self, question: str) -> bool:
+        if not self._screen.can_offer:
+            return False
+        try:
+            answer = await self._screen.ask(question)
+        except Closed:
+            return False
+        return answer.lower() in ("y", "yes", "はい")
+
+
+class _Stay:
+    """Who was heard in a room, and how that is shown."""
+
+    def __init__(self, screen: Screen, codec: Codec, name: str) -> None:
+        self._screen = screen
+        self._tells = Notice.JOINED in codec.dialect.notices
+        self._here: dict[str, None] = {name: None}
+
+    def hear(self, effect: Show | Tell) -> None:
+        """A text or a notice has come. Endings are told when the stay is over."""
+        match effect:
+            case Show(name, text):
+                self._here[name] = None
+                self._screen.text(name, text)
+            case Tell(Notice.JOINED, name):
+                self._here[name] = None
+                self._screen.note(_("{name} has come").format(name=name))
+            case Tell(Notice.LEFT, name):
+                self._here.pop(name, None)
+                self._screen.note(_("{name} has left").format(name=name))
+
+    def who(self) -> str:
+        """Who is here, as far as was heard."""
+        if not self._tells:
+            return _("This dialect does not tell who is here.")
+        return _("Heard of since you came: {names}").format(names=", ".join(self._here))
+
+
+# --- in words --------------------------------------------------------------------------------------
+
+
+def name_rule() -> str:
+    """What names are allowed (R-NAME-1)."""
+    return _("Names are 1 to 255 bytes without control characters; a user's name also without : [ ]")
+
+
+def unreachable(error: Unreachable) -> str:
+    """Why there is no server."""
+    words = {
+        NO_HOST: lambda: _("this name is no known host"),
+        NO_ANSWER: lambda: _("it does not answer"),
+        BROKEN_OFF: lambda: _("it broke the connection off, or speaks another dialect"),
+    }
+    why = words[error.why]() if error.why in words else error.why
+    return _("No chat server at {where}: {why}").format(where=error.where, why=why)
+
+
+def refusal(reason: Reason | None, visit: Visit) -> str:
+    """Why a request was refused, and what to do."""
+    words: dict[Reason | None, Callable[[], str]] = {
+        None: lambda: _("The server refuses, and its reason is none that is known."),
+        Reason.BAD_REQUEST: lambda: _("The server does not take this request. Is the dialect right?"),
+        Reason.TOO_MANY_REQUESTS: lambda: _("The server has too many requests; try again in a minute."),
+        Reason.ROOM_EXISTS: lambda: _("There is a room {room} already."),
+        Reason.NO_SUCH_ROOM: lambda: _("There is no room {room}."),
+        Reason.WRONG_PASSWORD: lambda: _("The password of {room} is another."),
+        Reason.NAME_TAKEN: lambda: _("Somebody in {room} is called {name} already; take another name."),
+        Reason.ROOM_FULL: lambda: _("The room {room} is full."),
+    }
+    return words[reason]().format(room=visit.room, name=visit.name)
+
+
+def ending(client: Client) -> str:
+    """Why a session ended."""
+    if client.is_gone:
+        return _("The server is not there any more.")
+    match client.told:
+        case Notice.ROOM_CLOSED:
+            return _("The room was closed.")
+        case Notice.SHUTDOWN:
+            return _("The server was stopped.")
+        case Notice.REMOVED:
+            return _("You were removed from the room.")
+        case Notice.SUPERSEDED:
+            return _("You joined from elsewhere.")
+        case _other:
+            return _("You were silent too long and are out of the room.")
