@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--trace", metavar="FILE", help="write the trace there (a folder, for several scenarios)")
     run.add_argument("--format", choices=("table", "jsonl", "quiet"), help="what to print (table; of several: quiet)")
     run.add_argument("--rows", type=_rows, default=ROWS_SHOWN, metavar="N|all", help=f"rows shown ({ROWS_SHOWN})")
+    run.add_argument("--sockets", action="store_true", help="also on real sockets: are the steps the same?")
+    run.add_argument("--patience", metavar="TIME", help="with --sockets: the longest story that is played (60s)")
     run.set_defaults(command=_run)
     spec = commands.add_parser("spec", help="show the protocol's machines")
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="one of them; else all")
@@ -93,6 +95,8 @@ def _run(options: argparse.Namespace) -> int:
     from tcrp.cli.runs import run_one, run_several
 
     files = _files(options.scenarios)
+    if options.sockets:
+        return _run_on_sockets(options, files)
     if len(files) == 1 and not Path(options.scenarios[0]).is_dir():
         with _trace_file(options.trace) as trace:
             return run_one(files[0], options.seed, trace, options.format or "table", options.rows)
@@ -103,6 +107,19 @@ def _run(options: argparse.Namespace) -> int:
         except OSError as error:
             raise UsageError(f"{folder}: cannot be a folder for traces: {error.strerror}") from None
     return run_several(files, options.seed, folder, options.format or "quiet", options.rows)
+
+
+def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
+    from tcrp.cli.live.runs import run_on_sockets  # a simulated run needs no network
+    from tcrp.spec.durations import parse_duration
+
+    if options.trace is not None or options.format is not None:
+        raise UsageError("--trace and --format are of simulated runs; leave them out, or --sockets")
+    try:
+        patience_us = parse_duration(options.patience) if options.patience is not None else None
+    except ValueError as error:
+        raise UsageError(f"--patience: {error}") from None
+    return run_on_sockets(files, options.seed, patience_us)
 
 
 @contextlib.contextmanager

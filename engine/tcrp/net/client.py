@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from typing import assert_never
 
 from tcrp.engine.client import ClientEngine, Effects
 from tcrp.engine.codec import Codec
-from tcrp.engine.effects import CloseStream, SendDatagram, SendFrame, Show, Tell
+from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, Show, Tell
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.trace import Cause, Recorder
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Notice, Operation, Reason, SessionState
 
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
 KEEP_ALIVES_PER_IDLE_TIMEOUT = 5
 """How often a silent client says that it is there while the server would wait for it: four may be lost."""
@@ -67,7 +69,7 @@ class Client:
     `hear` is called with each text and notice, `ended` once when the session is over: by its own
     leaving, by silence, by a notice, or because the server is gone (`is_gone`). `source` is the local
     IP address, or empty for whichever leads to the server. Without `keeps_alive` it speaks only when
-    told to. `udp_port` in requests is the own one, unless `announced_port` says otherwise.
+    told to. Requests name the own address, unless `announced_ip` and `announced_port` say otherwise.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Client:
         limits: Limits | None = None,
         keeps_alive: bool = True,
         source: str = "",
+        announced_ip: str = "",
         announced_port: int = 0,
         hear: Callable[[Show | Tell], None] = lambda _: None,
         ended: Callable[[], None] = lambda: None,
@@ -94,11 +97,13 @@ class Client:
         self.room = room
         self.name = name
         self.is_gone = False
+        self.address: Address | None = None  # where it receives datagrams, once that is known
         self.told: Notice | None = None  # why the session ended, if the server said so
         self._password = password
         self._limits = limits or Limits()
         self._keep_alive_us = self._limits.idle_timeout // KEEP_ALIVES_PER_IDLE_TIMEOUT if keeps_alive else None
         self._source = source
+        self._announced_ip = announced_ip
         self._announced_port = announced_port
         self._hear = hear
         self._ended = ended
@@ -136,18 +141,7 @@ class Client:
     async def _attempt(self, family: socket.AddressFamily, ip: str) -> None:
         loop = asyncio.get_running_loop()
         where = f"[{ip}]:{self.server.tcp_port}" if ":" in ip else f"{ip}:{self.server.tcp_port}"
-        own_ip, own_port = await self._open_udp(family, ip)
-        engine = self._engine = ClientEngine(
-            self.codec,
-            self.operation,
-            self.room,
-            self.name,
-            password=self._password,
-            ip=own_ip,
-            udp_port=self._announced_port or own_port,
-            limits=self._limits,
-            recorder=self._recorder,
-        )
+        engine, own_ip = await self._begin(family, ip)
         self._granted = loop.create_future()
         engine.start(self.now_us())
         self._rearm()
@@ -162,7 +156,39 @@ class Client:
             await self._give_up(engine)
             raise
 
-    async def _open_udp(self, family: socket.AddressFamily, ip: str) -> tuple[str, int]:
+    async def _begin(self, family: socket.AddressFamily, ip: str) -> tuple[ClientEngine, str]:
+        """The UDP socket and the engine, which is told of it. Returns the engine and the own IP address."""
+        own_ip, own_port = await self._open_udp(family, ip)
+        self._engine = ClientEngine(
+            self.codec,
+            self.operation,
+            self.room,
+            self.name,
+            password=self._password,
+            ip=self._announced_ip or own_ip,
+            udp_port=self._announced_port or own_port,
+            limits=self._limits,
+            recorder=self._recorder,
+        )
+        return self._engine, own_ip
+
+    async def break_off(self, *, says_part: bool) -> None:
+        """Connect and break the connection off at once, or behind a part of the request: for stories of failure."""
+        loop = asyncio.get_running_loop()
+        engine, own_ip = await self._begin(socket.AF_INET, self.server.host)
+        transport, _ = await loop.create_connection(
+            asyncio.Protocol, self.server.host, self.server.tcp_port, local_addr=(own_ip, 0)
+        )
+        effects = engine.stream_opened("tcp", self.now_us()) if says_part else []
+        effects += engine.abandon(self.now_us())
+        for effect in effects:
+            if isinstance(effect, SendFrame):
+                transport.write(effect.data[:-1])
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        transport.abort()
+        await self.close()
+
+    async def _open_udp(self, family: socket.AddressFamily, ip: str) -> Address:
         """A UDP socket connected to the server. Returns its own address."""
         loop = asyncio.get_running_loop()
         udp = socket.socket(family, socket.SOCK_DGRAM)
@@ -176,7 +202,8 @@ class Client:
             raise Unreachable(ip, system_word(error)) from None
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         name = udp.getsockname()
-        return str(name[0]), int(name[1])
+        self.address = Address(str(name[0]), int(name[1]))
+        return self.address
 
     async def _give_up(self, engine: ClientEngine) -> None:
         self._granted = None  # nobody waits for it any more
@@ -191,6 +218,16 @@ class Client:
         return self._engine.session if self._engine is not None else SessionState.ANONYMOUS
 
     @property
+    def handshake(self) -> HandshakeState:
+        """Of the connection, as this client knows it."""
+        return self._engine.handshake if self._engine is not None else HandshakeState.IDLE
+
+    @property
+    def has_token(self) -> bool:
+        """Whether it has been given a token, living or not."""
+        return self._engine is not None and bool(self._engine.token)
+
+    @property
     def engine(self) -> ClientEngine:
         """The engine that is driven."""
         assert self._engine is not None, "the client has been told to enter"
@@ -203,15 +240,14 @@ class Client:
         """
         while (wait_us := self._next_text_us - self.now_us()) > 0:
             await asyncio.sleep(wait_us / 1_000_000)
-        self.engine.cause = Cause()
-        self._perform(self.engine.say(text, self.now_us()))
+        self.say_now(text)
         pace = self._limits.texts_per_second_max * PACE_OF_THE_LIMIT
         self._next_text_us = self.now_us() + round(1_000_000 / pace)
 
-    def keep_alive(self) -> None:
-        """Say that it is there. Raises `NotNow`."""
+    def say_now(self, text: str) -> None:
+        """Say `text` whatever the server's limit; an empty one is a keep-alive. Raises as `say` does."""
         self.engine.cause = Cause()
-        self._perform(self.engine.say("", self.now_us()))
+        self._perform(self.engine.say(text, self.now_us()))
 
     def leave(self) -> None:
         """Leave the room. Raises `NotNow`."""
@@ -219,6 +255,11 @@ class Client:
         effects = self.engine.leave(self.now_us())
         self._has_left = True
         self._perform(effects)
+
+    def send_raw(self, data: bytes) -> None:
+        """Send a datagram that was made by hand."""
+        if self._udp is not None:
+            self._udp.sendto(data)
 
     def seconds_left(self) -> float | None:
         """How much longer it may be silent before it is gone, or None when it is not in a room."""
@@ -323,8 +364,7 @@ class Client:
                         self.told = effect.notice
                         self._hear(effect)
                 case SendDatagram(data):
-                    if self._udp is not None:
-                        self._udp.sendto(data)
+                    self.send_raw(data)
                 case SendFrame(_, data):
                     assert self._tcp is not None, "frames are sent on an open connection"
                     self._tcp.write(data)

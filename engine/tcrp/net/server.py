@@ -126,13 +126,13 @@ class Server:
         """Close every room, tell everybody, and then close the sockets."""
         if self._listener is None or self._udp is None:
             return
-        self._listener.close()
         self.perform(self.engine.shutdown(self.now_us()))
         while self.engine.roster.rooms:
             deadline_us = self.engine.next_deadline_us()
             assert deadline_us is not None, "a room that closes has a linger"
             await asyncio.sleep(max(deadline_us - self.now_us(), 0) / 1_000_000)
             self._wake()
+        self._listener.close()
         if self._alarm is not None:
             self._alarm.cancel()
         for connection in list(self._connections.values()):

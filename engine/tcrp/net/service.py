@@ -23,6 +23,9 @@ from tcrp.net.trace_file import TraceFile
 from tcrp.spec.limits import Limits
 
 TICK_SECONDS = 1.0
+FLUSH_SECONDS = 0.1
+"""How old a trace's file may be: somebody may be following it."""
+
 EXHAUSTED_AGAIN_SECONDS = 60
 SPARE_FILES = 64
 
@@ -93,9 +96,10 @@ class _Service:
         try:
             served, metrics_port = self._serve_metrics(metrics, server)
             self._say_ready(server, metrics_port)
-            ticking = asyncio.create_task(self._tick(server))
+            ticking = [asyncio.create_task(self._tick(server)), asyncio.create_task(self._flush())]
             await stop.wait()
-            ticking.cancel()
+            for task in ticking:
+                task.cancel()
             self._log.info("stopping")
         finally:
             await server.stop()
@@ -198,8 +202,11 @@ class _Service:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._log.tick(server.engine.counts_by_rule())
-            if self._trace_file is not None:
-                self._trace_file.flush()
+
+    async def _flush(self) -> None:
+        while self._trace_file is not None:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._trace_file.flush()
 
     def _on_hangup(self, server: Server) -> None:
         try:

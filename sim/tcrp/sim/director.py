@@ -152,7 +152,7 @@ class Director:
             self._server.act(action, origin)
         else:
             assert not isinstance(action, Start | Shutdown | Remove), "the reader knows the users' verbs"
-            self._town.users[step.actor].act(_fill(action, repetition), origin, allow_invalid=step.allow_invalid)
+            self._town.users[step.actor].act(filled(action, repetition), origin, allow_invalid=step.allow_invalid)
 
     def _do_to_network(self, action: NetworkAction, origin: Origin) -> None:
         world = self._world
@@ -181,7 +181,7 @@ def _names(links: tuple[Link, ...]) -> str:
     return ", ".join(f"{link.source}>{link.target}" for link in links)
 
 
-def _fill(action: UserAction, repetition: int) -> UserAction:
+def filled(action: UserAction, repetition: int) -> UserAction:
     """The action with `{n}` filled in."""
     number = str(repetition)
     match action:

@@ -9,6 +9,7 @@ from tcrp.engine.codec import Codec
 from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, Show, Tell
 from tcrp.engine.trace import Recorder, Shown
 from tcrp.sim.draws import mix
+from tcrp.sim.handmade import body_of, handmade
 from tcrp.sim.host import Host
 from tcrp.sim.packets import Origin, Packet
 from tcrp.sim.scenario.model import (
@@ -367,12 +368,11 @@ class UserHost(Host):
             self._refuse(SessionEvent.SPOKE, origin, f"{holder.id} has no token")
             return
         room, token = held
-        body = made.hex if made.hex is not None else holder.codec.write_text(holder.name, made.text or "")
+        body = body_of(made, holder.codec, holder.name)
         self._send_with(made.room if made.room is not None else room, token, body, What.DATAGRAM, origin)
 
     def _send_with(self, room: str, token: bytes, body: bytes, what: What, origin: Origin) -> None:
-        name = room.encode()[:255]
-        self._send(bytes((len(name), len(token))) + name + token + body, what, origin)
+        self._send(handmade(room, token, body), what, origin)
 
     def _steal(self, victim: UserHost, origin: Origin) -> None:
         stolen = _session_of(victim)
@@ -392,8 +392,7 @@ class UserHost(Host):
             guess = mix(origin.key)
             session = held[0], f"{guess:016x}{mix(guess):016x}".encode()
         room, token = session
-        name = room.encode()
-        data = bytes((len(name), len(token))) + name + token + victim.codec.write_text(victim.name, text)
+        data = handmade(room, token, victim.codec.write_text(victim.name, text))
         way = self.world.ways.between(self.id, self.town.server.id)
         self.world.send_datagram(way, What.SAY, data, victim.address, UDP_ADDRESS, origin)
 

@@ -1,0 +1,89 @@
+"""What each machine did, in a simulated run and in a real one, times aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from tcrp.engine.trace import Record, Step
+from tcrp.spec.names import Machine
+
+ROOM = str(Machine.ROOM)
+HANDSHAKE = str(Machine.HANDSHAKE)
+
+
+class MachineName(NamedTuple):
+    """One machine of one actor. `nth` tells a user's connections and sessions of one name apart, from 1."""
+
+    actor: str
+    machine: str
+    id: str
+    nth: int
+
+    def __str__(self) -> str:
+        manieth = f" ({self.nth})" if self.nth > 1 else ""
+        return f"{self.actor}: {self.machine} {self.id}{manieth}"
+
+
+Moves = dict[MachineName, list[str]]
+"""For each machine its steps in order, as `event: from → to`."""
+
+
+class Difference(NamedTuple):
+    """Where two runs part: the first step of a machine that is not the same; None: there is none more."""
+
+    machine: MachineName
+    number: int
+    simulated: str | None
+    on_sockets: str | None
+
+
+class Collector:
+    """Puts steps to the machines that took them. Feed it each actor's steps in their order."""
+
+    def __init__(self, rename: Callable[[str], str] = lambda id: id) -> None:
+        self.moves: Moves = {}
+        self._rename = rename  # of a server's handshakes, which sockets name by their addresses
+        self._nth: dict[tuple[str, str, str], dict[object, int]] = {}
+
+    def hear(self, record: Record) -> None:
+        """A listener of a trace."""
+        if type(record) is Step:
+            key = None if record.machine is Machine.ROOM else record.key
+            self._add(record.actor, record.machine, record.id, key, record.event, record.from_, record.to)
+
+    def read(self, records: Iterable[dict[str, Any]], run: int) -> None:
+        """The lines of a server's trace; `run` numbers its processes."""
+        for each in records:
+            if each.get("kind") != "step":
+                continue
+            machine, id = each["machine"], each["id"]
+            key = None if machine == ROOM else (run, each.get("token", id))
+            id = self._rename(id) if machine == HANDSHAKE else id
+            self._add(each["actor"], machine, id, key, each["event"], each["from"], each["to"])
+
+    def _add(self, actor: str, machine: str, id: str, key: object, event: str, from_: str, to: str) -> None:
+        known = self._nth.setdefault((actor, machine, id), {})
+        nth = known.setdefault(key, len(known) + 1)
+        self.moves.setdefault(MachineName(actor, machine, id, nth), []).append(f"{event}: {from_} → {to}")
+
+
+def differences(simulated: Moves, on_sockets: Moves) -> list[Difference]:
+    """Where the runs part, for each machine that did not do the same."""
+    found = []
+    for machine in sorted(simulated.keys() | on_sockets.keys()):
+        here, there = simulated.get(machine, []), on_sockets.get(machine, [])
+        if here == there:
+            continue
+        number = next(
+            (n for n, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), min(len(here), len(there))
+        )
+        found.append(
+            Difference(
+                machine,
+                number + 1,
+                here[number] if number < len(here) else None,
+                there[number] if number < len(there) else None,
+            )
+        )
+    return found

@@ -1,0 +1,45 @@
+"""Which scenarios can be played on real sockets, and why the others cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tcrp.sim.draws import PPM
+from tcrp.sim.run import Verdict
+from tcrp.sim.scenario.model import Abandon, Clock, Pause, Remove, Scenario, SetLinks, Spoof
+from tcrp.sim.server_host import SERVER
+
+USERS_MAX = 100
+PATIENCE_US = 60_000_000
+
+# What a step asks for that a socket does not give.
+IMPOSSIBLE: dict[type[Any], str] = {
+    Clock: "it sets a user's clock",
+    Spoof: "it sends from somebody else's address",
+    Remove: "a server that runs by itself is told to remove nobody",
+}
+
+
+def unfitness(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | None:
+    """Why a scenario cannot be played, as a phrase, or None. `verdict` is of its simulated run."""
+    for step in scenario.script:
+        action = step.action
+        if type(action) in IMPOSSIBLE:
+            return f"line {step.place.line}: {IMPOSSIBLE[type(action)]}"
+        if isinstance(action, Pause) and step.actor != SERVER:
+            return f"line {step.place.line}: it pauses a user's machine"
+        if isinstance(action, Abandon) and action.after == "accepted":
+            return f"line {step.place.line}: it breaks a connection off within a moment that only a simulator can hit"
+    settings = [scenario.network.default, *(rule.settings for rule in scenario.network.links)]
+    settings += [step.action.settings for step in scenario.script if isinstance(step.action, SetLinks)]
+    if any(0 < (each.loss_ppm or 0) < PPM for each in settings):
+        return "chance decides which of its datagrams are lost"
+    if any(":" in (user.address or "") for user in scenario.users):
+        return "its users have IPv6 addresses, and a loopback has one"
+    if len(scenario.users) > USERS_MAX:
+        return f"it has {len(scenario.users)} users, at most {USERS_MAX} are played"
+    if verdict.ended_us > patience_us:
+        return (
+            f"it takes {verdict.ended_us / 1e6:.0f} s of real time; --patience {verdict.ended_us // 10**6 + 1}s waits"
+        )
+    return None

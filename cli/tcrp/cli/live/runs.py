@@ -1,0 +1,104 @@
+"""Scenarios simulated and on sockets, side by side, for somebody who watches."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from tcrp.cli.console import console_for, print_table
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
+from tcrp.cli.live.compare import Collector, Difference, Moves, differences
+from tcrp.cli.live.fitness import PATIENCE_US, unfitness
+from tcrp.cli.live.server import ServerFailed
+from tcrp.cli.live.stage import play
+from tcrp.cli.report import print_verdict
+from tcrp.sim.run import Run
+from tcrp.sim.scenario.errors import ScenarioError
+from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.scenario.reader import read_scenario
+
+PROGRAM = "chat-sim"
+AT_ONCE = 12
+"""Stories played at the same time: most of their time is waiting."""
+DIFFERENCES_SHOWN = 5
+
+
+class Played:
+    """A scenario's two runs."""
+
+    def __init__(self, file: Path, moves: Moves, differences: list[Difference]) -> None:
+        self.file = file
+        self.machines = len(moves)
+        self.steps = sum(map(len, moves.values()))
+        self.differences = differences
+
+
+def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None) -> int:
+    """Simulate each scenario, play it on sockets, and say whether each machine did the same."""
+    console = console_for()
+    stories: list[tuple[Path, Scenario, int, Moves, int]] = []
+    unfit: list[tuple[Path, str]] = []
+    for file in files:
+        try:
+            scenario = read_scenario(file)
+        except ScenarioError as error:
+            complain(PROGRAM, str(error))
+            return CANNOT
+        collector = Collector()
+        verdict = Run(scenario, seed=seed, listeners=[collector.hear]).go()
+        if not verdict.holds:
+            print_verdict(console, verdict)
+            return DOES_NOT_HOLD
+        why = unfitness(scenario, verdict, PATIENCE_US if patience_us is None else patience_us)
+        if why is not None:
+            unfit.append((file, why))
+        else:
+            stories.append((file, scenario, verdict.seed, collector.moves, verdict.ended_us))
+    if not stories:
+        for file, why in unfit:
+            complain(PROGRAM, f"{file}: cannot be played on sockets: {why}")
+        return CANNOT
+    try:
+        played = asyncio.run(_play_all(stories))
+    except ServerFailed as error:
+        complain(PROGRAM, str(error))
+        return CANNOT
+    return _report(played, unfit)
+
+
+async def _play_all(stories: list[tuple[Path, Scenario, int, Moves, int]]) -> list[Played]:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(file: Path, scenario: Scenario, seed: int, simulated: Moves, ends_us: int) -> Played:
+        async with places:
+            on_sockets = await play(scenario, seed, ends_us)
+        return Played(file, simulated, differences(simulated, on_sockets))
+
+    # The longest first, so that nobody waits for one that began last.
+    in_order = sorted(stories, key=lambda story: -story[4])
+    played = await asyncio.gather(*(one(*story) for story in in_order))
+    return sorted(played, key=lambda each: each.file)
+
+
+def _report(played: list[Played], unfit: list[tuple[Path, str]]) -> int:
+    console = console_for()
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for name, justify in (("", "left"), ("scenario", "left"), ("machines", "right"), ("steps", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for each in played:
+        sign = Text("✗", "red") if each.differences else Text("✔", "green")
+        table.add_row(sign, each.file.stem, str(each.machines), str(each.steps))
+    print_table(console, table)
+    for each in played:
+        for difference in each.differences[:DIFFERENCES_SHOWN]:
+            console.print(Text(f"{each.file}: {difference.machine}, step {difference.number}", "red"))
+            console.print(Text(f"    simulated:  {difference.simulated or 'no more steps'}"))
+            console.print(Text(f"    on sockets: {difference.on_sockets or 'no more steps'}"))
+    for file, why in unfit:
+        console.print(Text(f"- {file.stem}: not played: {why}", "dim"))
+    same = sum(not each.differences for each in played)
+    console.print(f"{same} take the same steps on sockets, {len(played) - same} do not, {len(unfit)} are not played")
+    return HOLDS if same == len(played) else DOES_NOT_HOLD
