@@ -23,9 +23,6 @@ from tcrp.net.trace_file import TraceFile
 from tcrp.spec.limits import Limits
 
 TICK_SECONDS = 1.0
-FLUSH_SECONDS = 0.1
-"""How old a trace's file may be: somebody may be following it."""
-
 EXHAUSTED_AGAIN_SECONDS = 60
 SPARE_FILES = 64
 
@@ -96,10 +93,9 @@ class _Service:
         try:
             served, metrics_port = self._serve_metrics(metrics, server)
             self._say_ready(server, metrics_port)
-            ticking = [asyncio.create_task(self._tick(server)), asyncio.create_task(self._flush())]
+            ticking = asyncio.create_task(self._tick(server))
             await stop.wait()
-            for task in ticking:
-                task.cancel()
+            ticking.cancel()
             self._log.info("stopping")
         finally:
             await server.stop()
@@ -126,7 +122,9 @@ class _Service:
             versions = {"python": platform.python_version(), "tcrp": configuration.version}
             header = header_line(mode="sockets", versions=versions)
             try:
-                self._trace_file = TraceFile(configuration.trace, header, self._on_full_disk)
+                self._trace_file = TraceFile(
+                    configuration.trace, header, asyncio.get_running_loop().call_soon, self._on_full_disk
+                )
             except OSError as error:
                 why = f"{configuration.trace}: the trace cannot be written: {error.strerror}"
                 raise CannotServe(why) from None
@@ -202,11 +200,6 @@ class _Service:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._log.tick(server.engine.counts_by_rule())
-
-    async def _flush(self) -> None:
-        while self._trace_file is not None:
-            await asyncio.sleep(FLUSH_SECONDS)
-            self._trace_file.flush()
 
     def _on_hangup(self, server: Server) -> None:
         try:

@@ -11,19 +11,32 @@ from tcrp.engine.trace import Record
 class TraceFile:
     """A listener that writes each record to a file, behind `header`.
 
-    Opening raises `OSError`. When writing fails, `complain` is told once, and the trace ends there.
+    `soon` has something done once the present work is over: the file is then brought up to date, so
+    that whoever follows it sees what has happened, with one write for many records. Opening raises
+    `OSError`. When writing fails, `complain` is told once, and the trace ends there.
     """
 
-    def __init__(self, path: Path, header: str, complain: Callable[[OSError], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: str,
+        soon: Callable[[Callable[[], None]], object],
+        complain: Callable[[OSError], None],
+    ) -> None:
         self._file = path.open("w", encoding="utf-8", newline="\n")
+        self._soon = soon
         self._complain = complain
         self._works = True
+        self._is_behind = False
         self._write(header)
         self.flush()
 
     def __call__(self, record: Record) -> None:
         if self._works:
             self._write(record.line())
+            if not self._is_behind:
+                self._is_behind = True
+                self._soon(self.flush)
 
     def _write(self, line: str) -> None:
         try:
@@ -33,6 +46,7 @@ class TraceFile:
 
     def flush(self) -> None:
         """Hand what was written to the system."""
+        self._is_behind = False
         if self._works:
             try:
                 self._file.flush()

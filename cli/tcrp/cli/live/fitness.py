@@ -6,8 +6,26 @@ from typing import Any
 
 from tcrp.sim.draws import PPM
 from tcrp.sim.run import Verdict
-from tcrp.sim.scenario.model import Abandon, Clock, Pause, Remove, Scenario, SetLinks, Spoof
+from tcrp.sim.scenario.model import (
+    Abandon,
+    At,
+    Clock,
+    Create,
+    Join,
+    MachineIs,
+    Pause,
+    Remove,
+    Scenario,
+    SetLinks,
+    Shutdown,
+    Spoof,
+    StateClaim,
+    Step,
+    When,
+)
 from tcrp.sim.server_host import SERVER
+from tcrp.spec.limits import SHUTDOWN_LINGER_US
+from tcrp.spec.names import Machine, RoomState, SessionState
 
 USERS_MAX = 100
 PATIENCE_US = 60_000_000
@@ -30,6 +48,10 @@ def unfitness(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | N
             return f"line {step.place.line}: it pauses a user's machine"
         if isinstance(action, Abandon) and action.after == "accepted":
             return f"line {step.place.line}: it breaks a connection off within a moment that only a simulator can hit"
+        if isinstance(step.when, When) and _is_brief(step.when.state):
+            return f"line {step.place.line}: it waits for a moment inside the server that is over before a socket tells"
+        if isinstance(action, Create | Join) and _is_after_shutdown(step, scenario):
+            return f"line {step.place.line}: it asks a server that has been shut down, whose process is gone by then"
     settings = [scenario.network.default, *(rule.settings for rule in scenario.network.links)]
     settings += [step.action.settings for step in scenario.script if isinstance(step.action, SetLinks)]
     if any(0 < (each.loss_ppm or 0) < PPM for each in settings):
@@ -43,3 +65,18 @@ def unfitness(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | N
             f"it takes {verdict.ended_us / 1e6:.0f} s of real time; --patience {verdict.ended_us // 10**6 + 1}s waits"
         )
     return None
+
+
+def _is_brief(claim: StateClaim) -> bool:
+    """Whether a state of the server's lasts no longer than a packet travels."""
+    return isinstance(claim, MachineIs) and (
+        claim.machine is Machine.HANDSHAKE or claim.state in (SessionState.TOKENED, RoomState.VACANT)
+    )
+
+
+def _is_after_shutdown(step: Step, scenario: Scenario) -> bool:
+    when = step.when
+    shutdowns = [each.when for each in scenario.script if isinstance(each.action, Shutdown)]
+    return isinstance(when, At) and any(
+        isinstance(shutdown, At) and when.at_us >= shutdown.at_us + SHUTDOWN_LINGER_US for shutdown in shutdowns
+    )

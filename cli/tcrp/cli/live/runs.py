@@ -21,7 +21,7 @@ from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 
 PROGRAM = "chat-sim"
-AT_ONCE = 12
+AT_ONCE = 20
 """Stories played at the same time: most of their time is waiting."""
 DIFFERENCES_SHOWN = 5
 

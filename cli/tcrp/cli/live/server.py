@@ -17,7 +17,6 @@ from tcrp.spec.limits import SETTINGS, Limits, write_setting
 
 READY = re.compile(r"ready on TCP (\S+):(\d+) and UDP \S+:(\d+)")
 READY_SECONDS = 30
-LAST_FLUSH_SECONDS = 0.3
 
 
 class ServerFailed(Exception):
@@ -112,13 +111,12 @@ class LiveServer:
             yield number, [json.loads(line) for line in whole.splitlines()[1:]]
 
     async def close(self) -> None:
-        """End it as a crash does, once its trace is on the disk: a shutdown would be steps of its own."""
+        """End it as a crash does: a shutdown would be steps of its own."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         process = self._process
         if process is not None and process.returncode is None:
-            await asyncio.sleep(LAST_FLUSH_SECONDS)
             process.kill()
         if process is not None:
             await process.wait()
