@@ -49,6 +49,7 @@ check-wheel: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.sockets
 
 $(VENV)/run: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

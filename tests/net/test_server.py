@@ -20,6 +20,7 @@ from live import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, r
 
 NO_SUCH_ROOM, BAD_REQUEST, ROOM_FULL, TOO_MANY = 2, 4, 5, 7
 LONGEST = 2**232 - 1
+WITHOUT_UVLOOP = "sys.modules['uvloop'] = None;"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,14 @@ def test_ipv6_and_ipv4_members_share_a_room() -> None:
         assert bob.hears() == b"ann: from six"
         bob.says("from four")
         assert ann.hears() == b"bob: from four"
+
+
+def test_the_event_loop_of_the_standard_library_serves_too() -> None:
+    program = f"import sys; {WITHOUT_UVLOOP} from tcrp.cli.server import main; sys.exit(main())"
+    with live_server(command=(sys.executable, "-c", program)) as server, room_of(server, "ann", "bob") as [ann, bob]:
+        bob.says("over asyncio")
+        assert ann.hears() == b"bob: over asyncio"
+        assert server.stop() == 0
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -215,9 +224,10 @@ def _joins(server: LiveServer, name: str) -> bool:
         return False
 
 
-def test_running_out_of_file_descriptors_is_survived_and_logged_once() -> None:
+@pytest.mark.parametrize("loop", ["", WITHOUT_UVLOOP], ids=["uvloop if installed", "asyncio"])
+def test_running_out_of_file_descriptors_is_survived_and_logged_once(loop: str) -> None:
     program = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48));"
+        f"import resource, sys; {loop} resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48));"
         "from tcrp.cli.server import main; sys.exit(main())"
     )
     with live_server(command=(sys.executable, "-c", program)) as server:

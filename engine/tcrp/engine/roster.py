@@ -330,7 +330,7 @@ class Roster:
         if self.recorder is not None:
             self.recorder.step(
                 Machine.SESSION, session.id, event, session.state, row.to, row.rule, self.cause,
-                token=session.trace_token(), key=session.token,
+                token=session.trace_token() if self.recorder.names_tokens else "", key=session.token,
             )  # fmt: skip
         session.state = row.to
 
@@ -349,7 +349,8 @@ class Roster:
         self._release_address(session)
 
     def _set_address(self, session: Session, address: Address) -> None:
-        session.address = address
+        # The IP address is the session's own; sharing its text matters where there are many.
+        session.address = address = Address(session.ip, address.port)
         self.living_at[address] = self.living_at.get(address, 0) + 1
 
     def _release_address(self, session: Session) -> None:

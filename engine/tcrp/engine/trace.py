@@ -206,15 +206,17 @@ class Trace:
 class Recorder:
     """Writes what one actor's machines do. Engines call it; whoever drives them gives it to them.
 
-    `key` tells this actor's machines apart from earlier ones of the same id.
+    `key` tells this actor's machines apart from earlier ones of the same id. With `names_tokens`
+    false records say nothing of tokens, which then need not be hashed and remembered.
     """
 
-    __slots__ = ("actor", "key", "trace")
+    __slots__ = ("actor", "key", "names_tokens", "trace")
 
-    def __init__(self, trace: Trace, actor: str, key: Hashable = None) -> None:
+    def __init__(self, trace: Trace, actor: str, key: Hashable = None, *, names_tokens: bool = True) -> None:
         self.trace = trace
         self.actor = actor
         self.key = key
+        self.names_tokens = names_tokens
 
     def step(
         self, machine: Machine, id: str, event: str, from_: str, to: str, rule: Rule, cause: Cause,

@@ -78,7 +78,9 @@ class Server:
         self._trace = trace
         self._exhausted = exhausted
         self._observer = observer
-        recorder = Recorder(trace, "server") if trace is not None else None
+        recorder = Recorder(trace, "server", names_tokens=records_talk) if trace is not None else None
+        self._records_talk = records_talk
+        self._cause = Cause()
         self.engine = ServerEngine(limits, system_token, only=only, recorder=recorder, records_talk=records_talk)
         self._started_us = time.monotonic_ns() // 1000
         self._connections: dict[StreamId, Connection] = {}
@@ -173,8 +175,12 @@ class Server:
 
     # --- what comes in ---------------------------------------------------------------------------
 
+    def _begin_cause(self) -> None:
+        """What comes next is a chain of its own, if anybody follows chains: sessions remember theirs."""
+        self.engine.cause = Cause() if self._records_talk else self._cause
+
     def _receive_datagram(self, data: bytes, source: Address) -> None:
-        self.engine.cause = Cause()
+        self._begin_cause()
         now_us = self.now_us()
         effects = self.engine.receive_datagram(data, source, now_us)
         self.perform(effects)
@@ -186,26 +192,26 @@ class Server:
         self._streams += 1
         stream = self._streams
         self._connections[stream] = connection
-        self.engine.cause = Cause()
+        self._begin_cause()
         name = f"{peer.ip}:{peer.port}"
         self.perform(self.engine.stream_opened(stream, peer, self.now_us(), name=name))
         return stream
 
     def received(self, stream: StreamId, data: bytes) -> None:
         """A peer has sent bytes."""
-        self.engine.cause = Cause()
+        self._begin_cause()
         self.perform(self.engine.receive_stream(stream, data, self.now_us()))
 
     def ended(self, stream: StreamId) -> None:
         """A peer has half-closed."""
-        self.engine.cause = Cause()
+        self._begin_cause()
         self.perform(self.engine.stream_ended(stream, self.now_us()))
 
     def lost(self, stream: StreamId) -> None:
         """A connection is gone."""
         self._connections.pop(stream, None)
         if self._udp is not None:
-            self.engine.cause = Cause()
+            self._begin_cause()
             self.perform(self.engine.stream_closed(stream, self.now_us()))
 
     # --- what goes out ---------------------------------------------------------------------------

@@ -181,8 +181,12 @@ class _Service:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.configuration.limits.connections_max + SPARE_FILES
         if soft != resource.RLIM_INFINITY and soft < wanted:
-            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            better = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (better, hard))
+                soft = better
+            except (OSError, ValueError) as error:  # a fence around the process may forbid it
+                self._log.warning("file_limit_not_raised", why=str(error))
         if soft != resource.RLIM_INFINITY and soft < wanted:
             self._log.warning("few_file_descriptors", allowed=soft, wanted=wanted)
 

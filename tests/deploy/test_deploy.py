@@ -1,0 +1,96 @@
+"""The systemd unit and the Dockerfile, looked at by the tools that know them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from live import BIN, PATIENCE, live_server, until
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze (Debian package systemd) is not on this machine"
+)
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit, with the server of this environment in the place of the installed one."""
+    path = tmp_path / "chat-server.service"
+    path.write_text((DEPLOY / "chat-server.service").read_text().replace("/opt/tcrp/bin", str(BIN)))
+    return path
+
+
+@needs_systemd
+def test_systemd_takes_the_unit_without_a_word(unit: Path) -> None:
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_systemd
+def test_systemd_finds_the_unit_little_exposed(unit: Path) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", unit], capture_output=True, text=True, timeout=60, check=True
+    )
+    exposure = re.search(r"exposure level for chat-server.service: ([\d.]+)", done.stdout)
+    assert exposure is not None
+    assert float(exposure[1]) <= 1.5
+
+
+def test_the_unit_starts_the_server_with_options_that_it_has(unit: Path, tmp_path: Path) -> None:
+    command = re.search(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    assert command is not None
+    config = tmp_path / "server.toml"
+    config.write_text(subprocess.check_output([BIN / "chat-server", "--print-config"], text=True))
+    arguments = command[1].replace("/etc/tcrp/server.toml", str(config)).split()
+    subprocess.run([*arguments, "--print-config"], stdout=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+
+
+def test_the_server_tells_systemd_when_it_is_ready(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(PATIENCE)
+        with live_server(env={"NOTIFY_SOCKET": path}):
+            assert notify.recv(100) == b"READY=1"
+
+
+def test_a_systemd_that_does_not_listen_stops_nobody(tmp_path: Path) -> None:
+    with live_server(env={"NOTIFY_SOCKET": str(tmp_path / "nobody")}) as server:
+        until(lambda: server.logs("systemd_not_told"), "the complaint")
+
+
+def test_hadolint_takes_the_dockerfile_without_a_word() -> None:
+    hadolint = BIN / "hadolint"
+    if not hadolint.exists():
+        pytest.skip("hadolint comes for Linux only")
+    done = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_the_image_is_built_from_is_enough_and_holds_all_parts(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            name = line[1:]
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            (context / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(ROOT / name, context / name)
+    subprocess.run(
+        [BIN / "python", "-m", "build", "--quiet", "--wheel", "--no-isolation", "--outdir", tmp_path, context],
+        timeout=120, check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    )  # fmt: skip
+    [wheel] = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in ("tcrp/net/server.py", "tcrp/spec/dialects/json.toml", "tcrp/cli/locale/ja/LC_MESSAGES/tcrp.mo"):
+        assert name in names
