@@ -1,0 +1,114 @@
+"""The server's UDP socket in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+
+import pytest
+
+from live import PATIENCE
+from tcrp.engine.effects import Address
+from tcrp.net.udp import DRAIN_MAX, UdpSocket
+from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
+
+Received = list[tuple[bytes, Address]]
+
+
+class Choking(socket.socket):
+    """A socket whose send buffer is full for every other datagram."""
+
+    sends = 0
+
+    def sendto(self, *arguments: object) -> int:
+        self.sends += 1
+        if self.sends % 2:
+            raise BlockingIOError
+        return super().sendto(*arguments)  # type: ignore[call-overload,no-any-return]
+
+
+def bound(family: socket.AddressFamily = socket.AF_INET, kind: type[socket.socket] = socket.socket) -> socket.socket:
+    made = kind(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    made.bind(("::" if family == socket.AF_INET6 else "127.0.0.1", 0))
+    return made
+
+
+def nobody(data: bytes, source: Address) -> None:
+    """Takes no interest in what arrives."""
+
+
+def in_loop(story: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_a_full_send_buffer_costs_relays_which_are_counted_and_nothing_else() -> None:
+    async def story() -> None:
+        with bound() as listener:
+            udp = UdpSocket(bound(kind=Choking), nobody)
+            target = Address(*listener.getsockname())
+            udp.send(b"relay", [target] * 10)
+            listener.settimeout(PATIENCE)
+            assert [listener.recv(10) for _ in range(5)] == [b"relay"] * 5
+            assert udp.unsent == 5
+            udp.close()
+
+    in_loop(story)
+
+
+def test_a_flood_is_taken_in_bounded_turns() -> None:
+    async def story() -> None:
+        received: Received = []
+        udp = UdpSocket(bound(), lambda data, source: received.append((data, source)))
+        with bound() as sender:
+            for number in range(3 * DRAIN_MAX):
+                sender.sendto(str(number).encode(), udp.address)
+            turns: list[int] = []
+            while len(received) < 3 * DRAIN_MAX:
+                await asyncio.sleep(0)
+                turns.append(len(received))
+            assert max(b - a for a, b in zip([0, *turns], turns, strict=False)) == DRAIN_MAX
+            assert [data for data, _ in received] == [str(number).encode() for number in range(3 * DRAIN_MAX)]
+        udp.close()
+
+    in_loop(story)
+
+
+@pytest.mark.parametrize("size", [0, 1, CLIENT_DATAGRAM_BYTES_MAX, CLIENT_DATAGRAM_BYTES_MAX + 1, 65_507])
+def test_a_datagram_is_taken_to_one_byte_over_the_limit(size: int) -> None:
+    async def story() -> None:
+        received: Received = []
+        udp = UdpSocket(bound(), lambda data, source: received.append((data, source)))
+        with bound() as sender:
+            sender.sendto(b"x" * size, udp.address)
+            await until(lambda: bool(received))
+            assert len(received[0][0]) == min(size, CLIENT_DATAGRAM_BYTES_MAX + 1)
+            assert received[0][1] == sender.getsockname()
+        udp.close()
+
+    in_loop(story)
+
+
+def test_ipv4_through_an_ipv6_socket_is_ipv4_both_ways() -> None:
+    async def story() -> None:
+        received: Received = []
+        udp = UdpSocket(bound(socket.AF_INET6), lambda data, source: received.append((data, source)))
+        with bound() as sender:
+            sender.settimeout(PATIENCE)
+            sender.sendto(b"over four", ("127.0.0.1", udp.address.port))
+            await until(lambda: bool(received))
+            assert received == [(b"over four", Address(*sender.getsockname()))]
+            udp.send(b"and back", [received[0][1]])
+            assert sender.recv(20) == b"and back"
+        udp.close()
+
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    in_loop(story)
