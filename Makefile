@@ -38,13 +38,16 @@ check-document: $(VENV)/run
 coverage: $(VENV)/run
 	$(BIN)/chat-sim coverage sim/scenarios
 
-# The built wheel, in an environment of its own and away from the clone, runs the story.
+# The built wheel, in an environment of its own and away from the clone: all three programs, and their data.
 check-wheel: $(VENV)/dev
 	rm -rf dist $(VENV)-wheel
 	$(BIN)/python -m build --quiet --wheel
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --format quiet "$(CURDIR)/sim/scenarios/the-story.yaml"
+	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-server" --dialect name-port --print-config > /dev/null
+	cd / && LANG=ja_JP.UTF-8 "$(CURDIR)/$(VENV)-wheel/bin/chat-client" --help | grep --quiet 部屋
+	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --sockets "$(CURDIR)/sim/scenarios/a-relay-too-long-for-one-form-reaches-the-others.yaml"
 	rm -rf $(VENV)-wheel
 
 bench: $(VENV)/dev

@@ -266,6 +266,15 @@ def test_a_signal_tells_every_room_and_ends_within_a_second(number: signal.Signa
         assert time.monotonic() - asked < 1.0
 
 
+def test_a_room_that_lingers_does_not_hold_up_the_end() -> None:
+    with live_server("--linger", "60s") as server, room_of(server, "ann", "bob") as [ann, bob]:
+        ann.says("exit")
+        assert bob.hears() == b"Room closed"
+        asked = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - asked < 1.0
+
+
 def test_members_are_told_of_a_shutdown_each_in_the_own_dialect() -> None:
     with live_server() as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
         json_peer = Peer(server, "cem")

@@ -76,7 +76,7 @@ class Room:
     """A room and who is in it. `members` and `audiences` keep the order of coming: it is fan-out order."""
 
     __slots__ = (
-        "audiences", "cause", "ended", "host", "host_has_entered", "locked", "members", "name", "name_bytes",
+        "audiences", "cause", "ended", "host", "host_has_entered", "linger", "locked", "members", "name", "name_bytes",
         "notice_readers", "owner_ip", "password", "state", "takeovers", "wrong_passwords",
     )  # fmt: skip
 
@@ -87,6 +87,7 @@ class Room:
         self.owner_ip = owner_ip
         self.cause = cause
         self.state = RoomState.VACANT
+        self.linger: Timer | None = None  # while it is closing
         self.host: Session | None = None
         self.host_has_entered = False
         self.members: dict[str, Session] = {}  # by user name, tokened ones included

@@ -200,9 +200,20 @@ class Roster:
             if not told:
                 linger_us = 0  # R-LIM-2: nobody was in it who must not hang
         if linger_us:
-            self.timers.arm(now_us + linger_us, Deadline.LINGER, self._drain, room, self.cause)
+            room.linger = self.timers.arm(now_us + linger_us, Deadline.LINGER, self._drain, room, self.cause)
         else:
             self._drain(room, now_us)
+
+    def shutdown(self, now_us: int) -> None:
+        """Close every room and take nothing new; what is closing already lingers no longer than the rest."""
+        self.is_stopping = True
+        for room in list(self.rooms.values()):
+            if room.state is RoomState.OPEN:
+                self.close_room(room, RoomEvent.SHUTDOWN, Notice.SHUTDOWN, now_us)
+            elif room.linger is not None and room.linger.when_us > now_us + SHUTDOWN_LINGER_US:
+                self.timers.cancel(room.linger)
+                when_us = now_us + SHUTDOWN_LINGER_US
+                room.linger = self.timers.arm(when_us, Deadline.LINGER, self._drain, room, self.cause)
 
     def _end_with_room(self, member: Session, notice: Notice, host: str, now_us: int) -> None:
         self._forget_session(member, SessionEvent.ROOM_CLOSED)

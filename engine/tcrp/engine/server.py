@@ -26,7 +26,6 @@ from tcrp.spec.names import (
     Machine,
     Notice,
     RoomEvent,
-    RoomState,
     Rule,
     SessionEvent,
     SessionState,
@@ -164,10 +163,7 @@ class ServerEngine:
     def shutdown(self, now_us: int) -> Effects:
         """Close every room and take nothing new. Done when `is_settled`."""
         self._tick(now_us)
-        self.roster.is_stopping = True
-        for room in list(self.roster.rooms.values()):
-            if room.state is RoomState.OPEN:
-                self.roster.close_room(room, RoomEvent.SHUTDOWN, Notice.SHUTDOWN, now_us)
+        self.roster.shutdown(now_us)
         return self._effects()
 
     def remove(self, user: str, room: str, now_us: int) -> Effects | None:
