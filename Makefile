@@ -29,7 +29,7 @@ document: $(VENV)/run
 # Brings the Japanese catalogue up to date with the texts in the code, and compiles it.
 words: $(VENV)/dev
 	$(BIN)/pybabel -q extract -k _ --no-default-keywords --sort-by-file --no-location -o $(VENV)/tcrp.pot cli/tcrp/cli
-	$(BIN)/pybabel -q update -D tcrp -d cli/tcrp/cli/locale -i $(VENV)/tcrp.pot -w 120 --no-fuzzy-matching --omit-header
+	$(BIN)/pybabel -q update -D tcrp -d cli/tcrp/cli/locale -i $(VENV)/tcrp.pot -w 120 --no-fuzzy-matching --ignore-pot-creation-date
 	$(BIN)/pybabel -q compile -D tcrp -d cli/tcrp/cli/locale
 
 check-document: $(VENV)/run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gettext
 import io
+import json
 import os
 import signal
 import subprocess
@@ -347,6 +348,25 @@ def test_help_needs_neither_the_simulator_nor_the_machines_nor_the_network() -> 
         [BIN / "python", "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert shown.stdout.endswith("imported: []\n")
+
+
+def test_a_trace_of_a_client_holds_its_steps_and_what_it_showed(server: LiveServer, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    with room_of(server, "bob", room="traced") as [bob]:
+        done = plain(server, b"hello\n", "--name", "ann", "--join", "traced", "--trace", str(trace))
+        assert done.returncode == 0
+        assert bob.hears() == b"ann: hello"
+    header, *records = map(json.loads, trace.read_text().splitlines())
+    assert (header["schema"], header["mode"]) == ("tcrp-trace/1", "sockets")
+    assert [(r["machine"], r["event"]) for r in records if r["kind"] == "step"] == [
+        ("handshake", "requested"), ("handshake", "accepted"), ("handshake", "completed"), ("session", "granted"),
+        ("session", "entered"), ("session", "spoke"), ("session", "left"),
+    ]  # fmt: skip
+    assert all(r["actor"] == "ann" for r in records)
+    done = plain(server, b"", "--name", "ann", "--join", "x", "--trace", "/no/such/folder")
+    assert (done.returncode, done.stderr.decode()) == (
+        2, "chat-client: /no/such/folder: the trace cannot be written: No such file or directory\n",
+    )  # fmt: skip
 
 
 # --- words ---------------------------------------------------------------------------------------

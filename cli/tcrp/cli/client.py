@@ -17,6 +17,7 @@ from tcrp.cli.words import _
 if TYPE_CHECKING:
     from tcrp.cli.screen import Screen
     from tcrp.cli.talk import Outcome, Talk
+    from tcrp.engine.trace import Trace
     from tcrp.spec.limits import Limits
 
 PROGRAM = "chat-client"
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--password-file", metavar="FILE", help=_("the room's password is the first line of this file"))
     parser.add_argument("--no-keep-alive", action="store_true", help=_("say nothing while you say nothing"))
     parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server bears (300s)"))
+    parser.add_argument("--trace", metavar="FILE", help=_("write every step of the machines to this file"))
     parser.add_argument("--plain", action="store_true", help=_("one line in, one line out: for pipes, screen readers"))
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
@@ -146,7 +148,8 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     screen = _screen(plain=options.plain)
     server = ServerAt(options.host, options.tcp_port, options.udp_port)
-    talk = Talk(screen, server, codec, limits, keeps_alive=not options.no_keep_alive)
+    trace = _trace(options.trace, screen)
+    talk = Talk(screen, server, codec, limits, keeps_alive=not options.no_keep_alive, trace=trace)
     try:
         name = name or await _ask_name(screen, _("Your name:"), is_user=True)
         if options.join is None and options.create is None:
@@ -158,6 +161,29 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
         return _exit_code(await talk.visit(visit))
     except Closed as closed:
         return INTERRUPTED if closed.is_interrupt else HOLDS
+
+
+def _trace(file: str | None, screen: Screen) -> Trace | None:
+    """A trace that is written to `file`; the chat goes on if that fails. Raises `UsageError` if it cannot begin."""
+    if file is None:
+        return None
+    import asyncio
+    import platform
+
+    from tcrp.engine.trace import Trace, header_line
+    from tcrp.net.trace_file import TraceFile
+
+    def complain_of(error: OSError) -> None:
+        screen.warn(_("{file}: the trace ends here: {why}").format(file=file, why=error.strerror))
+
+    trace = Trace()
+    header = header_line(mode="sockets", versions={"python": platform.python_version(), "tcrp": tcrp_version()})
+    try:
+        trace.listeners.append(TraceFile(Path(file), header, asyncio.get_running_loop().call_soon, complain_of))
+    except OSError as error:
+        why = _("{file}: the trace cannot be written: {why}").format(file=file, why=error.strerror)
+        raise UsageError(why) from None
+    return trace
 
 
 def _screen(*, plain: bool) -> Screen:

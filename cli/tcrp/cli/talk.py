@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -12,6 +13,7 @@ from tcrp.cli.words import _
 from tcrp.engine.client import NotNow
 from tcrp.engine.codec import Codec
 from tcrp.engine.effects import Show, Tell
+from tcrp.engine.trace import Recorder, Trace
 from tcrp.net.client import BROKEN_OFF, LIVING, NO_ANSWER, NO_HOST, Client, RequestRefused, ServerAt, Unreachable
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Notice, Operation, Reason
@@ -44,14 +46,23 @@ class Talk:
     """Stays in rooms of one server, on one screen."""
 
     def __init__(
-        self, screen: Screen, server: ServerAt, codec: Codec, limits: Limits, *, keeps_alive: bool, source: str = ""
+        self,
+        screen: Screen,
+        server: ServerAt,
+        codec: Codec,
+        limits: Limits,
+        *,
+        keeps_alive: bool,
+        trace: Trace | None = None,
     ) -> None:
         self._screen = screen
         self._server = server
         self._codec = codec
         self._limits = limits
         self._keeps_alive = keeps_alive
-        self._source = source
+        self._trace = trace
+        self._started_us = time.monotonic_ns() // 1000
+        self._stays = 0
 
     async def visit(self, visit: Visit) -> Outcome:
         """Be in a room until it is over, and again if the user wishes so."""
@@ -76,7 +87,8 @@ class Talk:
             password=visit.password,
             limits=self._limits,
             keeps_alive=self._keeps_alive,
-            source=self._source,
+            recorder=self._recorder(visit.name),
+            started_us=self._started_us,
             hear=stay.hear,
             ended=over.set,
         )
@@ -104,6 +116,10 @@ class Talk:
             return outcome, None
         self._screen.warn(ending(client))
         return outcome, await self._offer_again(visit)
+
+    def _recorder(self, name: str) -> Recorder | None:
+        self._stays += 1
+        return Recorder(self._trace, name, self._stays) if self._trace is not None else None
 
     async def _until_over(self, client: Client, stay: _Stay, over: asyncio.Event) -> Outcome:
         typing = asyncio.create_task(self._type(client, stay))

@@ -245,6 +245,11 @@ class Recorder:
         trace = self.trace
         cause.record = trace.add(Timed(trace.n + 1, cause.record, trace.now_us, self.actor, what, DEADLINE_RULES[what]))
 
+    def shown(self, what: str, name: str, text: str, rule: Rule | None, cause: Cause) -> None:
+        """A text or a notice has reached this actor's screen."""
+        trace = self.trace
+        trace.add(Shown(trace.n + 1, cause.record, trace.now_us, self.actor, what, name, text, rule))
+
     def drop(self, what: str, size: int, why: str, rule: Rule, cause: Cause, to: str = "") -> None:
         """The datagram of `cause` was not taken, or one was not sent to the member `to`."""
         trace = self.trace

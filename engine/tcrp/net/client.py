@@ -22,7 +22,7 @@ from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, S
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.trace import Cause, Recorder
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import HandshakeState, Notice, Operation, Reason, SessionState
+from tcrp.spec.names import HandshakeState, Notice, Operation, Reason, Rule, SessionState
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
@@ -356,8 +356,10 @@ class Client:
         for effect in effects:
             match effect:
                 case Show():
+                    self._record_shown(effect, "relay", effect.name, effect.text)
                     self._hear(effect)
                 case Tell():
+                    self._record_shown(effect, effect.notice, effect.name, "")
                     if effect.notice not in ENDINGS:
                         self._hear(effect)
                     elif not self._has_left:  # a leaver need not be told that he is gone
@@ -380,6 +382,11 @@ class Client:
             self._settled.set()
         if self._udp is not None:
             self._rearm()
+
+    def _record_shown(self, effect: Show | Tell, what: str, name: str, text: str) -> None:
+        if self._recorder is not None:
+            rule = Rule.SHOW_1 if isinstance(effect, Show) and effect.changed else None
+            self._recorder.shown(str(what), name, text, rule, effect.cause)
 
     def _look_at_handshake(self, engine: ClientEngine) -> None:
         if self._granted is None or self._granted.done():

@@ -7,7 +7,7 @@ from typing import assert_never
 from tcrp.engine.client import ClientEngine, Effects
 from tcrp.engine.codec import Codec
 from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, Show, Tell
-from tcrp.engine.trace import Recorder, Shown
+from tcrp.engine.trace import Recorder
 from tcrp.sim.draws import mix
 from tcrp.sim.handmade import body_of, handmade
 from tcrp.sim.host import Host
@@ -192,11 +192,12 @@ class UserHost(Host):
         trace = self.world.trace
         if trace is None:
             return
+        recorder = Recorder(trace, self.id)
         if isinstance(effect, Show):
-            what, text, rule = "relay", effect.text, Rule.SHOW_1 if effect.changed else None
+            rule = Rule.SHOW_1 if effect.changed else None
+            recorder.shown("relay", effect.name, effect.text, rule, effect.cause)
         else:
-            what, text, rule = str(effect.notice), "", None
-        trace.add(Shown(trace.n + 1, effect.cause.record, self.world.now_us, self.id, what, effect.name, text, rule))
+            recorder.shown(effect.notice, effect.name, "", None, effect.cause)
 
     # --- what the script has the user do ---------------------------------------------------------
 
