@@ -88,7 +88,7 @@ def test_what_arrives_does_not_tear_the_line_that_is_typed(server: LiveServer) -
         for number in range(3):
             bob.says(f"meanwhile {number}")
         ann.shows("bob meanwhile 2")
-        assert ann.lines[-1] == "> half a sen"
+        until(lambda: ann.lines[-1] == "> half a sen", "the line that is typed, below all that came")
         ann.enters("tence")
         ann.shows("ann half a sentence")
         assert bob.hears() == b"ann: half a sentence"

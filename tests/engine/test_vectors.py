@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tcrp.engine.client import ClientEngine
-from tcrp.engine.codec import Codec, Completed, Frame, codec, codec_of, recognise
+from tcrp.engine.codec import Codec, Completed, Frame, codec, codec_of, port_is_clear, recognise
 from tcrp.engine.effects import Address, Relay, SendDatagram, SendFrame, ServerEffect, Show, Tell
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.server import ServerEngine
@@ -161,6 +161,21 @@ def test_the_dialect_of_every_captured_request_is_recognised(name: str) -> None:
     assert [found and found[0].dialect.name for found in recognised] == (
         ["text", "text"] if name == "name-port" else [name, name]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "clear"),
+    [("name-port", 0x7061, False), ("name-port", 0xC3A9, False), ("name-port", 0xA000, True), ("text", 0x7061, True)],
+)
+def test_a_port_that_prints_as_text_is_not_clear_where_it_stands_behind_a_name(
+    name: str, port: int, clear: bool
+) -> None:
+    speaks = codec(name)
+    assert port_is_clear(speaks, port) is clear
+    request = speaks.write_request(Operation.CREATE, b"r", "ann", "", "", port)
+    recognised = recognise(request[33:])
+    assert recognised is not None
+    assert (recognised[0] is speaks) is clear
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -432,6 +432,17 @@ def port_fault(port: int) -> str | None:
     return f"is {port}, allowed are {PORT_MIN} to {PORT_MAX}"
 
 
+def port_is_clear(codec: Codec, port: int) -> bool:
+    """Whether a request that ends with `port` cannot be taken for a plain user name (section 4, recognition)."""
+    if codec.dialect.request_form is not RequestForm.NAME_PORT:
+        return True
+    try:
+        port.to_bytes(PORT_BYTES, "big").decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
 def learns_port(codec: Codec, source: LearnedFrom) -> bool:
     """Whether this dialect tells the port by `source`."""
     return codec.dialect.learned_from is source

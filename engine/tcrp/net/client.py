@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from tcrp.engine.client import ClientEngine, Effects
-from tcrp.engine.codec import Codec
+from tcrp.engine.codec import Codec, port_is_clear
 from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, Show, Tell
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.trace import Cause, Recorder
@@ -28,6 +28,8 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
 KEEP_ALIVES_PER_IDLE_TIMEOUT = 5
 """How often a silent client says that it is there while the server would wait for it: four may be lost."""
+PORT_TRIES = 64
+"""How often another port is asked for, where a dialect needs one that cannot be mistaken for text."""
 PACE_OF_THE_LIMIT = 0.75
 """The share of `texts_per_second_max` that is used, because a network may push texts together."""
 
@@ -191,19 +193,27 @@ class Client:
     async def _open_udp(self, family: socket.AddressFamily, ip: str) -> Address:
         """A UDP socket connected to the server. Returns its own address."""
         loop = asyncio.get_running_loop()
-        udp = socket.socket(family, socket.SOCK_DGRAM)
-        udp.setblocking(False)
-        try:
-            if self._source:
-                udp.bind((self._source, 0))
-            udp.connect((ip, self.server.udp_port))
-        except OSError as error:
+        udp = self._connected_udp(family, ip)
+        for _ in range(PORT_TRIES):
+            if port_is_clear(self.codec, udp.getsockname()[1]):
+                break
             udp.close()
-            raise Unreachable(ip, system_word(error)) from None
+            udp = self._connected_udp(family, ip)
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         name = udp.getsockname()
         self.address = Address(str(name[0]), int(name[1]))
         return self.address
+
+    def _connected_udp(self, family: socket.AddressFamily, ip: str) -> socket.socket:
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        udp.setblocking(False)
+        try:
+            udp.bind((self._source, 0))  # an empty source is whichever leads to the server
+            udp.connect((ip, self.server.udp_port))
+        except OSError as error:
+            udp.close()
+            raise Unreachable(ip, system_word(error)) from None
+        return udp
 
     async def _give_up(self, engine: ClientEngine) -> None:
         self._granted = None  # nobody waits for it any more

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tcrp.engine.effects import Address
-from tcrp.net.client import RESET
+from tcrp.net.client import PORT_TRIES, RESET
 
 CHUNK = 65536
 
@@ -30,7 +30,8 @@ class Weather(Protocol):
 class Proxy:
     """One user's way to a server. `await open()`, then let the client speak to `tcp_port` and `udp_port` of `ip`.
 
-    `client` tells where the user's client receives, once there is one.
+    `client` tells where the user's client receives, once there is one; `suits` which ports of the
+    user's own will do.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Proxy:
         server_udp: Address,
         weather: Weather,
         client: Callable[[], Address | None],
+        suits: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self.ip = ip
         self.own_ip = own_ip
@@ -53,6 +55,7 @@ class Proxy:
         self._front: socket.socket | None = None
         self._back: socket.socket | None = None
         self._client = client
+        self._suits = suits
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -62,9 +65,12 @@ class Proxy:
         self._back = self._bound(self.own_ip, self._from_server)
 
     def _bound(self, ip: str, receive: Callable[[], None]) -> socket.socket:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        bound.setblocking(False)
-        bound.bind((ip, 0))
+        bound = _udp(ip)
+        for _ in range(PORT_TRIES):
+            if self._suits(bound.getsockname()[1]):
+                break
+            bound.close()
+            bound = _udp(ip)
         asyncio.get_running_loop().add_reader(bound.fileno(), receive)
         return bound
 
@@ -194,6 +200,13 @@ class Proxy:
         while (seconds := self._weather.segment(up=up)) is None:
             await asyncio.sleep(0.01)  # until the way is open again
         await asyncio.sleep(seconds)
+
+
+def _udp(ip: str) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    bound.setblocking(False)
+    bound.bind((ip, 0))
+    return bound
 
 
 def _send(through: socket.socket, data: bytes, target: tuple[str, int]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +15,7 @@ from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
 from tcrp.cli.live.compare import Collector, Difference, Moves, differences
 from tcrp.cli.live.fitness import PATIENCE_US, unfitness
 from tcrp.cli.live.server import ServerFailed
-from tcrp.cli.live.stage import play
+from tcrp.cli.live.stage import Stage
 from tcrp.cli.report import print_verdict
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.errors import ScenarioError
@@ -24,6 +26,16 @@ PROGRAM = "chat-sim"
 AT_ONCE = 20
 """Stories played at the same time: most of their time is waiting."""
 DIFFERENCES_SHOWN = 5
+
+
+class Story(NamedTuple):
+    """A scenario and its simulated run."""
+
+    file: Path
+    scenario: Scenario
+    seed: int
+    moves: Moves
+    ends_us: int
 
 
 class Played:
@@ -39,7 +51,7 @@ class Played:
 def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None) -> int:
     """Simulate each scenario, play it on sockets, and say whether each machine did the same."""
     console = console_for()
-    stories: list[tuple[Path, Scenario, int, Moves, int]] = []
+    stories: list[Story] = []
     unfit: list[tuple[Path, str]] = []
     for file in files:
         try:
@@ -56,7 +68,7 @@ def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None)
         if why is not None:
             unfit.append((file, why))
         else:
-            stories.append((file, scenario, verdict.seed, collector.moves, verdict.ended_us))
+            stories.append(Story(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
     if not stories:
         for file, why in unfit:
             complain(PROGRAM, f"{file}: cannot be played on sockets: {why}")
@@ -69,18 +81,33 @@ def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None)
     return _report(played, unfit)
 
 
-async def _play_all(stories: list[tuple[Path, Scenario, int, Moves, int]]) -> list[Played]:
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def one(file: Path, scenario: Scenario, seed: int, simulated: Moves, ends_us: int) -> Played:
-        async with places:
-            on_sockets = await play(scenario, seed, ends_us)
-        return Played(file, simulated, differences(simulated, on_sockets))
-
-    # The longest first, so that nobody waits for one that began last.
-    in_order = sorted(stories, key=lambda story: -story[4])
-    played = await asyncio.gather(*(one(*story) for story in in_order))
+async def _play_all(stories: list[Story]) -> list[Played]:
+    """Play stories, some at a time, the longest first so that nobody waits for one that began last."""
+    in_order = sorted(stories, key=lambda story: -story.ends_us)
+    played: list[Played] = []
+    for first in range(0, len(in_order), AT_ONCE):
+        played += await _play_together(in_order[first : first + AT_ONCE])
     return sorted(played, key=lambda each: each.file)
+
+
+async def _play_together(stories: list[Story]) -> list[Played]:
+    with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
+        stages: list[Stage] = []
+        try:
+            # All servers are up before any story begins: starting one would disturb the others' times.
+            for number, story in enumerate(stories):
+                own = Path(folder) / str(number)
+                own.mkdir()
+                stages.append(Stage(story.scenario, story.seed, story.ends_us, own))
+                await stages[-1].open()
+            moves = await asyncio.gather(*(stage.play() for stage in stages))
+        finally:
+            for stage in stages:
+                await stage.close()
+    return [
+        Played(story.file, story.moves, differences(story.moves, on_sockets))
+        for story, on_sockets in zip(stories, moves, strict=True)
+    ]
 
 
 def _report(played: list[Played], unfit: list[tuple[Path, str]]) -> int:

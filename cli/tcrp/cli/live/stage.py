@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +62,10 @@ class Addresses:
 
 
 class Stage:
-    """Plays a scenario once. `ends_us` is when the simulated run ended."""
+    """Plays a scenario once: `open()`, `play()`, and `close()` if it is not played.
+
+    `ends_us` is when the simulated run ended. Traces go to `folder`.
+    """
 
     def __init__(self, scenario: Scenario, seed: int, ends_us: int, folder: Path) -> None:
         self._scenario = scenario
@@ -78,29 +80,36 @@ class Stage:
         self._began = 0.0
         self._rows: dict[int, list[asyncio.Task[None]]] = {}
 
+    async def open(self) -> None:
+        """Start the server, and open a proxy for each user. Raises `ServerFailed`."""
+        await self._server.start()
+        for number, user in enumerate(self._scenario.users):
+            own_ip = self._addresses.of(user.address or f"user {number}")
+            self._users[user.id] = LiveUser(
+                user,
+                self._scenario.limits,
+                self._addresses.server,
+                own_ip,
+                (self._server.tcp, self._server.udp),
+                UserWeather(self._ways, user.id, self._seed),
+                self._users,
+            )
+            await self._users[user.id].proxy.open()
+
     async def play(self) -> Moves:
-        """Play it to its end. Returns what each machine did. Raises `ServerFailed`."""
+        """Play the story to its end. Returns what each machine did."""
+        self._began = time.monotonic()
         try:
-            await self._server.start()
-            for number, user in enumerate(self._scenario.users):
-                own_ip = self._addresses.of(user.address or f"user {number}")
-                self._users[user.id] = LiveUser(
-                    user,
-                    self._scenario.limits,
-                    self._addresses.server,
-                    own_ip,
-                    (self._server.tcp, self._server.udp),
-                    UserWeather(self._ways, user.id, self._seed),
-                    self._users,
-                )
-                await self._users[user.id].proxy.open()
-            self._began = time.monotonic()
             await self._run_script()
         finally:
-            for played in self._users.values():
-                await played.close()
-            await self._server.close()
+            await self.close()
         return self._moves()
+
+    async def close(self) -> None:
+        """End everything at once."""
+        for user in self._users.values():
+            await user.close()
+        await self._server.close()
 
     async def _server_is_up(self) -> None:
         for user in self._users.values():
@@ -194,9 +203,3 @@ class Stage:
         for user in self._users.values():
             moves.update(user.collector.moves)
         return moves
-
-
-async def play(scenario: Scenario, seed: int, ends_us: int) -> Moves:
-    """Play a scenario once on real sockets. Raises `ServerFailed`."""
-    with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
-        return await Stage(scenario, seed, ends_us, Path(folder)).play()

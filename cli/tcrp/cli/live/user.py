@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from functools import partial
 
 from tcrp.cli.live.compare import Collector
 from tcrp.cli.live.weather import UserWeather
-from tcrp.engine.codec import Codec, codec
+from tcrp.engine.codec import Codec, codec, port_is_clear
 from tcrp.engine.effects import Address
 from tcrp.engine.trace import Recorder, Trace
 from tcrp.net.client import LIVING, Client, RequestRefused, ServerAt, Unreachable
@@ -55,7 +56,9 @@ class LiveUser:
         self.name = user.name
         self.codec: Codec = codec(user.dialect)
         self.collector = Collector()
-        self.proxy = Proxy(proxy_ip, own_ip, server[0], server[1], weather, self._client_address)
+        self.proxy = Proxy(
+            proxy_ip, own_ip, server[0], server[1], weather, self._client_address, partial(port_is_clear, self.codec)
+        )
         self._limits = limits
         self._others = others
         self._trace = Trace()
