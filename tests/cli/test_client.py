@@ -205,6 +205,30 @@ def test_a_server_that_dies_is_noticed_and_one_that_comes_back_is_joined_again()
             until(lambda: sum("You are in phoenix" in line for line in ann.lines) == 2, "ann again")
 
 
+def test_a_server_that_was_started_anew_between_two_words_is_noticed_in_a_quiet_room() -> None:
+    options = ["--name", "ann", "--create", "amnesia", "--idle-timeout", "15s"]  # a keep-alive each 3 s
+    with live_server() as server, client(server, *options) as ann:
+        ann.shows("You are in amnesia")
+        Peer(server, "bob").joins("amnesia").says("hello")
+        ann.shows("bob hello")  # from now on nothing is sent for 3 s
+        server.kill()
+        with live_server(tcp=server.tcp, udp=server.udp):
+            ann.shows("The server was started anew and does not know you any more.")
+            ann.enters("y")
+            ann.shows("There is no room amnesia.")
+
+
+def test_a_room_that_is_merely_quiet_is_stayed_in() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "quiet", "--idle-timeout", "1s") as ann:
+        ann.shows("You are in quiet")
+        until(lambda: server.log().count("why=name_taken") >= 2, "being asked twice whether it knows ann")
+        bob = Peer(server, "bob").joins("quiet")
+        bob.says("am I disturbing?")
+        ann.shows("bob am I disturbing?")
+        assert len([line for line in ann.lines if "You are in quiet" in line]) == 1
+        assert "session_superseded" not in server.log()
+
+
 def test_a_server_that_is_stopped_says_so_and_saying_no_ends_the_client() -> None:
     with live_server() as server, client(server, "--name", "ann", "--create", "end") as ann:
         ann.shows("You are in end")

@@ -108,9 +108,10 @@ class Talk:
             self._screen.note(_("You are in {room} as {name}.").format(room=visit.room, name=visit.name) + hint)
             outcome = await self._until_over(client, stay, over)
         finally:
-            if client.state in LIVING and not client.is_gone:
+            if client.state in LIVING and not client.is_over:
                 client.leave()
-            await client.settle() if not client.is_gone else None
+            if client.state not in LIVING:
+                await client.settle()
             await client.close()
         if outcome is not Outcome.LOST:
             return outcome, None
@@ -286,6 +287,8 @@ def ending(client: Client) -> str:
     """Why a session ended."""
     if client.is_gone:
         return _("The server is not there any more.")
+    if client.is_forgotten:
+        return _("The server was started anew and does not know you any more.")
     match client.told:
         case Notice.ROOM_CLOSED:
             return _("The room was closed.")

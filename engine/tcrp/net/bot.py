@@ -44,7 +44,7 @@ class Chat:
     def is_open(self) -> bool:
         """Whether it is still in the room, as far as it knows."""
         client = self._client
-        return client is not None and client.state is SessionState.IN_ROOM and not client.is_gone
+        return client is not None and client.state is SessionState.IN_ROOM and not client.is_over
 
     async def say(self, text: str) -> None:
         """Say `text` to everybody else. Texts leave no faster than a server takes them.

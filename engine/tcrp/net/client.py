@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import struct
 import time
@@ -28,6 +29,13 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
 KEEP_ALIVES_PER_IDLE_TIMEOUT = 5
 """How often a silent client says that it is there while the server would wait for it: four may be lost."""
+QUIET_KEEP_ALIVES = 2
+"""After so many keep-alives without a word from the server it is asked whether it still knows this client."""
+PROBE_SECONDS = (0.0, 0.1, 0.2)
+"""When it is told once more that the client is there, before it is asked: one datagram may be lost."""
+PROBES_UNANSWERED_MAX = 2
+OUR_TOKEN = re.compile(rb"[0-9a-f]{32}")  # R-TOK-1; other servers may mind being asked
+
 PORT_TRIES = 64
 """How often another port is asked for, where a dialect needs one that cannot be mistaken for text."""
 PACE_OF_THE_LIMIT = 0.75
@@ -69,7 +77,8 @@ class Client:
     """One attempt. `await enter()`, then `await say(...)` and `leave()`, and at last `await close()`.
 
     `hear` is called with each text and notice, `ended` once when the session is over: by its own
-    leaving, by silence, by a notice, or because the server is gone (`is_gone`). `source` is the local
+    leaving, by silence, by a notice, because the server is gone (`is_gone`), or because it was started
+    anew and knows nobody (`is_forgotten`). `source` is the local
     IP address, or empty for whichever leads to the server. Without `keeps_alive` it speaks only when
     told to. Requests name the own address, unless `announced_ip` and `announced_port` say otherwise.
     """
@@ -99,6 +108,7 @@ class Client:
         self.room = room
         self.name = name
         self.is_gone = False
+        self.is_forgotten = False
         self.address: Address | None = None  # where it receives datagrams, once that is known
         self.told: Notice | None = None  # why the session ended, if the server said so
         self._password = password
@@ -120,6 +130,9 @@ class Client:
         self._has_ended = False
         self._has_left = False
         self._next_text_us = 0
+        self._heard_us = 0
+        self._probing: asyncio.Task[None] | None = None
+        self._unanswered = 0
 
     # --- beginning -------------------------------------------------------------------------------
 
@@ -266,6 +279,11 @@ class Client:
         self._has_left = True
         self._perform(effects)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended, as far as this client knows."""
+        return self._has_ended
+
     def send_raw(self, data: bytes) -> None:
         """Send a datagram that was made by hand."""
         if self._udp is not None:
@@ -289,6 +307,9 @@ class Client:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
         if self._tcp is not None:
             self._tcp.abort()
         if self._udp is not None:
@@ -328,7 +349,60 @@ class Client:
         ):
             engine.cause = Cause()
             effects += engine.say("", now_us)
+            if now_us - self._heard_us >= QUIET_KEEP_ALIVES * self._keep_alive_us and OUR_TOKEN.fullmatch(engine.token):
+                self._probe()
         self._perform(effects)
+
+    # --- a server that is quiet ------------------------------------------------------------------
+
+    def _probe(self) -> None:
+        """Nothing was heard for long. Is the room quiet, or was the server started anew, and drops all we say?"""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.get_running_loop().create_task(self._ask_whether_it_knows_us())
+
+    async def _ask_whether_it_knows_us(self) -> None:
+        """Ask to join as whom it should know: a server that does refuses, because the name is taken (R-TCP-2).
+
+        No datagram tells: one with a token that nobody holds is answered with nothing (R-UDP-3).
+        """
+        for seconds in PROBE_SECONDS:
+            await asyncio.sleep(seconds)
+            if self.state is not SessionState.IN_ROOM:
+                return
+            self.say_now("")  # who has just spoken is not superseded (R-NAME-2)
+        double = Client(
+            self.server,
+            self.codec,
+            Operation.JOIN,
+            self.room,
+            self.name,
+            password=self._password,
+            limits=self._limits,
+            keeps_alive=False,
+            source=self._source,
+        )
+        try:
+            await double.enter()
+        except Unreachable:
+            self._unanswered += 1
+            if self._unanswered >= PROBES_UNANSWERED_MAX:
+                self.datagram_refused()
+        except RequestRefused as refused:
+            self._unanswered = 0
+            self._heard_us = self.now_us()
+            if refused.reason is Reason.NO_SUCH_ROOM:
+                self._forgotten()
+        else:  # it has let a second one in, or somebody else has made the room anew
+            double.leave()
+            await double.settle()
+            self._forgotten()
+        finally:
+            await double.close()
+
+    def _forgotten(self) -> None:
+        if self.state in LIVING:
+            self.is_forgotten = True
+            self._tell_ended()
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -350,6 +424,7 @@ class Client:
 
     def receive_datagram(self, data: bytes) -> None:
         """The server has sent a datagram."""
+        self._heard_us = self.now_us()
         self.engine.cause = Cause()
         self._perform(self.engine.receive_datagram(data, self.now_us()))
 
@@ -402,6 +477,7 @@ class Client:
         if self._granted is None or self._granted.done():
             return
         if engine.handshake is HandshakeState.COMPLETED:
+            self._heard_us = self.now_us()
             self._granted.set_result(None)
         elif engine.handshake is HandshakeState.REFUSED or engine.reason is not None:
             self._granted.set_exception(RequestRefused(engine.reason))
