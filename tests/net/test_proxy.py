@@ -20,7 +20,7 @@ class Weather:
         self.seconds = 0.0
         self.cut: set[bool] = set()
 
-    def datagram(self, *, up: bool) -> float | None:
+    def datagram(self, size: int, *, up: bool) -> float | None:
         return None if up in self.cut else self.seconds
 
     def segment(self, *, up: bool) -> float | None:

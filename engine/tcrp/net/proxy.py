@@ -20,8 +20,8 @@ CHUNK = 65536
 class Weather(Protocol):
     """What becomes of packets. `up` is towards the server."""
 
-    def datagram(self, *, up: bool) -> float | None:
-        """Seconds that the next datagram takes, or None: it is lost."""
+    def datagram(self, size: int, *, up: bool) -> float | None:
+        """Seconds that the next datagram, of `size` bytes, takes, or None: it is lost."""
 
     def segment(self, *, up: bool) -> float | None:
         """Seconds that the next bytes of a stream take, or None: they must wait, and are to be asked for again."""
@@ -123,7 +123,7 @@ class Proxy:
 
     def send_up(self, data: bytes) -> None:
         """A datagram of the user's, on its way to the server."""
-        seconds = self._weather.datagram(up=True)
+        seconds = self._weather.datagram(len(data), up=True)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self._arrive, data)
 
@@ -145,7 +145,7 @@ class Proxy:
             data = self._back.recv(CHUNK)
         except OSError:
             return  # the report of a datagram that found nobody
-        seconds = self._weather.datagram(up=False)
+        seconds = self._weather.datagram(len(data), up=False)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self._deliver, data)
 

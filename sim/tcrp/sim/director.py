@@ -15,18 +15,23 @@ from tcrp.sim.scenario.model import (
     Cut,
     Datagram,
     Heal,
+    Hold,
     In,
     Join,
     Link,
     MachineIs,
     NetworkAction,
     Pause,
+    Release,
     Remove,
+    Replay,
+    Reset,
     Say,
     Scenario,
     SetLinks,
     Shutdown,
     Spoof,
+    Stall,
     Start,
     StateClaim,
     Step,
@@ -82,6 +87,9 @@ class Director:
         for cue in self._cues:
             self._rows.setdefault(cue.step.row, []).append(cue)
         self._left_in_row = {row: sum(cue.times for cue in cues) for row, cues in self._rows.items()}
+        for step in scenario.script:
+            if isinstance(step.action, Replay):
+                town.users[step.action.victim].keeps_sent = True
         self._waiting: dict[StateClaim, list[Cue]] = {}
         self._met: list[StateClaim] = []
         for cue in self._cues:
@@ -145,7 +153,7 @@ class Director:
 
     def _do(self, step: Step, origin: Origin, repetition: int) -> None:
         action = step.action
-        if isinstance(action, SetLinks | Cut | Heal):
+        if isinstance(action, NetworkAction):
             self._do_to_network(action, origin)
         elif step.actor == SERVER:
             assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), "the reader knows the server's verbs"
@@ -168,6 +176,21 @@ class Director:
                     world.at(world.now_us + for_us, self._heal, (links, origin))
             case Heal(links):
                 self._heal((links, origin))
+            case Hold(links):
+                world.record_fault(NETWORK, "hold", what, origin)
+                world.ways.hold(links)
+            case Release(links):
+                world.record_fault(NETWORK, "release", what, origin)
+                freed = world.ways.release(links)
+                world.release(freed)
+                self._tcp.heal(freed)
+            case Stall(links, for_us):
+                world.record_fault(NETWORK, "stall", what, origin)
+                world.ways.stall(links)
+                world.at(world.now_us + for_us, self._go_on, (links, origin))
+            case Reset(links):
+                world.record_fault(NETWORK, "reset", what, origin)
+                self._tcp.reset(links, origin)
             case _:
                 assert_never(action)
 
@@ -175,6 +198,11 @@ class Director:
         links, origin = healed
         self._world.record_fault(NETWORK, "heal", _names(links), origin)
         self._tcp.heal(self._world.ways.heal(links))
+
+    def _go_on(self, stalled: tuple[tuple[Link, ...], Origin]) -> None:
+        links, origin = stalled
+        self._world.record_fault(NETWORK, "go on", _names(links), origin)
+        self._tcp.heal(self._world.ways.go_on(links))
 
 
 def _names(links: tuple[Link, ...]) -> str:

@@ -40,7 +40,7 @@ class Origin(Cause):
 class Packet(Cause):
     """A datagram, or a piece of a TCP stream, on its way from `source` to `target`."""
 
-    __slots__ = ("_name", "counts", "data", "key", "nth", "parent", "proto", "source", "target", "way", "what")
+    __slots__ = ("_name", "counts", "data", "key", "note", "nth", "parent", "proto", "source", "target", "way", "what")
 
     def __init__(
         self, parent: Origin | Packet, way: Way, what: What, data: bytes, source: Address, target: Address,
@@ -57,6 +57,7 @@ class Packet(Cause):
         self.nth = nth
         self.key: int = mix(parent.key + way.key + _what_key(what) + nth * GOLDEN & MASK)
         self.counts: dict[tuple[What, Way], int] | None = None
+        self.note = ""  # what the network has done to it, for the trace
         self._name = ""
 
     @property

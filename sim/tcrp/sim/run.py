@@ -65,7 +65,7 @@ class Run:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.trace = Trace() if watched else None
-        self.world = World(Ways(scenario.network), self.trace)
+        self.world = World(Ways(scenario.network, self.seed), self.trace)
         self.tcp = Tcp(self.world)
         only = None if scenario.server_dialect == AUTO else codec(scenario.server_dialect)
         self.server = ServerHost(self.world, scenario.limits, self.seed, only=only, make_engine=make_engine)

@@ -1,4 +1,4 @@
-"""TCP in the simulation: never lost, duplicated or reordered, only late. A cut holds it up until it is healed."""
+"""TCP in the simulation: never lost, duplicated or reordered, only late, cut into pieces, held up or broken off."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Protocol
 from tcrp.engine.effects import Address
 from tcrp.engine.trace import Kind
 from tcrp.sim.packets import Origin, Packet, next_of_kind
-from tcrp.sim.ways import Way
+from tcrp.sim.scenario.model import Link
+from tcrp.sim.ways import Way, covers_way
 from tcrp.sim.world import World
 from tcrp.spec.names import Rule, What
 
@@ -100,15 +101,29 @@ class Tcp:
 
     def send(self, connection: Connection, pipe: Pipe, what: What, data: bytes, cause: Origin | Packet) -> None:
         """Put a piece on its way, behind all that was sent before it."""
-        world = self.world
         nth = next_of_kind(cause, what, pipe.way)
-        packet = Packet(
-            cause, pipe.way, what, data, connection.client_address, connection.client_address, proto="tcp", nth=nth
-        )
+        whole = self._packet(connection, pipe, what, data, cause, nth)
+        pieces = pipe.way.segments(whole.key, data)
+        if len(pieces) == 1:
+            self._send_piece(connection, pipe, whole, cause)
+            return
+        for piece in pieces:
+            self._send_piece(connection, pipe, self._packet(connection, pipe, what, piece, cause, nth), cause)
+            nth = next_of_kind(cause, what, pipe.way)
+
+    @staticmethod
+    def _packet(
+        connection: Connection, pipe: Pipe, what: What, data: bytes, cause: Origin | Packet, nth: int
+    ) -> Packet:
+        address = connection.client_address
+        return Packet(cause, pipe.way, what, data, address, address, proto="tcp", nth=nth)
+
+    def _send_piece(self, connection: Connection, pipe: Pipe, packet: Packet, cause: Origin | Packet) -> None:
+        world, what = self.world, packet.what
         rule = Rule.TCP_3 if what is What.CLOSE and pipe is connection.down else None
         world.record_packet(Kind.SEND, packet, pipe.way.source, cause.record, rule=rule)
         pipe.sent += 1
-        if pipe.way.is_cut or pipe.parked:
+        if pipe.way.stops_streams or pipe.parked:
             pipe.parked.append((pipe.sent, packet))
         else:
             self._schedule(connection, pipe, pipe.sent, packet)
@@ -117,10 +132,24 @@ class Tcp:
         """Ways are open again: what they held up goes on, in its order."""
         for connection in self._connections:
             for pipe in (connection.up, connection.down):
-                if pipe.way in ways and pipe.parked:
+                if pipe.way in ways and pipe.parked and not pipe.way.stops_streams:
                     parked, pipe.parked = sorted(pipe.parked, key=lambda each: each[0]), []
                     for number, packet in parked:
                         self._schedule(connection, pipe, number, packet)
+
+    def reset(self, links: tuple[Link, ...], origin: Origin) -> None:
+        """Break off every connection on these links, for both ends at once."""
+        for connection in list(self._connections):
+            if connection.is_done or not any(covers_way(link, connection.up.way) for link in links):
+                continue
+            for is_done, host, pipe in (
+                (connection.server_is_done, connection.server, connection.up),
+                (connection.client_is_done, connection.client, connection.down),
+            ):
+                if not is_done:
+                    packet = self._packet(connection, pipe, What.RESET, b"", origin, 1)
+                    packet.record = origin.record
+                    host.connection_event(connection, packet)
 
     def _schedule(self, connection: Connection, pipe: Pipe, number: int, packet: Packet) -> None:
         world = self.world
@@ -130,7 +159,7 @@ class Tcp:
     def _arrive(self, arrival: tuple[Connection, Pipe, int, Packet]) -> None:
         connection, pipe, number, packet = arrival
         world = self.world
-        if pipe.way.is_cut:
+        if pipe.way.stops_streams:
             pipe.parked.append((number, packet))
             return
         is_up = pipe is connection.up

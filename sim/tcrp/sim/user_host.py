@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import shake_128
 from typing import assert_never
 
 from tcrp.engine.client import ClientEngine, Effects
@@ -18,11 +19,13 @@ from tcrp.sim.scenario.model import (
     Crash,
     Create,
     Datagram,
+    Flood,
     Join,
     KeepAlive,
     Leave,
     Move,
     Pause,
+    Replay,
     Say,
     Spoof,
     StealToken,
@@ -79,6 +82,8 @@ class UserHost(Host):
         self._raw: dict[str, bytes] = {}  # bytes for connections that no engine drives
         self._cut_short: Abandon | None = None
         self._attempts = 0
+        self.keeps_sent = False  # somebody will send it again
+        self.sent: list[bytes] = []
         self._victim: UserHost | None = None
         self._stolen: tuple[str, bytes] | None = None  # room and token
         self._open_socket()
@@ -185,6 +190,8 @@ class UserHost(Host):
             connection.send_up(What.CLOSE, b"", cause)
 
     def _send(self, data: bytes, what: What, cause: Origin | Packet) -> None:
+        if self.keeps_sent:
+            self.sent.append(data)
         way = self.world.ways.between(self.id, self.town.server.id)
         self.world.send_datagram(way, what, data, self.address, UDP_ADDRESS, cause)
 
@@ -237,6 +244,10 @@ class UserHost(Host):
                 self._steal(self.town.users[victim], origin)
             case Spoof(victim, text):
                 self._spoof(self.town.users[victim], text, origin)
+            case Replay():
+                self._replay(action, origin)
+            case Flood(_, for_us):
+                self._flood((action, self.world.now_us + for_us, origin))
             case _:
                 assert_never(action)
 
@@ -396,6 +407,25 @@ class UserHost(Host):
         data = handmade(room, token, victim.codec.write_text(victim.name, text))
         way = self.world.ways.between(self.id, self.town.server.id)
         self.world.send_datagram(way, What.SAY, data, victim.address, UDP_ADDRESS, origin)
+
+    def _replay(self, action: Replay, origin: Origin) -> None:
+        victim = self.town.users[action.victim]
+        if len(victim.sent) < action.nth:
+            self._refuse(SessionEvent.SPOKE, origin, f"{victim.id} has sent {len(victim.sent)} datagrams")
+            return
+        source = victim.address if action.is_spoofed else self.address
+        way = self.world.ways.between(self.id, self.town.server.id)
+        self.world.send_datagram(way, What.DATAGRAM, victim.sent[action.nth - 1], source, UDP_ADDRESS, origin)
+
+    def _flood(self, flood: tuple[Flood, int, Origin]) -> None:
+        """One datagram of random bytes now, and the next in a while."""
+        action, until_us, origin = flood
+        now_us = self.world.now_us
+        if now_us >= until_us:
+            return
+        data = shake_128((origin.key ^ now_us).to_bytes(8, "big")).digest(action.size)
+        self._send(data, What.DATAGRAM, origin)
+        self.world.at(now_us + action.every_us, self._flood, flood)
 
     def _refuse(self, event: SessionEvent, origin: Origin, why: str) -> None:
         trace = self.world.trace

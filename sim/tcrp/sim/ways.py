@@ -1,69 +1,203 @@
 """The network as it is at a moment: one `Way` for each direction between two actors.
 
-Knows delays, losses and cuts, and who changed them; not what travels.
+Knows what becomes of packets and who changed it; not what travels. Every draw is a function of a
+packet's key, so nothing that is added or taken away shifts the fate of the rest. What a queue does is
+no draw: it follows from what is in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from enum import Enum
+from typing import Any
 
-from tcrp.sim.draws import HALF, delay_us, key_of, loss_threshold
-from tcrp.sim.scenario.model import Link, LinkSettings, Network, Span
+from tcrp.sim.draws import HALF, delay_us, key_of, loss_threshold, mix
+from tcrp.sim.scenario.model import CALM, Burst, Link, LinkSettings, Network, Span
 
 EVERYONE = "all"
+SLOT_US = 10_000
+"""A link that loses in bursts is calm or bad for whole slots."""
+BLOCK_SLOTS = 1024
+"""At the beginning of each block of slots a link's mood is drawn afresh, so that it is a function of the slot."""
+
+# What a packet's key is mixed with for draws beyond its loss and its delay.
+_DUPLICATE, _REORDER, _CORRUPT, _SEGMENT = (
+    key_of("draw", what) for what in ("duplicate", "reorder", "corrupt", "segment")
+)
+
+
+class Mood:
+    """Whether a link that loses in bursts is bad: a function of the seed, the link and the slot alone."""
+
+    __slots__ = ("_block", "_burst", "_is_bad", "_key", "_slot")
+
+    def __init__(self, burst: Burst, key: int) -> None:
+        self._burst = burst
+        self._key = key
+        self._block = -1
+        self._slot = -1
+        self._is_bad = False
+
+    def is_bad(self, now_us: int) -> bool:
+        """Whether the link is bad now. Moments are asked for in their order."""
+        slot = now_us // SLOT_US
+        block = slot // BLOCK_SLOTS
+        if block != self._block:
+            self._block = block
+            self._slot = block * BLOCK_SLOTS
+            burst = self._burst
+            whole = burst.enter_ppm + burst.leave_ppm
+            share = loss_threshold(burst.enter_ppm * 1_000_000 // whole) if whole else 0
+            self._is_bad = self._draw() < share
+        while self._slot < slot:
+            self._slot += 1
+            bound = self._burst.leave_ppm if self._is_bad else self._burst.enter_ppm
+            if self._draw() < loss_threshold(bound):
+                self._is_bad = not self._is_bad
+        return self._is_bad
+
+    def _draw(self) -> int:
+        return mix(self._key + self._slot) >> 32
+
+
+class Fate(Enum):
+    """Why a datagram is not taken."""
+
+    LOSS = "loss"
+    MTU = "mtu"
+    QUEUE = "queue"
 
 
 class Way:
     """One direction between two actors, with the settings that are in force now."""
 
-    __slots__ = ("_delay", "_least_us", "_span_us", "is_cut", "key", "loss", "name", "source", "target")
+    __slots__ = (
+        "_corrupt", "_duplicate", "_free_us", "_least_us", "_loss", "_mood", "_reorder", "_seed", "_span_us", "is_cut",
+        "is_held", "is_plain", "is_stalled", "key", "name", "parked", "settings", "source", "target",
+    )  # fmt: skip
 
-    def __init__(self, source: str, target: str) -> None:
+    def __init__(self, source: str, target: str, seed: int = 0) -> None:
         self.source = source
         self.target = target
         self.name = f"{source}>{target}"
         self.key = key_of("link", source, target)
         self.is_cut = False
-        self.apply(LinkSettings(delay=Span(0, 0), loss_ppm=0))
+        self.is_held = False
+        self.is_stalled = False
+        self.parked: list[Any] = []  # datagrams that are held
+        self._seed = seed
+        self._free_us = 0  # when a link of a limited rate has sent all that it was given
+        self.apply(CALM)
 
     def apply(self, settings: LinkSettings) -> None:
         """Bring `settings`, all of which are given, into force."""
         assert settings.delay is not None, "a way has every setting"
-        assert settings.loss_ppm is not None, "a way has every setting"
-        self._delay = settings.delay
-        self.loss = loss_threshold(settings.loss_ppm)
+        assert settings.loss is not None, "a way has every setting"
+        assert settings.reorder is not None, "a way has every setting"
+        self.settings = settings
+        self._loss = loss_threshold(settings.loss.share_ppm)
+        burst = settings.loss.burst
+        self._mood = Mood(burst, mix(self.key ^ self._seed)) if burst is not None else None
+        self._duplicate = loss_threshold(settings.duplicate_ppm or 0)
+        self._reorder = loss_threshold(settings.reorder.share_ppm)
+        self._corrupt = loss_threshold(settings.corrupt_ppm or 0)
         if isinstance(settings.delay, Span):
             self._least_us = settings.delay.least_us
             self._span_us = settings.delay.most_us - settings.delay.least_us + 1
         else:
             self._span_us = 0
+        # Most links only delay and lose; for the others each datagram is looked at more closely.
+        self.is_plain = not (
+            burst or self._duplicate or self._reorder or self._corrupt or settings.mtu_bytes or settings.rate_bps
+        )
+
+    @property
+    def stops_streams(self) -> bool:
+        """Whether TCP stands still."""
+        return self.is_cut or self.is_held or self.is_stalled
 
     def loses(self, key: int) -> bool:
         """Whether a packet of that key is lost: its upper 32 bits against the share."""
-        return key >> 32 < self.loss
+        return key >> 32 < self._loss
 
     def delay_us(self, key: int) -> int:
         """How long a packet of that key takes: its lower 32 bits."""
         if self._span_us:
             return self._least_us + (self._span_us * (key & (HALF - 1)) >> 32)
-        return delay_us(self._delay, key & (HALF - 1))
+        assert self.settings.delay is not None, "a way has every setting"
+        return delay_us(self.settings.delay, key & (HALF - 1))
+
+    # --- links on which more goes wrong ----------------------------------------------------------
+
+    def refuses(self, key: int, size: int, now_us: int) -> Fate | None:
+        """Why a datagram of `size` bytes does not get onto the link, or None. A link of a limited rate is then busy."""
+        settings = self.settings
+        if settings.mtu_bytes and size > settings.mtu_bytes:
+            return Fate.MTU
+        if self.loses(key) and (self._mood is None or self._mood.is_bad(now_us)):
+            return Fate.LOSS
+        if settings.rate_bps:
+            assert settings.queue_bytes is not None, "a way has every setting"
+            waiting_us = max(self._free_us - now_us, 0)
+            if waiting_us * settings.rate_bps // 8_000_000 + size > settings.queue_bytes:
+                return Fate.QUEUE
+            self._free_us = now_us + waiting_us + size * 8_000_000 // settings.rate_bps
+        return None
+
+    def takes_us(self, key: int, now_us: int) -> int:
+        """How long a datagram that got onto the link takes: its turn, its delay, and being held back."""
+        waits_us = max(self._free_us - now_us, 0) if self.settings.rate_bps else 0
+        if self._reorder and mix(key ^ _REORDER) >> 32 < self._reorder:
+            assert self.settings.reorder is not None, "a way has every setting"
+            waits_us += self.settings.reorder.by_us
+        return waits_us + self.delay_us(key)
+
+    def doubles(self, key: int) -> bool:
+        """Whether a datagram arrives twice."""
+        return bool(self._duplicate) and mix(key ^ _DUPLICATE) >> 32 < self._duplicate
+
+    def corrupted(self, key: int, data: bytes) -> bytes:
+        """The datagram as it arrives: with one bit flipped, or as it was."""
+        if not self._corrupt or not data:
+            return data
+        drawn = mix(key ^ _CORRUPT)
+        if drawn >> 32 >= self._corrupt:
+            return data
+        bit = (drawn & (HALF - 1)) * len(data) * 8 >> 32
+        flipped = bytearray(data)
+        flipped[bit >> 3] ^= 1 << (bit & 7)
+        return bytes(flipped)
+
+    def segments(self, key: int, data: bytes) -> list[bytes]:
+        """How TCP cuts `data`."""
+        span = self.settings.segment
+        assert span is not None, "a way has every setting"
+        if not span.most_us or len(data) <= 1:
+            return [data]
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data):
+            size = delay_us(span, mix(key ^ _SEGMENT ^ at) & (HALF - 1))  # an even draw, of bytes this time
+            pieces.append(data[at : at + size])
+            at += size
+        return pieces
 
 
 class Ways:
     """All ways, made when first asked for."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, seed: int = 0) -> None:
+        self._seed = key_of(seed, "burst")
         self._default = network.default
         self._changes: list[tuple[Link, LinkSettings]] = [(rule.link, rule.settings) for rule in network.links]
-        self._cuts: list[Link] = []
+        self._marks: dict[str, list[Link]] = {"is_cut": [], "is_held": [], "is_stalled": []}
         self._ways: dict[tuple[str, str], Way] = {}
 
     def between(self, source: str, target: str) -> Way:
         """The way from `source` to `target`."""
         way = self._ways.get((source, target))
         if way is None:
-            way = self._ways[source, target] = Way(source, target)
+            way = self._ways[source, target] = Way(source, target, self._seed)
             self._refresh(way)
         return way
 
@@ -74,16 +208,38 @@ class Ways:
 
     def cut(self, links: Iterable[Link]) -> None:
         """Let nothing through any more."""
-        self._cuts += [link for link in links if link not in self._cuts]
-        self._refresh_all()
+        self._mark("is_cut", links)
 
     def heal(self, links: Iterable[Link]) -> list[Way]:
         """Take cuts back. Returns the ways that are open again."""
-        healed = list(links)
-        before = [way for way in self._ways.values() if way.is_cut]
-        self._cuts = [cut for cut in self._cuts if not any(_covers(link, cut) for link in healed)]
+        return self._unmark("is_cut", links)
+
+    def hold(self, links: Iterable[Link]) -> None:
+        """Let nothing arrive any more, and lose nothing."""
+        self._mark("is_held", links)
+
+    def release(self, links: Iterable[Link]) -> list[Way]:
+        """Take holds back. Returns the ways that are open again."""
+        return self._unmark("is_held", links)
+
+    def stall(self, links: Iterable[Link]) -> None:
+        """Let streams stand still."""
+        self._mark("is_stalled", links)
+
+    def go_on(self, links: Iterable[Link]) -> list[Way]:
+        """Take stalls back. Returns the ways on which streams move again."""
+        return self._unmark("is_stalled", links)
+
+    def _mark(self, mark: str, links: Iterable[Link]) -> None:
+        self._marks[mark] += [link for link in links if link not in self._marks[mark]]
         self._refresh_all()
-        return [way for way in before if not way.is_cut]
+
+    def _unmark(self, mark: str, links: Iterable[Link]) -> list[Way]:
+        freed = list(links)
+        before = [way for way in self._ways.values() if getattr(way, mark)]
+        self._marks[mark] = [each for each in self._marks[mark] if not any(_covers(link, each) for link in freed)]
+        self._refresh_all()
+        return [way for way in before if not getattr(way, mark)]
 
     def _refresh_all(self) -> None:
         for way in self._ways.values():
@@ -92,17 +248,16 @@ class Ways:
     def _refresh(self, way: Way) -> None:
         settings = self._default
         for link, change in self._changes:
-            if _matches(link, way):
-                settings = replace(
-                    settings,
-                    delay=settings.delay if change.delay is None else change.delay,
-                    loss_ppm=settings.loss_ppm if change.loss_ppm is None else change.loss_ppm,
-                )
-        way.apply(settings)
-        way.is_cut = any(_matches(cut, way) for cut in self._cuts)
+            if covers_way(link, way):
+                settings = change.over(settings)
+        if settings != way.settings:
+            way.apply(settings)
+        for mark, links in self._marks.items():
+            setattr(way, mark, any(covers_way(link, way) for link in links))
 
 
-def _matches(link: Link, way: Way) -> bool:
+def covers_way(link: Link, way: Way) -> bool:
+    """Whether `link` speaks of `way`."""
     return link.source in (EVERYONE, way.source) and link.target in (EVERYONE, way.target)
 
 

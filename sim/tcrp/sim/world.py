@@ -93,14 +93,42 @@ class World:
             self.record_packet(Kind.SEND, packet, way.source, packet.parent.record)
         if way.is_cut:
             self.drop(packet, "cut")
+        elif not way.is_plain:
+            self._dispatch_closely(packet, way)
         elif way.loses(packet.key):
             self.drop(packet, "loss")
         else:
             self.at(self.now_us + way.delay_us(packet.key), self._arrive, packet)
 
+    def _dispatch_closely(self, packet: Packet, way: Way) -> None:
+        """Over a link on which more can happen than delay and loss."""
+        now_us = self.now_us
+        fate = way.refuses(packet.key, len(packet.data), now_us)
+        if fate is not None:
+            self.drop(packet, fate.value)
+            return
+        data = way.corrupted(packet.key, packet.data)
+        if data is not packet.data:
+            packet.data, packet.note = data, "corrupted"
+        self.at(now_us + way.takes_us(packet.key, now_us), self._arrive, packet)
+        if way.doubles(packet.key):
+            copy = Packet(packet, way, packet.what, data, packet.source, packet.target)
+            copy.record, copy.note = packet.record, "duplicate"
+            self.at(now_us + way.takes_us(copy.key, now_us), self._arrive, copy)
+
+    def release(self, ways: list[Way]) -> None:
+        """Ways are open again: the datagrams that they held arrive, in their order."""
+        for way in ways:
+            parked, way.parked = way.parked, []
+            for packet in parked:
+                self.at(self.now_us, self._arrive, packet)
+
     def _arrive(self, packet: Packet) -> None:
         if packet.way.is_cut:
             self.drop(packet, "cut")
+            return
+        if packet.way.is_held:
+            packet.way.parked.append(packet)
             return
         host = self.sockets.get(packet.target)
         if host is None:
@@ -108,7 +136,7 @@ class World:
             return
         self.arrivals += 1
         if self.trace is not None:
-            self.record_packet(Kind.ARRIVE, packet, packet.way.target, packet.record)
+            self.record_packet(Kind.ARRIVE, packet, packet.way.target, packet.record, packet.note)
         host.receive_datagram(packet)
 
     # --- what is written down --------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import (
+    CALM,
     Abandon,
     Amount,
     At,
+    Burst,
     Clock,
     Counters,
     Crash,
@@ -20,11 +23,14 @@ from tcrp.sim.scenario.model import (
     Cut,
     Datagram,
     Exponential,
+    Flood,
     Heal,
+    Hold,
     In,
     Join,
     Link,
     LinkSettings,
+    Loss,
     MachineIs,
     Move,
     NeverSees,
@@ -32,14 +38,20 @@ from tcrp.sim.scenario.model import (
     Pause,
     Records,
     Refused,
+    Release,
     Remove,
+    Reorder,
+    Replay,
+    Reset,
     Say,
+    Scenario,
     Seen,
     Sees,
     SeesCount,
     SetLinks,
     Span,
     Spoof,
+    Stall,
     Start,
     StateExpected,
     StealToken,
@@ -48,6 +60,7 @@ from tcrp.sim.scenario.model import (
     UserIs,
     When,
 )
+from tcrp.sim.scenario.presets import PRESETS
 from tcrp.sim.scenario.reader import read_scenario, read_scenario_text
 from tcrp.spec.names import Machine, RoomState, SessionState
 
@@ -105,16 +118,48 @@ def claims(*rows: str) -> list[object]:
         ("server: start", Start()),
         ("server: {remove: {user: bob, room: lobby}}", Remove("bob", "lobby")),
         ("network: {set: {loss: 2.5%}, between: [alice, server]}",
-         SetLinks((Link("alice", "server"), Link("server", "alice")), LinkSettings(loss_ppm=25_000))),
+         SetLinks((Link("alice", "server"), Link("server", "alice")), LinkSettings(loss=Loss(25_000)))),
         ("network: {cut: [alice, server]}", Cut((Link("alice", "server"), Link("server", "alice")))),
         ("network: {cut: {from: alice, to: server}, for: 3s}", Cut((Link("alice", "server"),), 3_000_000)),
         ("network: {heal: [all, server]}", Heal((Link("all", "server"), Link("server", "all")))),
+        ("network: {hold: {from: alice, to: server}}", Hold((Link("alice", "server"),))),
+        ("network: {release: {from: all, to: server}}", Release((Link("all", "server"),))),
+        ("network: {stall: {from: alice, to: server}, for: 2s}", Stall((Link("alice", "server"),), 2_000_000)),
+        ("network: {reset: {from: alice, to: server}}", Reset((Link("alice", "server"),))),
+        ("network: {set: lan, from: alice, to: server}", SetLinks((Link("alice", "server"),), PRESETS["lan"])),
+        ("mallory: {replay: {from: alice, nth: 3}}", Replay("alice", 3)),
+        ("mallory: {replay: {from: alice, nth: 3, spoofed: true}}", Replay("alice", 3, is_spoofed=True)),
+        ("mallory: {flood: {rate: 1000/s, for: 5s, size: 4096}}", Flood(1000, 5_000_000, 4096)),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )  # fmt: skip
 def test_verbs(row: str, action: object) -> None:
     [read] = actions("{at: 1s, " + row + "}")
     assert read == action
+
+
+def test_every_link_setting_is_read() -> None:
+    scenario = read(
+        "network: {default: {delay: 1ms, loss: {burst: {enter: 2%, leave: 30%, share: 90%}}, duplicate: 1%, "
+        "reorder: {share: 4%, by: 50ms}, corrupt: 0.5%, mtu: 1200, rate: 1.5Mbit/s, queue: 9000, segment: 1..64}}"
+    )
+    assert scenario.network.default == LinkSettings(
+        delay=Span(1000, 1000), loss=Loss(900_000, Burst(20_000, 300_000)), duplicate_ppm=10_000,
+        reorder=Reorder(40_000, 50_000), corrupt_ppm=5000, mtu_bytes=1200, rate_bps=1_500_000, queue_bytes=9000,
+        segment=Span(1, 64),
+    )  # fmt: skip
+    assert read("network: {default: {reorder: 4%}}").network.default.reorder == Reorder(40_000, 10_000)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_stands_alone_or_under_other_settings(name: str) -> None:
+    assert read(f"network: {{default: {name}}}").network.default == PRESETS[name].over(CALM)
+    mixed = read(f"network: {{default: {{preset: {name}, mtu: 77}}}}").network.default
+    assert mixed == replace(PRESETS[name].over(CALM), mtu_bytes=77)
+
+
+def read(head: str) -> Scenario:
+    return read_scenario_text(f"{HEAD}{head}\n", "x.yaml")
 
 
 def test_for_may_stand_beside_the_actor_too() -> None:
@@ -217,7 +262,7 @@ network:
     assert scenario.server_dialect == "text"
     assert scenario.network.default.delay == Span(5000, 20_000)
     assert scenario.network.links[0].settings.delay == Exponential(20_000, 5000)
-    assert scenario.network.links[0].settings.loss_ppm == 1_000_000
+    assert scenario.network.links[0].settings.loss == Loss(1_000_000)
 
 
 # --- what is not -----------------------------------------------------------------------------------
@@ -250,8 +295,17 @@ network:
         ("claim: a\nusers: {a: {count: 0}}", "x.yaml:2:20: count is 0; allowed are 1 to 10000"),
         ("claim: a\nnetwork: {default: {loss: 120%}}", "x.yaml:2:27: loss: 120% is more than everything"),
         ("claim: a\nnetwork: {default: {delay: 5ms..1ms}}", "x.yaml:2:28: delay: 5ms..1ms ends before it begins"),
-        ("claim: a\nnetwork: {default: {mtu: 500}}", "x.yaml:2:21: 'mtu' is a word of the format, but is not in this"),
-        ("claim: a\nnetwork: {default: {loss: {burst: {}}}}", "'burst' is a word of the format, but is not in this"),
+        ("claim: a\nnetwork: {default: {mtu: 0}}", "x.yaml:2:26: mtu is 0; allowed are 1 to 65507"),
+        ("claim: a\nnetwork: {default: {loss: {burst: {enter: 2%}}}}", "burst: 'leave' is missing"),
+        ("claim: a\nnetwork: {default: {loss: {burst: {enter: 2%, leave: 0%}}}}", "a link that never leaves"),
+        ("claim: a\nnetwork: {default: {rate: 5}}", "rate: a rate such as 512kbit/s or 8Mbit/s is expected"),
+        ("claim: a\nnetwork: {default: {rate: 0kbit/s}}", "at least 1bit/s, not '0kbit/s'"),
+        ("claim: a\nnetwork: {default: {segment: 0..4}}", "segment: pieces of 1 to 65507 bytes are possible"),
+        ("claim: a\nnetwork: {default: {reorder: {by: 5ms}}}", "reorder: 'share' is missing"),
+        ("claim: a\nnetwork: {default: {corrupt: 101%}}", "corrupt: 101% is more than everything"),
+        ("claim: a\nnetwork: {default: mobil}", "did you mean 'mobile'?"),
+        ("claim: a\nnetwork: {default: {preset: hotl, delay: 5ms}}", "did you mean 'hotel'?"),
+        ("claim: a\nnetwork: {default: {}}", "at least one setting is expected: preset, delay, loss, duplicate"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_head_says_where_and_what(text: str, said: str) -> None:
@@ -275,7 +329,12 @@ def test_a_mistake_in_the_head_says_where_and_what(text: str, said: str) -> None
         ("{at: 0s, tims: 3, alice: leave}", "x.yaml:6:14: unknown key 'tims'"),
         ("{every: 1s, alice: leave}", "every and times go together"),
         ("{at: 0s, alice: {steal_token: bob}}", "'steal_token' is what attackers do"),
-        ("{at: 0s, alice: {replay: {}}}", "'replay' is a word of the format, but is not in this version"),
+        ("{at: 0s, alice: {replay: {from: bob, nth: 1}}}", "'replay' is what attackers do"),
+        ("{at: 0s, mallory: {replay: {from: bob, nth: 0}}}", "nth is 0; allowed are 1 to 1000000"),
+        ("{at: 0s, mallory: {flood: {rate: 10, for: 1s, size: 9}}}", "rate: a rate such as 1000/s is expected"),
+        ("{at: 0s, mallory: {flood: {rate: 10/s, for: 1s, size: 65508}}}", "size is 65508; allowed are 0 to 65507"),
+        ("{at: 0s, network: {stall: [alice, server]}}", "stall: for how long?"),
+        ("{at: 0s, network: {hold: [alice, server], for: 1s}}", "'for' does not go with 'hold'"),
         ("{at: 0s, mallory: {steal_token: bpb}}", "'bpb' is nobody: declared are alice, bob, mallory"),
         ("{at: 0s, mallory: {steal_token: bpb}}", "did you mean 'bob'?"),
         ("{at: 0s, alice: {move: {port: 5}}}", "port: '5' is none of new"),
@@ -285,7 +344,7 @@ def test_a_mistake_in_the_head_says_where_and_what(text: str, said: str) -> None
         ("{at: 0s, alice: {abandon: {after: late, join: a}}}", "after: 'late' is none of idle, requested, accepted"),
         ("{at: 0s, network: {cut: [alice, bob]}}", "links are between users and the server"),
         ("{at: 0s, network: {cut: [alice, sever]}}", "did you mean 'server'?"),
-        ("{at: 0s, network: {hold: [alice, server]}}", "'hold' is a word of the format, but is not in this version"),
+        ("{at: 0s, network: {hold: [alcie, server]}}", "did you mean 'alice'?"),
         ("{at: 0s, network: {set: {loss: 1%}}}", "which links?"),
         ("{at: 0s, alice: {say: {repeat: x, bytes: 4063}}}", "the text is 4063 bytes, at most 4062 fit"),
         ("{when: {alice: in-rom}, alice: leave}", "did you mean 'in-room'?"),

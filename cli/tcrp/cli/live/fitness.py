@@ -11,14 +11,20 @@ from tcrp.sim.scenario.model import (
     At,
     Clock,
     Create,
+    Flood,
+    Hold,
     Join,
+    LinkSettings,
     MachineIs,
     Pause,
     Remove,
+    Replay,
+    Reset,
     Scenario,
     SetLinks,
     Shutdown,
     Spoof,
+    Stall,
     StateClaim,
     Step,
     When,
@@ -35,6 +41,11 @@ IMPOSSIBLE: dict[type[Any], str] = {
     Clock: "it sets a user's clock",
     Spoof: "it sends from somebody else's address",
     Remove: "a server that runs by itself is told to remove nobody",
+    Replay: "it sends again what somebody else has sent",
+    Flood: "it floods",
+    Hold: "it holds datagrams back",
+    Stall: "it stalls streams",
+    Reset: "it resets streams",
 }
 
 
@@ -54,8 +65,9 @@ def unfitness(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | N
             return f"line {step.place.line}: it asks a server that has been shut down, whose process is gone by then"
     settings = [scenario.network.default, *(rule.settings for rule in scenario.network.links)]
     settings += [step.action.settings for step in scenario.script if isinstance(step.action, SetLinks)]
-    if any(0 < (each.loss_ppm or 0) < PPM for each in settings):
-        return "chance decides which of its datagrams are lost"
+    for each in settings:
+        if why := _beyond_a_proxy(each):
+            return why
     if any(":" in (user.address or "") for user in scenario.users):
         return "its users have IPv6 addresses, and a loopback has one"
     if len(scenario.users) > USERS_MAX:
@@ -64,6 +76,17 @@ def unfitness(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | N
         return (
             f"it takes {verdict.ended_us / 1e6:.0f} s of real time; --patience {verdict.ended_us // 10**6 + 1}s waits"
         )
+    return None
+
+
+def _beyond_a_proxy(settings: LinkSettings) -> str | None:
+    """Why a proxy cannot do what a link does, in a way that can be compared."""
+    if settings.loss is not None and (0 < settings.loss.share_ppm < PPM or settings.loss.burst is not None):
+        return "chance decides which of its datagrams are lost"
+    if settings.duplicate_ppm or settings.corrupt_ppm or (settings.reorder is not None and settings.reorder.share_ppm):
+        return "chance decides which of its datagrams are doubled, spoiled or late"
+    if settings.rate_bps:
+        return "its links have a rate, which a proxy does not keep"
     return None
 
 

@@ -19,14 +19,18 @@ from tcrp.sim.scenario.model import (
     Crash,
     Cut,
     Heal,
+    Hold,
     In,
     MachineIs,
     Move,
     Pause,
+    Release,
     Remove,
+    Reset,
     Scenario,
     SetLinks,
     Shutdown,
+    Stall,
     Start,
     StateClaim,
     Step,
@@ -174,6 +178,8 @@ class Stage:
                     asyncio.get_running_loop().call_later(for_us / 1_000_000, self._ways.heal, links)
             case Heal(links):
                 self._ways.heal(links)
+            case Hold() | Release() | Stall() | Reset():
+                raise AssertionError(f"{action} does not fit sockets")
             case _ if step.actor == SERVER:
                 assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), "the reader knows its verbs"
                 self._server.act(action)

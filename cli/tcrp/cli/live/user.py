@@ -21,11 +21,13 @@ from tcrp.sim.scenario.model import (
     Crash,
     Create,
     Datagram,
+    Flood,
     Join,
     KeepAlive,
     Leave,
     Move,
     Pause,
+    Replay,
     Say,
     Spoof,
     StealToken,
@@ -116,7 +118,7 @@ class LiveUser:
             case StealToken(victim):
                 held = self._others[victim].held()
                 self._stolen = (self._others[victim], *held) if held is not None else None
-            case Clock() | Pause() | Spoof():
+            case Clock() | Pause() | Spoof() | Replay() | Flood():
                 raise AssertionError(f"{action} does not fit sockets")
 
     def _ask(self, operation: Operation, room: str, password: str) -> None:

@@ -16,10 +16,12 @@ class UserWeather:
         self._key = key_of(seed, "sockets", user)
         self._packets = 0
 
-    def datagram(self, *, up: bool) -> float | None:
-        """Seconds that the next datagram takes, or None: it is lost."""
+    def datagram(self, size: int, *, up: bool) -> float | None:
+        """Seconds that the next datagram takes, or None: it is lost, or does not fit."""
         way, key = self._next(up)
-        return None if way.is_cut or way.loses(key) else way.delay_us(key) / 1_000_000
+        if way.is_cut or way.refuses(key, size, 0) is not None:
+            return None
+        return way.delay_us(key) / 1_000_000
 
     def segment(self, *, up: bool) -> float | None:
         """Seconds that the next bytes take, or None: the way is cut."""

@@ -8,7 +8,6 @@ from typing import cast as typed
 
 from tcrp.sim.scenario.cast import Cast, is_nothing, read_ip
 from tcrp.sim.scenario.errors import nearest, one_of
-from tcrp.sim.scenario.later import LATER_ATTACKER_VERBS, LATER_NETWORK_VERBS, refuse_later
 from tcrp.sim.scenario.links import ends, links_of, read_settings
 from tcrp.sim.scenario.model import (
     Abandon,
@@ -18,25 +17,40 @@ from tcrp.sim.scenario.model import (
     Create,
     Cut,
     Datagram,
+    Flood,
     Heal,
+    Hold,
     Join,
     KeepAlive,
     Leave,
     Link,
     Move,
     Pause,
+    Release,
     Remove,
+    Replay,
+    Reset,
     Say,
     SetLinks,
     Shutdown,
     Spoof,
+    Stall,
     Start,
     StealToken,
     Stream,
 )
 from tcrp.sim.scenario.nodes import Value
-from tcrp.sim.scenario.scalars import drift_ppm, duration_us, hex_bytes, room, text
+from tcrp.sim.scenario.scalars import (
+    REPEATED_BYTES_MAX,
+    drift_ppm,
+    duration_us,
+    every_us,
+    hex_bytes,
+    room,
+    text,
+)
 
+NTH_MAX = 1_000_000
 AFTER = ("idle", "requested", "accepted")
 ALONE: dict[str, KeepAlive | Leave | Crash | Start | Shutdown] = {
     "keep_alive": KeepAlive(),
@@ -166,6 +180,17 @@ def _spoof(value: Value, scene: Scene) -> Spoof:
     return Spoof(scene.people.user(parts["as"]), scene.text(parts["say"]))
 
 
+def _replay(value: Value, scene: Scene) -> Replay:
+    parts = value.mapping(("from", "nth", "spoofed"), required=("from", "nth"))
+    spoofed = "spoofed" in parts and parts["spoofed"].boolean()
+    return Replay(scene.people.user(parts["from"]), parts["nth"].integer(1, NTH_MAX), spoofed)
+
+
+def _flood(value: Value, _scene: Scene) -> Flood:
+    parts = value.mapping(("rate", "for", "size"), required=("rate", "for", "size"))
+    return Flood(every_us(parts["rate"]), duration_us(parts["for"]), parts["size"].integer(0, REPEATED_BYTES_MAX))
+
+
 def _server_crash(value: Value, _scene: Scene) -> Crash:
     parts = {} if is_nothing(value) else value.mapping(("restart",))
     return Crash(duration_us(parts["restart"]) if "restart" in parts else None)
@@ -203,6 +228,25 @@ def _heal(value: Value, scene: Scene) -> Heal:
     return Heal(links_of(value, scene.people))
 
 
+def _hold(value: Value, scene: Scene) -> Hold:
+    return Hold(links_of(value, scene.people))
+
+
+def _release(value: Value, scene: Scene) -> Release:
+    return Release(links_of(value, scene.people))
+
+
+def _stall(value: Value, scene: Scene) -> Stall:
+    lasting = scene.take("for")
+    if lasting is None:
+        value.fail("stall: for how long? expected is for: 2s beside it")
+    return Stall(links_of(value, scene.people), duration_us(lasting))
+
+
+def _reset(value: Value, scene: Scene) -> Reset:
+    return Reset(links_of(value, scene.people))
+
+
 USER_VERBS: dict[str, Verb] = {
     "create": _create,
     "join": _join,
@@ -217,7 +261,7 @@ USER_VERBS: dict[str, Verb] = {
     "stream": _stream,
     "abandon": _abandon,
 }
-ATTACKER_VERBS: dict[str, Verb] = {"steal_token": _steal_token, "spoof": _spoof}
+ATTACKER_VERBS: dict[str, Verb] = {"steal_token": _steal_token, "spoof": _spoof, "replay": _replay, "flood": _flood}
 SERVER_VERBS: dict[str, Verb] = {
     "crash": _server_crash,
     "start": _nothing,
@@ -225,7 +269,15 @@ SERVER_VERBS: dict[str, Verb] = {
     "shutdown": _nothing,
     "remove": _remove,
 }
-NETWORK_VERBS: dict[str, Verb] = {"set": _set, "cut": _cut, "heal": _heal}
+NETWORK_VERBS: dict[str, Verb] = {
+    "set": _set,
+    "cut": _cut,
+    "heal": _heal,
+    "hold": _hold,
+    "release": _release,
+    "stall": _stall,
+    "reset": _reset,
+}
 COMPANIONS = ("for", "between", "from", "to")
 
 
@@ -235,7 +287,7 @@ def read_action(value: Value, actor: str, verbs: dict[str, Verb], scene: Scene) 
         word = value.string("leave")
         alone = [name for name in verbs if name in ALONE]
         if word not in alone:
-            _refuse_unknown(value, word, value, actor, verbs)
+            _refuse_unknown(value, word, actor, verbs)
             value.fail(f"{actor}: {word!r} needs more words: {{{word}: …}}")
         return word, ALONE[word]
     found: list[tuple[str, Value]] = []
@@ -243,7 +295,7 @@ def read_action(value: Value, actor: str, verbs: dict[str, Verb], scene: Scene) 
         if word in COMPANIONS and verbs is NETWORK_VERBS:
             scene.companions[word] = each
             continue
-        _refuse_unknown(key, word, each, actor, verbs)
+        _refuse_unknown(key, word, actor, verbs)
         if found:
             key.fail(f"{actor} does one thing in a step, but this is a second: {found[0][0]} and {word}")
         found.append((word, each))
@@ -257,11 +309,9 @@ def read_action(value: Value, actor: str, verbs: dict[str, Verb], scene: Scene) 
     return word, action
 
 
-def _refuse_unknown(key: Value, word: str, value: Value, actor: str, verbs: dict[str, Verb]) -> None:
+def _refuse_unknown(key: Value, word: str, actor: str, verbs: dict[str, Verb]) -> None:
     if word in verbs:
         return
-    later = LATER_NETWORK_VERBS if verbs is NETWORK_VERBS else LATER_ATTACKER_VERBS
-    refuse_later(key, word, value, later)
     if word in ATTACKER_VERBS:
         key.fail(f"{word!r} is what attackers do; {actor} is one with users: {{{actor}: {{attacker: true}}}}")
     key.fail(f"{actor}: unknown verb {word!r}; expected is one of {one_of(verbs)}{nearest(word, verbs)}")

@@ -6,7 +6,7 @@ times are integer microseconds of virtual time, all sizes bytes, all shares part
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from tcrp.spec.limits import Limits
@@ -47,11 +47,64 @@ Delay = Span | Exponential
 
 
 @dataclass(frozen=True, slots=True)
+class Burst:
+    """Losses that come together (Gilbert and Elliott): a link is calm or bad, and changes by slots of 10 ms."""
+
+    enter_ppm: int  # a calm link turns bad
+    leave_ppm: int  # a bad link turns calm
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A share that is lost: of everything, or with `burst` only while the link is bad."""
+
+    share_ppm: int
+    burst: Burst | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reorder:
+    """A share that is held back by `by_us`, so that what was sent later overtakes it."""
+
+    share_ppm: int
+    by_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """The settings that one mapping of the file names; `None` leaves what was there before."""
+    """The settings that one mapping of the file names; `None` leaves what was there before.
+
+    Sizes are bytes of a datagram's payload; `rate_bps` and `mtu_bytes` 0 are no bound.
+    """
 
     delay: Delay | None = None
-    loss_ppm: int | None = None
+    loss: Loss | None = None
+    duplicate_ppm: int | None = None
+    reorder: Reorder | None = None
+    corrupt_ppm: int | None = None
+    mtu_bytes: int | None = None
+    rate_bps: int | None = None
+    queue_bytes: int | None = None
+    segment: Span | None = None  # bytes of a piece of TCP; 0 to 0: it is not cut
+
+    def over(self, before: LinkSettings) -> LinkSettings:
+        """These settings laid over others."""
+        given = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+        return replace(before, **given)
+
+
+CALM = LinkSettings(
+    delay=Span(0, 0),
+    loss=Loss(0),
+    duplicate_ppm=0,
+    reorder=Reorder(0, 0),
+    corrupt_ppm=0,
+    mtu_bytes=0,
+    rate_bps=0,
+    queue_bytes=64 * 1024,
+    segment=Span(0, 0),
+)
+"""Every setting, of a link on which nothing goes wrong and nothing takes time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +124,13 @@ class LinkRule:
     place: Place
 
 
+ORDINARY = LinkSettings(delay=Span(10_000, 10_000)).over(CALM)
+"""What a link is like of which nothing is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
-    default: LinkSettings = LinkSettings(delay=Span(10_000, 10_000), loss_ppm=0)
+    default: LinkSettings = ORDINARY
     links: tuple[LinkRule, ...] = ()
 
 
@@ -195,6 +252,24 @@ class Spoof:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """Send again what `victim` sent as his `nth` datagram, from 1; `is_spoofed`: with his address as source."""
+
+    victim: str
+    nth: int
+    is_spoofed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Random bytes in datagrams of `size` bytes, one every `every_us`, for `for_us`."""
+
+    every_us: int
+    for_us: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     pass
 
@@ -227,12 +302,39 @@ class Heal:
     links: tuple[Link, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing is lost and nothing arrives, until it is released."""
+
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """TCP stands still for a while; datagrams go on."""
+
+    links: tuple[Link, ...]
+    for_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Every TCP connection there is broken off, for both ends."""
+
+    links: tuple[Link, ...]
+
+
 UserAction = (
     Create | Join | Say | KeepAlive | Leave | Move | Pause | Crash | Clock | Datagram | Stream | Abandon
-    | StealToken | Spoof
+    | StealToken | Spoof | Replay | Flood
 )  # fmt: skip
 ServerAction = Crash | Start | Pause | Shutdown | Remove
-NetworkAction = SetLinks | Cut | Heal
+NetworkAction = SetLinks | Cut | Heal | Hold | Release | Stall | Reset
 Action = UserAction | ServerAction | NetworkAction
 
 

@@ -13,7 +13,11 @@ from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, TOKEN_BYTES
 
 SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%", re.ASCII)
 COUNT = re.compile(r"(\d{1,18})(?:\.\.(\d{1,18}))?", re.ASCII)
+RATE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(bit|kbit|Mbit|Gbit)/s", re.ASCII)
+PER_SECOND = re.compile(r"(\d{1,7})/s", re.ASCII)
 DRIFT = re.compile(r"(-?\d{1,6})ppm", re.ASCII)
+BITS = {"bit": 1, "kbit": 1000, "Mbit": 1_000_000, "Gbit": 1_000_000_000}
+FLOOD_PER_SECOND_MAX = 1_000_000
 REPEATED_BYTES_MAX = 65507  # the largest UDP datagram
 TEXT_BYTES_MAX = CLIENT_DATAGRAM_BYTES_MAX - 2 - TOKEN_BYTES
 
@@ -68,6 +72,33 @@ def amount(value: Value) -> Amount:
     if most < least:
         value.fail(f"{value.name}: {text} ends before it begins")
     return Amount(least, most)
+
+
+def rate_bps(value: Value) -> int:
+    """A rate such as 512kbit/s or 1.5Mbit/s, in bits a second."""
+    text = _scalar(value)
+    match = RATE.fullmatch(text)
+    exact = Decimal(match[1]) * BITS[match[2]] if match is not None else Decimal(0)
+    if match is None or exact < 1 or exact != int(exact):
+        value.fail(f"{value.name}: a rate such as 512kbit/s or 8Mbit/s is expected, at least 1bit/s, not {text!r}")
+    return int(exact)
+
+
+def every_us(value: Value) -> int:
+    """How often, such as 1000/s, as the microseconds between two."""
+    text = _scalar(value)
+    match = PER_SECOND.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= FLOOD_PER_SECOND_MAX:
+        value.fail(f"{value.name}: a rate such as 1000/s is expected, 1/s to {FLOOD_PER_SECOND_MAX}/s, not {text!r}")
+    return 1_000_000 // int(match[1])
+
+
+def segment(value: Value) -> Span:
+    """How many bytes a piece of TCP has: `N` or `A..B`, at least 1."""
+    sizes = amount(value)
+    if sizes.least < 1 or sizes.most is None or sizes.most > REPEATED_BYTES_MAX:
+        value.fail(f"{value.name}: pieces of 1 to {REPEATED_BYTES_MAX} bytes are possible, such as 1..64")
+    return Span(sizes.least, sizes.most)
 
 
 def drift_ppm(value: Value) -> int:

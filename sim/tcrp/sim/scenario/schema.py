@@ -13,8 +13,11 @@ from typing import Any
 from tcrp.sim.scenario.actions import AFTER, ALONE, ATTACKER_VERBS, NETWORK_VERBS, SERVER_VERBS, USER_VERBS
 from tcrp.sim.scenario.cast import CROWD_MAX, NETWORK, RESERVED, SERVER, USER_KEYS
 from tcrp.sim.scenario.expectations import RECORD_KEYS, STATES, USER_CLAIMS
+from tcrp.sim.scenario.links import PRESET, QUEUE_BYTES_MAX
+from tcrp.sim.scenario.links import SETTINGS as SETTINGS_OF_LINKS
+from tcrp.sim.scenario.presets import PRESETS
 from tcrp.sim.scenario.reader import KEYS, SEED_MAX, TIMES_MAX
-from tcrp.sim.scenario.scalars import COUNT, DRIFT, SHARE
+from tcrp.sim.scenario.scalars import COUNT, DRIFT, PER_SECOND, RATE, REPEATED_BYTES_MAX, SHARE
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.durations import PATTERN as DURATION
 from tcrp.spec.limits import SETTINGS, Setting, Unit
@@ -63,7 +66,7 @@ def schema() -> Schema:
                 "oneOf": [TEXT, _mapping({"repeat": TEXT, "bytes": {"type": "integer"}}, required=("repeat", "bytes"))]
             },
             "hex": {"type": "string", "pattern": "^([0-9a-fA-F]{2}|\\s)*$"},
-            "link_settings": {**_mapping(_link_settings()), "minProperties": 1},
+            "link_settings": {"oneOf": [_words(PRESETS), {**_mapping(_link_settings()), "minProperties": 1}]},
             "room": {
                 "oneOf": [TEXT, _mapping({"room": TEXT, "password": _ref("text")}, required=("room",))],
             },
@@ -117,7 +120,22 @@ def _user() -> Schema:
 
 
 def _link_settings() -> Schema:
-    return {"delay": _ref("delay"), "loss": _ref("share")}
+    burst = _mapping(dict.fromkeys(("enter", "leave", "share"), _ref("share")), required=("enter", "leave"))
+    settings: Schema = {
+        "delay": _ref("delay"),
+        "loss": {"oneOf": [_ref("share"), _mapping({"burst": burst}, required=("burst",))]},
+        "duplicate": _ref("share"),
+        "reorder": {
+            "oneOf": [_ref("share"), _mapping({"share": _ref("share"), "by": _ref("duration")}, required=("share",))]
+        },
+        "corrupt": _ref("share"),
+        "mtu": {"type": "integer", "minimum": 1, "maximum": REPEATED_BYTES_MAX},
+        "rate": {"type": "string", "pattern": f"^{RATE.pattern}$"},
+        "queue": {"type": "integer", "minimum": 1, "maximum": QUEUE_BYTES_MAX},
+        "segment": _ref("amount"),
+    }
+    assert set(settings) == set(SETTINGS_OF_LINKS), "the schema has the reader's settings"
+    return {PRESET: _words(PRESETS), **settings}
 
 
 def _link_row() -> Schema:
@@ -177,6 +195,17 @@ _USER_WORDS: Schema = {
     ),
     "steal_token": TEXT,
     "spoof": _mapping({"as": TEXT, "say": _ref("text")}, required=("as", "say")),
+    "replay": _mapping(
+        {"from": TEXT, "nth": {"type": "integer", "minimum": 1}, "spoofed": TRUTH}, required=("from", "nth")
+    ),
+    "flood": _mapping(
+        {
+            "rate": {"type": "string", "pattern": f"^{PER_SECOND.pattern}$"},
+            "for": _ref("duration"),
+            "size": {"type": "integer", "minimum": 0, "maximum": REPEATED_BYTES_MAX},
+        },
+        required=("rate", "for", "size"),
+    ),
 }  # fmt: skip
 _SERVER_WORDS: Schema = {
     "crash": {"anyOf": [{"type": "null"}, _mapping({"restart": _ref("duration")})]},
@@ -186,7 +215,10 @@ _SERVER_WORDS: Schema = {
     "remove": _mapping({"user": TEXT, "room": TEXT}, required=("user", "room")),
 }
 _COMPANIONS: Schema = {"for": _ref("duration"), "between": _list(TEXT), "from": TEXT, "to": TEXT}
-_NETWORK_WORDS: Schema = {"set": _ref("link_settings"), "cut": _ref("links"), "heal": _ref("links")}
+_NETWORK_WORDS: Schema = {
+    "set": _ref("link_settings"),
+    **{verb: _ref("links") for verb in ("cut", "heal", "hold", "release", "stall", "reset")},
+}
 
 
 def _machine_claims() -> list[Schema]:
