@@ -13,14 +13,18 @@ from typing import Any
 
 import pytest
 
+from tcrp.engine.client import ClientEngine
 from tcrp.engine.effects import Address, Relay, SendDatagram, SendFrame
 from tcrp.engine.rooms import Ended, Session
 from tcrp.engine.server import Effects, ServerEngine
+from tcrp.engine.timers import Timer, Timers
+from tcrp.engine.trace import Cause
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.server_host import EngineFactory
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import (
+    Deadline,
     HandshakeEvent,
     HandshakeState,
     Notice,
@@ -239,6 +243,22 @@ class MovesAMachineForAnyone(ServerEngine):
         return super().receive_datagram(data, source, now_us)
 
 
+class Sleepy(Timers):
+    """Timers that never arm the end of a linger."""
+
+    def arm(self, when_us: int, what: Deadline, action: Any, subject: Any, cause: Cause) -> Timer:
+        timer = super().arm(when_us, what, action, subject, cause)
+        if what in (Deadline.LINGER, Deadline.FORGET, Deadline.NOTICE):
+            self.cancel(timer)
+        return timer
+
+
+class ClosesForEver(ServerEngine):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roster.timers = Sleepy()
+
+
 PLANTED = [
     (Property.TABLE_STEPS, row_leads_elsewhere),
     (Property.SHADOW_AGREES, row_leads_elsewhere),
@@ -263,11 +283,28 @@ PLANTED = [
     (Property.HANDSHAKE_ENDS, WaitsForEver),
     (Property.LIMITS_HOLD, takes_too_many),
     (Property.DATAGRAMS_FIT, PadsRelays),
+    (Property.CLOSING_ROOMS_CLOSE, ClosesForEver),
 ]
 
 
 def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
-    assert {property for property, _ in PLANTED} == set(Property)
+    assert {property for property, _ in PLANTED} | {Property.NO_CLIENT_WAITS_FOR_EVER} == set(Property)
+
+
+def test_a_client_that_waits_for_ever_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = read_scenario_text(
+        "claim: a\nscript:\n  - {at: 0s, network: {stall: [bob, server], for: 60s}}\n  - {at: 1s, bob: {join: lobby}}\n"
+        "until: 50s\n"
+    )
+    assert Run(story).go().violation is None
+
+    def without_a_deadline(engine: ClientEngine, now_us: int) -> None:
+        assert engine.next_deadline_us() is None, f"nothing is armed at {now_us}"
+
+    monkeypatch.setattr(ClientEngine, "start", without_a_deadline)
+    violation = Run(story).go().violation
+    assert violation is not None
+    assert violation.property is Property.NO_CLIENT_WAITS_FOR_EVER
 
 
 def test_without_a_bug_the_story_holds() -> None:

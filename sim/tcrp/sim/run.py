@@ -111,6 +111,8 @@ class Run:
                 self.history.sample(world.now_us, self.server.counters())
             if watch.violation is not None:
                 break
+        if self.trace is not None:
+            watch.finish(self.server)
         return self._verdict()
 
     def _is_over(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from tcrp.engine.codec import learns_port
 from tcrp.engine.effects import Address, Relay, SendDatagram, SendFrame, ServerEffect
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.trace import Kind, Record, Step
@@ -20,7 +21,8 @@ from tcrp.sim.packets import Packet
 from tcrp.sim.server_host import SERVER, ServerHost
 from tcrp.sim.shadow import Shadows
 from tcrp.sim.tcp import Connection
-from tcrp.sim.user_host import Town, UserHost
+from tcrp.sim.user_host import UNDER_WAY, Town, UserHost
+from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import (
     ANSWER_ENDED_EVERY_US,
     ANSWER_ENDED_FACTOR_MAX,
@@ -66,6 +68,7 @@ class Entry:
     state: SessionState
     heard_us: int
     address: Address | None = None
+    asked_from: Address | None = None  # where relays go at first, if its request said so
     fixed: bool = False
     has_spoken: bool = False
     answered_us: int | None = None
@@ -182,6 +185,8 @@ class Watch:
             elif entry := self._living.get(record.key):
                 entry.state = SessionState(record.to)
                 if record.event == SessionEvent.ENTERED:
+                    if entry.address is None:
+                        entry.address = entry.asked_from
                     self._members.setdefault(entry.room, {})[entry.token] = entry
                     self._expect_silence(entry)
                 if entry.state is SessionState.EXPIRED:
@@ -206,6 +211,8 @@ class Watch:
         )
         host = self._town.users.get(entry.user)
         entry.fixed = host is not None and host.codec.dialect.port_fixed
+        if host is not None and connection is not None and learns_port(host.codec, LearnedFrom.REQUEST):
+            entry.asked_from = connection.client_address
         self._living[record.key] = self._last_granted = entry
         self._expect_silence(entry)
 
@@ -422,6 +429,23 @@ class Watch:
             age_us = now_us - connections[0][0]
             ends = age_us <= 2 * self._limits.handshake_timeout + LATE_US
             self._judge(Property.HANDSHAKE_ENDS, ends, None, "a connection is {1} us old", age_us)
+
+    # --- the end of a story ----------------------------------------------------------------------
+
+    def finish(self, server: ServerHost) -> None:
+        """The story is over: is anybody left waiting for what will never come?"""
+        for user in self._town.users.values():
+            engine = user.engine
+            if engine is None or user.is_paused:
+                continue
+            waits = engine.handshake in UNDER_WAY or engine.session in (SessionState.TOKENED, SessionState.IN_ROOM)
+            hopes = not waits or engine.session is SessionState.EXPIRED or engine.next_deadline_us() is not None
+            self._judge(Property.NO_CLIENT_WAITS_FOR_EVER, hopes, None, "{1} waits, and has no deadline", user.id)
+        if server.engine is None or server.is_paused:
+            return
+        closing = [room for room, state in self._rooms.items() if state is RoomState.CLOSING]
+        ends = not closing or not server.engine.is_settled
+        self._judge(Property.CLOSING_ROOMS_CLOSE, ends, None, "{1} will be closing for ever", closing)
 
     # --- helpers ---------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tcrp.spec import limits
 from tcrp.spec.limits import SETTINGS, Limits, Unit
 from tcrp.spec.names import Machine, Rule
-from tcrp.spec.properties import CLAIMS
+from tcrp.spec.properties import CLAIMS, SOMETIMES
 from tcrp.spec.render import (
     TABLES,
     dialect_rows,
@@ -142,10 +142,20 @@ def document(enforced: Mapping[Rule, tuple[str, ...]]) -> str:
         "What the server tells its members. Clients match whole sentences.\n",
         markdown_table(notice_rows()) + "\n",
         "## Properties\n",
-        "True in every simulated run after every step; `chat-sim` stops at the first that is not.\n",
+        "True in every simulated run after every step, and the last two when it is over; `chat-sim` stops at the "
+        "first that is not.\n",
         markdown_table(
             [["property", "claim", "from"]]
             + [[f"`{each}`", claim.sentence, ", ".join(claim.rules) or "the tables"] for each, claim in CLAIMS.items()]
+        )
+        + "\n",
+        "What a swarm of random stories must have met at least once, else it has tested nothing:\n",
+        markdown_table(
+            [["sometimes", "claim", "of"]]
+            + [
+                [f"`{each}`", claim.sentence, ", ".join(claim.rules) or "the network"]
+                for each, claim in SOMETIMES.items()
+            ]
         ),
     ]
     return "\n".join(parts) + "\n"

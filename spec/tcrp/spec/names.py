@@ -182,6 +182,28 @@ class Property(StrEnum):
     HANDSHAKE_ENDS = "handshake-ends"
     LIMITS_HOLD = "limits-hold"
     DATAGRAMS_FIT = "datagrams-fit"
+    NO_CLIENT_WAITS_FOR_EVER = "no-client-waits-for-ever"
+    CLOSING_ROOMS_CLOSE = "closing-rooms-close"
+
+
+class Sometimes(StrEnum):
+    """What a swarm of stories must meet at least once: one that never does has tested nothing."""
+
+    DUPLICATE_ARRIVED = "a-duplicate-arrived"
+    CORRUPTED_ARRIVED = "a-corrupted-datagram-arrived"
+    NOTICE_LOST = "a-notice-was-lost"
+    ENTER_LOST = "an-enter-was-lost"
+    ENDED_TOKEN_SPOKE = "an-ended-token-spoke"
+    TOKEN_FROM_ELSEWHERE = "a-token-came-from-elsewhere"
+    NAME_TAKEN_OVER = "a-name-was-taken-over"
+    GRANT_UNDONE = "a-grant-was-undone"
+    GUEST_LOST_ITS_ROOM = "a-guest-lost-its-room"
+    SENDER_REMOVED = "a-sender-was-removed"
+    SHUT_DOWN = "a-server-was-shut-down"
+    CRASHED = "a-server-crashed"
+    LOCKED_OUT = "an-address-was-locked-out"
+    FELL_SILENT = "a-member-fell-silent"
+    QUEUE_OVERFLOWED = "a-queue-overflowed"
 
 
 class Rule(StrEnum):

@@ -1,4 +1,4 @@
-"""What must hold in every run, at every step, whatever the scenario says."""
+"""What must hold in every run, whatever the scenario says, and what a swarm of runs must have met."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tcrp.spec.names import Property, Rule
+from tcrp.spec.names import Property, Rule, Sometimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +74,34 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         ),
         Property.LIMITS_HOLD: Claim("No count of the server is above its limit.", (Rule.LIM_1,)),
         Property.DATAGRAMS_FIT: Claim("No datagram of ours is larger than its limit.", (Rule.UDP_1, Rule.UDP_2)),
+        Property.NO_CLIENT_WAITS_FOR_EVER: Claim(
+            "At the end of a story no client is in a handshake or a session that has no deadline.",
+            (Rule.TCP_5, Rule.IDLE_1),
+        ),
+        Property.CLOSING_ROOMS_CLOSE: Claim(
+            "At the end of a story no room is closing while its server waits for nothing.", (Rule.ROOM_3,)
+        ),
     }
 )
+"""Safety, judged at every step, and the last two: liveness, judged when a story is over."""
+
+SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
+    {
+        Sometimes.DUPLICATE_ARRIVED: Claim("A datagram that the network doubled arrived a second time.", (Rule.REL_1,)),
+        Sometimes.CORRUPTED_ARRIVED: Claim("A datagram arrived with a bit flipped.", (Rule.UDP_3,)),
+        Sometimes.NOTICE_LOST: Claim("A notice was lost on its way.", (Rule.END_1,)),
+        Sometimes.ENTER_LOST: Claim("A client's word that it is there was lost.", (Rule.UDP_4,)),
+        Sometimes.ENDED_TOKEN_SPOKE: Claim("A token that has ended was used once more.", (Rule.TOK_4,)),
+        Sometimes.TOKEN_FROM_ELSEWHERE: Claim("A living token came from another IP address.", (Rule.TOK_3,)),
+        Sometimes.NAME_TAKEN_OVER: Claim("A silent name was taken over.", (Rule.NAME_2,)),
+        Sometimes.GRANT_UNDONE: Claim("A connection broke off between answer and completion.", (Rule.TCP_2,)),
+        Sometimes.GUEST_LOST_ITS_ROOM: Claim("A room closed under a guest who was in it.", (Rule.ROOM_2,)),
+        Sometimes.SENDER_REMOVED: Claim("Three rejected datagrams in a row ended their sender.", (Rule.IDLE_2,)),
+        Sometimes.SHUT_DOWN: Claim("A server was shut down with a room open.", (Rule.END_1,)),
+        Sometimes.CRASHED: Claim("A server lost all that it knew.", ()),
+        Sometimes.LOCKED_OUT: Claim("Too many wrong passwords locked an address out.", (Rule.PASS_1,)),
+        Sometimes.FELL_SILENT: Claim("A member was silent for too long.", (Rule.IDLE_1,)),
+        Sometimes.QUEUE_OVERFLOWED: Claim("A narrow link dropped what found no room.", ()),
+    }
+)
+"""What a swarm must have met."""

@@ -1,0 +1,198 @@
+"""The shortest story that still fails: steps, users, faults, settings and times are taken away while it does.
+
+A step is taken away by delta debugging (Zeller and Hildebrandt, 2002): large pieces first, then smaller
+ones. Every candidate is a whole story, run from its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+
+from tcrp.engine.server import ServerEngine
+from tcrp.sim.scenario.model import (
+    ORDINARY,
+    At,
+    Create,
+    Datagram,
+    Join,
+    Network,
+    Replay,
+    Say,
+    Scenario,
+    Spoof,
+    StealToken,
+    Step,
+    User,
+)
+from tcrp.sim.scenario.writer import numbered
+from tcrp.sim.server_host import EngineFactory
+from tcrp.sim.swarm.failures import failure_of
+from tcrp.spec.limits import Limits
+
+RUNS_MAX = 3000
+"""How many candidates are tried at the most; a story of forty steps takes a few hundred."""
+
+SECOND_US = 1_000_000
+
+
+class Shrinker:
+    """Shrinks one failing story. `runs` counts the candidates that were run."""
+
+    def __init__(self, kind: str, make_engine: EngineFactory = ServerEngine, runs_max: int = RUNS_MAX) -> None:
+        self._kind = kind
+        self._make_engine = make_engine
+        self._runs_max = runs_max
+        self.runs = 0
+
+    def shrink(self, scenario: Scenario) -> Scenario:
+        """The shortest story that was found and fails in the same way. Expectations are left out."""
+        best = replace(scenario, expect=(), covers=())
+        while True:
+            before = best
+            for simpler in (self._fewer_steps, self._fewer_users, self._simpler_place, self._simpler_steps):
+                best = simpler(best)
+            if best == before or self.runs >= self._runs_max:
+                return best
+
+    def _fails(self, candidate: Scenario) -> bool:
+        if self.runs >= self._runs_max:
+            return False
+        self.runs += 1
+        failure, _ = failure_of(candidate, make_engine=self._make_engine)
+        return failure is not None and failure.kind == self._kind
+
+    def _first_that_fails(self, best: Scenario, candidates: Iterator[Scenario]) -> Scenario:
+        """Each candidate that still fails is the new best; candidates are made of what was best at first."""
+        for candidate in candidates:
+            if candidate != best and self._fails(candidate):
+                return candidate
+        return best
+
+    # --- steps and users -------------------------------------------------------------------------
+
+    def _fewer_steps(self, best: Scenario) -> Scenario:
+        size = max(len(best.script) // 2, 1)
+        while True:
+            at = 0
+            while at < len(best.script):
+                candidate = _with_script(best, best.script[:at] + best.script[at + size :])
+                if self._fails(candidate):
+                    best = candidate
+                else:
+                    at += size
+            if size == 1:
+                return best
+            size //= 2
+
+    def _fewer_users(self, best: Scenario) -> Scenario:
+        needed = {step.actor for step in best.script} | {name for step in best.script for name in _others(step)}
+        candidate = replace(best, users=tuple(user for user in best.users if user.id in needed))
+        return candidate if candidate != best and self._fails(candidate) else best
+
+    # --- the place -------------------------------------------------------------------------------
+
+    def _simpler_place(self, best: Scenario) -> Scenario:
+        best = self._try(best, lambda scenario: replace(scenario, network=Network()))
+        best = self._try(best, lambda scenario: replace(scenario, limits=Limits()))
+        best = self._try(best, lambda scenario: replace(scenario, seed=0))
+        for each in fields(ORDINARY):
+            best = self._try(best, lambda scenario, name=each.name: _ordinary(scenario, name))  # type: ignore[misc]
+        for each in fields(Limits):
+            best = self._try(best, lambda scenario, name=each.name: _default(scenario, name))  # type: ignore[misc]
+        for user in best.users:
+            plain = User(id=user.id, name=user.id, attacker=user.attacker)
+            for simpler in (
+                plain,
+                replace(user, address=None),
+                replace(user, dialect="json"),
+                replace(user, name=user.id),
+            ):
+                best = self._try(best, lambda scenario, new=simpler: _with_user(scenario, new))  # type: ignore[misc]
+        return best
+
+    def _try(self, best: Scenario, change: Callable[[Scenario], Scenario]) -> Scenario:
+        candidate = change(best)
+        return candidate if candidate != best and self._fails(candidate) else best
+
+    # --- what the steps say, and when ------------------------------------------------------------
+
+    def _simpler_steps(self, best: Scenario) -> Scenario:
+        best = self._try(best, _once_a_second)
+        for number in range(len(best.script)):
+            best = self._first_that_fails(best, _simpler(best, number))
+        if best.until_us is not None and best.script:
+            best = self._first_that_fails(best, _shorter(best))
+        return best
+
+
+def _with_script(scenario: Scenario, script: tuple[Step, ...]) -> Scenario:
+    return replace(scenario, script=numbered(script))
+
+
+def _with_user(scenario: Scenario, user: User) -> Scenario:
+    return replace(scenario, users=tuple(user if each.id == user.id else each for each in scenario.users))
+
+
+def _others(step: Step) -> Iterator[str]:
+    """Users of whom a step speaks."""
+    match step.action:
+        case StealToken(victim) | Spoof(victim) | Replay(victim):
+            yield victim
+        case Datagram(token_of=str(holder)):
+            yield holder
+
+
+def _ordinary(scenario: Scenario, name: str) -> Scenario:
+    default = replace(scenario.network.default, **{name: getattr(ORDINARY, name)})
+    return replace(scenario, network=replace(scenario.network, default=default))
+
+
+def _default(scenario: Scenario, name: str) -> Scenario:
+    return replace(scenario, limits=replace(scenario.limits, **{name: getattr(Limits(), name)}))
+
+
+def _once_a_second(scenario: Scenario) -> Scenario:
+    """The same steps in the same order, one a second."""
+    script = tuple(
+        replace(step, when=replace(step.when, at_us=number * SECOND_US)) if isinstance(step.when, At) else step
+        for number, step in enumerate(scenario.script)
+    )
+    return replace(scenario, script=script)
+
+
+def _simpler(scenario: Scenario, number: int) -> Iterator[Scenario]:
+    """One step said more simply, the simplest first."""
+    step = scenario.script[number]
+    when, action = step.when, step.action
+
+    def with_step(new: Step) -> Scenario:
+        return _with_script(scenario, (*scenario.script[:number], new, *scenario.script[number + 1 :]))
+
+    if isinstance(when, At):
+        if when.times > 1:
+            yield with_step(replace(step, when=At(when.at_us)))
+        earlier = scenario.script[number - 1].when if number else None
+        least_us = earlier.at_us if isinstance(earlier, At) else 0
+        for grain_us in (SECOND_US, SECOND_US // 10, SECOND_US // 1000):
+            rounded_us = when.at_us // grain_us * grain_us
+            if rounded_us >= least_us and rounded_us != when.at_us:
+                yield with_step(replace(step, when=replace(when, at_us=rounded_us)))
+                break
+    match action:
+        case Say(text) if len(text) > 1:
+            yield with_step(replace(step, action=Say("a")))
+        case Create(room, password) | Join(room, password) if password:
+            yield with_step(replace(step, action=type(action)(room)))
+
+
+def _shorter(scenario: Scenario) -> Iterator[Scenario]:
+    assert scenario.until_us is not None, "only a story with an end can be shortened"
+    for seconds in (1, 5, 10, 20, 40):
+        until_us = max(_last_us(scenario) + seconds * SECOND_US, SECOND_US)
+        if until_us < scenario.until_us:
+            yield replace(scenario, until_us=until_us)
+
+
+def _last_us(scenario: Scenario) -> int:
+    return max((step.when.at_us for step in scenario.script if isinstance(step.when, At)), default=0)
