@@ -15,6 +15,7 @@ from tcrp.cli.version import tcrp_version
 
 PROGRAM = "chat-sim"
 ROWS_SHOWN = 400
+SWARM_RUNS = 10_000
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -59,6 +60,25 @@ def _parser() -> argparse.ArgumentParser:
     coverage = commands.add_parser("coverage", help="which rows and rules scenarios exercise")
     coverage.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
     coverage.set_defaults(command=_coverage)
+    swarm = commands.add_parser("swarm", help="run random stories on every core; keep and shrink what fails")
+    swarm.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="vary the seeds of these instead of inventing")
+    swarm.add_argument("--runs", type=_count, metavar="N", help=f"how many stories ({SWARM_RUNS})")
+    swarm.add_argument("--for", dest="lasting", metavar="TIME", help="as many stories as are run in that time")
+    swarm.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one for each core)")
+    swarm.add_argument("--seed", type=int, default=0, help="of the first story; each one has the next (0)")
+    swarm.add_argument("--vary", metavar="FILE", help="TOML: users, steps, horizon, faults_of_users, attackers …")
+    swarm.add_argument("--bundles", default="swarm-failures", metavar="FOLDER", help="where failures are kept")
+    swarm.set_defaults(command=_swarm)
+    shrink = commands.add_parser("shrink", help="find the shortest story that fails in the same way")
+    shrink.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a swarm's folder, or a scenario that fails")
+    shrink.set_defaults(command=_shrink)
+    determinism = commands.add_parser("determinism", help="run twice in different processes; is it the same trace?")
+    determinism.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
+    determinism.set_defaults(command=_determinism)
+    diff = commands.add_parser("diff", help="where do two traces part, and why?")
+    diff.add_argument("first", metavar="A", help="a trace")
+    diff.add_argument("second", metavar="B", help="another")
+    diff.set_defaults(command=_diff)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
 
@@ -68,6 +88,12 @@ def _rows(word: str) -> int | None:
         return None
     if not word.isdecimal() or int(word) < 2:
         raise argparse.ArgumentTypeError(f"{word!r} is neither a number of at least 2 nor 'all'")
+    return int(word)
+
+
+def _count(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word) > 0):
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of at least 1")
     return int(word)
 
 
@@ -171,6 +197,52 @@ def _coverage(options: argparse.Namespace) -> int:
     from tcrp.cli.runs import print_coverage
 
     return print_coverage(_files(options.scenarios))
+
+
+# --- swarm, shrink -------------------------------------------------------------------------------
+
+
+def _swarm(options: argparse.Namespace) -> int:
+    from tcrp.cli.swarm import Swarm, cores, read_knobs, run_swarm
+    from tcrp.sim.scenario.errors import ScenarioError
+    from tcrp.sim.scenario.reader import read_scenario
+    from tcrp.spec.durations import parse_duration
+
+    if options.runs is not None and options.lasting is not None:
+        raise UsageError("either --runs or --for, not both")
+    try:
+        seconds = parse_duration(options.lasting) / 1_000_000 if options.lasting is not None else None
+        scenarios = tuple(read_scenario(file) for file in _files(options.scenarios))
+    except ScenarioError as error:
+        raise UsageError(str(error)) from None
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from None
+    runs = options.runs if options.runs is not None or seconds is not None else SWARM_RUNS
+    knobs, folder = read_knobs(options.vary), Path(options.bundles)
+    return run_swarm(Swarm(runs, seconds, options.jobs or cores(), options.seed, folder, knobs, scenarios))
+
+
+def _shrink(options: argparse.Namespace) -> int:
+    from tcrp.cli.bundles import STORY
+    from tcrp.cli.swarm import shrink
+
+    bundles = [Path(name) / STORY if Path(name).is_dir() else Path(name) for name in options.bundles]
+    return shrink(_files([str(each) for each in bundles]))
+
+
+# --- determinism, diff ---------------------------------------------------------------------------
+
+
+def _determinism(options: argparse.Namespace) -> int:
+    from tcrp.cli.compare import determinism
+
+    return determinism(_files(options.scenarios))
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from tcrp.cli.compare import diff
+
+    return diff(options.first, options.second)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tcrp.sim.scenario.model import (
     Datagram,
     Join,
     Network,
+    Remove,
     Replay,
     Say,
     Scenario,
@@ -87,7 +88,9 @@ class Shrinker:
 
     def _fewer_users(self, best: Scenario) -> Scenario:
         needed = {step.actor for step in best.script} | {name for step in best.script for name in _others(step)}
-        candidate = replace(best, users=tuple(user for user in best.users if user.id in needed))
+        removed = _removed(best)
+        users = tuple(user for user in best.users if user.id in needed or user.name in removed)
+        candidate = replace(best, users=users)
         return candidate if candidate != best and self._fails(candidate) else best
 
     # --- the place -------------------------------------------------------------------------------
@@ -100,7 +103,10 @@ class Shrinker:
             best = self._try(best, lambda scenario, name=each.name: _ordinary(scenario, name))  # type: ignore[misc]
         for each in fields(Limits):
             best = self._try(best, lambda scenario, name=each.name: _default(scenario, name))  # type: ignore[misc]
+        removed = _removed(best)
         for user in best.users:
+            if user.name in removed:
+                continue
             plain = User(id=user.id, name=user.id, attacker=user.attacker)
             for simpler in (
                 plain,
@@ -141,6 +147,11 @@ def _others(step: Step) -> Iterator[str]:
             yield victim
         case Datagram(token_of=str(holder)):
             yield holder
+
+
+def _removed(scenario: Scenario) -> set[str]:
+    """Whom the server is told to remove, by what they call themselves."""
+    return {step.action.user for step in scenario.script if isinstance(step.action, Remove)}
 
 
 def _ordinary(scenario: Scenario, name: str) -> Scenario:

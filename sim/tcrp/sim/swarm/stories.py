@@ -65,6 +65,7 @@ SERVER, NETWORK, MALLORY = "server", "network", "mallory"
 NAMES = ("ann", "bob", "cem", "dee", "eve", "fay")
 ROOMS = ("lobby", "attic", "den")
 DIALECTS = ("json", "text", "json-address", "json-port", "json-endpoint", "json-name", "name-port")
+LISTING = "name-port-list"
 TEXTS = ("hi", "how are you?", "exit", "/quit", "Room closed", "bob left the room", "x" * 300, "こんにちは", "a: b")
 AFTERMATH_US = 30 * SECOND
 """How long a story goes on after its last step, so that what must end can end."""
@@ -119,6 +120,8 @@ class Author:
         self._steps = knobs.steps or dice.one_of((5, 10, 20, 40))
         self._horizon_us = knobs.horizon_us or dice.one_of((3, 10, 30, 60)) * SECOND
         self._has_passwords = dice.chance(25)
+        self._lists = dice.chance(6)  # a server of the one dialect that lists its rooms
+        self._names = {id: dice.one_of(NAMES[:3]) if dice.chance(20) else id for id in self._users}
         verbs: list[Callable[[], tuple[str, Action]]] = [
             self._create, self._join, self._join, self._say, self._say, self._say, self._keep_alive, self._leave,
         ]  # fmt: skip
@@ -146,15 +149,17 @@ class Author:
         users = [
             User(
                 id=id,
-                name=dice.one_of(NAMES[:3]) if dice.chance(20) else id,
-                dialect=dice.one_of(DIALECTS) if dice.chance(70) else "json",
+                name=self._names[id],
+                dialect=LISTING if self._lists else dice.one_of(DIALECTS) if dice.chance(70) else "json",
                 address=f"10.0.7.{dice.between(1, 2)}" if dice.chance(25) else None,
             )
             for id in self._users
         ]
         if self._has_attacker:
             users.append(User(id=MALLORY, name=MALLORY, attacker=True))
-        steps: list[tuple[int, str, Action, int, int]] = [(0, self._users[0], Create(self._rooms[0]), 0, 1)]
+        steps: list[tuple[int, str, Action, int, int]] = [
+            (0, self._users[0], Create(self._rooms[0], self._password()), 0, 1)
+        ]
         while len(steps) < self._steps:
             actor, action = dice.one_of(self._verbs)()
             at_us = self._moment()
@@ -175,6 +180,7 @@ class Author:
             seed=dice.below(1 << 16),
             until_us=last_us + AFTERMATH_US + limits.idle_timeout // 10,
             limits=limits,
+            server_dialect=LISTING if self._lists else "auto",
             users=tuple(users),
             network=Network(self._weather() if dice.chance(70) else ORDINARY),
             script=script,
@@ -219,7 +225,7 @@ class Author:
         maybe(15, "connections_per_ip_max", 1)
         maybe(10, "sessions_per_ip_max", 1)
         maybe(10, "rooms_max", 1)
-        maybe(15, "password_tries_max", 1)
+        maybe(70 if self._has_passwords else 0, "password_tries_max", 1)
         if dice.chance(10):
             settings["takeover"] = Takeover.OFF
         return Limits().with_settings(settings)
@@ -319,7 +325,9 @@ class Author:
 
     def _stream(self) -> tuple[str, Action]:
         head = bytes((2, self._dice.one_of((1, 2, 9)), 0)) + bytes(28) + b"\x03"
-        return self._user(), Stream(self._dice.one_of((b"", b"\x02", head, head + b"r1ann", head + b"r1\xff\xff\xff")))
+        listing = bytes((0, 2, 0)) + bytes(29)
+        requests = (b"", b"\x02", listing, head, head + b"r1ann", head + b"r1\xff\xff\xff")
+        return self._user(), Stream(self._dice.one_of(requests))
 
     # --- what the server and the network do ------------------------------------------------------
 
@@ -330,7 +338,7 @@ class Author:
         return SERVER, Pause(self._dice.between(1, 3000) * MS)
 
     def _remove(self) -> tuple[str, Action]:
-        return SERVER, Remove(self._user(), self._room())
+        return SERVER, Remove(self._names[self._user()], self._room())
 
     def _shutdown(self) -> tuple[str, Action]:
         return SERVER, Shutdown()

@@ -1,0 +1,242 @@
+"""`chat-sim swarm` and `shrink`: random stories on every core, for somebody who waits for them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from tcrp.cli.bundles import SHRUNK, shrink_into, write_bundle
+from tcrp.cli.console import console_for
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
+from tcrp.engine.server import ServerEngine
+from tcrp.sim.coverage import REFUSED, ROWS
+from tcrp.sim.scenario.errors import ScenarioError
+from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.scenario.reader import read_scenario
+from tcrp.sim.server_host import EngineFactory
+from tcrp.sim.swarm.batch import Tally, run_batch, scenario_of
+from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.stories import Knobs
+from tcrp.spec.durations import parse_duration
+from tcrp.spec.names import Rule
+from tcrp.spec.rules import SHOWN_OTHERWISE
+
+PROGRAM = "chat-sim"
+BATCH = 20
+"""Stories that a process runs before it says how they went."""
+ENOUGH_RUNS = 5000
+"""So many random stories must have met everything that a swarm must meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """What is asked for. Exactly one of `runs` and `seconds` is given."""
+
+    runs: int | None
+    seconds: float | None
+    jobs: int
+    seed: int
+    folder: Path
+    knobs: Knobs
+    scenarios: tuple[Scenario, ...]
+    make_engine: EngineFactory = ServerEngine
+
+
+def read_knobs(file: str | None) -> Knobs:
+    """The knobs of a TOML file. Raises `UsageError`."""
+    if file is None:
+        return Knobs()
+    try:
+        table = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read: {error}") from None
+    known = {each.name: each for each in fields(Knobs)}
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        key = "horizon_us" if name == "horizon" else name
+        if key not in known:
+            allowed = ", ".join(each.removesuffix("_us") for each in known)
+            raise UsageError(f"{file}: there is no knob {name!r}; allowed are {allowed}")
+        values[key] = _knob(file, name, value)
+    return Knobs(**values)
+
+
+def _knob(file: str, name: str, value: object) -> int | bool:
+    if name == "horizon":
+        try:
+            return max(parse_duration(str(value)), 1000)
+        except ValueError as error:
+            raise UsageError(f"{file}: horizon: {error}") from None
+    if name in ("users", "steps"):
+        most = 6 if name == "users" else 1000
+        if type(value) is not int or not 1 <= value <= most:
+            raise UsageError(f"{file}: {name} is {value!r}; allowed are 1 to {most}")
+        return value
+    if not isinstance(value, bool):
+        raise UsageError(f"{file}: {name} is {value!r}; allowed are true, false")
+    return value
+
+
+def run_swarm(swarm: Swarm) -> int:
+    """Run stories until there were enough, or until Ctrl-C; say what they showed."""
+    began = time.monotonic()
+    tally = Tally()
+    kinds: dict[str, Path] = {}
+    was_interrupted = False
+    try:
+        for part in _tallies(swarm):
+            tally.add(part)
+            for seed, failure in part.failures:
+                if failure.kind not in kinds:
+                    kinds[failure.kind] = _keep(swarm, seed, failure.kind)
+    except KeyboardInterrupt:
+        was_interrupted = True
+    _report(swarm, tally, kinds, time.monotonic() - began)
+    if was_interrupted:
+        complain(PROGRAM, "interrupted")
+        return INTERRUPTED
+    missing = tally.sightings.missing() if not swarm.scenarios and tally.runs >= ENOUGH_RUNS else []
+    return DOES_NOT_HOLD if tally.failures or missing else HOLDS
+
+
+def _keep(swarm: Swarm, seed: int, kind: str) -> Path:
+    """Write down the first failure of its kind."""
+    scenario = scenario_of(seed, swarm.knobs, swarm.scenarios)
+    failure, _ = failure_of(scenario, make_engine=swarm.make_engine)
+    assert failure is not None, f"{kind} shows each time or never"
+    folder = swarm.folder / f"{re.sub(r'[^a-z0-9]+', '-', kind.lower()).strip('-')}-{seed}"
+    try:
+        write_bundle(folder, scenario, failure, swarm.make_engine)
+    except OSError as error:
+        raise UsageError(f"{folder}: the failure cannot be written down: {error.strerror}") from None
+    return folder
+
+
+def _tallies(swarm: Swarm) -> Iterator[Tally]:
+    """What each batch came to, as the batches are done. Closing it early leaves nobody behind."""
+    ends = None if swarm.seconds is None else time.monotonic() + swarm.seconds
+    starts = itertools.count(swarm.seed, BATCH)
+    last = None if swarm.runs is None else swarm.seed + swarm.runs
+    with ProcessPoolExecutor(swarm.jobs, initializer=_ignore_interrupts) as pool, _progress() as progress:
+        task = progress.add_task("", total=swarm.runs if swarm.runs is not None else swarm.seconds)
+        pending: set[Future[Tally]] = set()
+        done, records, covered, failed = 0, 0, Tally(), 0
+        began = time.monotonic()
+
+        def more() -> None:
+            while len(pending) < 2 * swarm.jobs and (ends is None or time.monotonic() < ends):
+                start = next(starts)
+                if last is not None and start >= last:
+                    return
+                seeds = range(start, start + BATCH if last is None else min(start + BATCH, last))
+                pending.add(pool.submit(run_batch, seeds, swarm.knobs, swarm.scenarios, swarm.make_engine))
+
+        try:
+            more()
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                more()
+                for each in finished:
+                    part = each.result()
+                    done, records, failed = done + part.runs, records + part.records, failed + len(part.failures)
+                    covered.add(part)
+                    spent = time.monotonic() - began
+                    rows = len(ROWS) - len(covered.coverage.missing_rows())
+                    progress.update(
+                        task,
+                        completed=done if swarm.runs is not None else spent,
+                        description=f"{done} stories, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, "
+                        f"{failed} failed",
+                    )
+                    yield part
+        finally:
+            for each in pending:
+                each.cancel()
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C is for the one who waits; he ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _progress() -> Progress:
+    console = console_for("stderr")
+    return Progress(
+        TextColumn("{task.description}", justify="left"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) -> None:
+    console = console_for()
+    coverage = tally.coverage
+    rows = len(ROWS) - len(coverage.missing_rows())
+    refused = sum(1 for pair in REFUSED if coverage.refused[pair])
+    rules = len(Rule) - len(coverage.missing_rules())
+    rate = tally.records / max(seconds, 1e-9)
+    console.print(
+        f"{tally.runs} stories from seed {swarm.seed}, {tally.records} events, {rate:,.0f} a second on {swarm.jobs} "
+        "cores"
+    )
+    shown_otherwise = len([rule for rule in coverage.missing_rules() if rule in SHOWN_OTHERWISE])
+    console.print(
+        f"rows {rows} of {len(ROWS)}, refused pairs {refused} of {len(REFUSED)}, rules {rules + shown_otherwise} "
+        f"of {len(Rule)}"
+    )
+    if missing := tally.sightings.missing():
+        style = "" if tally.runs < ENOUGH_RUNS or swarm.scenarios else "red"
+        console.print(Text(f"never met: {', '.join(missing)}", style))
+    for kind, folder in kinds.items():
+        times = sum(failure.kind == kind for _, failure in tally.failures)
+        console.print(Text(f"✗ {kind}, {times} times", "red"))
+        console.print(f"    replay: chat-sim run {folder / SHRUNK}")
+    if not kinds:
+        console.print(Text("✔ none failed", "green"))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# --- shrink ----------------------------------------------------------------------------------------
+
+
+def shrink(files: Sequence[Path]) -> int:
+    """Shrink failing stories, each into `shrunk.yaml` beside it."""
+    result = HOLDS
+    console = console_for()
+    for file in files:
+        try:
+            scenario = read_scenario(file)
+        except ScenarioError as error:
+            complain(PROGRAM, str(error))
+            return CANNOT
+        failure, _ = failure_of(scenario)
+        if failure is None:
+            complain(PROGRAM, f"{file}: breaks no property, so there is nothing to shrink")
+            result = CANNOT
+            continue
+        try:
+            shrunk = shrink_into(file.parent, scenario, failure)
+        except OSError as error:
+            raise UsageError(f"{file.parent / SHRUNK}: cannot be written: {error.strerror}") from None
+        console.print(f"{failure.kind}: {len(scenario.script)} steps are now {len(shrunk.script)}")
+        console.print(f"    replay: chat-sim run {file.parent / SHRUNK}")
+    return result

@@ -1,0 +1,60 @@
+"""Many stories, one after another: what they covered, what they met, and which failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from tcrp.engine.server import ServerEngine
+from tcrp.sim.coverage import Coverage
+from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.server_host import EngineFactory
+from tcrp.sim.swarm.failures import Failure, failure_of
+from tcrp.sim.swarm.sightings import Sightings
+from tcrp.sim.swarm.stories import Knobs, story
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a number of runs came to. `failures` are by seed."""
+
+    runs: int = 0
+    records: int = 0
+    coverage: Coverage = field(default_factory=Coverage)
+    sightings: Sightings = field(default_factory=Sightings)
+    failures: list[tuple[int, Failure]] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Count what another has counted too."""
+        self.runs += other.runs
+        self.records += other.records
+        self.coverage.add(other.coverage)
+        self.sightings.add(other.sightings)
+        self.failures += other.failures
+
+
+def scenario_of(seed: int, knobs: Knobs, scenarios: Sequence[Scenario]) -> Scenario:
+    """The story of a seed: random, or one of `scenarios` with another fate for every packet, judged by properties."""
+    if not scenarios:
+        return story(seed, knobs)
+    return replace(scenarios[seed % len(scenarios)], seed=seed, expect=())
+
+
+def run_batch(
+    seeds: Iterable[int],
+    knobs: Knobs = Knobs(),  # noqa: B008 (frozen)
+    scenarios: Sequence[Scenario] = (),
+    make_engine: EngineFactory = ServerEngine,
+) -> Tally:
+    """Run the stories of these seeds."""
+    tally = Tally()
+    for seed in seeds:
+        listeners = [tally.coverage.hear, tally.sightings.hear]
+        failure, verdict = failure_of(scenario_of(seed, knobs, scenarios), make_engine=make_engine, listeners=listeners)
+        tally.runs += 1
+        if failure is not None:
+            tally.failures.append((seed, failure))
+        if verdict is not None:
+            tally.records += verdict.records
+            tally.coverage.add_judged(verdict)
+    return tally

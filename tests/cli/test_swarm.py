@@ -1,0 +1,126 @@
+"""`chat-sim swarm`, `shrink`, `determinism` and `diff`, as somebody types them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from live import BIN, PATIENCE
+from tcrp.cli.sim import main
+from tcrp.cli.swarm import Swarm, run_swarm
+from tcrp.engine.server import ServerEngine
+from tcrp.sim.scenario.reader import read_scenario
+from tcrp.sim.swarm.stories import Knobs
+
+SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
+STORY = SCENARIOS / "a-port-that-changes-is-followed.yaml"
+
+
+def test_a_swarm_says_what_it_ran_and_covered(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["swarm", "--runs", "45", "--jobs", "2", "--bundles", str(tmp_path / "b")]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("45 stories from seed 0, ")
+    assert " on 2 cores\n" in shown
+    assert " of 31, refused pairs " in shown
+    assert shown.endswith("✔ none failed\n")
+    assert not (tmp_path / "b").exists()
+
+
+class Faulty(ServerEngine):
+    def remove(self, *args: object) -> None:
+        raise ZeroDivisionError(f"by hand, of {args[0]}")
+
+
+def test_a_failure_is_kept_with_its_story_trace_and_shrunk_story(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    swarm = Swarm(200, None, 2, 0, tmp_path, Knobs(), (), Faulty)
+    assert run_swarm(swarm) == 1
+    shown = capsys.readouterr().out
+    assert "✗ ZeroDivisionError in test_swarm.remove, " in shown
+    [bundle] = tmp_path.iterdir()
+    assert sorted(each.name for each in bundle.iterdir()) == ["README.txt", "shrunk.yaml", "story.yaml", "trace.jsonl"]
+    assert json.loads((bundle / "trace.jsonl").read_text().splitlines()[0])["schema"] == "tcrp-trace/1"
+    assert f"replay: chat-sim run {bundle / 'shrunk.yaml'}" in (bundle / "README.txt").read_text()
+    assert main(["check-syntax", str(bundle / "story.yaml"), str(bundle / "shrunk.yaml")]) == 0
+    assert len(read_scenario(bundle / "shrunk.yaml").script) == 1
+
+
+def test_ctrl_c_says_what_was_done(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [BIN / "chat-sim", "swarm", "--for", "60s", "--jobs", "1", "--bundles", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as swarm:  # fmt: skip
+        with pytest.raises(subprocess.TimeoutExpired):
+            swarm.wait(3)
+        swarm.send_signal(signal.SIGINT)
+        out, err = swarm.communicate(timeout=PATIENCE)
+    assert swarm.returncode == 130
+    assert " stories from seed 0, " in out
+    assert err == "chat-sim: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["swarm", "--runs", "1", "--for", "1s"], "either --runs or --for, not both"),
+        (["swarm", "--for", "soon"], "--for: a duration such as"),
+        (["swarm", "--vary", "none.toml"], "none.toml: cannot be read"),
+        (["shrink", str(STORY)], "breaks no property, so there is nothing to shrink"),
+        (["shrink", "no-such-bundle"], "no-such-bundle: there is no such file or folder"),
+        (["diff", str(STORY), str(STORY)], "is no trace: a line of JSON for each record is expected"),
+        (["diff", "none", "none"], "none: cannot be read: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("user = 3", "there is no knob 'user'; allowed are users, steps, horizon"),
+        ("users = 9", "users is 9; allowed are 1 to 6"),
+        ("attackers = 'yes'", "attackers is 'yes'; allowed are true, false"),
+        ("horizon = 5", "horizon: a duration such as"),
+    ],
+)
+def test_a_wrong_knob_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, toml: str, said: str) -> None:
+    knobs = tmp_path / "knobs.toml"
+    knobs.write_text(toml)
+    assert main(["swarm", "--vary", str(knobs)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_scenario_can_be_varied_by_a_swarm(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["swarm", str(STORY), "--runs", "20", "--jobs", "1"]) == 0
+    assert capsys.readouterr().out.startswith("20 stories")
+
+
+def test_determinism_compares_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["determinism", str(STORY)]) == 0
+    assert capsys.readouterr().out == f"✔ {STORY}\n"
+
+
+def test_diff_shows_where_two_traces_part_and_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    for name, seed in ((a, "1"), (b, "1")):
+        main(["run", str(STORY), "--seed", seed, "--trace", name, "--format", "quiet"])
+    capsys.readouterr()
+    assert main(["diff", a, b]) == 0
+    assert capsys.readouterr().out.startswith("the same ")
+    lines = Path(b).read_text().splitlines()
+    changed = json.loads(lines[40])
+    lines[40] = json.dumps({**changed, "t_us": changed["t_us"] + 1})
+    Path(b).write_text("\n".join(lines) + "\n")
+    assert main(["diff", a, b]) == 1
+    shown = capsys.readouterr().out
+    assert "the same up to record 39; then they part:" in shown
+    assert shown.count("what led there in") == 2
