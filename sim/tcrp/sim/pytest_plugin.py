@@ -1,0 +1,78 @@
+"""Scenarios as tests for pytest: `*.scenario.yaml` anywhere, and every `*.yaml` in a folder `sim/scenarios`.
+
+Comes with the installed package. `--tcrp-seed N` draws everything from another seed; node ids, selection
+and JUnit reports are pytest's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tcrp.sim.run import Verdict
+
+ENDING = ".scenario.yaml"
+FOLDER = ("sim", "scenarios")
+
+
+class DoesNotHold(Exception):
+    """A scenario's claim does not hold. `str()` says what came nearest, and how to replay it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        lines = [f"does not hold: {verdict.scenario.claim}"]
+        if verdict.violation is not None:
+            lines.append(f"property {verdict.violation.property}: {verdict.violation.what}")
+        path = verdict.scenario.path
+        lines += [f"{path}:{step.place.line}: waited for a state that never came" for step in verdict.never_taken]
+        for miss in verdict.misses:
+            lines.append(f"{path}:{miss.expectation.place.line}: expected {miss.expectation.text}")
+            lines.append(f"    nearest: {miss.nearest}")
+        lines.append(f"replay: chat-sim run {path} --seed {verdict.seed}")
+        super().__init__("\n".join(lines))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option of this plugin."""
+    group = parser.getgroup("tcrp", "scenarios of tcrp")
+    group.addoption("--tcrp-seed", type=int, default=None, help="run scenarios with this seed, not their own")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+    """Scenario files are collected."""
+    in_folder = file_path.suffix == ".yaml" and FOLDER in zip(file_path.parts, file_path.parts[1:], strict=False)
+    if file_path.name.endswith(ENDING) or in_folder:
+        return ScenarioFile.from_parent(parent, path=file_path)
+    return None
+
+
+class ScenarioFile(pytest.File):
+    """A file with one scenario."""
+
+    def collect(self) -> Iterator[ScenarioItem]:
+        yield ScenarioItem.from_parent(self, name=self.path.name.removesuffix(".yaml").removesuffix(".scenario"))
+
+
+class ScenarioItem(pytest.Item):
+    """One scenario, run once."""
+
+    def runtest(self) -> None:
+        from tcrp.sim.run import Run  # a session without scenarios needs no simulator
+        from tcrp.sim.scenario.reader import read_scenario
+
+        verdict = Run(read_scenario(self.path), seed=self.config.getoption("--tcrp-seed")).go()
+        if not verdict.holds:
+            raise DoesNotHold(verdict)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        from tcrp.sim.scenario.errors import ScenarioError
+
+        if isinstance(excinfo.value, DoesNotHold | ScenarioError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.name
