@@ -52,6 +52,7 @@ check-wheel: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.swarm
 	$(BIN)/python -m bench.sockets
 
 $(VENV)/run: pyproject.toml

@@ -163,4 +163,5 @@ def main() -> None:
     thousand()
 
 
-main()
+if __name__ == "__main__":
+    main()

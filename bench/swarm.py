@@ -1,0 +1,120 @@
+"""What random stories cost and find: planted bugs, one core against all, and the simulator with every fault on.
+
+python -m bench.swarm
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.__main__ import ROOM_OF_TWENTY, in_turns, play, seconds
+from tcrp.cli.swarm import cores
+from tcrp.sim.run import Run
+from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.shrink import Shrinker
+from tcrp.sim.swarm.stories import story
+
+PLANTED = Path(__file__).parents[1] / "tests" / "sim" / "swarm" / "test_swarm.py"
+SWARM_SECONDS = 15
+FIND_SECONDS = 60
+EVERYTHING = (
+    "delay: 5ms..20ms, loss: 2%, duplicate: 1%, reorder: {share: 2%, by: 30ms}, corrupt: 0.1%, mtu: 1400, "
+    "rate: 100Mbit/s, queue: 1000000, segment: 1..64"
+)
+MINUTES = """
+claim: twenty users speak once each within twenty seconds
+users:
+  host: {dialect: text}
+  guest: {count: 19, dialect: text}
+network: {default: {delay: 5ms..20ms, loss: 2%}}
+script:
+  - {at: 0s, host: {create: lobby}}
+  - {at: 1s, guest: {join: lobby}}
+  - {at: 10s, host: {say: "hello"}}
+  - {at: 11s, guest: {say: "hello, I am {i}"}}
+until: 20s
+"""
+
+
+def _planted() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("planted", PLANTED)
+    assert spec is not None, PLANTED
+    assert spec.loader is not None, PLANTED
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def planted_bugs() -> None:
+    """How soon each planted bug is found on one core, and how short its story gets."""
+    print(f"{'planted bug':32} {'found by':28} {'stories':>8} {'found in':>9} {'steps':>6} {'shrunk to':>9} {'in':>7}")
+    for bug in _planted().FOUND:
+        began = time.perf_counter()
+        stories = 0
+        failure: Any = None
+        while failure is None and time.perf_counter() - began < FIND_SECONDS:
+            scenario = story(stories)
+            failure, _ = failure_of(scenario, make_engine=bug)
+            stories += 1
+        found = time.perf_counter() - began
+        if failure is None:
+            print(f"{bug.__name__:32} not found in {stories} stories")
+            continue
+        began = time.perf_counter()
+        shrunk = Shrinker(failure.kind, bug).shrink(scenario)
+        print(
+            f"{bug.__name__:32} {failure.kind:28} {stories:8} {found:7.2f} s {len(scenario.script):6} "
+            f"{len(shrunk.script):9} {time.perf_counter() - began:5.2f} s"
+        )
+
+
+def one_core_and_all() -> None:
+    """Events a second of a swarm on one core, and on all."""
+
+    def swarm(jobs: int) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            shown = subprocess.run(
+                [sys.executable, "-m", "tcrp.cli.sim", "swarm", "--for", f"{SWARM_SECONDS}s", "--jobs", str(jobs),
+                 "--bundles", folder, "--seed", "7000000"],
+                capture_output=True, text=True, check=True,
+            ).stdout  # fmt: skip
+        return float(shown.split(" events, ")[1].split(" ")[0].replace(",", ""))
+
+    one, all_of_them = swarm(1), swarm(cores())
+    times = all_of_them / one
+    print(f"a swarm on 1 core: {one:,.0f} events a second; on {cores()}: {all_of_them:,.0f}, {times:.2f} times")
+
+
+def every_fault() -> None:
+    """Arrivals a second with every kind of fault on and nobody watching; and a talk against real time."""
+    text = ROOM_OF_TWENTY.format(texts=300).replace("delay: 5ms..20ms, loss: 2%", EVERYTHING)
+
+    def rate(watched: bool) -> float:
+        run = Run(read_scenario_text(text), watched=watched)
+        took = seconds(lambda: play(run, 100_000))
+        return run.world.arrivals / took
+
+    def plain() -> float:
+        run = Run(read_scenario_text(ROOM_OF_TWENTY.format(texts=300)), watched=False)
+        took = seconds(lambda: play(run, 100_000))
+        return run.world.arrivals / took
+
+    faulty, bare = in_turns(lambda: rate(False), plain)
+    print(f"arrivals a second with every fault on {faulty:,.0f}; with delay and loss alone {bare:,.0f}")
+    scenario = read_scenario_text(MINUTES)
+    [took] = in_turns(lambda: seconds(lambda: Run(scenario, watched=False).go()))
+    print(f"twenty users who each speak once in 20 s: {20 / took:,.0f} times faster than real time")
+
+
+if __name__ == "__main__":
+    every_fault()
+    planted_bugs()
+    one_core_and_all()
