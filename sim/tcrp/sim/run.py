@@ -79,9 +79,13 @@ class Run:
         self.watch = Watch(self.town, scenario.limits, frozenset(left_out))
         if self.trace is not None:
             self.server.witness = self.watch
-            self.trace.listeners += [
-                self.digest, self.watch.hear, self.history.hear, self.director.hear, self._note_refused, *listeners,
-            ]  # fmt: skip
+            self.trace.listeners += [self.digest, self.watch.hear]
+            # Every record is handed to every listener: those who wait for nothing stay away.
+            if scenario.expect:
+                self.trace.listeners.append(self.history.hear)
+            if self.director.is_waiting:
+                self.trace.listeners.append(self.director.hear)
+            self.trace.listeners += [self._note_refused, *listeners]
         self._ends_us = LONGEST_US if scenario.until_us is None else scenario.until_us
         self._last_expected_us = max((_latest(each.window) for each in scenario.expect), default=0)
         self._restless: Host = self.server
@@ -135,7 +139,7 @@ class Run:
         return True
 
     def _note_refused(self, record: Record) -> None:
-        if isinstance(record, Refuse) and record.actor != SERVER:
+        if type(record) is Refuse and record.actor != SERVER:
             self.refused_steps.append(record)
 
     def _verdict(self) -> Verdict:

@@ -161,7 +161,10 @@ class ServerHost(Host):
     # --- what the script does to it --------------------------------------------------------------
 
     def act(self, action: ServerAction, origin: Origin) -> None:
-        """Take a step of the script."""
+        """Take a step of the script. A process that is paused heeds commands when it goes on."""
+        if self.is_paused and isinstance(action, Shutdown | Remove):
+            self.hold(self._act_later, (action, origin))
+            return
         match action:
             case Crash(restart_us):
                 self._crash(restart_us, origin)
@@ -176,6 +179,9 @@ class ServerHost(Host):
                     self._refuse(f"{user}@{room}", origin)
             case _:
                 assert_never(action)
+
+    def _act_later(self, step: tuple[ServerAction, Origin]) -> None:
+        self.act(*step)
 
     def _command(self, origin: Origin, command: Callable[[ServerEngine], Any]) -> bool:
         engine = self.engine

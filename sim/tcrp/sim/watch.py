@@ -129,13 +129,16 @@ class Watch:
     def hear(self, record: Record) -> None:
         """A listener of the trace."""
         self._n = record.n
-        if isinstance(record, Step):
+        kind = type(record)  # not isinstance: this is asked of millions
+        if kind is Step:
+            assert isinstance(record, Step), "for the type checker"
             self._judge_step(record)
             self.shadows(record)
             if record.actor == SERVER:
                 self._turn.steps += 1
                 self._keep(record)
-        elif isinstance(record, PacketRecord):
+        elif kind is PacketRecord:
+            assert isinstance(record, PacketRecord), "for the type checker"
             if record.kind is Kind.SEND and record.proto == "udp":
                 self._judge_size(record)
             elif record.kind is Kind.DROP and record.actor == SERVER and record.what == What.RELAY:

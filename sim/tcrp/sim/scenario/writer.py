@@ -94,7 +94,7 @@ def write_scenario(scenario: Scenario, comments: Iterable[str] = ()) -> str:
         top["until"] = write_duration(scenario.until_us)
     if server := _server(scenario):
         top["server"] = _flow(server)
-    if users := {user.id: _flow(entry) for user in scenario.users if (entry := _user(user)) is not None}:
+    if users := _users(scenario):
         top["users"] = users
     if network := _network(scenario):
         top["network"] = network
@@ -143,6 +143,16 @@ def _server(scenario: Scenario) -> dict[str, Any]:
     if scenario.server_dialect != "auto":
         given["dialect"] = scenario.server_dialect
     return given
+
+
+def _users(scenario: Scenario) -> dict[str, Any]:
+    """The users who need an entry; all of them, if their order would be another one without: it gives addresses."""
+    entries = {user.id: _user(user) for user in scenario.users}
+    declared = [id for id, entry in entries.items() if entry is not None]
+    appearing = [step.actor for step in scenario.script if step.actor in entries]
+    if list(dict.fromkeys(declared + appearing)) != list(entries):
+        declared = list(entries)
+    return {id: _flow(entries[id] or {}) for id in declared}
 
 
 def _user(user: User) -> dict[str, Any] | None:

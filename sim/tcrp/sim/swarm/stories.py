@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tcrp.sim.draws import PPM, key_of, mix
 from tcrp.sim.scenario.model import (
+    CALM,
     ORDINARY,
     Abandon,
     Action,
@@ -366,7 +367,13 @@ class Author:
         return NETWORK, Reset(self._both_ways())
 
     def _set(self) -> tuple[str, Action]:
-        return NETWORK, SetLinks(self._one_way(), self._weather())
+        weather = self._weather()
+        # A file can set a bound, but not take one away.
+        segment = weather.segment if weather.segment != CALM.segment else None
+        weather = replace(
+            weather, mtu_bytes=weather.mtu_bytes or None, rate_bps=weather.rate_bps or None, segment=segment
+        )
+        return NETWORK, SetLinks(self._one_way(), weather)
 
     # --- what attackers do -----------------------------------------------------------------------
 
