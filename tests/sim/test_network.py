@@ -27,7 +27,7 @@ from tcrp.sim.scenario.model import (
 )  # fmt: skip
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.server_host import SERVER
-from tcrp.sim.ways import SLOT_US, Fate, Mood, Way, Ways
+from tcrp.sim.ways import DOUBLED, SLOT_US, SPOILED, Fate, Mood, Way, Ways
 
 MANY = 20_000
 KEYS = [mix(number) for number in range(MANY)]
@@ -148,15 +148,16 @@ def test_a_links_mood_depends_on_the_slot_and_on_nothing_that_was_sent() -> None
 def test_shares_are_doubled_held_back_and_spoiled_each_by_its_own_draw() -> None:
     way = rough(duplicate_ppm=30_000, reorder=Reorder(40_000, 50_000), corrupt_ppm=50_000)
     data = bytes(100)
-    doubled = {key for key in KEYS if way.doubles(key)}
-    late = {key for key in KEYS if way.takes_us(key, 0) == 50_000}
-    spoiled = {key for key in KEYS if way.corrupted(key, data) != data}
+    doubled = {key for key in KEYS if way.extras(key) & DOUBLED}
+    late = {key for key in KEYS if way.takes_us(key, 0, way.extras(key)) == 50_000}
+    spoiled = {key for key in KEYS if way.extras(key) & SPOILED}
     for some, share in ((doubled, 0.03), (late, 0.04), (spoiled, 0.05)):
         assert abs(len(some) / MANY - share) < 0.006
     assert len(doubled & late) < 60 > len(late & spoiled)  # as many as chance has: no draw stands for two
     for key in spoiled:
-        assert sum(byte.bit_count() for byte in way.corrupted(key, data)) == 1
-    assert len({way.corrupted(key, data) for key in spoiled}) > 400  # of 800 bits
+        assert sum(byte.bit_count() for byte in way.spoiled(key, data)) == 1
+    assert len({way.spoiled(key, data) for key in spoiled}) > 400  # of 800 bits
+    assert rough(corrupt_ppm=1_000_000).extras(KEYS[0]) == SPOILED
 
 
 def test_what_is_larger_than_the_mtu_does_not_fit() -> None:

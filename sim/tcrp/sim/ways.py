@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from tcrp.sim.draws import HALF, delay_us, key_of, loss_threshold, mix
+from tcrp.sim.draws import HALF, PPM, delay_us, key_of, loss_threshold, mix
 from tcrp.sim.scenario.model import CALM, Burst, Link, LinkSettings, Network, Span
 
 EVERYONE = "all"
@@ -21,9 +21,15 @@ BLOCK_SLOTS = 1024
 """At the beginning of each block of slots a link's mood is drawn afresh, so that it is a function of the slot."""
 
 # What a packet's key is mixed with for draws beyond its loss and its delay.
-_DUPLICATE, _REORDER, _CORRUPT, _SEGMENT = (
-    key_of("draw", what) for what in ("duplicate", "reorder", "corrupt", "segment")
-)
+_EXTRA, _BIT, _SEGMENT = (key_of("draw", what) for what in ("extra", "bit", "segment"))
+_DRAW_BITS = 21  # three draws of a millionth fit one word of 64 bits
+_DRAW = (1 << _DRAW_BITS) - 1
+DOUBLED, LATE, SPOILED = 1, 2, 4
+
+
+def _draw_threshold(ppm: int) -> int:
+    """The share as a bound for a draw of 21 bits: smaller happens."""
+    return ppm * (1 << _DRAW_BITS) // PPM
 
 
 class Mood:
@@ -72,8 +78,29 @@ class Way:
     """One direction between two actors, with the settings that are in force now."""
 
     __slots__ = (
-        "_corrupt", "_duplicate", "_free_us", "_least_us", "_loss", "_mood", "_reorder", "_seed", "_span_us", "is_cut",
-        "is_held", "is_plain", "is_stalled", "key", "name", "parked", "settings", "source", "target",
+        "_corrupt",
+        "_duplicate",
+        "_free_us",
+        "_has_extras",
+        "_least_us",
+        "_loss",
+        "_mood",
+        "_mtu_bytes",
+        "_queue_bytes",
+        "_rate_bps",
+        "_reorder",
+        "_seed",
+        "_span_us",
+        "is_cut",
+        "is_held",
+        "is_plain",
+        "is_stalled",
+        "key",
+        "name",
+        "parked",
+        "settings",
+        "source",
+        "target",
     )  # fmt: skip
 
     def __init__(self, source: str, target: str, seed: int = 0) -> None:
@@ -98,18 +125,20 @@ class Way:
         self._loss = loss_threshold(settings.loss.share_ppm)
         burst = settings.loss.burst
         self._mood = Mood(burst, mix(self.key ^ self._seed)) if burst is not None else None
-        self._duplicate = loss_threshold(settings.duplicate_ppm or 0)
-        self._reorder = loss_threshold(settings.reorder.share_ppm)
-        self._corrupt = loss_threshold(settings.corrupt_ppm or 0)
+        self._duplicate = _draw_threshold(settings.duplicate_ppm or 0)
+        self._reorder = _draw_threshold(settings.reorder.share_ppm)
+        self._corrupt = _draw_threshold(settings.corrupt_ppm or 0)
+        self._has_extras = bool(self._duplicate or self._reorder or self._corrupt)
+        self._rate_bps = settings.rate_bps or 0
+        self._mtu_bytes = settings.mtu_bytes or 0
+        self._queue_bytes = settings.queue_bytes or 0
         if isinstance(settings.delay, Span):
             self._least_us = settings.delay.least_us
             self._span_us = settings.delay.most_us - settings.delay.least_us + 1
         else:
             self._span_us = 0
         # Most links only delay and lose; for the others each datagram is looked at more closely.
-        self.is_plain = not (
-            burst or self._duplicate or self._reorder or self._corrupt or settings.mtu_bytes or settings.rate_bps
-        )
+        self.is_plain = not (burst or self._has_extras or settings.mtu_bytes or settings.rate_bps)
 
     @property
     def stops_streams(self) -> bool:
@@ -131,39 +160,42 @@ class Way:
 
     def refuses(self, key: int, size: int, now_us: int) -> Fate | None:
         """Why a datagram of `size` bytes does not get onto the link, or None. A link of a limited rate is then busy."""
-        settings = self.settings
-        if settings.mtu_bytes and size > settings.mtu_bytes:
+        if size > self._mtu_bytes and self._mtu_bytes:
             return Fate.MTU
         if self.loses(key) and (self._mood is None or self._mood.is_bad(now_us)):
             return Fate.LOSS
-        if settings.rate_bps:
-            assert settings.queue_bytes is not None, "a way has every setting"
+        if rate_bps := self._rate_bps:
             waiting_us = max(self._free_us - now_us, 0)
-            if waiting_us * settings.rate_bps // 8_000_000 + size > settings.queue_bytes:
+            if waiting_us * rate_bps // 8_000_000 + size > self._queue_bytes:
                 return Fate.QUEUE
-            self._free_us = now_us + waiting_us + size * 8_000_000 // settings.rate_bps
+            self._free_us = now_us + waiting_us + size * 8_000_000 // rate_bps
         return None
 
-    def takes_us(self, key: int, now_us: int) -> int:
+    def extras(self, key: int) -> int:
+        """What else happens to a datagram: any of DOUBLED, LATE and SPOILED, from one word of chance."""
+        if not self._has_extras:
+            return 0
+        drawn = mix(key ^ _EXTRA)
+        return (
+            ((drawn & _DRAW) < self._duplicate)
+            | ((drawn >> _DRAW_BITS & _DRAW) < self._reorder) << 1
+            | ((drawn >> 2 * _DRAW_BITS & _DRAW) < self._corrupt) << 2
+        )
+
+    def takes_us(self, key: int, now_us: int, extras: int = 0) -> int:
         """How long a datagram that got onto the link takes: its turn, its delay, and being held back."""
-        waits_us = max(self._free_us - now_us, 0) if self.settings.rate_bps else 0
-        if self._reorder and mix(key ^ _REORDER) >> 32 < self._reorder:
+        waits_us = max(self._free_us - now_us, 0)
+        if extras & LATE:
             assert self.settings.reorder is not None, "a way has every setting"
             waits_us += self.settings.reorder.by_us
         return waits_us + self.delay_us(key)
 
-    def doubles(self, key: int) -> bool:
-        """Whether a datagram arrives twice."""
-        return bool(self._duplicate) and mix(key ^ _DUPLICATE) >> 32 < self._duplicate
-
-    def corrupted(self, key: int, data: bytes) -> bytes:
-        """The datagram as it arrives: with one bit flipped, or as it was."""
-        if not self._corrupt or not data:
+    @staticmethod
+    def spoiled(key: int, data: bytes) -> bytes:
+        """The datagram with one bit flipped; one without bits as it was."""
+        if not data:
             return data
-        drawn = mix(key ^ _CORRUPT)
-        if drawn >> 32 >= self._corrupt:
-            return data
-        bit = (drawn & (HALF - 1)) * len(data) * 8 >> 32
+        bit = (mix(key ^ _BIT) >> 32) * len(data) * 8 >> 32
         flipped = bytearray(data)
         flipped[bit >> 3] ^= 1 << (bit & 7)
         return bytes(flipped)

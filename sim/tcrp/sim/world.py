@@ -13,7 +13,7 @@ from tcrp.engine.effects import Address, Relay
 from tcrp.engine.trace import Cause, Fault, Kind, Trace
 from tcrp.engine.trace import Packet as PacketRecord
 from tcrp.sim.packets import Origin, Packet, next_of_kind
-from tcrp.sim.ways import Way, Ways
+from tcrp.sim.ways import DOUBLED, SPOILED, Way, Ways
 from tcrp.spec.names import Rule, What
 
 FIRST_DYNAMIC = 1 << 20
@@ -107,12 +107,12 @@ class World:
         if fate is not None:
             self.drop(packet, fate.value)
             return
-        data = way.corrupted(packet.key, packet.data)
-        if data is not packet.data:
-            packet.data, packet.note = data, "corrupted"
-        self.at(now_us + way.takes_us(packet.key, now_us), self._arrive, packet)
-        if way.doubles(packet.key):
-            copy = Packet(packet, way, packet.what, data, packet.source, packet.target)
+        extras = way.extras(packet.key)
+        if extras & SPOILED and packet.data:
+            packet.data, packet.note = way.spoiled(packet.key, packet.data), "corrupted"
+        self.at(now_us + way.takes_us(packet.key, now_us, extras), self._arrive, packet)
+        if extras & DOUBLED:
+            copy = Packet(packet, way, packet.what, packet.data, packet.source, packet.target)
             copy.record, copy.note = packet.record, "duplicate"
             self.at(now_us + way.takes_us(copy.key, now_us), self._arrive, copy)
 
