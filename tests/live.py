@@ -39,6 +39,18 @@ def until(condition, what: str) -> None:  # type: ignore[no-untyped-def]
         time.sleep(0.01)
 
 
+def imported_by_help(program: str, names: set[str]) -> list[str]:
+    """Which of these modules `program --help` imports."""
+    script = (
+        f"import sys; from {program} import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print('imported:', sorted({names!r} & sys.modules.keys()))"
+    )
+    shown = subprocess.run([BIN / "python", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    return re.findall(r"'([^']+)'", shown.stdout.rpartition("imported:")[2])
+
+
 class LiveServer:
     """A chat-server on free ports."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from live import BIN, PATIENCE, Peer, live_server
+from live import Peer, imported_by_help, live_server
 from tcrp.cli.server import main
 from tcrp.cli.settings import WAYS
 from tcrp.spec.limits import SETTINGS, Limits, parse_setting, write_setting
@@ -114,17 +113,7 @@ def test_every_setting_is_an_option_of_its_own_name(capsys: pytest.CaptureFixtur
 
 
 def test_help_needs_neither_the_network_nor_the_machines() -> None:
-    program = (
-        "import sys; from tcrp.cli.server import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "bad = {'statemachine', 'asyncio', 'tcrp.sim', 'prometheus_client'} & sys.modules.keys()\n"
-        "print('imported:', sorted(bad))"
-    )
-    shown = subprocess.run(
-        [BIN / "python", "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True
-    )
-    assert shown.stdout.endswith("imported: []\n")
+    assert imported_by_help("tcrp.cli.server", {"statemachine", "asyncio", "tcrp.sim", "prometheus_client"}) == []
 
 
 def test_an_address_of_this_machine_can_be_served() -> None:
