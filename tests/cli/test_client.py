@@ -167,7 +167,7 @@ def test_names_keep_their_colours_and_wide_ones_line_up(server: LiveServer) -> N
 def test_a_silence_is_warned_of_and_then_offered_to_be_mended(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "idle", "--idle-timeout", "4s", "--no-keep-alive") as ann:
         ann.shows("You are in idle")
-        ann.shows("You have been silent for long: in 1 seconds you are out of the room")
+        ann.shows("You have been silent for long: in 1 s you are out of the room")
         ann.shows("You were silent too long and are out of the room.")
         ann.enters("y")  # her old session is silent for long enough to be taken over
         until(lambda: sum("You are in idle" in line for line in ann.lines) == 2, "ann again")

@@ -174,9 +174,9 @@ class Talk:
                 await asyncio.sleep(left - before)
                 continue
             self._screen.warn(
-                _(
-                    "You have been silent for long: in {seconds} seconds you are out of the room, unless you speak."
-                ).format(seconds=max(round(left), 1))
+                _("You have been silent for long: in {seconds} s you are out of the room, unless you speak.").format(
+                    seconds=max(round(left), 1)
+                )
             )
             await asyncio.sleep(max(left, 0.0) + 1)
 
