@@ -317,7 +317,7 @@ class Watch:
             other.address == packet.source for other in turn.others
         )  # fmt: skip
         self._judge(Property.RELAY_NOT_TO_ITS_SENDER, not to_sender, None, "{1} was sent its own text", speaker.id)
-        once = len(set(targets)) == len(targets)
+        once = len(set(targets)) == len(targets) or self._sits_as_often(targets)
         self._judge(Property.RELAY_AT_MOST_ONCE, once, None, "a text of {1} went to one member twice", speaker.id)
         self._judge(
             Property.RELAY_TO_EVERY_MEMBER,
@@ -333,14 +333,33 @@ class Watch:
         """Whether somebody else in the speaker's room receives at the target's IP address."""
         return any(member.ip == target.ip for member in self._turn.others)
 
+    def _sits_as_often(self, targets: list[Address]) -> bool:
+        """Whether several members receive wherever one text goes several times: neighbours may share a token."""
+        unknown = sum(other.address is None or other.fixed for other in self._turn.others)
+        for target in set(targets):
+            there = sum(other.address == target and not other.fixed for other in self._turn.others)
+            if targets.count(target) > there + unknown:
+                return False
+        return True
+
     def _judge_wording(self, relay: Relay, speaker: Entry) -> None:
-        host = self._town.world.sockets.get(relay.targets[0]) if relay.targets else None
-        if not isinstance(host, UserHost):
+        if not relay.targets:
             return
-        read = host.codec.read_relay(relay.data)
-        named = read is not None and read.name == speaker.name
-        self._judge(Property.RELAY_NAMES_ITS_SENDER, named, None, "a text of {1} is read as {2}", speaker.id, read)
-        told = NoticeReader(host.codec, speaker.room).read(relay.data)
+        # The session's dialect counts, whoever's socket its relays have followed its token to.
+        users = [self._town.users.get(each.user) for each in self._turn.others if each.address == relay.targets[0]]
+        host = self._town.world.sockets.get(relay.targets[0])
+        codecs = [user.codec for user in users if user is not None]
+        if not codecs and isinstance(host, UserHost):
+            codecs = [host.codec]
+        if not codecs:
+            return
+        named = [codec for codec in codecs if (read := codec.read_relay(relay.data)) and read.name == speaker.name]
+        codec = (named or codecs)[0]
+        read = codec.read_relay(relay.data)
+        self._judge(
+            Property.RELAY_NAMES_ITS_SENDER, bool(named), None, "a text of {1} is read as {2}", speaker.id, read
+        )
+        told = NoticeReader(codec, speaker.room).read(relay.data)
         self._judge(Property.NO_FORGED_NOTICE, told is None, None, "a text of {1} is read as {2}", speaker.id, told)
 
     def _judge_rejected(self, effects: list[ServerEffect]) -> None:
