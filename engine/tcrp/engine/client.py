@@ -6,9 +6,10 @@ clock and no screen: bytes, commands and time go in, effects come out. A server'
 
 from __future__ import annotations
 
-from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Unread
+from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Told, Unread
 from tcrp.engine.effects import ClientEffect, CloseStream, SendDatagram, SendFrame, Show, StreamId, Tell
-from tcrp.engine.notices import ENDINGS, NoticeReader
+from tcrp.engine.hearing import hear
+from tcrp.engine.notices import ENDINGS
 from tcrp.engine.text import shown
 from tcrp.engine.timers import Timer, Timers
 from tcrp.engine.trace import Cause, Recorder
@@ -41,7 +42,10 @@ from tcrp.spec.table import TABLES, Tables
 Effects = list[ClientEffect]
 
 _REPLY_BUFFER_BYTES_MAX = 256 * 1024
+# Of an enum's members those that every relay looks up: before Python 3.12 each look-up is slow.
+_SESSION = Machine.SESSION
 _IN_ROOM = SessionState.IN_ROOM
+_RELAYED = SessionEvent.RELAYED
 
 
 def enter_moments_us() -> tuple[int, ...]:
@@ -103,7 +107,6 @@ class ClientEngine:
         self._room_bytes = room.encode()
         if len(self._room_bytes) > NAME_BYTES_MAX:
             raise ValueError(f"room name is {len(self._room_bytes)} bytes, at most {NAME_BYTES_MAX} fit")
-        self._notices = NoticeReader(codec, room)
         self._timers = Timers()
         self._handshake_timer: Timer | None = None
         self._enter_timer: Timer | None = None
@@ -188,7 +191,7 @@ class ClientEngine:
                 self._timers.cancel(self._enter_timer)
             self._read(data, now_us)
         elif self.session is SessionState.EXPIRED:
-            self._read_after_the_end(data, now_us)
+            self._read_after_the_end(data)
         elif len(self._early) < EARLY_DATAGRAMS_MAX:  # it has overtaken the completion
             self._early.append(data)
         elif self._recorder is not None:
@@ -283,7 +286,7 @@ class ClientEngine:
             if self.session is _IN_ROOM:
                 self._read(data, now_us)
             else:
-                self._read_after_the_end(data, now_us)
+                self._read_after_the_end(data)
         if early:
             self._timers.cancel(self._enter_timer)
 
@@ -341,37 +344,35 @@ class ClientEngine:
     # --- what the server says --------------------------------------------------------------------
 
     def _read(self, data: bytes, now_us: int) -> None:
-        told = self._notices.read(data)
-        if told is not None:
-            event = self._meaning(told.notice, told.name)
-            notice = Notice.IDLED if event is SessionEvent.IDLED else told.notice
-            self._out.append(Tell(notice, shown(told.name), self.cause))
+        heard = hear(self.codec, self.room, data)
+        if heard is None:
+            if self._recorder is not None:
+                self._recorder.drop(What.DATAGRAM, len(data), "not of this dialect", Rule.UDP_3, self.cause)
+        elif isinstance(heard, Told):
+            event = self._tell(heard)
             if event is not None:
                 self._has_been_told = True
                 self._end(event, now_us)
-            return
-        relay = self.codec.read_relay(data)
-        if relay is None:
-            if self._recorder is not None:
-                self._recorder.drop(What.DATAGRAM, len(data), "not of this dialect", Rule.UDP_3, self.cause)
-            return
-        self._step(SessionEvent.RELAYED)
-        name, text = relay
-        shown_name, shown_text = shown(name), shown(text)
-        changed = shown_text != text or shown_name != name
-        self._out.append(Show(shown_name, shown_text, changed, self.cause))
+        else:
+            self._step(_RELAYED)
+            self._out.append(Show(*heard, self.cause))
 
-    def _read_after_the_end(self, data: bytes, now_us: int) -> None:
+    def _read_after_the_end(self, data: bytes) -> None:
         """Only why it ended still matters, and only once."""
-        told = self._notices.read(data)
-        event = self._meaning(told.notice, told.name) if told is not None else None
-        if told is not None and event is not None:
+        heard = hear(self.codec, self.room, data)
+        if isinstance(heard, Told) and self._meaning(heard.notice, heard.name) is not None:
             if not self._has_been_told:
                 self._has_been_told = True
-                notice = Notice.IDLED if event is SessionEvent.IDLED else told.notice
-                self._out.append(Tell(notice, shown(told.name), self.cause))
+                self._tell(heard)
         elif self._recorder is not None:
             self._recorder.drop(What.DATAGRAM, len(data), "the session has ended", Rule.TOK_2, self.cause)
+
+    def _tell(self, told: Told) -> SessionEvent | None:
+        """Pass a notice on. Returns what it means for this session."""
+        event = self._meaning(told.notice, told.name)
+        notice = Notice.IDLED if event is SessionEvent.IDLED else told.notice
+        self._out.append(Tell(notice, shown(told.name), self.cause))
+        return event
 
     def _meaning(self, notice: Notice, name: str) -> SessionEvent | None:
         """What a notice means for this session; a leaving of one's own name is one's own end (idled)."""
@@ -405,7 +406,7 @@ class ClientEngine:
     def _step(self, event: SessionEvent) -> None:
         row = self._tables.session.rows[self.session, event]
         if self._recorder is not None:
-            self._recorder.step(Machine.SESSION, self.id, event, self.session, row.to, row.rule, self.cause)
+            self._recorder.step(_SESSION, self.id, event, self.session, row.to, row.rule, self.cause)
         self.session = row.to
 
     def _step_handshake(self, event: HandshakeEvent, *, why: str = "") -> None:

@@ -35,7 +35,10 @@ from tcrp.spec.table import TABLES, Tables
 
 Effects = list[ServerEffect]
 
+# Of an enum's members those that every relay looks up: before Python 3.12 each look-up is slow.
+_SESSION = Machine.SESSION
 _TOKENED = SessionState.TOKENED
+_IN_ROOM = SessionState.IN_ROOM
 _SPOKE = SessionEvent.SPOKE
 _RELAYED = SessionEvent.RELAYED
 
@@ -251,7 +254,7 @@ class ServerEngine:
 
     def _deliver(self, members: list[Session], data: bytes) -> None:
         roster, recorder = self.roster, self._recorder
-        row = self._tables.session.rows[SessionState.IN_ROOM, _RELAYED]  # of all of them: they are in-room
+        row = self._tables.session.rows[_IN_ROOM, _RELAYED]  # of all of them: they are in-room
         targets: list[Address] = []
         for member in members:
             assert member.address is not None, "whoever is in-room has an address"
@@ -259,7 +262,7 @@ class ServerEngine:
             member.state = row.to
             if recorder is not None:
                 recorder.step(
-                    Machine.SESSION, member.id, _RELAYED, SessionState.IN_ROOM, row.to, row.rule, roster.cause,
+                    _SESSION, member.id, _RELAYED, _IN_ROOM, row.to, row.rule, roster.cause,
                     token=member.trace_token(), key=member.token, aside=True,
                 )  # fmt: skip
         roster.counts[Counter.RELAYS] += len(targets)

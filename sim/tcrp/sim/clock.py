@@ -8,9 +8,10 @@ PPM = 1_000_000
 class HostClock:
     """Maps the world's microseconds to the host's, and back."""
 
-    __slots__ = ("_base_local_us", "_base_us", "_drift_ppm", "_last_us")
+    __slots__ = ("_base_local_us", "_base_us", "_drift_ppm", "_last_us", "is_right")
 
     def __init__(self) -> None:
+        self.is_right = True  # it has never been disturbed, and shows the world's time
         self._base_us = 0
         self._base_local_us = 0
         self._drift_ppm = 0
@@ -36,6 +37,8 @@ class HostClock:
 
     def disturb(self, now_us: int, skew_us: int, drift_ppm: int) -> None:
         """From now on the clock is `skew_us` further and gains `drift_ppm` microseconds a second."""
+        self._last_us = self.local_us(now_us)
+        self.is_right = False
         elapsed_us = now_us - self._base_us
         self._base_local_us += elapsed_us + elapsed_us * self._drift_ppm // PPM + skew_us
         self._base_us = now_us

@@ -91,7 +91,7 @@ class Director:
             if isinstance(step.action, Replay):
                 town.users[step.action.victim].keeps_sent = True
         self._waiting: dict[StateClaim, list[Cue]] = {}
-        self._met: list[StateClaim] = []
+        self.met: list[StateClaim] = []  # what has come true and was waited for
         for cue in self._cues:
             self._schedule_first(cue)
 
@@ -106,7 +106,7 @@ class Director:
             case When(claim):
                 self._waiting.setdefault(claim, []).append(cue)
                 if isinstance(claim, UserIs) and claim.state is SessionState.ANONYMOUS:
-                    self._met.append(claim)  # as everyone is at first
+                    self.met.append(claim)  # as everyone is at first
             case _:
                 assert_never(cue.step.when)
 
@@ -117,7 +117,7 @@ class Director:
         if isinstance(record, StepRecord):
             for claim in self._waiting:
                 if claim_met_by(claim, record):
-                    self._met.append(claim)
+                    self.met.append(claim)
 
     @property
     def is_waiting(self) -> bool:
@@ -126,8 +126,8 @@ class Director:
 
     def take_what_was_waited_for(self) -> None:
         """Take the steps whose states have come true during the last event."""
-        while self._met:
-            for cue in self._waiting.pop(self._met.pop(0), []):
+        while self.met:
+            for cue in self._waiting.pop(self.met.pop(0), []):
                 self._take(cue)
 
     def never_taken(self) -> list[Step]:

@@ -20,7 +20,8 @@ class Host:
         self.is_paused = False
         self.is_catching_up = False  # after a pause, until its timers have had their turn
         self._inbox: list[tuple[Callable[[Any], None], Any]] = []
-        self._wake_us: int | None = None
+        self._wake_us: int | None = None  # when the engine will be woken, and for which deadline
+        self._awaited_us: int | None = None
 
     # --- for the kind of host to say -------------------------------------------------------------
 
@@ -34,40 +35,44 @@ class Host:
         raise AssertionError("every kind of host says this")
 
     def handle_timeout(self, local_us: int) -> None:
-        """Wake the engine."""
+        """Wake the engine, and rearm."""
         raise AssertionError("every kind of host says this")
 
     # --- time ------------------------------------------------------------------------------------
 
     def local_us(self) -> int:
         """What this host's clock shows now."""
-        return self.clock.local_us(self.world.now_us)
+        clock = self.clock
+        return self.world.now_us if clock.is_right else clock.local_us(self.world.now_us)
 
     def rearm(self) -> None:
         """See to it that the engine is woken at its next deadline."""
         deadline_us = self.next_deadline_us()
-        if deadline_us is None or self.is_paused:
+        if deadline_us is None or deadline_us == self._awaited_us or self.is_paused:
             return
         when_us = max(self.clock.world_us(deadline_us), self.world.now_us)
         if self._wake_us is None or when_us < self._wake_us:
-            self._wake_us = when_us
+            self._wake_us, self._awaited_us = when_us, deadline_us
             self.world.at(when_us, self._wake, when_us, keeps_going=False)
+
+    def disarm(self) -> None:
+        """Let the engine sleep until it is armed again."""
+        self._wake_us = self._awaited_us = None
 
     def _wake(self, when_us: int) -> None:
         if when_us != self._wake_us:
             return  # an earlier moment was asked for since
-        self._wake_us = None
+        self.disarm()
         if self.is_paused:
             return
         self.is_catching_up = False
         self.handle_timeout(self.local_us())
-        self.rearm()
 
     def disturb_clock(self, skew_us: int, drift_ppm: int, cause: Cause) -> None:
         """Set the clock wrong from now on."""
         self.world.record_fault(self.id, "clock", f"skew {skew_us} us, drift {drift_ppm} ppm", cause)
         self.clock.disturb(self.world.now_us, skew_us, drift_ppm)
-        self._wake_us = None  # what was asked for was reckoned by the old clock
+        self.disarm()  # what was asked for was reckoned by the old clock
         self.rearm()
 
     # --- pausing ---------------------------------------------------------------------------------
@@ -85,7 +90,7 @@ class Host:
         inbox, self._inbox = self._inbox, []
         for handler, subject in inbox:
             handler(subject)
-        self._wake_us = None
+        self.disarm()
         self.rearm()
 
     def hold(self, handler: Callable[[Any], None], subject: Any) -> None:

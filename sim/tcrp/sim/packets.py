@@ -7,18 +7,11 @@ the seed at its root; the name itself is only put together when a trace wants it
 
 from __future__ import annotations
 
-from functools import cache
-
 from tcrp.engine.effects import Address
 from tcrp.engine.trace import Cause
-from tcrp.sim.draws import GOLDEN, MASK, key_of, mix
+from tcrp.sim.draws import GOLDEN, key_of, mix
 from tcrp.sim.ways import Way
 from tcrp.spec.names import What
-
-
-@cache
-def _what_key(what: What) -> int:
-    return key_of("what", what)
 
 
 class Origin(Cause):
@@ -44,7 +37,7 @@ class Packet(Cause):
 
     def __init__(
         self, parent: Origin | Packet, way: Way, what: What, data: bytes, source: Address, target: Address,
-        *, proto: str = "udp", nth: int = 1,
+        proto: str = "udp", nth: int = 1,
     ) -> None:  # fmt: skip
         self.record = 0
         self.parent = parent
@@ -55,7 +48,7 @@ class Packet(Cause):
         self.target = target
         self.proto = proto
         self.nth = nth
-        self.key: int = mix(parent.key + way.key + _what_key(what) + nth * GOLDEN & MASK)
+        self.key: int = mix(parent.key + way.stems[what] + nth * GOLDEN)
         self.counts: dict[tuple[What, Way], int] | None = None
         self.note = ""  # what the network has done to it, for the trace
         self._name = ""

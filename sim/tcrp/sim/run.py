@@ -108,9 +108,10 @@ class Run:
         world, watch, director = self.world, self.watch, self.director
         samples = self.history.asks_for_counters
         director.take_what_was_waited_for()
-        while not self._is_over():
+        while (next_us := world.next_us()) is not None and not self._is_over(next_us):
             world.step()
-            director.take_what_was_waited_for()
+            if director.met:
+                director.take_what_was_waited_for()
             if samples:
                 self.history.sample(world.now_us, self.server.counters())
             if watch.violation is not None:
@@ -119,12 +120,11 @@ class Run:
             watch.finish(self.server)
         return self._verdict()
 
-    def _is_over(self) -> bool:
-        """Nothing is to come; or it is `until`; or only silence is waited for, and every expectation had its time."""
-        next_us = self.world.next_us()
-        if next_us is None or next_us > self._ends_us:
+    def _is_over(self, next_us: int) -> bool:
+        """It is `until`; or only silence is waited for, and every expectation had its time."""
+        if next_us > self._ends_us:
             return True
-        if self.scenario.until_us is not None or self.world.busy or self.director.is_waiting:
+        if self.world.busy or self.scenario.until_us is not None or self.director.is_waiting:
             return False
         return next_us > self._last_expected_us and self._all_settled()
 

@@ -205,7 +205,7 @@ class ServerHost(Host):
     def _crash(self, restart_us: int | None, origin: Origin) -> None:
         self.world.record_fault(SERVER, "crash", "all state lost", origin)
         self.engine = None
-        self._wake_us = None
+        self.disarm()
         self.forget_held()
         for connection in self._connections.values():
             connection.server_is_done = True

@@ -103,8 +103,8 @@ class Tcp:
         """Put a piece on its way, behind all that was sent before it."""
         nth = next_of_kind(cause, what, pipe.way)
         whole = self._packet(connection, pipe, what, data, cause, nth)
-        pieces = pipe.way.segments(whole.key, data)
-        if len(pieces) == 1:
+        pieces = pipe.way.segments(whole.key, data) if pipe.way.cuts_streams else ()
+        if len(pieces) <= 1:
             self._send_piece(connection, pipe, whole, cause)
             return
         for piece in pieces:
@@ -120,8 +120,9 @@ class Tcp:
 
     def _send_piece(self, connection: Connection, pipe: Pipe, packet: Packet, cause: Origin | Packet) -> None:
         world, what = self.world, packet.what
-        rule = Rule.TCP_3 if what is What.CLOSE and pipe is connection.down else None
-        world.record_packet(Kind.SEND, packet, pipe.way.source, cause.record, rule=rule)
+        if world.trace is not None:
+            rule = Rule.TCP_3 if what is What.CLOSE and pipe is connection.down else None
+            world.record_packet(Kind.SEND, packet, pipe.way.source, cause.record, rule=rule)
         pipe.sent += 1
         if pipe.way.stops_streams or pipe.parked:
             pipe.parked.append((pipe.sent, packet))
@@ -163,7 +164,8 @@ class Tcp:
             pipe.parked.append((number, packet))
             return
         is_up = pipe is connection.up
-        world.record_packet(Kind.ARRIVE, packet, pipe.way.target, packet.record)
+        if world.trace is not None:
+            world.record_packet(Kind.ARRIVE, packet, pipe.way.target, packet.record)
         if connection.server_is_done if is_up else connection.client_is_done:
             return  # nobody reads it any more
         (connection.server if is_up else connection.client).connection_event(connection, packet)

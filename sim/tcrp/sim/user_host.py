@@ -8,7 +8,7 @@ from typing import assert_never
 from tcrp.engine.client import ClientEngine, Effects
 from tcrp.engine.codec import Codec
 from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, Show, Tell
-from tcrp.engine.trace import Recorder
+from tcrp.engine.trace import Recorder, Trace
 from tcrp.sim.draws import mix
 from tcrp.sim.handmade import body_of, handmade
 from tcrp.sim.host import Host
@@ -163,7 +163,8 @@ class UserHost(Host):
     def handle_timeout(self, local_us: int) -> None:
         for engine in self._engines():
             self._perform(engine.handle_timeout(local_us))
-        self._former = [engine for engine in self._former if not engine.is_settled]
+        if self._former:
+            self._former = [engine for engine in self._former if not engine.is_settled]
 
     # --- what the engine wants done --------------------------------------------------------------
 
@@ -171,7 +172,8 @@ class UserHost(Host):
         for effect in effects:
             match effect:
                 case Show() | Tell():
-                    self._show(effect)
+                    if self.world.trace is not None:
+                        self._show(effect, self.world.trace)
                 case SendDatagram(data, _, what, cause):
                     self._send(data, what, _chain(cause))
                 case SendFrame(_, data, what, cause):
@@ -195,10 +197,7 @@ class UserHost(Host):
         way = self.world.ways.between(self.id, self.town.server.id)
         self.world.send_datagram(way, what, data, self.address, UDP_ADDRESS, cause)
 
-    def _show(self, effect: Show | Tell) -> None:
-        trace = self.world.trace
-        if trace is None:
-            return
+    def _show(self, effect: Show | Tell, trace: Trace) -> None:
         recorder = Recorder(trace, self.id)
         if isinstance(effect, Show):
             rule = Rule.SHOW_1 if effect.changed else None
@@ -362,7 +361,7 @@ class UserHost(Host):
         self.engine = None
         self._former.clear()
         self._cut_short = None
-        self._wake_us = None
+        self.disarm()
         self.forget_held()
         del self.world.sockets[self.address]
         self.address = self.town.new_address(self.address.ip)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from functools import cache, lru_cache
 from typing import Any
 
 from tcrp.sim.draws import HALF, PPM, delay_us, key_of, loss_threshold, mix
@@ -25,6 +26,27 @@ _EXTRA, _BIT, _SEGMENT = (key_of("draw", what) for what in ("extra", "bit", "seg
 _DRAW_BITS = 21  # three draws of a millionth fit one word of 64 bits
 _DRAW = (1 << _DRAW_BITS) - 1
 DOUBLED, LATE, SPOILED = 1, 2, 4
+
+
+@cache
+def _what_key(what: str) -> int:
+    return key_of("what", what)
+
+
+class Stems(dict[str, int]):
+    """What the keys of all packets of a kind on one link have in common, by kind."""
+
+    def __init__(self, link_key: int) -> None:
+        self._link_key = link_key
+
+    def __missing__(self, what: str) -> int:
+        stem = self[what] = self._link_key + _what_key(what)
+        return stem
+
+
+@lru_cache(4096)
+def _link_key(source: str, target: str) -> int:
+    return key_of("link", source, target)
 
 
 def _draw_threshold(ppm: int) -> int:
@@ -100,21 +122,23 @@ class Way:
         "parked",
         "settings",
         "source",
+        "stems",
         "target",
     )  # fmt: skip
 
-    def __init__(self, source: str, target: str, seed: int = 0) -> None:
+    def __init__(self, source: str, target: str, seed: int = 0, settings: LinkSettings = CALM) -> None:
         self.source = source
         self.target = target
         self.name = f"{source}>{target}"
-        self.key = key_of("link", source, target)
+        self.key = _link_key(source, target)
         self.is_cut = False
         self.is_held = False
         self.is_stalled = False
         self.parked: list[Any] = []  # datagrams that are held
         self._seed = seed
+        self.stems = Stems(self.key)
         self._free_us = 0  # when a link of a limited rate has sent all that it was given
-        self.apply(CALM)
+        self.apply(settings)
 
     def apply(self, settings: LinkSettings) -> None:
         """Bring `settings`, all of which are given, into force."""
@@ -141,9 +165,22 @@ class Way:
         self.is_plain = not (burst or self._has_extras or settings.mtu_bytes or settings.rate_bps)
 
     @property
+    def cuts_streams(self) -> bool:
+        """Whether TCP's bytes come in pieces."""
+        return self.settings.segment != CALM.segment
+
+    @property
     def stops_streams(self) -> bool:
         """Whether TCP stands still."""
         return self.is_cut or self.is_held or self.is_stalled
+
+    def plainly_us(self, key: int) -> int | None:
+        """How long a packet of that key takes over a plain link; None: it is lost."""
+        if key >> 32 < self._loss:
+            return None
+        if self._span_us:
+            return self._least_us + (self._span_us * (key & (HALF - 1)) >> 32)
+        return self.delay_us(key)
 
     def loses(self, key: int) -> bool:
         """Whether a packet of that key is lost: its upper 32 bits against the share."""
@@ -229,7 +266,7 @@ class Ways:
         """The way from `source` to `target`."""
         way = self._ways.get((source, target))
         if way is None:
-            way = self._ways[source, target] = Way(source, target, self._seed)
+            way = self._ways[source, target] = Way(source, target, self._seed, self._default)
             self._refresh(way)
         return way
 
@@ -282,10 +319,10 @@ class Ways:
         for link, change in self._changes:
             if covers_way(link, way):
                 settings = change.over(settings)
-        if settings != way.settings:
+        if settings is not way.settings and settings != way.settings:
             way.apply(settings)
         for mark, links in self._marks.items():
-            setattr(way, mark, any(covers_way(link, way) for link in links))
+            setattr(way, mark, bool(links) and any(covers_way(link, way) for link in links))
 
 
 def covers_way(link: Link, way: Way) -> bool:

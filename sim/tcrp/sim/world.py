@@ -16,6 +16,7 @@ from tcrp.sim.packets import Origin, Packet, next_of_kind
 from tcrp.sim.ways import DOUBLED, SPOILED, Way, Ways
 from tcrp.spec.names import Rule, What
 
+_SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 to look up an enum's member is slow
 FIRST_DYNAMIC = 1 << 20
 """Script steps are numbered below, so that at one instant they come first, in the order of the file."""
 
@@ -81,24 +82,25 @@ class World:
     def fan_out(self, source: str, address: Address, relay: Relay, parent: Origin | Packet) -> None:
         """Send one datagram to each of many, in their order."""
         what, data = relay.what, relay.data
-        owners, between = self.owners, self.ways.between
+        owners, between, dispatch = self.owners, self.ways.between, self._dispatch
+        is_relay = what is What.RELAY
         for target in relay.targets:
             way = between(source, owners.get(target) or target.ip)
-            nth = 1 if what is What.RELAY else next_of_kind(parent, what, way)
-            self._dispatch(Packet(parent, way, what, data, address, target, nth=nth))
+            nth = 1 if is_relay else next_of_kind(parent, what, way)
+            dispatch(Packet(parent, way, what, data, address, target, "udp", nth))
 
     def _dispatch(self, packet: Packet) -> None:
         way = packet.way
         if self.trace is not None:
-            self.record_packet(Kind.SEND, packet, way.source, packet.parent.record)
+            self.record_packet(_SEND, packet, way.source, packet.parent.record)
         if way.is_cut:
             self.drop(packet, "cut")
         elif not way.is_plain:
             self._dispatch_closely(packet, way)
-        elif way.loses(packet.key):
+        elif (takes_us := way.plainly_us(packet.key)) is None:
             self.drop(packet, "loss")
         else:
-            self.at(self.now_us + way.delay_us(packet.key), self._arrive, packet)
+            self.at(self.now_us + takes_us, self._arrive, packet)
 
     def _dispatch_closely(self, packet: Packet, way: Way) -> None:
         """Over a link on which more can happen than delay and loss."""
@@ -136,7 +138,7 @@ class World:
             return
         self.arrivals += 1
         if self.trace is not None:
-            self.record_packet(Kind.ARRIVE, packet, packet.way.target, packet.record, packet.note)
+            self.record_packet(_ARRIVE, packet, packet.way.target, packet.record, packet.note)
         host.receive_datagram(packet)
 
     # --- what is written down --------------------------------------------------------------------
