@@ -46,6 +46,7 @@ _REPLY_BUFFER_BYTES_MAX = 256 * 1024
 _SESSION = Machine.SESSION
 _IN_ROOM = SessionState.IN_ROOM
 _RELAYED = SessionEvent.RELAYED
+_SPOKE = SessionEvent.SPOKE
 
 
 def enter_moments_us() -> tuple[int, ...]:
@@ -196,7 +197,8 @@ class ClientEngine:
             self._early.append(data)
         elif self._recorder is not None:
             self._recorder.drop(What.DATAGRAM, len(data), "too many before the completion", Rule.LIM_1, self.cause)
-        return self._effects()
+        effects, self._out = self._out, []
+        return effects
 
     # --- commands --------------------------------------------------------------------------------
 
@@ -209,12 +211,12 @@ class ClientEngine:
 
         Raises `NotNow` when not in the room, `ValueError` if the datagram would be too long (R-UDP-1).
         """
-        if not self.takes(SessionEvent.SPOKE):
-            raise NotNow(SessionEvent.SPOKE, self.session)
+        if not self.takes(_SPOKE):
+            raise NotNow(_SPOKE, self.session)
         data = self._prefix + self.codec.write_text(self.name, text)
         if len(data) > CLIENT_DATAGRAM_BYTES_MAX:
             raise ValueError(f"the datagram is {len(data)} bytes, at most {CLIENT_DATAGRAM_BYTES_MAX} may be sent")
-        self._step(SessionEvent.SPOKE)
+        self._step(_SPOKE)
         self._send(data, What.SAY if text else What.KEEP_ALIVE, now_us)
         return self._effects()
 
@@ -320,7 +322,7 @@ class ClientEngine:
             self._step(SessionEvent.ENTERED)
         else:
             self._note_timer(Deadline.ENTER)
-            self._step(SessionEvent.SPOKE)
+            self._step(_SPOKE)
         word = self.codec.dialect.enter_word
         self._send(self._prefix + self.codec.write_text(self.name, word), What.ENTER, now_us)
         self._enters_done += 1

@@ -6,7 +6,7 @@ Knows nothing of what a payload means; that is the dialect's affair.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tcrp.spec.limits import NAME_BYTES_MAX
 from tcrp.spec.names import Operation
@@ -21,8 +21,7 @@ OPERATIONS = {CREATE: Operation.CREATE, JOIN: Operation.JOIN}
 CODES = {Operation.CREATE: CREATE, Operation.JOIN: JOIN, Operation.LIST: JOIN}
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The first 32 bytes of a frame. `payload_bytes` is what the peer claims, up to 2**232 - 1."""
 
     room_bytes: int

@@ -23,7 +23,7 @@ def room_name_fault(name: bytes) -> str | None:
         text = name.decode()
     except UnicodeDecodeError:
         return "is not UTF-8"
-    if name.isalnum():  # plain ASCII letters and digits have nothing more to hide
+    if text.isascii() and text.isprintable():  # has nothing more to hide
         return None
     if not unicodedata.is_normalized("NFC", text):
         return "is not in Unicode normal form C"

@@ -68,10 +68,11 @@ class Timers:
 
     def pop_due(self, now_us: int) -> Timer | None:
         """The earliest timer that is due, which is then done with, or None."""
-        when_us = self.next_us()
-        if when_us is None or when_us > now_us:
-            return None
-        timer = heappop(self._heap)[2]
-        timer.live = False
-        self._live -= 1
-        return timer
+        heap = self._heap
+        while heap and heap[0][0] <= now_us:
+            timer = heappop(heap)[2]
+            if timer.live:
+                timer.live = False
+                self._live -= 1
+                return timer
+        return None

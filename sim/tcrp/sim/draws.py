@@ -15,6 +15,7 @@ MASK = (1 << 64) - 1
 HALF = 1 << 32
 PPM = 1_000_000
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: spreads small numbers over all bits
+FIRST_FACTOR, SECOND_FACTOR = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # of `mix`
 
 
 def key_of(*words: str | int) -> int:
@@ -26,8 +27,8 @@ def key_of(*words: str | int) -> int:
 def mix(x: int) -> int:
     """64 bits, each of which depends on all 64 of `x` (the finalizer of SplitMix64, by Stafford)."""
     x &= MASK
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & MASK
+    x = (x ^ (x >> 30)) * FIRST_FACTOR & MASK
+    x = (x ^ (x >> 27)) * SECOND_FACTOR & MASK
     return x ^ (x >> 31)
 
 

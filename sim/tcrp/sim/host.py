@@ -50,7 +50,10 @@ class Host:
         deadline_us = self.next_deadline_us()
         if deadline_us is None or deadline_us == self._awaited_us or self.is_paused:
             return
-        when_us = max(self.clock.world_us(deadline_us), self.world.now_us)
+        clock, now_us = self.clock, self.world.now_us
+        when_us = deadline_us if clock.is_right else clock.world_us(deadline_us)
+        if when_us < now_us:
+            when_us = now_us
         if self._wake_us is None or when_us < self._wake_us:
             self._wake_us, self._awaited_us = when_us, deadline_us
             self.world.at(when_us, self._wake, when_us, keeps_going=False)

@@ -9,34 +9,49 @@ from __future__ import annotations
 
 from tcrp.engine.effects import Address
 from tcrp.engine.trace import Cause
-from tcrp.sim.draws import GOLDEN, key_of, mix
+from tcrp.sim.draws import FIRST_FACTOR, GOLDEN, MASK, SECOND_FACTOR, key_of
 from tcrp.sim.ways import Way
 from tcrp.spec.names import What
 
 
-class Origin(Cause):
+class Chain(Cause):
+    """A cause that has a name: a step of the script, or a packet that came of one."""
+
+    __slots__ = ("counts", "key")
+
+    key: int
+    counts: dict[tuple[What, Way], int] | None  # packets that came of it
+
+
+def chain_of(cause: Cause) -> Chain:
+    """The chain that an effect belongs to."""
+    assert isinstance(cause, Chain), "engines hand back the causes that they were given"
+    return cause
+
+
+class Origin(Chain):
     """The beginning of a chain: a step of the script."""
 
-    __slots__ = ("counts", "key", "name")
+    __slots__ = ("name",)
 
     def __init__(self, name: str, seed: int) -> None:
         super().__init__()
         self.name = name
         self.key = key_of(seed, name)
-        self.counts: dict[tuple[What, Way], int] | None = None
+        self.counts = None
 
     @property
     def packet(self) -> str:  # type: ignore[override]
         return self.name
 
 
-class Packet(Cause):
+class Packet(Chain):
     """A datagram, or a piece of a TCP stream, on its way from `source` to `target`."""
 
-    __slots__ = ("_name", "counts", "data", "key", "note", "nth", "parent", "proto", "source", "target", "way", "what")
+    __slots__ = ("_name", "data", "note", "nth", "parent", "proto", "source", "target", "way", "what")
 
     def __init__(
-        self, parent: Origin | Packet, way: Way, what: What, data: bytes, source: Address, target: Address,
+        self, parent: Chain, way: Way, what: What, data: bytes, source: Address, target: Address,
         proto: str = "udp", nth: int = 1,
     ) -> None:  # fmt: skip
         self.record = 0
@@ -48,8 +63,11 @@ class Packet(Cause):
         self.target = target
         self.proto = proto
         self.nth = nth
-        self.key: int = mix(parent.key + way.stems[what] + nth * GOLDEN)
-        self.counts: dict[tuple[What, Way], int] | None = None
+        x = parent.key + way.stems[what] + nth * GOLDEN & MASK  # and now `mix`, without the call
+        x = (x ^ (x >> 30)) * FIRST_FACTOR & MASK
+        x = (x ^ (x >> 27)) * SECOND_FACTOR & MASK
+        self.key = x ^ (x >> 31)
+        self.counts = None
         self.note = ""  # what the network has done to it, for the trace
         self._name = ""
 
@@ -68,7 +86,7 @@ class Packet(Cause):
         return self.way.name
 
 
-def next_of_kind(parent: Origin | Packet, what: What, way: Way) -> int:
+def next_of_kind(parent: Chain, what: What, way: Way) -> int:
     """Which packet of that kind on that link from that cause the next one is, from 1."""
     counts = parent.counts
     if counts is None:

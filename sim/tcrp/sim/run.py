@@ -14,6 +14,7 @@ from tcrp.sim.host import Host
 from tcrp.sim.judge import Miss, judge
 from tcrp.sim.scenario.model import Scenario, Step, Window
 from tcrp.sim.server_host import SERVER, EngineFactory, ServerHost
+from tcrp.sim.shadow import Shadows
 from tcrp.sim.tcp import Tcp
 from tcrp.sim.user_host import Town, UserHost
 from tcrp.sim.watch import Violation, Watch
@@ -61,6 +62,7 @@ class Run:
         make_engine: EngineFactory = ServerEngine,
         watched: bool = True,
         leave_out: Iterable[Property] = (),
+        shadows: Shadows | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
@@ -76,7 +78,7 @@ class Run:
         self.digest = Digest()
         self.refused_steps: list[Refuse] = []
         left_out = {Property(each.name) for each in scenario.leave_out} | set(leave_out)
-        self.watch = Watch(self.town, scenario.limits, frozenset(left_out))
+        self.watch = Watch(self.town, scenario.limits, frozenset(left_out), shadows or Shadows())
         if self.trace is not None:
             self.server.witness = self.watch
             self.trace.listeners += [self.digest, self.watch.hear]
@@ -107,8 +109,12 @@ class Run:
         """Let everything happen, until the end or the first violation."""
         world, watch, director = self.world, self.watch, self.director
         samples = self.history.asks_for_counters
+        ends_us, has_end = self._ends_us, self.scenario.until_us is not None
         director.take_what_was_waited_for()
-        while (next_us := world.next_us()) is not None and not self._is_over(next_us):
+        to_come = world.to_come
+        while to_come and to_come[0][0] <= ends_us:
+            if not (has_end or world.busy or director.is_waiting) and self._is_over(to_come[0][0]):
+                break
             world.step()
             if director.met:
                 director.take_what_was_waited_for()
@@ -121,11 +127,7 @@ class Run:
         return self._verdict()
 
     def _is_over(self, next_us: int) -> bool:
-        """It is `until`; or only silence is waited for, and every expectation had its time."""
-        if next_us > self._ends_us:
-            return True
-        if self.world.busy or self.scenario.until_us is not None or self.director.is_waiting:
-            return False
+        """Only silence is waited for, and every expectation had its time."""
         return next_us > self._last_expected_us and self._all_settled()
 
     def _all_settled(self) -> bool:

@@ -11,7 +11,7 @@ from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Cause, Recorder
 from tcrp.sim.draws import key_of, mix
 from tcrp.sim.host import Host
-from tcrp.sim.packets import Origin, Packet
+from tcrp.sim.packets import Chain, Origin, Packet, chain_of
 from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
 from tcrp.sim.tcp import Connection
 from tcrp.sim.world import World
@@ -47,8 +47,7 @@ class ServerHost(Host):
         self._make_engine = make_engine
         self._tokens = 0
         self._connections: dict[str, Connection] = {}
-        world.sockets[UDP_ADDRESS] = self
-        world.owners[UDP_ADDRESS] = SERVER
+        world.open_socket(UDP_ADDRESS, self)
         self.start_engine()
 
     def start_engine(self) -> None:
@@ -133,27 +132,28 @@ class ServerHost(Host):
 
     def _perform(self, effects: list[ServerEffect]) -> None:
         for effect in effects:
-            match effect:
-                case Relay():
-                    self.world.fan_out(SERVER, UDP_ADDRESS, effect, _chain(effect.cause))
-                case SendDatagram(data, address, what, cause):
-                    assert address is not None, "a server's datagram has an address"
-                    way = self.world.way_to(SERVER, address)
-                    self.world.send_datagram(way, what, data, UDP_ADDRESS, address, _chain(cause))
-                case SendFrame(stream, data, what, cause):
-                    self._connections[str(stream)].send_down(what, data, _chain(cause))
-                case FinishStream(stream, cause):
-                    self._connections[str(stream)].send_down(What.CLOSE, b"", _chain(cause))
-                case CloseStream(stream, cause):
-                    self._close(self._connections.pop(str(stream)), _chain(cause))
-                case _:
-                    assert_never(effect)
+            if isinstance(effect, Relay):  # the commonest first, and no match: this is asked of millions
+                self.world.fan_out(SERVER, UDP_ADDRESS, effect, chain_of(effect.cause))
+            elif isinstance(effect, SendDatagram):
+                assert effect.address is not None, "a server's datagram has an address"
+                way = self.world.way_to(SERVER, effect.address)
+                self.world.send_datagram(
+                    way, effect.what, effect.data, UDP_ADDRESS, effect.address, chain_of(effect.cause)
+                )
+            elif isinstance(effect, SendFrame):
+                self._connections[str(effect.stream)].send_down(effect.what, effect.data, chain_of(effect.cause))
+            elif isinstance(effect, FinishStream):
+                self._connections[str(effect.stream)].send_down(What.CLOSE, b"", chain_of(effect.cause))
+            elif isinstance(effect, CloseStream):
+                self._close(self._connections.pop(str(effect.stream)), chain_of(effect.cause))
+            else:
+                assert_never(effect)
         if self.witness is not None:
             self.witness.server_did(self, effects)
         self.rearm()
 
     @staticmethod
-    def _close(connection: Connection, cause: Origin | Packet) -> None:
+    def _close(connection: Connection, cause: Chain) -> None:
         connection.server_is_done = True
         if not connection.client_is_done:
             connection.send_down(What.CLOSE, b"", cause)
@@ -220,8 +220,3 @@ class ServerHost(Host):
         if self.engine is None:
             self.world.record_fault(SERVER, "start", "", origin)
             self.start_engine()
-
-
-def _chain(cause: Cause) -> Origin | Packet:
-    assert isinstance(cause, Origin | Packet), "engines hand back the causes that they were given"
-    return cause

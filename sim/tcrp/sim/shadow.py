@@ -3,7 +3,8 @@
 Every session, room and handshake of a run has a machine of its own beside it. A machine costs a
 hundred times what a look-up does, and remembers nothing but its state. So an event that leaves the
 state as it was is offered to each machine once, and of a very large crowd those who come late are
-answered for by what machines have answered before in the same state.
+answered for by what machines have answered before in the same state. So are most stories of a swarm,
+whose time the machines would else take.
 """
 
 from __future__ import annotations
@@ -48,13 +49,18 @@ class Shadow:
 
 
 class Shadows:
-    """A listener of the trace. `disagreement` is the first step that a machine would not have taken."""
+    """A listener of the trace. `disagreement` is the first step that a machine would not have taken.
 
-    def __init__(self) -> None:
+    At most `machines_max` machines stand beside the run. `answers` may be shared by many runs: machines
+    do not change.
+    """
+
+    def __init__(self, machines_max: int = MACHINES_MAX, answers: Answers | None = None) -> None:
         self.disagreement: str | None = None
         self._shadows: dict[Who, Shadow] = {}
         self._machines = 0
-        self._answers: Answers = {}
+        self._machines_max = machines_max
+        self._answers: Answers = {} if answers is None else answers
 
     def __call__(self, record: Record) -> None:
         if not isinstance(record, Step) or self.disagreement is not None:
@@ -88,7 +94,7 @@ class Shadows:
 
     def _begin(self, who: Who) -> Shadow:
         written = WRITTEN[who[1]]
-        machine = written() if self._machines < MACHINES_MAX else None
+        machine = written() if self._machines < self._machines_max else None
         self._machines += machine is not None
         shadow = self._shadows[who] = Shadow(machine, str(written.initial_state.value))
         return shadow

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tcrp.engine.effects import Address
 from tcrp.engine.trace import Kind
-from tcrp.sim.packets import Origin, Packet, next_of_kind
+from tcrp.sim.packets import Chain, Origin, Packet, next_of_kind
 from tcrp.sim.scenario.model import Link
 from tcrp.sim.ways import Way, covers_way
 from tcrp.sim.world import World
@@ -51,7 +51,7 @@ class Connection:
         client: StreamHost,
         server: StreamHost,
         address: Address,
-        origin: Origin | Packet,
+        origin: Chain,
     ) -> None:
         ways = network.world.ways
         self._network = network
@@ -70,11 +70,11 @@ class Connection:
         """Whether neither end reads any more."""
         return self.client_is_done and self.server_is_done
 
-    def send_up(self, what: What, data: bytes, cause: Origin | Packet) -> None:
+    def send_up(self, what: What, data: bytes, cause: Chain) -> None:
         """From the client to the server."""
         self._network.send(self, self.up, what, data, cause)
 
-    def send_down(self, what: What, data: bytes, cause: Origin | Packet) -> None:
+    def send_down(self, what: What, data: bytes, cause: Chain) -> None:
         """From the server to the client."""
         self._network.send(self, self.down, what, data, cause)
 
@@ -88,7 +88,7 @@ class Tcp:
         self._sweep_at = SWEEP_LEAST
         self._opened: dict[str, int] = {}
 
-    def connect(self, client: StreamHost, server: StreamHost, address: Address, origin: Origin | Packet) -> Connection:
+    def connect(self, client: StreamHost, server: StreamHost, address: Address, origin: Chain) -> Connection:
         """Begin to connect; the server hears of it when `open` arrives, the client when `opened` does."""
         number = self._opened[client.id] = self._opened.get(client.id, 0) + 1
         connection = Connection(self, f"{client.id}#{number}", client, server, address, origin)
@@ -99,7 +99,7 @@ class Tcp:
         connection.send_up(What.OPEN, b"", origin)
         return connection
 
-    def send(self, connection: Connection, pipe: Pipe, what: What, data: bytes, cause: Origin | Packet) -> None:
+    def send(self, connection: Connection, pipe: Pipe, what: What, data: bytes, cause: Chain) -> None:
         """Put a piece on its way, behind all that was sent before it."""
         nth = next_of_kind(cause, what, pipe.way)
         whole = self._packet(connection, pipe, what, data, cause, nth)
@@ -112,13 +112,11 @@ class Tcp:
             nth = next_of_kind(cause, what, pipe.way)
 
     @staticmethod
-    def _packet(
-        connection: Connection, pipe: Pipe, what: What, data: bytes, cause: Origin | Packet, nth: int
-    ) -> Packet:
+    def _packet(connection: Connection, pipe: Pipe, what: What, data: bytes, cause: Chain, nth: int) -> Packet:
         address = connection.client_address
         return Packet(cause, pipe.way, what, data, address, address, proto="tcp", nth=nth)
 
-    def _send_piece(self, connection: Connection, pipe: Pipe, packet: Packet, cause: Origin | Packet) -> None:
+    def _send_piece(self, connection: Connection, pipe: Pipe, packet: Packet, cause: Chain) -> None:
         world, what = self.world, packet.what
         if world.trace is not None:
             rule = Rule.TCP_3 if what is What.CLOSE and pipe is connection.down else None

@@ -12,7 +12,7 @@ from tcrp.engine.trace import Recorder, Trace
 from tcrp.sim.draws import mix
 from tcrp.sim.handmade import body_of, handmade
 from tcrp.sim.host import Host
-from tcrp.sim.packets import Origin, Packet
+from tcrp.sim.packets import Chain, Origin, Packet, chain_of
 from tcrp.sim.scenario.model import (
     Abandon,
     Clock,
@@ -86,11 +86,7 @@ class UserHost(Host):
         self.sent: list[bytes] = []
         self._victim: UserHost | None = None
         self._stolen: tuple[str, bytes] | None = None  # room and token
-        self._open_socket()
-
-    def _open_socket(self) -> None:
-        self.world.sockets[self.address] = self
-        self.world.owners[self.address] = self.id
+        self.world.open_socket(self.address, self)
 
     @property
     def state(self) -> SessionState:
@@ -113,7 +109,8 @@ class UserHost(Host):
             self.world.drop(packet, "no session")
             return
         engine.cause = packet
-        self._perform(engine.receive_datagram(packet.data, self.local_us()))
+        # Nothing that a client hears brings a deadline forward, so there is no need to rearm.
+        self._carry_out(engine.receive_datagram(packet.data, self.local_us()))
 
     def connection_event(self, connection: Connection, packet: Packet) -> None:
         if self.is_paused:
@@ -162,36 +159,44 @@ class UserHost(Host):
 
     def handle_timeout(self, local_us: int) -> None:
         for engine in self._engines():
-            self._perform(engine.handle_timeout(local_us))
+            self._carry_out(engine.handle_timeout(local_us))
         if self._former:
             self._former = [engine for engine in self._former if not engine.is_settled]
+        self.rearm()
 
     # --- what the engine wants done --------------------------------------------------------------
 
     def _perform(self, effects: Effects) -> None:
-        for effect in effects:
-            match effect:
-                case Show() | Tell():
-                    if self.world.trace is not None:
-                        self._show(effect, self.world.trace)
-                case SendDatagram(data, _, what, cause):
-                    self._send(data, what, _chain(cause))
-                case SendFrame(_, data, what, cause):
-                    assert self._connection is not None, "frames are sent on an open connection"
-                    self._connection.send_up(what, data, _chain(cause))
-                case CloseStream(_, cause):
-                    self._close(_chain(cause))
-                case _:
-                    assert_never(effect)
+        self._carry_out(effects)
         self.rearm()
 
-    def _close(self, cause: Origin | Packet) -> None:
+    def _carry_out(self, effects: Effects) -> None:
+        trace = self.world.trace
+        for effect in effects:
+            # The commonest first, and no match: this is asked of millions.
+            if isinstance(effect, Show):
+                if trace is not None:
+                    self._show(effect, trace)
+            elif isinstance(effect, SendDatagram):
+                self._send(effect.data, effect.what, chain_of(effect.cause))
+            elif isinstance(effect, SendFrame):
+                assert self._connection is not None, "frames are sent on an open connection"
+                self._connection.send_up(effect.what, effect.data, chain_of(effect.cause))
+            elif isinstance(effect, Tell):
+                if trace is not None:
+                    self._show(effect, trace)
+            elif isinstance(effect, CloseStream):
+                self._close(chain_of(effect.cause))
+            else:
+                assert_never(effect)
+
+    def _close(self, cause: Chain) -> None:
         connection, self._connection = self._connection, None
         if connection is not None and not connection.client_is_done:
             connection.client_is_done = True
             connection.send_up(What.CLOSE, b"", cause)
 
-    def _send(self, data: bytes, what: What, cause: Origin | Packet) -> None:
+    def _send(self, data: bytes, what: What, cause: Chain) -> None:
         if self.keeps_sent:
             self.sent.append(data)
         way = self.world.ways.between(self.id, self.town.server.id)
@@ -347,7 +352,7 @@ class UserHost(Host):
         old = self.address
         del self.world.sockets[old]
         self.address = self.town.new_address(ip or old.ip)
-        self._open_socket()
+        self.world.open_socket(self.address, self)
         self.world.record_fault(
             self.id, "move", f"{old.ip}:{old.port} to {self.address.ip}:{self.address.port}", origin
         )
@@ -365,7 +370,7 @@ class UserHost(Host):
         self.forget_held()
         del self.world.sockets[self.address]
         self.address = self.town.new_address(self.address.ip)
-        self._open_socket()
+        self.world.open_socket(self.address, self)
 
     # --- what no honest client sends -------------------------------------------------------------
 
@@ -439,8 +444,3 @@ def _session_of(user: UserHost) -> tuple[str, bytes] | None:
     """The room and token that a user holds, living or not."""
     engine = user.engine
     return (engine.room, engine.token) if engine is not None and engine.token else None
-
-
-def _chain(cause: object) -> Origin | Packet:
-    assert isinstance(cause, Origin | Packet), "engines hand back the causes that they were given"
-    return cause

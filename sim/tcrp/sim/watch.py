@@ -104,10 +104,10 @@ class Violation:
 class Watch:
     """Watches one run. `violation` is the first property that did not hold; `judged` counts real judgements."""
 
-    def __init__(self, town: Town, limits: Limits, left_out: frozenset[Property]) -> None:
+    def __init__(self, town: Town, limits: Limits, left_out: frozenset[Property], shadows: Shadows) -> None:
         self.violation: Violation | None = None
         self.judged: dict[Property, int] = dict.fromkeys(Property, 0)
-        self.shadows = Shadows()
+        self.shadows = shadows
         self._town = town
         self._limits = limits
         self._left_out = left_out

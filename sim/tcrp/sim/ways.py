@@ -49,6 +49,7 @@ def _link_key(source: str, target: str) -> int:
     return key_of("link", source, target)
 
 
+@cache
 def _draw_threshold(ppm: int) -> int:
     """The share as a bound for a draw of 21 bits: smaller happens."""
     return ppm * (1 << _DRAW_BITS) // PPM
@@ -113,6 +114,7 @@ class Way:
         "_reorder",
         "_seed",
         "_span_us",
+        "cuts_streams",
         "is_cut",
         "is_held",
         "is_plain",
@@ -145,6 +147,7 @@ class Way:
         assert settings.delay is not None, "a way has every setting"
         assert settings.loss is not None, "a way has every setting"
         assert settings.reorder is not None, "a way has every setting"
+        assert settings.segment is not None, "a way has every setting"
         self.settings = settings
         self._loss = loss_threshold(settings.loss.share_ppm)
         burst = settings.loss.burst
@@ -152,6 +155,7 @@ class Way:
         self._duplicate = _draw_threshold(settings.duplicate_ppm or 0)
         self._reorder = _draw_threshold(settings.reorder.share_ppm)
         self._corrupt = _draw_threshold(settings.corrupt_ppm or 0)
+        self.cuts_streams = bool(settings.segment.most_us)  # TCP's bytes come in pieces
         self._has_extras = bool(self._duplicate or self._reorder or self._corrupt)
         self._rate_bps = settings.rate_bps or 0
         self._mtu_bytes = settings.mtu_bytes or 0
@@ -163,11 +167,6 @@ class Way:
             self._span_us = 0
         # Most links only delay and lose; for the others each datagram is looked at more closely.
         self.is_plain = not (burst or self._has_extras or settings.mtu_bytes or settings.rate_bps)
-
-    @property
-    def cuts_streams(self) -> bool:
-        """Whether TCP's bytes come in pieces."""
-        return self.settings.segment != CALM.segment
 
     @property
     def stops_streams(self) -> bool:
@@ -267,7 +266,8 @@ class Ways:
         way = self._ways.get((source, target))
         if way is None:
             way = self._ways[source, target] = Way(source, target, self._seed, self._default)
-            self._refresh(way)
+            if self._changes or any(self._marks.values()):
+                self._refresh(way)
         return way
 
     def set(self, links: Iterable[Link], settings: LinkSettings) -> None:
@@ -319,10 +319,10 @@ class Ways:
         for link, change in self._changes:
             if covers_way(link, way):
                 settings = change.over(settings)
-        if settings is not way.settings and settings != way.settings:
+        if settings != way.settings:
             way.apply(settings)
         for mark, links in self._marks.items():
-            setattr(way, mark, bool(links) and any(covers_way(link, way) for link in links))
+            setattr(way, mark, any(covers_way(link, way) for link in links))
 
 
 def covers_way(link: Link, way: Way) -> bool:

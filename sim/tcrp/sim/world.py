@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from tcrp.engine.effects import Address, Relay
 from tcrp.engine.trace import Cause, Fault, Kind, Trace
 from tcrp.engine.trace import Packet as PacketRecord
-from tcrp.sim.packets import Origin, Packet, next_of_kind
+from tcrp.sim.packets import Chain, Packet, next_of_kind
 from tcrp.sim.ways import DOUBLED, SPOILED, Way, Ways
 from tcrp.spec.names import Rule, What
 
@@ -37,11 +37,12 @@ class World:
         self.ways = ways
         self.trace = trace
         self.sockets: dict[Address, DatagramHost] = {}  # who receives at an address now
-        self.owners: dict[Address, str] = {}  # who last did: its packets are on that one's link
+        self._owners: dict[Address, str] = {}  # who last did: its packets are on that one's link
         self.busy = 0  # things to come that keep the run going
         self.arrivals = 0
-        self._heap: list[tuple[int, int, bool, Callable[[Any], None], Any]] = []
+        self.to_come: list[tuple[int, int, int, Callable[[Any], None], Any]] = []  # a heap: the next is the first
         self._sequence = FIRST_DYNAMIC
+        self._routes: dict[str, dict[Address, Way]] = {}  # from whom, to where
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -52,40 +53,46 @@ class World:
         assert when_us >= self.now_us, "time does not go backwards"
         if not order:
             order = self._sequence = self._sequence + 1
-        self.busy += keeps_going
-        heappush(self._heap, (when_us, order, keeps_going, action, subject))
-
-    def next_us(self) -> int | None:
-        """When the next thing happens, or None."""
-        return self._heap[0][0] if self._heap else None
+        share = 1 if keeps_going else 0
+        self.busy += share
+        heappush(self.to_come, (when_us, order, share, action, subject))
 
     def step(self) -> None:
         """Let the next thing happen."""
-        self.now_us, _, kept_going, action, subject = heappop(self._heap)
+        self.now_us, _, share, action, subject = heappop(self.to_come)
         if self.trace is not None:
             self.trace.now_us = self.now_us
-        self.busy -= kept_going
+        self.busy -= share
         action(subject)
 
     # --- datagrams -------------------------------------------------------------------------------
 
+    def open_socket(self, address: Address, host: DatagramHost) -> None:
+        """Datagrams to `address` are `host`'s from now on."""
+        self.sockets[address] = host
+        self._owners[address] = host.id
+        for routes in self._routes.values():
+            routes.pop(address, None)
+
     def way_to(self, source: str, target: Address) -> Way:
         """The link to whoever is, or last was, at an address."""
-        return self.ways.between(source, self.owners.get(target, target.ip))
+        routes = self._routes.setdefault(source, {})
+        way = routes.get(target)
+        if way is None:
+            way = routes[target] = self.ways.between(source, self._owners.get(target, target.ip))
+        return way
 
-    def send_datagram(
-        self, way: Way, what: What, data: bytes, source: Address, target: Address, parent: Origin | Packet
-    ) -> None:
+    def send_datagram(self, way: Way, what: What, data: bytes, source: Address, target: Address, parent: Chain) -> None:
         """Send one datagram over `way`; its fate is drawn now."""
         self._dispatch(Packet(parent, way, what, data, source, target, nth=next_of_kind(parent, what, way)))
 
-    def fan_out(self, source: str, address: Address, relay: Relay, parent: Origin | Packet) -> None:
+    def fan_out(self, source: str, address: Address, relay: Relay, parent: Chain) -> None:
         """Send one datagram to each of many, in their order."""
         what, data = relay.what, relay.data
-        owners, between, dispatch = self.owners, self.ways.between, self._dispatch
-        is_relay = what is What.RELAY
+        dispatch, is_relay = self._dispatch, what is What.RELAY
+        routes = self._routes.setdefault(source, {})
         for target in relay.targets:
-            way = between(source, owners.get(target) or target.ip)
+            way = routes.get(target) or self.way_to(source, target)
             nth = 1 if is_relay else next_of_kind(parent, what, way)
             dispatch(Packet(parent, way, what, data, address, target, "udp", nth))
 
@@ -99,8 +106,10 @@ class World:
             self._dispatch_closely(packet, way)
         elif (takes_us := way.plainly_us(packet.key)) is None:
             self.drop(packet, "loss")
-        else:
-            self.at(self.now_us + takes_us, self._arrive, packet)
+        else:  # what `at` does, without the call
+            order = self._sequence = self._sequence + 1
+            self.busy += 1
+            heappush(self.to_come, (self.now_us + takes_us, order, 1, self._arrive, packet))
 
     def _dispatch_closely(self, packet: Packet, way: Way) -> None:
         """Over a link on which more can happen than delay and loss."""

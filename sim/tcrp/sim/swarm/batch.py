@@ -9,9 +9,13 @@ from tcrp.engine.server import ServerEngine
 from tcrp.sim.coverage import Coverage
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.server_host import EngineFactory
+from tcrp.sim.shadow import Answers, Shadows
 from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.sightings import Sightings
 from tcrp.sim.swarm.stories import Knobs, story
+
+MACHINES_EVERY = 10
+"""In each so-manieth story machines of the library stand beside the run; in the others, what they have answered."""
 
 
 @dataclass(slots=True)
@@ -48,9 +52,12 @@ def run_batch(
 ) -> Tally:
     """Run the stories of these seeds."""
     tally = Tally()
+    answers: Answers = {}
     for seed in seeds:
         listeners = [tally.coverage.hear, tally.sightings.hear]
-        failure, verdict = failure_of(scenario_of(seed, knobs, scenarios), make_engine=make_engine, listeners=listeners)
+        shadows = Shadows() if seed % MACHINES_EVERY == 0 else Shadows(0, answers)
+        scenario = scenario_of(seed, knobs, scenarios)
+        failure, verdict = failure_of(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows)
         tally.runs += 1
         if failure is not None:
             tally.failures.append((seed, failure))

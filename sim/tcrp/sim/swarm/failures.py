@@ -12,6 +12,7 @@ from tcrp.engine.trace import Record
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.server_host import EngineFactory
+from tcrp.sim.shadow import Shadows
 
 
 class Failure(NamedTuple):
@@ -26,10 +27,11 @@ def failure_of(
     *,
     make_engine: EngineFactory = ServerEngine,
     listeners: Iterable[Callable[[Record], None]] = (),
+    shadows: Shadows | None = None,
 ) -> tuple[Failure | None, Verdict | None]:
     """Run a story. Gives how it failed, if it did, and its verdict, if it came to one."""
     try:
-        verdict = Run(scenario, make_engine=make_engine, listeners=listeners).go()
+        verdict = Run(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows).go()
     except Exception as error:  # our own code's fault, whatever it is: that is what a swarm looks for
         frame = traceback.extract_tb(error.__traceback__)[-1]
         kind = f"{type(error).__name__} in {Path(frame.filename).stem}.{frame.name}"
