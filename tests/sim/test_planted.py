@@ -41,6 +41,7 @@ claim: four users talk, one leaves, a thief tries, one falls silent, the host go
 server: {idle_timeout: 60s, rooms_max: 2}
 users:
   mallory: {attacker: true}
+  double: {name: bob}
 script:
   - {at: 0s, alice: {create: lobby}}
   - {at: 1s, bob: {join: lobby}}
@@ -57,8 +58,10 @@ script:
   - {at: 13s, mallory: {datagram: {hex: "0001ff"}}}
   - {at: 14s, bob: {datagram: {token_of: bob, room: lobby, text: "by hand"}}}
   - {at: 15s, erin: {join: lobby}}
+  - {at: 16s, double: {join: lobby}}
   - {every: 20s, times: 4, at: 20s, alice: {say: "tick"}}
   - {every: 20s, times: 4, at: 21s, bob: {say: "tock"}}
+  - {at: 105s, late: {join: lobby}}
   - {at: 110s, alice: leave}
   - {at: 111s, bob: {datagram: {token_of: bob, room: lobby, text: "hello?"}}}
 """
@@ -259,6 +262,75 @@ class ClosesForEver(ServerEngine):
         self.roster.timers = Sleepy()
 
 
+class Forgetful(Timers):
+    """Timers that never arm the second telling of an end."""
+
+    def arm(self, when_us: int, what: Deadline, action: Any, subject: Any, cause: Cause) -> Timer:
+        timer = super().arm(when_us, what, action, subject, cause)
+        if what is Deadline.NOTICE:
+            self.cancel(timer)
+        return timer
+
+
+class TellsOnce(ServerEngine):
+    """Whoever has ended is told at once, and never again."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roster.timers = Forgetful()
+
+
+class Hasty(Timers):
+    """Timers for which a linger is over a second before it is."""
+
+    def arm(self, when_us: int, what: Deadline, action: Any, subject: Any, cause: Cause) -> Timer:
+        early_us = 1_000_000 if what is Deadline.LINGER else 0
+        return super().arm(when_us - early_us, what, action, subject, cause)
+
+
+class FreesNamesEarly(ServerEngine):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roster.timers = Hasty()
+
+
+class LetsAnyoneTakeOver(ServerEngine):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roster.may_take_over = lambda *_: True  # type: ignore[method-assign]
+
+
+class TokensOutliveTheirRoom(ServerEngine):
+    """Whoever came last is left out when a room closes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        end = self.roster._end_with_room
+
+        def end_all_but_the_last(member: Session, notice: Notice, host: str, now_us: int) -> None:
+            if member is not list(member.room.members.values())[-1]:
+                end(member, notice, host, now_us)
+
+        self.roster._end_with_room = end_all_but_the_last  # type: ignore[method-assign]
+
+
+class NeverResetsTheIdleClock(ServerEngine):
+    def _hear(self, session: Session, text: str, source: Address, size: int, now_us: int) -> None:
+        before_us, was_tokened = session.heard_us, session.state is SessionState.TOKENED
+        super()._hear(session, text, source, size, now_us)
+        if not was_tokened:
+            session.heard_us = before_us
+
+
+class DoesNotHearEnterWords(ServerEngine):
+    """Who has said only that he is there is not there."""
+
+    def _hear(self, session: Session, text: str, source: Address, size: int, now_us: int) -> None:
+        if session.state is SessionState.TOKENED and text in ("", session.codec.dialect.enter_word):
+            return
+        super()._hear(session, text, source, size, now_us)
+
+
 PLANTED = [
     (Property.TABLE_STEPS, row_leads_elsewhere),
     (Property.SHADOW_AGREES, row_leads_elsewhere),
@@ -276,10 +348,15 @@ PLANTED = [
     (Property.REJECTED_CHANGES_NOTHING, AnswersStrangers),
     (Property.REJECTED_CHANGES_NOTHING, MovesAMachineForAnyone),
     (Property.ENDED_ARE_TOLD, ClosesQuietly),
+    (Property.ENDED_ARE_TOLD_AGAIN, TellsOnce),
     (Property.NO_AMPLIFICATION, Amplifies),
+    (Property.NAMES_LINGER, FreesNamesEarly),
+    (Property.TAKEOVER_NEEDS_SILENCE, LetsAnyoneTakeOver),
     (Property.CLOSED_ROOM_LEAVES_NOTHING, RemembersTooLong),
+    (Property.CLOSED_ROOM_LEAVES_NOTHING, TokensOutliveTheirRoom),
     (Property.HOST_ENDS_THE_ROOM, RoomOutlivesItsHost),
     (Property.LIVE_SESSION_HAS_A_DEADLINE, NeverIdles),
+    (Property.ONLY_THE_SILENT_IDLE, NeverResetsTheIdleClock),
     (Property.HANDSHAKE_ENDS, WaitsForEver),
     (Property.LIMITS_HOLD, takes_too_many),
     (Property.DATAGRAMS_FIT, PadsRelays),
@@ -288,7 +365,23 @@ PLANTED = [
 
 
 def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
-    assert {property for property, _ in PLANTED} | {Property.NO_CLIENT_WAITS_FOR_EVER} == set(Property)
+    with_a_story_of_their_own = {Property.NO_CLIENT_WAITS_FOR_EVER, Property.SPEAKERS_ARRIVE}
+    assert {property for property, _ in PLANTED} | with_a_story_of_their_own == set(Property)
+
+
+def test_a_speaker_who_never_arrives_is_caught_once_the_network_is_well() -> None:
+    def told(loss_ends_at: str) -> Verdict:
+        text = (
+            "claim: a\nscript:\n  - {at: 0s, host: {create: lobby}}\n  - {at: 1s, bob: {join: lobby}}\n"
+            "  - {at: 1s, network: {set: {loss: 100%}, from: bob, to: server}}\n"
+            f"  - {{at: {loss_ends_at}, network: {{set: {{loss: 0%}}, from: bob, to: server}}}}\nuntil: 20s\n"
+        )
+        return Run(read_scenario_text(text), make_engine=DoesNotHearEnterWords).go()
+
+    violation = told("3s").violation
+    assert violation is not None
+    assert violation.property is Property.SPEAKERS_ARRIVE
+    assert told("19s").violation is None  # so soon after the last fault nobody can tell
 
 
 def test_a_client_that_waits_for_ever_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

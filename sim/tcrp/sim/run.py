@@ -122,6 +122,8 @@ class Run:
                 self.history.sample(world.now_us, self.server.counters())
             if watch.violation is not None:
                 break
+        if has_end and watch.violation is None:
+            world.now_us = ends_us
         if self.trace is not None:
             watch.finish(self.server)
         return self._verdict()

@@ -46,6 +46,7 @@ class ServerHost(Host):
         self._seed = seed
         self._make_engine = make_engine
         self._tokens = 0
+        self.is_stopping = False  # it has been told to shut down
         self._connections: dict[str, Connection] = {}
         world.open_socket(UDP_ADDRESS, self)
         self.start_engine()
@@ -173,6 +174,7 @@ class ServerHost(Host):
             case Pause(for_us):
                 self.pause(for_us, origin)
             case Shutdown():
+                self.is_stopping = self.engine is not None
                 self._command(origin, lambda engine: engine.shutdown(self.local_us()))
             case Remove(user, room):
                 if not self._command(origin, lambda engine: engine.remove(user, room, self.local_us())):
@@ -205,6 +207,7 @@ class ServerHost(Host):
     def _crash(self, restart_us: int | None, origin: Origin) -> None:
         self.world.record_fault(SERVER, "crash", "all state lost", origin)
         self.engine = None
+        self.is_stopping = False
         self.disarm()
         self.forget_held()
         for connection in self._connections.values():

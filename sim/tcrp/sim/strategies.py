@@ -20,5 +20,6 @@ def scenarios(*, steps_max: int = 40, users_max: int = len(NAMES)) -> st.SearchS
         faults_of_server=st.booleans(),
         faults_of_network=st.booleans(),
         attackers=st.booleans(),
+        heals=st.booleans(),
     )
     return st.builds(story, st.integers(0, SEED_MAX), knobs)

@@ -14,8 +14,8 @@ from heapq import heappop, heappush
 
 from tcrp.engine.codec import learns_port
 from tcrp.engine.effects import Address, Relay, SendDatagram, SendFrame, ServerEffect
-from tcrp.engine.notices import NoticeReader
-from tcrp.engine.trace import Kind, Record, Step
+from tcrp.engine.hearing import notice_reader
+from tcrp.engine.trace import Fault, Kind, Record, Step
 from tcrp.engine.trace import Packet as PacketRecord
 from tcrp.sim.packets import Packet
 from tcrp.sim.server_host import SERVER, ServerHost
@@ -27,14 +27,18 @@ from tcrp.spec.limits import (
     ANSWER_ENDED_EVERY_US,
     ANSWER_ENDED_FACTOR_MAX,
     CLIENT_DATAGRAM_BYTES_MAX,
+    NOTICE_AGAIN_AFTER_US,
     SECOND_US,
     SERVER_DATAGRAM_BYTES_MAX,
+    SHUTDOWN_LINGER_US,
     Limits,
+    Takeover,
 )
 from tcrp.spec.names import (
     Counter,
     Machine,
     Property,
+    RoomEvent,
     RoomState,
     SessionEvent,
     SessionState,
@@ -51,8 +55,11 @@ WHERE_TO: dict[Machine, tuple[str, dict[tuple[str, str], str], frozenset[str]]] 
     for table in (SESSION, ROOM, HANDSHAKE)
 }
 TCP_OF_THE_SERVER = frozenset((What.ANSWER, What.COMPLETION, What.REFUSAL, What.LISTING))
-BY_CLIENT_ENGINES = frozenset((What.SAY, What.ENTER, What.KEEP_ALIVE, What.LEAVE))
+SPEAKING = frozenset((What.SAY, What.ENTER, What.KEEP_ALIVE))
+BY_CLIENT_ENGINES = SPEAKING | {What.LEAVE}
 LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
+ARRIVES_US = 2 * SECOND_US  # a datagram over a calm link has long arrived by then
+_SEND, _DROP = Kind.SEND, Kind.DROP  # before Python 3.12 to look up an enum's member is slow
 
 
 @dataclass(slots=True)
@@ -70,8 +77,10 @@ class Entry:
     address: Address | None = None
     asked_from: Address | None = None  # where relays go at first, if its request said so
     fixed: bool = False
+    has_entered: bool = False
     has_spoken: bool = False
     answered_us: int | None = None
+    tell_us: list[int] = field(default_factory=list)  # when it is to be told again
 
 
 @dataclass(slots=True)
@@ -123,6 +132,10 @@ class Watch:
         self._deadlines: list[tuple[int, int, Entry]] = []
         self._pushed = 0
         self._connections: deque[tuple[int, Connection]] = deque()  # when the server heard of each
+        self._closing_us: dict[str, int] = {}  # since when each closing room closes
+        self._untold: list[Entry] = []  # who is to be told again
+        self._last_fault_us = 0
+        self._spoke_us: dict[str, int] = {}  # when each user's client last sent a datagram
 
     # --- the trace -------------------------------------------------------------------------------
 
@@ -139,10 +152,12 @@ class Watch:
                 self._keep(record)
         elif kind is PacketRecord:
             assert isinstance(record, PacketRecord), "for the type checker"
-            if record.kind is Kind.SEND and record.proto == "udp":
+            if record.kind is _SEND and record.proto == "udp":
                 self._judge_size(record)
-            elif record.kind is Kind.DROP and record.actor == SERVER and record.what == What.RELAY:
+            elif record.kind is _DROP and record.actor == SERVER and record.what == What.RELAY:
                 self._turn.withheld += 1
+        elif kind is Fault:
+            self._last_fault_us = record.t_us
 
     def _judge_step(self, record: Step) -> None:
         who = (record.actor, record.machine, record.id, record.key)
@@ -172,13 +187,17 @@ class Watch:
         if is_servers or record.what in BY_CLIENT_ENGINES:
             most = SERVER_DATAGRAM_BYTES_MAX if is_servers else CLIENT_DATAGRAM_BYTES_MAX
             self._judge(Property.DATAGRAMS_FIT, record.bytes <= most, record, "{0.what} of {0.bytes} bytes was sent")
+            if record.what in SPEAKING:
+                self._spoke_us[record.actor] = record.t_us
 
     def _keep(self, record: Step) -> None:
         """Bring the ledger up to date with a step of the server."""
         if record.machine is Machine.ROOM:
             self._rooms[record.id] = RoomState(record.to)
-            if record.event == "created":
+            if record.event == RoomEvent.CREATED:
                 self._hosts[record.id] = self._last_granted
+            elif record.from_ == RoomState.OPEN and record.to == RoomState.CLOSING:
+                self._closing_us[record.id] = self._turn.local_us
             if record.to == RoomState.CLOSED:
                 self._turn.closed.append(record.id)
                 del self._rooms[record.id]
@@ -188,10 +207,13 @@ class Watch:
             elif entry := self._living.get(record.key):
                 entry.state = SessionState(record.to)
                 if record.event == SessionEvent.ENTERED:
+                    entry.has_entered = True
                     if entry.address is None:
                         entry.address = entry.asked_from
                     self._members.setdefault(entry.room, {})[entry.token] = entry
                     self._expect_silence(entry)
+                if record.event == SessionEvent.IDLED:
+                    self._judge_silence(entry, record)
                 if entry.state is SessionState.EXPIRED:
                     self._keep_ended(entry, record)
             elif record.key in self._ended:
@@ -216,8 +238,31 @@ class Watch:
         entry.fixed = host is not None and host.codec.dialect.port_fixed
         if host is not None and connection is not None and learns_port(host.codec, LearnedFrom.REQUEST):
             entry.asked_from = connection.client_address
+        self._judge_takeover(entry, record)
         self._living[record.key] = self._last_granted = entry
         self._expect_silence(entry)
+
+    def _judge_silence(self, entry: Entry, record: Step) -> None:
+        is_tokened = record.from_ == SessionState.TOKENED
+        least_us = self._limits.token_timeout if is_tokened else self._limits.idle_timeout
+        silent_us = self._turn.local_us - entry.heard_us
+        self._judge(
+            Property.ONLY_THE_SILENT_IDLE, silent_us >= least_us, record, "{0.id} idled after {1} us of silence",
+            silent_us,
+        )  # fmt: skip
+
+    def _judge_takeover(self, entry: Entry, record: Step) -> None:
+        for old in [each for each in self._living.values() if each.id == entry.id]:
+            silent_us = self._turn.local_us - old.heard_us
+            may = (
+                self._limits.takeover is Takeover.SAME_ADDRESS
+                and entry.ip == old.ip
+                and silent_us >= self._limits.takeover_after
+            )
+            self._judge(
+                Property.TAKEOVER_NEEDS_SILENCE, may, record,
+                "{0.id}, last heard {1} us ago at {2}, was granted to {3}", silent_us, old.ip, entry.ip,
+            )  # fmt: skip
 
     def _keep_ended(self, entry: Entry, record: Step) -> None:
         del self._living[entry.token]
@@ -226,6 +271,10 @@ class Watch:
         self.judged[Property.TOKEN_ENDS_FOR_GOOD] += 1
         if record.event != SessionEvent.LEFT and entry.address is not None:
             self._turn.told.append(entry)
+            ended_us, linger_us = self._turn.local_us, self._limits.linger
+            entry.tell_us = [ended_us + after for after in NOTICE_AGAIN_AFTER_US if 0 < after < linger_us]
+            if entry.tell_us:
+                self._untold.append(entry)
         if self._hosts.get(entry.room) is entry:
             if record.event == SessionEvent.SUPERSEDED:
                 heir = [each for each in self._living.values() if each.id == entry.id]
@@ -251,7 +300,9 @@ class Watch:
             return
         owner_is_near = packet.source.ip == entry.ip and room == entry.room.encode()
         turn.is_valid = (
-            owner_is_near and len(data) <= CLIENT_DATAGRAM_BYTES_MAX and _is_text(data[2 + data[0] + data[1] :])
+            owner_is_near
+            and len(data) <= CLIENT_DATAGRAM_BYTES_MAX
+            and self._is_text(entry, data[2 + data[0] + data[1] :])
         )
         if turn.is_valid:
             entry.heard_us = turn.local_us
@@ -259,6 +310,17 @@ class Watch:
                 entry.address = packet.source
         members = self._members.get(entry.room, {})
         turn.others = [member for member in members.values() if member is not entry]
+
+    def _is_text(self, entry: Entry, data: bytes) -> bool:
+        """Whether this is a text in the dialect of the session's user."""
+        user = self._town.users.get(entry.user)
+        if user is not None:
+            return user.codec.read_text(data) is not None
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
 
     # --- what it made of it ----------------------------------------------------------------------
 
@@ -278,6 +340,8 @@ class Watch:
                 self._judge(Property.NO_TALK_ON_TCP, fits, None, "the server sent {1} on TCP", effect.what)
         if turn.told:
             self._judge_told(effects)
+        if self._untold and not host.is_catching_up:
+            self._judge_told_again(effects)
         self._judge_rooms(host)
         self._judge_limits(host)
         self._judge_deadlines(host)
@@ -293,6 +357,8 @@ class Watch:
             del self._stands[who]
         self._deadlines.clear()
         self._connections.clear()
+        self._closing_us.clear()
+        self._untold.clear()
 
     def _judge_relays(self, relays: list[Relay]) -> None:
         turn = self._turn
@@ -359,7 +425,7 @@ class Watch:
         self._judge(
             Property.RELAY_NAMES_ITS_SENDER, bool(named), None, "a text of {1} is read as {2}", speaker.id, read
         )
-        told = NoticeReader(codec, speaker.room).read(relay.data)
+        told = notice_reader(codec, speaker.room).read(relay.data)
         self._judge(Property.NO_FORGED_NOTICE, told is None, None, "a text of {1} is read as {2}", speaker.id, told)
 
     def _judge_rejected(self, effects: list[ServerEffect]) -> None:
@@ -400,9 +466,27 @@ class Watch:
             told = entry.address in sent or entry.address in taken or entry.fixed
             self._judge(Property.ENDED_ARE_TOLD, told, None, "{1} has ended and was not told", entry.id)
 
+    def _judge_told_again(self, effects: list[ServerEffect]) -> None:
+        now_us = self._turn.local_us
+        due = [entry for entry in self._untold if entry.tell_us[0] <= now_us]
+        if not due:
+            return
+        sent = {effect.address for effect in effects if isinstance(effect, SendDatagram) and effect.what is What.NOTICE}
+        taken = {entry.address for entry in self._living.values()}
+        for entry in due:
+            if entry.address in sent or entry.address in taken or entry.fixed:
+                self.judged[Property.ENDED_ARE_TOLD_AGAIN] += 1
+                entry.tell_us = [when_us for when_us in entry.tell_us if when_us > now_us]
+            else:
+                late_us = now_us - entry.tell_us[0]
+                self._judge(Property.ENDED_ARE_TOLD_AGAIN, late_us <= LATE_US, None, "{1} was not told again", entry.id)
+        self._untold = [entry for entry in self._untold if entry.tell_us]
+
     def _judge_rooms(self, host: ServerHost) -> None:
         turn = self._turn
         for room in turn.closed:
+            self._judge_linger(room, host)
+            self._untold = [entry for entry in self._untold if entry.room != room]
             held = host.engine.holdings(room) if host.engine is not None else []
             held += [f"session {entry.id}" for entry in self._living.values() if entry.room == room]
             self._hosts.pop(room, None)
@@ -416,6 +500,16 @@ class Watch:
                 Property.HOST_ENDS_THE_ROOM, not is_open, None, "room {1} is open after its host {2} has ended",
                 entry.room, entry.id,
             )  # fmt: skip
+
+    def _judge_linger(self, room: str, host: ServerHost) -> None:
+        since_us, owner = self._closing_us.pop(room, None), self._hosts.get(room)
+        if since_us is None or owner is None or not owner.has_entered:
+            return  # without linger, by R-LIM-2
+        least_us = min(self._limits.linger, SHUTDOWN_LINGER_US) if host.is_stopping else self._limits.linger
+        lingered_us = self._turn.local_us - since_us
+        self._judge(
+            Property.NAMES_LINGER, lingered_us >= least_us, None, "{1} was free again after {2} us", room, lingered_us
+        )
 
     def _judge_limits(self, host: ServerHost) -> None:
         if host.engine is None:
@@ -458,16 +552,33 @@ class Watch:
         """The story is over: is anybody left waiting for what will never come?"""
         for user in self._town.users.values():
             engine = user.engine
-            if engine is None or user.is_paused:
+            if engine is None or user.is_paused or user.is_catching_up:
                 continue
+            deadline_us = engine.next_deadline_us()
+            is_overdue = deadline_us is not None and deadline_us + LATE_US < user.local_us()
             waits = engine.handshake in UNDER_WAY or engine.session in (SessionState.TOKENED, SessionState.IN_ROOM)
-            hopes = not waits or engine.session is SessionState.EXPIRED or engine.next_deadline_us() is not None
-            self._judge(Property.NO_CLIENT_WAITS_FOR_EVER, hopes, None, "{1} waits, and has no deadline", user.id)
-        if server.engine is None or server.is_paused:
+            hopes = not waits or engine.session is SessionState.EXPIRED or (deadline_us is not None and not is_overdue)
+            self._judge(Property.NO_CLIENT_WAITS_FOR_EVER, hopes, None, "{1} waits for what will not come", user.id)
+        if server.engine is None or server.is_paused or server.is_catching_up:
             return
-        closing = [room for room, state in self._rooms.items() if state is RoomState.CLOSING]
-        ends = not closing or not server.engine.is_settled
-        self._judge(Property.CLOSING_ROOMS_CLOSE, ends, None, "{1} will be closing for ever", closing)
+        self._judge_arrivals(server)
+        now_us, linger_us = server.local_us(), max(self._limits.linger, SHUTDOWN_LINGER_US)
+        for room, state in self._rooms.items():
+            if state is RoomState.CLOSING:
+                closes = now_us - self._closing_us[room] <= linger_us + LATE_US
+                self._judge(Property.CLOSING_ROOMS_CLOSE, closes, None, "{1} is closing for ever", room)
+
+    def _judge_arrivals(self, server: ServerHost) -> None:
+        world = self._town.world
+        for entry in self._living.values():
+            user = self._town.users.get(entry.user)
+            spoke_us = self._spoke_us.get(entry.user)
+            if user is None or user.engine is None or user.engine.token != entry.token or spoke_us is None:
+                continue
+            has_had_time = self._last_fault_us <= spoke_us <= world.now_us - ARRIVES_US
+            if has_had_time and user.address.ip == entry.ip and world.ways.between(user.id, server.id).is_calm:
+                arrived = entry.state is SessionState.IN_ROOM
+                self._judge(Property.SPEAKERS_ARRIVE, arrived, None, "{1} speaks, and is not in-room", entry.id)
 
     # --- helpers ---------------------------------------------------------------------------------
 
@@ -482,11 +593,3 @@ class Watch:
         self.judged[property] += 1
         if not holds and self.violation is None and property not in self._left_out:
             self.violation = Violation(property, what.format(record, *values), self._n, self._town.world.now_us)
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

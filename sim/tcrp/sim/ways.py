@@ -169,6 +169,12 @@ class Way:
         self.is_plain = not (burst or self._has_extras or settings.mtu_bytes or settings.rate_bps)
 
     @property
+    def is_calm(self) -> bool:
+        """Whether each datagram arrives, as it was, within a second."""
+        is_short = 0 < self._span_us <= 1_000_000 - self._least_us
+        return is_short and self.is_plain and not (self._loss or self.is_cut or self.is_held)
+
+    @property
     def stops_streams(self) -> bool:
         """Whether TCP stands still."""
         return self.is_cut or self.is_held or self.is_stalled

@@ -56,10 +56,20 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         Property.ENDED_ARE_TOLD: Claim(
             "Whoever ends other than by leaving, at a known address, is sent the reason at once.", (Rule.END_1,)
         ),
+        Property.ENDED_ARE_TOLD_AGAIN: Claim(
+            "And again after 0.5, 1.5 and 3.5 s, while the end is remembered and nobody else lives at the address.",
+            (Rule.END_1,),
+        ),
         Property.NO_AMPLIFICATION: Claim(
             "An ended token is answered at most once a second, with at most three times the bytes received, "
             "never at an address that holds a living token.",
             (Rule.END_1,),
+        ),
+        Property.NAMES_LINGER: Claim(
+            "The name of a room whose host had entered is not free before its linger is over.", (Rule.ROOM_2,)
+        ),
+        Property.TAKEOVER_NEEDS_SILENCE: Claim(
+            "A name that is in use is granted only at its holder's IP address, and after his silence.", (Rule.NAME_2,)
         ),
         Property.CLOSED_ROOM_LEAVES_NOTHING: Claim(
             "When a room is closed the server holds no session, name, timer or remembered token of it.",
@@ -69,21 +79,30 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         Property.LIVE_SESSION_HAS_A_DEADLINE: Claim(
             "Every living session ends within its timeout after it was last heard.", (Rule.IDLE_1, Rule.TOK_5)
         ),
+        Property.ONLY_THE_SILENT_IDLE: Claim(
+            "No session idles before its timeout, counted from when it was last heard.", (Rule.IDLE_1, Rule.TOK_5)
+        ),
         Property.HANDSHAKE_ENDS: Claim(
             "Every handshake ends within handshake_timeout after its opening.", (Rule.TCP_5,)
         ),
         Property.LIMITS_HOLD: Claim("No count of the server is above its limit.", (Rule.LIM_1,)),
         Property.DATAGRAMS_FIT: Claim("No datagram of ours is larger than its limit.", (Rule.UDP_1, Rule.UDP_2)),
+        Property.SPEAKERS_ARRIVE: Claim(
+            "Whose client speaks, after the last fault and over a link that loses nothing, is in-room two seconds "
+            "later, or his session has ended.",
+            (Rule.UDP_4, Rule.TOK_2),
+        ),
         Property.NO_CLIENT_WAITS_FOR_EVER: Claim(
-            "At the end of a story no client is in a handshake or a session that has no deadline.",
+            "At the end of a story no client is in a handshake or a session that has no deadline, or one that "
+            "has passed unheeded.",
             (Rule.TCP_5, Rule.IDLE_1),
         ),
         Property.CLOSING_ROOMS_CLOSE: Claim(
-            "At the end of a story no room is closing while its server waits for nothing.", (Rule.ROOM_3,)
+            "At the end of a story no room is closing for longer than its linger.", (Rule.ROOM_3,)
         ),
     }
 )
-"""Safety, judged at every step, and the last two: liveness, judged when a story is over."""
+"""Safety, judged at every step, and the last three: liveness, judged when a story is over."""
 
 SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
     {
@@ -93,15 +112,24 @@ SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
         Sometimes.ENTER_LOST: Claim("A client's word that it is there was lost.", (Rule.UDP_4,)),
         Sometimes.ENDED_TOKEN_SPOKE: Claim("A token that has ended was used once more.", (Rule.TOK_4,)),
         Sometimes.TOKEN_FROM_ELSEWHERE: Claim("A living token came from another IP address.", (Rule.TOK_3,)),
+        Sometimes.TOKEN_REPLAYED: Claim("A datagram that somebody had recorded arrived again.", (Rule.TOK_3,)),
+        Sometimes.ENTERED_LATE: Claim("A member entered a second or more after his token was granted.", (Rule.UDP_4,)),
         Sometimes.NAME_TAKEN_OVER: Claim("A silent name was taken over.", (Rule.NAME_2,)),
         Sometimes.GRANT_UNDONE: Claim("A connection broke off between answer and completion.", (Rule.TCP_2,)),
         Sometimes.GUEST_LOST_ITS_ROOM: Claim("A room closed under a guest who was in it.", (Rule.ROOM_2,)),
+        Sometimes.SPEAKER_LOST_ITS_ROOM: Claim(
+            "A room closed under a guest who had spoken within the second before.", (Rule.ROOM_2,)
+        ),
         Sometimes.SENDER_REMOVED: Claim("Three rejected datagrams in a row ended their sender.", (Rule.IDLE_2,)),
         Sometimes.SHUT_DOWN: Claim("A server was shut down with a room open.", (Rule.END_1,)),
         Sometimes.CRASHED: Claim("A server lost all that it knew.", ()),
         Sometimes.LOCKED_OUT: Claim("Too many wrong passwords locked an address out.", (Rule.PASS_1,)),
         Sometimes.FELL_SILENT: Claim("A member was silent for too long.", (Rule.IDLE_1,)),
         Sometimes.QUEUE_OVERFLOWED: Claim("A narrow link dropped what found no room.", ()),
+        Sometimes.TOO_LONG_FOR_ONE: Claim("A text was too long for one member's form of relay.", (Rule.UDP_2,)),
+        Sometimes.READ_AS_A_NOTICE: Claim(
+            "A text was withheld, for it would have been read as a notice.", (Rule.REL_3,)
+        ),
     }
 )
 """What a swarm must have met."""

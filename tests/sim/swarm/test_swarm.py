@@ -12,11 +12,11 @@ import pytest
 
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.run import Run
-from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.scenario.model import Scenario, Shutdown, Step
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.batch import run_batch
-from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.failures import NEVER_ENDS, failure_of
 from tcrp.sim.swarm.shrink import Shrinker
 from tcrp.sim.swarm.stories import MALLORY, Knobs, story
 from tcrp.spec.names import Sometimes
@@ -42,7 +42,9 @@ FOUND = [
     BUGS.row_leads_elsewhere, BUGS.RelaysToStrangers, BUGS.RelaysBeforeTheTokenIsChecked, BUGS.EchoesTheSender,
     BUGS.ForgetsAMember, BUGS.RelaysTwice, BUGS.RelaysLater, BUGS.NamesAnother, BUGS.SpeaksLikeItself,
     BUGS.TalksOnTcp, BUGS.AnswersStrangers, BUGS.ClosesQuietly, BUGS.Amplifies, BUGS.RemembersTooLong,
-    BUGS.RoomOutlivesItsHost, BUGS.NeverIdles, BUGS.PadsRelays, BUGS.ClosesForEver,
+    BUGS.RoomOutlivesItsHost, BUGS.NeverIdles, BUGS.PadsRelays, BUGS.ClosesForEver, BUGS.TellsOnce,
+    BUGS.FreesNamesEarly, BUGS.LetsAnyoneTakeOver, BUGS.TokensOutliveTheirRoom, BUGS.NeverResetsTheIdleClock,
+    BUGS.DoesNotHearEnterWords,
 ]  # fmt: skip
 
 
@@ -80,6 +82,27 @@ def test_a_fault_of_our_own_code_is_a_failure_with_the_place_where_it_is() -> No
     scenario, kind = first_failure(Faulty)
     assert kind == "ZeroDivisionError in test_swarm.receive_datagram"
     assert len(Shrinker(kind, Faulty).shrink(scenario).script) <= 2
+
+
+def test_a_story_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
+    class Hangs(ServerEngine):
+        def shutdown(self, now_us: int) -> Any:
+            while True:
+                now_us += 1
+
+    scenario = next(each for each in map(story, range(STORIES_MAX)) if any(_is_shutdown(step) for step in each.script))
+    failure, verdict = failure_of(scenario, make_engine=Hangs, seconds_max=0.2)
+    assert verdict is None
+    assert failure is not None
+    assert failure.kind == NEVER_ENDS
+    assert "0.2 s" in failure.what
+    shrunk = Shrinker(NEVER_ENDS, Hangs, seconds_max=0.2).shrink(scenario)
+    assert [step.action for step in shrunk.script] == [Shutdown()]
+    assert failure_of(scenario)[0] is None  # and the alarm is off again
+
+
+def _is_shutdown(step: Step) -> bool:
+    return isinstance(step.action, Shutdown)
 
 
 def test_a_swarm_meets_what_it_must_meet() -> None:

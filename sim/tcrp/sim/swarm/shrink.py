@@ -28,11 +28,13 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.sim.scenario.writer import numbered
 from tcrp.sim.server_host import EngineFactory
-from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, failure_of
 from tcrp.spec.limits import Limits
 
 RUNS_MAX = 3000
 """How many candidates are tried at the most; a story of forty steps takes a few hundred."""
+CANDIDATE_SECONDS_MAX = 1.0
+"""After which a candidate counts as failing, where the failure is that the story never ends."""
 
 SECOND_US = 1_000_000
 
@@ -40,10 +42,17 @@ SECOND_US = 1_000_000
 class Shrinker:
     """Shrinks one failing story. `runs` counts the candidates that were run."""
 
-    def __init__(self, kind: str, make_engine: EngineFactory = ServerEngine, runs_max: int = RUNS_MAX) -> None:
+    def __init__(
+        self,
+        kind: str,
+        make_engine: EngineFactory = ServerEngine,
+        runs_max: int = RUNS_MAX,
+        seconds_max: float = CANDIDATE_SECONDS_MAX,
+    ) -> None:
         self._kind = kind
         self._make_engine = make_engine
         self._runs_max = runs_max
+        self._seconds_max = seconds_max if kind == NEVER_ENDS else STORY_SECONDS_MAX
         self.runs = 0
 
     def shrink(self, scenario: Scenario) -> Scenario:
@@ -60,7 +69,7 @@ class Shrinker:
         if self.runs >= self._runs_max:
             return False
         self.runs += 1
-        failure, _ = failure_of(candidate, make_engine=self._make_engine)
+        failure, _ = failure_of(candidate, make_engine=self._make_engine, seconds_max=self._seconds_max)
         return failure is not None and failure.kind == self._kind
 
     def _first_that_fails(self, best: Scenario, candidates: Iterator[Scenario]) -> Scenario:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from tcrp.engine.trace import Fault, Kind, Packet, Record, Refuse, Step
 from tcrp.sim.server_host import SERVER
+from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import (
     HandshakeEvent,
     HandshakeState,
@@ -16,12 +19,17 @@ from tcrp.spec.names import (
     What,
 )
 
+REPLAY = ".replay#"
+"""In the name of each packet that a step `replay` has sent."""
+
 
 class Sightings:
     """How often each was met."""
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(Sometimes, 0)
+        self._granted_us: dict[Hashable, int] = {}  # by token
+        self._spoke_us: dict[Hashable, int] = {}
 
     def hear(self, record: Record) -> None:
         """Count what a record shows."""
@@ -40,8 +48,11 @@ class Sightings:
         if packet.kind is Kind.ARRIVE:
             counts[Sometimes.DUPLICATE_ARRIVED] += packet.why == "duplicate"
             counts[Sometimes.CORRUPTED_ARRIVED] += packet.why == "corrupted"
+            counts[Sometimes.TOKEN_REPLAYED] += REPLAY in packet.packet
         elif packet.kind is Kind.DROP:
             counts[Sometimes.TOKEN_FROM_ELSEWHERE] += packet.rule is Rule.TOK_3
+            counts[Sometimes.TOO_LONG_FOR_ONE] += packet.rule is Rule.UDP_2
+            counts[Sometimes.READ_AS_A_NOTICE] += packet.rule is Rule.REL_3
             counts[Sometimes.QUEUE_OVERFLOWED] += packet.why == "queue"
             if packet.why in ("loss", "cut"):
                 counts[Sometimes.NOTICE_LOST] += packet.what == What.NOTICE
@@ -50,6 +61,12 @@ class Sightings:
     def _see_step(self, step: Step) -> None:
         counts = self.counts
         match step.machine, step.event:
+            case Machine.SESSION, SessionEvent.GRANTED:
+                self._granted_us[step.key] = step.t_us
+            case Machine.SESSION, SessionEvent.ENTERED:
+                counts[Sometimes.ENTERED_LATE] += step.t_us - self._granted_us.get(step.key, step.t_us) >= SECOND_US
+            case Machine.SESSION, SessionEvent.SPOKE:
+                self._spoke_us[step.key] = step.t_us
             case Machine.SESSION, SessionEvent.SUPERSEDED:
                 counts[Sometimes.NAME_TAKEN_OVER] += 1
             case Machine.SESSION, SessionEvent.REMOVED:
@@ -58,6 +75,8 @@ class Sightings:
                 counts[Sometimes.FELL_SILENT] += step.from_ == SessionState.IN_ROOM
             case Machine.SESSION, SessionEvent.ROOM_CLOSED:
                 counts[Sometimes.GUEST_LOST_ITS_ROOM] += step.from_ == SessionState.IN_ROOM
+                spoke_us = self._spoke_us.get(step.key, -SECOND_US)
+                counts[Sometimes.SPEAKER_LOST_ITS_ROOM] += 0 <= step.t_us - spoke_us < SECOND_US
             case Machine.ROOM, RoomEvent.SHUTDOWN:
                 counts[Sometimes.SHUT_DOWN] += 1
             case Machine.HANDSHAKE, HandshakeEvent.ABANDONED:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from tcrp.engine.codec import codec
 from tcrp.sim.draws import PPM, key_of, mix
 from tcrp.sim.scenario.model import (
     CALM,
@@ -57,8 +58,10 @@ from tcrp.sim.scenario.model import (
 from tcrp.sim.scenario.presets import PRESETS
 from tcrp.sim.scenario.writer import numbered
 from tcrp.spec.limits import Limits, Takeover
+from tcrp.spec.names import Operation
 
 T = TypeVar("T")
+Planned = tuple[int, str, Action, int, int]  # when, who, what, every how many microseconds, how often
 
 MS, SECOND = 1_000, 1_000_000
 NOWHERE = Place(0, 0)
@@ -67,7 +70,12 @@ NAMES = ("ann", "bob", "cem", "dee", "eve", "fay")
 ROOMS = ("lobby", "attic", "den")
 DIALECTS = ("json", "text", "json-address", "json-port", "json-endpoint", "json-name", "name-port")
 LISTING = "name-port-list"
-TEXTS = ("hi", "how are you?", "exit", "/quit", "Room closed", "bob left the room", "x" * 300, "こんにちは", "a: b")
+TEXTS = (
+    "hi", "how are you?", "exit", "/quit", "Room closed", "bob left the room", "x" * 300, "こんにちは", "a: b",
+    "\x1b[2Jgone", "two\nlines", "長" * 1300,
+)  # fmt: skip
+CALM_AGAIN_US = SECOND
+"""When, after the last step of most stories, the network heals; a second later everyone speaks once more."""
 AFTERMATH_US = 30 * SECOND
 """How long a story goes on after its last step, so that what must end can end."""
 
@@ -99,7 +107,7 @@ class Dice:
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """How a story is to be. Chances are in percent; what is None is drawn."""
+    """How a story is to be; what is None is drawn. One that `heals` has some more steps at its end."""
 
     users: int | None = None
     steps: int | None = None
@@ -108,6 +116,7 @@ class Knobs:
     faults_of_server: bool | None = None
     faults_of_network: bool | None = None
     attackers: bool | None = None
+    heals: bool | None = None
 
 
 class Author:
@@ -118,6 +127,7 @@ class Author:
         self._seed = seed
         self._users = NAMES[: knobs.users or dice.between(2, 6)]
         self._rooms = ROOMS[: dice.between(1, 3)]
+        self._heals = knobs.heals
         self._steps = knobs.steps or dice.one_of((5, 10, 20, 40))
         self._horizon_us = knobs.horizon_us or dice.one_of((3, 10, 30, 60)) * SECOND
         self._has_passwords = dice.chance(25)
@@ -158,17 +168,17 @@ class Author:
         ]
         if self._has_attacker:
             users.append(User(id=MALLORY, name=MALLORY, attacker=True))
-        steps: list[tuple[int, str, Action, int, int]] = [
-            (0, self._users[0], Create(self._rooms[0], self._password()), 0, 1)
-        ]
+        steps = self._opening()
         while len(steps) < self._steps:
             actor, action = dice.one_of(self._verbs)()
             at_us = self._moment()
-            repeats = isinstance(action, Say | KeepAlive) and dice.chance(15)
+            repeats = isinstance(action, Say | KeepAlive) and dice.chance(30)
             times = dice.between(2, 8) if repeats else 1
             steps.append((at_us, actor, action, dice.one_of((5, 50, 300)) * MS if repeats else 0, times))
             steps += self._what_must_follow(at_us, action)
-        steps.sort(key=lambda step: step[0])
+        steps.sort(key=_moment_of)
+        if dice.chance(70) if self._heals is None else self._heals:
+            steps += self._calm_again(steps[-1][0] + CALM_AGAIN_US)
         script = numbered(
             Step("", 0, actor, action, At(at_us, every_us, times), NOWHERE)
             for at_us, actor, action, every_us, times in steps
@@ -187,6 +197,32 @@ class Author:
             script=script,
         )
 
+    def _opening(self) -> list[Planned]:
+        """Somebody opens a room, and in most stories most of the others join it: who talks alone tests little."""
+        dice = self._dice
+        password = self._password()
+        steps: list[Planned] = [(0, self._users[0], Create(self._rooms[0], password), 0, 1)]
+        if dice.chance(75):
+            room = Join(self._rooms[0], password)
+            steps += [(dice.between(50, 2000) * MS, user, room, 0, 1) for user in self._users[1:] if dice.chance(80)]
+        return steps[: self._steps]
+
+    def _calm_again(self, at_us: int) -> list[Planned]:
+        """The network heals, and everyone speaks: from here on nothing may hang."""
+        everywhere = (Link("all", "all"),)
+        steps: list[Planned] = [
+            (at_us, NETWORK, Heal(everywhere), 0, 1),
+            (at_us, NETWORK, Release(everywhere), 0, 1),
+            (
+                at_us,
+                NETWORK,
+                SetLinks(everywhere, replace(ORDINARY, mtu_bytes=None, rate_bps=None, segment=None)),
+                0,
+                1,
+            ),
+        ]
+        return steps + [(at_us + SECOND, user, Say("still here"), 0, 1) for user in self._users]
+
     def _moment(self) -> int:
         """Mostly anywhere; sometimes just when something else is going on."""
         dice = self._dice
@@ -194,7 +230,7 @@ class Author:
             return dice.one_of((0, 500, 1000, 1001, 1500, 2000)) * MS
         return dice.below(self._horizon_us // MS) * MS
 
-    def _what_must_follow(self, at_us: int, action: Action) -> list[tuple[int, str, Action, int, int]]:
+    def _what_must_follow(self, at_us: int, action: Action) -> list[Planned]:
         """What is held is let go, and what is cut is healed: nobody is left in the lurch."""
         later_us = at_us + self._dice.between(1, 5000) * MS
         match action:
@@ -264,7 +300,7 @@ class Author:
         return self._dice.one_of(self._users)
 
     def _room(self) -> str:
-        return self._dice.one_of(self._rooms)
+        return self._rooms[0] if self._dice.chance(60) else self._dice.one_of(self._rooms)
 
     def _password(self) -> str:
         return self._dice.one_of(("a", "b")) if self._has_passwords and self._dice.chance(60) else ""
@@ -276,18 +312,7 @@ class Author:
         return self._user(), Join(self._room(), self._password())
 
     def _say(self) -> tuple[str, Action]:
-        texts = (
-            "hi",
-            "how are you?",
-            "exit",
-            "/quit",
-            "Room closed",
-            "bob left the room",
-            "x" * 300,
-            "こんにちは",
-            "a: b",
-        )
-        return self._user(), Say(self._dice.one_of(texts) if self._dice.chance(40) else "hello {n}")
+        return self._user(), Say(self._dice.one_of(TEXTS) if self._dice.chance(40) else "hello {n}")
 
     def _keep_alive(self) -> tuple[str, Action]:
         return self._user(), KeepAlive()
@@ -327,7 +352,8 @@ class Author:
     def _stream(self) -> tuple[str, Action]:
         head = bytes((2, self._dice.one_of((1, 2, 9)), 0)) + bytes(28) + b"\x03"
         listing = bytes((0, 2, 0)) + bytes(29)
-        requests = (b"", b"\x02", listing, head, head + b"r1ann", head + b"r1\xff\xff\xff")
+        low_port = codec("json-port").write_request(Operation.JOIN, self._room().encode(), "ann", "", "", 80)
+        requests = (b"", b"\x02", listing, head, head + b"r1ann", head + b"r1\xff\xff\xff", low_port)
         return self._user(), Stream(self._dice.one_of(requests))
 
     # --- what the server and the network do ------------------------------------------------------
@@ -391,6 +417,10 @@ class Author:
 
     def _flood(self) -> tuple[str, Action]:
         return MALLORY, Flood(self._dice.one_of((1000, 20_000)), 200 * MS, self._dice.one_of((0, 2, 70, 5000)))
+
+
+def _moment_of(step: Planned) -> int:
+    return step[0]
 
 
 def story(seed: int, knobs: Knobs = Knobs()) -> Scenario:
