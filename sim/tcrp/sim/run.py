@@ -122,11 +122,12 @@ class Run:
                 self.history.sample(world.now_us, self.server.counters())
             if watch.violation is not None:
                 break
+        ended_us = world.now_us  # when the last thing happened
         if has_end and watch.violation is None:
             world.now_us = ends_us
         if self.trace is not None:
             watch.finish(self.server)
-        return self._verdict()
+        return self._verdict(ended_us)
 
     def _is_over(self, next_us: int) -> bool:
         """Only silence is waited for, and every expectation had its time."""
@@ -146,13 +147,13 @@ class Run:
         if type(record) is Refuse and record.actor != SERVER:
             self.refused_steps.append(record)
 
-    def _verdict(self) -> Verdict:
+    def _verdict(self, ended_us: int) -> Verdict:
         misses = [miss for each in self.scenario.expect if (miss := judge(each, self.history)) is not None]
         return Verdict(
             scenario=self.scenario,
             seed=self.seed,
             digest=self.digest.hexdigest(),
-            ended_us=self.world.now_us,
+            ended_us=ended_us,
             records=self.trace.n if self.trace is not None else 0,
             arrivals=self.world.arrivals,
             misses=tuple(misses),
