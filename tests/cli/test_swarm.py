@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from tcrp.cli.swarm import Swarm, run_swarm
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.swarm.stories import Knobs
+from tcrp.spec.names import Property
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
 STORY = SCENARIOS / "a-port-that-changes-is-followed.yaml"
@@ -26,6 +28,7 @@ def test_a_swarm_says_what_it_ran_and_covered(capsys: pytest.CaptureFixture[str]
     assert shown.startswith("45 stories from seed 0, ")
     assert " on 2 cores\n" in shown
     assert " of 31, refused pairs " in shown
+    assert re.search(rf", properties [1-9]\d* of {len(Property)}\n", shown)
     assert shown.endswith("✔ none failed\n")
     assert not (tmp_path / "b").exists()
 

@@ -30,7 +30,7 @@ from tcrp.sim.swarm.batch import Tally, run_batch, scenario_of
 from tcrp.sim.swarm.failures import failure_of
 from tcrp.sim.swarm.stories import Knobs
 from tcrp.spec.durations import parse_duration
-from tcrp.spec.names import Rule
+from tcrp.spec.names import Property, Rule
 from tcrp.spec.rules import SHOWN_OTHERWISE
 
 PROGRAM = "chat-sim"
@@ -107,7 +107,7 @@ def run_swarm(swarm: Swarm) -> int:
     if was_interrupted:
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
-    missing = tally.sightings.missing() if not swarm.scenarios and tally.runs >= ENOUGH_RUNS else []
+    missing = tally.never() if not swarm.scenarios and tally.runs >= ENOUGH_RUNS else []
     return DOES_NOT_HOLD if tally.failures or missing else HOLDS
 
 
@@ -192,14 +192,15 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
     rate = tally.records / max(seconds, 1e-9)
     console.print(
         f"{tally.runs} stories from seed {swarm.seed}, {tally.records} events, {rate:,.0f} a second on {swarm.jobs} "
-        "cores"
+        f"core{'s' if swarm.jobs > 1 else ''}"
     )
+    judged = sum(1 for times in tally.judged.values() if times)
     shown_otherwise = len([rule for rule in coverage.missing_rules() if rule in SHOWN_OTHERWISE])
     console.print(
         f"rows {rows} of {len(ROWS)}, refused pairs {refused} of {len(REFUSED)}, rules {rules + shown_otherwise} "
-        f"of {len(Rule)}"
+        f"of {len(Rule)}, properties {judged} of {len(Property)}"
     )
-    if missing := tally.sightings.missing():
+    if missing := tally.never():
         style = "" if tally.runs < ENOUGH_RUNS or swarm.scenarios else "red"
         console.print(Text(f"never met: {', '.join(missing)}", style))
     for kind, folder in kinds.items():

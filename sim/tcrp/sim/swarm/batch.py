@@ -13,6 +13,7 @@ from tcrp.sim.shadow import Answers, Shadows
 from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.sightings import Sightings
 from tcrp.sim.swarm.stories import Knobs, story
+from tcrp.spec.names import Property
 
 MACHINES_EVERY = 10
 """In each so-manieth story machines of the library stand beside the run; in the others, what they have answered."""
@@ -24,6 +25,7 @@ class Tally:
 
     runs: int = 0
     records: int = 0
+    judged: dict[Property, int] = field(default_factory=lambda: dict.fromkeys(Property, 0))
     coverage: Coverage = field(default_factory=Coverage)
     sightings: Sightings = field(default_factory=Sightings)
     failures: list[tuple[int, Failure]] = field(default_factory=list)
@@ -32,9 +34,15 @@ class Tally:
         """Count what another has counted too."""
         self.runs += other.runs
         self.records += other.records
+        for property, times in other.judged.items():
+            self.judged[property] += times
         self.coverage.add(other.coverage)
         self.sightings.add(other.sightings)
         self.failures += other.failures
+
+    def never(self) -> list[str]:
+        """What a swarm must meet and these runs have not, and properties that nothing has put to the test."""
+        return [*self.sightings.missing(), *(property for property, times in self.judged.items() if not times)]
 
 
 def scenario_of(seed: int, knobs: Knobs, scenarios: Sequence[Scenario]) -> Scenario:
@@ -64,4 +72,6 @@ def run_batch(
         if verdict is not None:
             tally.records += verdict.records
             tally.coverage.add_judged(verdict)
+            for property, times in verdict.judged.items():
+                tally.judged[property] += times
     return tally
