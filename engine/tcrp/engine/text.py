@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from tcrp.spec.limits import NAME_BYTES_MAX
 
@@ -13,6 +14,7 @@ BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u
 LINE_ENDS_AND_TABS = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 
 
+@lru_cache(256)
 def room_name_fault(name: bytes) -> str | None:
     """Why `name` is no room name, as a phrase ("is empty"), or None if it is one (R-NAME-1)."""
     if not name:
@@ -35,6 +37,7 @@ def room_name_fault(name: bytes) -> str | None:
     return None
 
 
+@lru_cache(256)  # recognising a request asks first, and then judging it
 def user_name_fault(name: bytes) -> str | None:
     """Why `name` is no user name, as a phrase, or None if it is one (R-NAME-1)."""
     if fault := room_name_fault(name):

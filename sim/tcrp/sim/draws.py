@@ -20,7 +20,7 @@ FIRST_FACTOR, SECOND_FACTOR = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # of `mix`
 
 def key_of(*words: str | int) -> int:
     """64 bits that stand for `words`."""
-    text = "\x1f".join(str(word) for word in words)
+    text = "\x1f".join(map(str, words))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 

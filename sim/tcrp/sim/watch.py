@@ -340,9 +340,9 @@ class Watch:
                 self._judge(Property.NO_TALK_ON_TCP, fits, None, "the server sent {1} on TCP", effect.what)
         if turn.told:
             self._judge_told(effects)
+        self._judge_rooms(host)
         if self._untold and not host.is_catching_up:
             self._judge_told_again(effects)
-        self._judge_rooms(host)
         self._judge_limits(host)
         self._judge_deadlines(host)
 
