@@ -60,7 +60,9 @@ def read_knobs(file: str | None) -> Knobs:
         return Knobs()
     try:
         table = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file}: cannot be read: {error}") from None
     known = {each.name: each for each in fields(Knobs)}
     values: dict[str, Any] = {}

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from tcrp.engine.codec import codec
 from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Digest, Record, Refuse, Trace
+from tcrp.sim.checks.findings import Violation
+from tcrp.sim.checks.shadow import Shadows
+from tcrp.sim.checks.watch import Watch
 from tcrp.sim.director import Director
 from tcrp.sim.history import History
 from tcrp.sim.host import Host
 from tcrp.sim.judge import Miss, judge
 from tcrp.sim.scenario.model import Scenario, Step, Window
 from tcrp.sim.server_host import SERVER, EngineFactory, ServerHost
-from tcrp.sim.shadow import Shadows
 from tcrp.sim.tcp import Tcp
 from tcrp.sim.user_host import Town, UserHost
-from tcrp.sim.watch import Violation, Watch
 from tcrp.sim.ways import Ways
 from tcrp.sim.world import World
 from tcrp.spec.limits import MINUTE_US
@@ -107,7 +108,7 @@ class Run:
 
     def go(self) -> Verdict:
         """Let everything happen, until the end or the first violation."""
-        world, watch, director = self.world, self.watch, self.director
+        world, findings, director = self.world, self.watch.findings, self.director
         samples = self.history.asks_for_counters
         ends_us, has_end = self._ends_us, self.scenario.until_us is not None
         director.take_what_was_waited_for()
@@ -120,13 +121,13 @@ class Run:
                 director.take_what_was_waited_for()
             if samples:
                 self.history.sample(world.now_us, self.server.counters())
-            if watch.violation is not None:
+            if findings.violation is not None:
                 break
         ended_us = world.now_us  # when the last thing happened
-        if has_end and watch.violation is None:
+        if has_end and findings.violation is None:
             world.now_us = ends_us
         if self.trace is not None:
-            watch.finish(self.server)
+            self.watch.finish(self.server)
         return self._verdict(ended_us)
 
     def _is_over(self, next_us: int) -> bool:
@@ -157,10 +158,10 @@ class Run:
             records=self.trace.n if self.trace is not None else 0,
             arrivals=self.world.arrivals,
             misses=tuple(misses),
-            violation=self.watch.violation,
+            violation=self.watch.findings.violation,
             never_taken=tuple(self.director.never_taken()),
             refused_steps=tuple(self.refused_steps),
-            judged=dict(self.watch.judged),
+            judged=dict(self.watch.findings.judged),
         )
 
 

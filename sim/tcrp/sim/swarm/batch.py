@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tcrp.engine.server import ServerEngine
+from tcrp.sim.checks.shadow import Answers, Shadows
 from tcrp.sim.coverage import Coverage
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.server_host import EngineFactory
-from tcrp.sim.shadow import Answers, Shadows
 from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.sightings import Sightings
 from tcrp.sim.swarm.stories import Knobs, story

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Record
+from tcrp.sim.checks.shadow import Shadows
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.server_host import EngineFactory
-from tcrp.sim.shadow import Shadows
 
 STORY_SECONDS_MAX = 60.0
 """Of real time, after which a story counts as one that never ends. It takes thousands of times as long as most."""
