@@ -27,7 +27,7 @@ STEPS_MAX = 6
 
 def planted() -> ModuleType:
     """The bugs that other tests plant too."""
-    path = Path(__file__).parents[1] / "test_planted.py"
+    path = Path(__file__).parents[1] / "checks" / "test_planted.py"
     spec = importlib.util.spec_from_file_location("planted", path)
     assert spec is not None
     assert spec.loader is not None
