@@ -10,8 +10,8 @@ from tcrp.engine.trace import Digest, Record, header_line
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.server_host import EngineFactory
-from tcrp.sim.swarm.failures import Failure, failure_of
-from tcrp.sim.swarm.shrink import Shrinker
+from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, Failure, failure_of
+from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
 
 STORY, SHRUNK, TRACE, README = "story.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
 
@@ -29,12 +29,14 @@ def write_bundle(
         def write(record: Record) -> None:
             trace.write(record.line() + "\n")
 
-        failure_of(scenario, make_engine=make_engine, listeners=[digest, write])
+        seconds_max = CANDIDATE_SECONDS_MAX if failure.kind == NEVER_ENDS else STORY_SECONDS_MAX
+        failure_of(scenario, make_engine=make_engine, listeners=[digest, write], seconds_max=seconds_max)
     shrunk = shrink_into(folder, scenario, failure, make_engine)
     readme = (
         f"{failure.kind}: {failure.what}\n\n"
         f"replay: chat-sim run {shlex.quote(str(folder / SHRUNK))}\n"
         f"the whole story: chat-sim run {shlex.quote(str(folder / STORY))}\n"
+        f"seed: {scenario.seed}\n"
         f"digest of {TRACE}: sha256:{digest.hexdigest()}\n"
     )
     (folder / README).write_text(readme, encoding="utf-8")

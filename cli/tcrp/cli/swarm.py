@@ -27,7 +27,7 @@ from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.server_host import EngineFactory
 from tcrp.sim.swarm.batch import Tally, run_batch, scenario_of
-from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.stories import Knobs
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.names import Property, Rule
@@ -102,7 +102,7 @@ def run_swarm(swarm: Swarm) -> int:
             tally.add(part)
             for seed, failure in part.failures:
                 if failure.kind not in kinds:
-                    kinds[failure.kind] = _keep(swarm, seed, failure.kind)
+                    kinds[failure.kind] = _keep(swarm, seed, failure)
     except KeyboardInterrupt:
         was_interrupted = True
     _report(swarm, tally, kinds, time.monotonic() - began)
@@ -113,12 +113,10 @@ def run_swarm(swarm: Swarm) -> int:
     return DOES_NOT_HOLD if tally.failures or missing else HOLDS
 
 
-def _keep(swarm: Swarm, seed: int, kind: str) -> Path:
+def _keep(swarm: Swarm, seed: int, failure: Failure) -> Path:
     """Write down the first failure of its kind."""
     scenario = scenario_of(seed, swarm.knobs, swarm.scenarios)
-    failure, _ = failure_of(scenario, make_engine=swarm.make_engine)
-    assert failure is not None, f"{kind} shows each time or never"
-    folder = swarm.folder / f"{re.sub(r'[^a-z0-9]+', '-', kind.lower()).strip('-')}-{seed}"
+    folder = swarm.folder / f"{re.sub(r'[^a-z0-9]+', '-', failure.kind.lower()).strip('-')}-{seed}"
     try:
         write_bundle(folder, scenario, failure, swarm.make_engine)
     except OSError as error:
