@@ -22,7 +22,7 @@ from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.server_host import EngineFactory
 
 STORY_SECONDS_MAX = 60.0
-"""Of real time, after which a story counts as one that never ends. It takes thousands of times as long as most."""
+"""Of processor time, after which a story counts as one that never ends: thousands of times what most take."""
 
 
 NEVER_ENDS = "never ends"
@@ -63,17 +63,17 @@ def failure_of(
 
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """Break off what takes longer, where that can be done: in a main thread, on a system with alarms."""
+    """Break off what takes longer, where that can be done: in a main thread, on a system with such alarms."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGALRM, _break_off)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGVTALRM, _break_off)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _break_off(_signal: int, _frame: FrameType | None) -> None:
