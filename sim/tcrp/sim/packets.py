@@ -13,6 +13,8 @@ from tcrp.sim.draws import FIRST_FACTOR, GOLDEN, MASK, SECOND_FACTOR, key_of
 from tcrp.sim.ways import Way
 from tcrp.spec.names import What
 
+_WHAT_KEYS = {what: key_of("what", what) for what in What}
+
 
 class Chain(Cause):
     """A cause that has a name: a step of the script, or a packet that came of one."""
@@ -63,7 +65,7 @@ class Packet(Chain):
         self.target = target
         self.proto = proto
         self.nth = nth
-        x = parent.key + way.stems[what] + nth * GOLDEN & MASK  # and now `mix`, without the call
+        x = parent.key + way.key + _WHAT_KEYS[what] + nth * GOLDEN & MASK  # and now `mix`, without the call
         x = (x ^ (x >> 30)) * FIRST_FACTOR & MASK
         x = (x ^ (x >> 27)) * SECOND_FACTOR & MASK
         self.key = x ^ (x >> 31)

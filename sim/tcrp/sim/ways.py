@@ -28,22 +28,6 @@ _DRAW = (1 << _DRAW_BITS) - 1
 DOUBLED, LATE, SPOILED = 1, 2, 4
 
 
-@cache
-def _what_key(what: str) -> int:
-    return key_of("what", what)
-
-
-class Stems(dict[str, int]):
-    """What the keys of all packets of a kind on one link have in common, by kind."""
-
-    def __init__(self, link_key: int) -> None:
-        self._link_key = link_key
-
-    def __missing__(self, what: str) -> int:
-        stem = self[what] = self._link_key + _what_key(what)
-        return stem
-
-
 @lru_cache(4096)
 def _link_key(source: str, target: str) -> int:
     return key_of("link", source, target)
@@ -124,7 +108,6 @@ class Way:
         "parked",
         "settings",
         "source",
-        "stems",
         "target",
     )  # fmt: skip
 
@@ -138,7 +121,6 @@ class Way:
         self.is_stalled = False
         self.parked: list[Any] = []  # datagrams that are held
         self._seed = seed
-        self.stems = Stems(self.key)
         self._free_us = 0  # when a link of a limited rate has sent all that it was given
         self.apply(settings)
 
