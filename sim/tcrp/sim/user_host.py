@@ -98,6 +98,10 @@ class UserHost(Host):
         """Whether nothing but its own silence is waited for."""
         return all(engine.is_settled for engine in self._engines())
 
+    def drives(self, connection: Connection) -> bool:
+        """Whether its engine speaks on the connection, and not the script by hand."""
+        return connection.stream not in self._raw
+
     # --- what arrives ----------------------------------------------------------------------------
 
     def receive_datagram(self, packet: Packet) -> None:

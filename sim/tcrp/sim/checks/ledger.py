@@ -28,7 +28,7 @@ class Entry:
     name: str
     room: str
     ip: str
-    user: str
+    user: str  # whose client holds it; empty if none does
     state: SessionState
     heard_us: int
     address: Address | None = None
@@ -87,7 +87,7 @@ class Ledger:
         self._members.pop(room, None)
 
     def user_of(self, entry: Entry) -> UserHost | None:
-        """Whose session it is."""
+        """Whose client holds the session."""
         return self._town.users.get(entry.user)
 
     # --- steps of the server ---------------------------------------------------------------------
@@ -96,17 +96,19 @@ class Ledger:
         """A session begins."""
         connection = self.turn.connection
         name, _, room = record.id.partition("@")
+        user = self._town.users.get(connection.client.id) if connection is not None else None
+        if user is not None and connection is not None and not user.drives(connection):
+            user = None  # a request that was made by hand, in whatever dialect
         entry = Entry(
             token=record.key,
             id=record.id,
             name=name,
             room=room,
             ip=connection.client_address.ip if connection is not None else "",
-            user=connection.client.id if connection is not None else "",
+            user=user.id if user is not None else "",
             state=SessionState.TOKENED,
             heard_us=self.turn.local_us,
         )
-        user = self.user_of(entry)
         entry.fixed = user is not None and user.codec.dialect.port_fixed
         if user is not None and connection is not None and learns_port(user.codec, LearnedFrom.REQUEST):
             entry.asked_from = connection.client_address

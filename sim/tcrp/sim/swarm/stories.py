@@ -352,8 +352,10 @@ class Author:
     def _stream(self) -> tuple[str, Action]:
         head = bytes((2, self._dice.one_of((1, 2, 9)), 0)) + bytes(28) + b"\x03"
         listing = bytes((0, 2, 0)) + bytes(29)
-        low_port = codec("json-port").write_request(Operation.JOIN, self._room().encode(), "ann", "", "", 80)
-        requests = (b"", b"\x02", listing, head, head + b"r1ann", head + b"r1\xff\xff\xff", low_port)
+        room = self._room().encode()
+        low_port = codec("json-port").write_request(Operation.JOIN, room, "ann", "", "", 80)
+        with_trailer = codec("json").write_request(Operation.JOIN, room, "raw", "", "", 0) + b"\xc3\x50"
+        requests = (b"", b"\x02", listing, head, head + b"r1ann", head + b"r1\xff\xff\xff", low_port, with_trailer)
         return self._user(), Stream(self._dice.one_of(requests))
 
     # --- what the server and the network do ------------------------------------------------------
