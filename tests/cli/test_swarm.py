@@ -33,6 +33,20 @@ def test_a_swarm_says_what_it_ran_and_covered(capsys: pytest.CaptureFixture[str]
     assert not (tmp_path / "b").exists()
 
 
+def test_a_swarm_that_met_too_little_fails_unless_it_was_told_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tcrp.cli.swarm.ENOUGH_RUNS", 40)
+    calm = tmp_path / "knobs.toml"
+    calm.write_text("attackers = false\n")
+    few = ["swarm", "--jobs", "1", "--bundles", str(tmp_path / "b"), "--runs"]
+    assert main([*few, "39"]) == 0  # too few to ask so much of them
+    assert main([*few, "40"]) == 1
+    assert "never met: a-" in capsys.readouterr().out
+    assert main([*few, "40", "--vary", str(calm)]) == 0
+    assert main([*few, "40", str(STORY)]) == 0
+
+
 class Faulty(ServerEngine):
     def remove(self, *args: object) -> None:
         raise ZeroDivisionError(f"by hand, of {args[0]}")

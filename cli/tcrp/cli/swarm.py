@@ -109,8 +109,12 @@ def run_swarm(swarm: Swarm) -> int:
     if was_interrupted:
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
-    missing = tally.never() if not swarm.scenarios and tally.runs >= ENOUGH_RUNS else []
-    return DOES_NOT_HOLD if tally.failures or missing else HOLDS
+    return DOES_NOT_HOLD if tally.failures or (tally.never() and _must_meet_all(swarm, tally)) else HOLDS
+
+
+def _must_meet_all(swarm: Swarm, tally: Tally) -> bool:
+    """Whether there were enough stories, and nothing kept out of them on purpose."""
+    return tally.runs >= ENOUGH_RUNS and not swarm.scenarios and swarm.knobs == Knobs()
 
 
 def _keep(swarm: Swarm, seed: int, failure: Failure) -> Path:
@@ -201,7 +205,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
         f"of {len(Rule)}, properties {judged} of {len(Property)}"
     )
     if missing := tally.never():
-        style = "" if tally.runs < ENOUGH_RUNS or swarm.scenarios else "red"
+        style = "red" if _must_meet_all(swarm, tally) else ""
         console.print(Text(f"never met: {', '.join(missing)}", style))
     for kind, folder in kinds.items():
         times = sum(failure.kind == kind for _, failure in tally.failures)
