@@ -204,7 +204,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
         f"rows {rows} of {len(ROWS)}, refused pairs {refused} of {len(REFUSED)}, rules {rules + shown_otherwise} "
         f"of {len(Rule)}, properties {judged} of {len(Property)}"
     )
-    if missing := tally.never():
+    if not swarm.scenarios and (missing := tally.never()):
         style = "red" if _must_meet_all(swarm, tally) else ""
         console.print(Text(f"never met: {', '.join(missing)}", style))
     for kind, folder in kinds.items():
