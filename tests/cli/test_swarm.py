@@ -47,6 +47,18 @@ def test_a_swarm_that_met_too_little_fails_unless_it_was_told_to(
     assert main([*few, "40", str(STORY)]) == 0
 
 
+def test_a_swarm_without_a_terminal_says_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    quiet = ["swarm", "--jobs", "1", "--runs", "45", "--bundles", str(tmp_path)]
+    assert main(quiet) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("tcrp.cli.swarm.SAY_EVERY_SECONDS", 0)
+    assert main(quiet) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"45 stories, [\d,]+ events/s, rows \d+/31, 0 failed", last)
+
+
 class Faulty(ServerEngine):
     def remove(self, *args: object) -> None:
         raise ZeroDivisionError(f"by hand, of {args[0]}")

@@ -36,6 +36,8 @@ from tcrp.spec.rules import SHOWN_OTHERWISE
 PROGRAM = "chat-sim"
 BATCH = 20
 """Stories that a process runs before it says how they went."""
+SAY_EVERY_SECONDS = 60
+"""How often a swarm says how far it is where there is no terminal to draw a bar on."""
 ENOUGH_RUNS = 5000
 """So many random stories must have met everything that a swarm must meet."""
 
@@ -137,7 +139,7 @@ def _tallies(swarm: Swarm) -> Iterator[Tally]:
         task = progress.add_task("", total=swarm.runs if swarm.runs is not None else swarm.seconds)
         pending: set[Future[Tally]] = set()
         done, records, covered, failed = 0, 0, Tally(), 0
-        began = time.monotonic()
+        began = said = time.monotonic()
 
         def more() -> None:
             while len(pending) < 2 * swarm.jobs and (ends is None or time.monotonic() < ends):
@@ -158,12 +160,13 @@ def _tallies(swarm: Swarm) -> Iterator[Tally]:
                     covered.add(part)
                     spent = time.monotonic() - began
                     rows = len(ROWS) - len(covered.coverage.missing_rows())
-                    progress.update(
-                        task,
-                        completed=done if swarm.runs is not None else spent,
-                        description=f"{done} stories, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, "
-                        f"{failed} failed",
+                    so_far = (
+                        f"{done} stories, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, {failed} failed"
                     )
+                    progress.update(task, completed=done if swarm.runs is not None else spent, description=so_far)
+                    if progress.disable and time.monotonic() >= said + SAY_EVERY_SECONDS:
+                        said = time.monotonic()
+                        progress.console.print(so_far)
                     yield part
         finally:
             for each in pending:
