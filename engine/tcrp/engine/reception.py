@@ -259,8 +259,8 @@ class Reception:
         if handshake.operation is Operation.CREATE:
             if room is None:
                 return Room(room_name, request.password, ip, roster.cause)
-            host = room.host
-            if host is None or host.name != name or not roster.may_take_over(host, ip, now_us):
+            host, holder = room.host, room.members.get(name)  # another one, while a takeover is under way
+            if host is None or host.name != name or holder is None or not roster.may_take_over(holder, ip, now_us):
                 self._refuse_room(room_name, room.state, RoomEvent.CREATED, Rule.TCP_4)
                 raise Refused(Reason.ROOM_EXISTS, Rule.TCP_4)
             if not self._password_holds(handshake, room, request, now_us):

@@ -85,9 +85,10 @@ class LifeChecks:
 
     def judge(self, host: ServerHost) -> None:
         """Judge what should have ended by now."""
-        if host.is_catching_up:
-            return
         now_us = self._ledger.turn.local_us
+        if host.is_catching_up:  # while it was frozen nothing could end
+            self._connections = deque((now_us, connection) for _, connection in self._connections)
+            return
         heap = self._deadlines
         while heap and heap[0][0] + LATE_US < now_us:
             entry = heappop(heap)[2]
