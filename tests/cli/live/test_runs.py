@@ -10,7 +10,7 @@ from tcrp.cli.live.compare import Collector, Difference, MachineName, difference
 from tcrp.cli.sim import main
 
 SCENARIOS = Path(__file__).parents[3] / "sim" / "scenarios"
-PLAYED = 20
+PLAYED = 23
 """How many of the project's scenarios fit sockets within half a minute. It grows with them; it must not shrink."""
 
 STORY = """
