@@ -64,7 +64,8 @@ class LiveServer:
         env: dict[str, str] | None = None,
     ) -> None:
         self.peers: list[Peer] = []  # closed with it
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the server)
+        # Read by its name: a second file object of one open file would move the place where the server writes.
+        self._log = tempfile.NamedTemporaryFile("w")  # noqa: SIM115 (closed with the server)
         self.process = subprocess.Popen(
             [*command, "--host", host, "--tcp-port", str(tcp), "--udp-port", str(udp), *options],
             stdout=subprocess.PIPE, stderr=self._log, text=True, env={**os.environ, **(env or {})},
@@ -80,11 +81,7 @@ class LiveServer:
 
     def log(self) -> str:
         """What it has logged so far."""
-        position = self._log.tell()
-        self._log.seek(0)
-        text = self._log.read()
-        self._log.seek(position)
-        return text
+        return Path(self._log.name).read_text(encoding="utf-8")
 
     def logs(self, word: str) -> bool:
         return word in self.log()

@@ -63,6 +63,8 @@ def unfitness(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | N
             return f"line {step.place.line}: it waits for a moment inside the server that is over before a socket tells"
         if isinstance(action, Create | Join) and _is_after_shutdown(step, scenario):
             return f"line {step.place.line}: it asks a server that has been shut down, whose process is gone by then"
+    if (line := _line_of_a_race(scenario)) is not None:
+        return f"line {line}: it asks under the same name in the same moment as another, and either may be first"
     settings = [scenario.network.default, *(rule.settings for rule in scenario.network.links)]
     settings += [step.action.settings for step in scenario.script if isinstance(step.action, SetLinks)]
     for each in settings:
@@ -95,6 +97,18 @@ def _is_brief(claim: StateClaim) -> bool:
     return isinstance(claim, MachineIs) and (
         claim.machine is Machine.HANDSHAKE or claim.state in (SessionState.TOKENED, RoomState.VACANT)
     )
+
+
+def _line_of_a_race(scenario: Scenario) -> int | None:
+    """Where somebody asks to be in a room under a name under which somebody else asks in the same moment."""
+    names = {user.id: user.name for user in scenario.users}
+    asked: dict[tuple[int, str, str], str] = {}  # moment, room and name, and who has asked
+    for step in scenario.script:
+        if isinstance(step.action, Create | Join) and isinstance(step.when, At):
+            what = (step.when.at_us, step.action.room, names[step.actor])
+            if asked.setdefault(what, step.actor) != step.actor:
+                return step.place.line
+    return None
 
 
 def _is_after_shutdown(step: Step, scenario: Scenario) -> bool:
