@@ -345,6 +345,20 @@ def test_creating_the_room_whose_silent_host_one_is_is_joining_it() -> None:
     assert chat.steps("room", "lobby") == ["created", "joined", "joined", "left"]
 
 
+@pytest.mark.parametrize("operation", [CREATE, JOIN])
+def test_of_two_who_take_over_a_silent_host_in_one_moment_the_second_is_refused(operation: Operation) -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    chat.passes(30)
+    first, second = chat.peer(alice.address.ip), chat.peer(alice.address.ip)
+    first.sends(request("alice", operation=operation), wake=False)  # accepted, and not yet completed
+    second.sends(request("alice", operation=operation))
+    chat.passes(0)
+    assert chat.steps("handshake", first.stream) == ["requested", "accepted", "completed"]
+    assert chat.steps("handshake", second.stream) == ["requested", "refused"]
+    assert alice.told == ["superseded"]
+
+
 def test_a_takeover_needs_the_password_and_can_be_switched_off() -> None:
     chat = Chat()
     alice = chat.user("alice", "json").creates("vault", "sesame")
