@@ -108,11 +108,31 @@ class Run:
 
     def go(self) -> Verdict:
         """Let everything happen, until the end or the first violation."""
+        self.director.take_what_was_waited_for()
+        if self.trace is None:
+            self._let_happen()
+        else:
+            self._let_happen_watched()
+        ended_us = self.world.now_us  # when the last thing happened
+        if self.scenario.until_us is not None and self.watch.findings.violation is None:
+            self.world.now_us = self._ends_us
+        if self.trace is not None:
+            self.watch.finish(self.server)
+        return self._verdict(ended_us)
+
+    def _let_happen(self) -> None:
+        """Nobody watches: no state is waited for, nothing is judged."""
+        world, to_come, ends_us = self.world, self.world.to_come, self._ends_us
+        has_end = self.scenario.until_us is not None
+        while to_come and to_come[0][0] <= ends_us:
+            if not (has_end or world.busy) and self._is_over(to_come[0][0]):
+                break
+            world.step()
+
+    def _let_happen_watched(self) -> None:
         world, findings, director = self.world, self.watch.findings, self.director
+        to_come, ends_us, has_end = world.to_come, self._ends_us, self.scenario.until_us is not None
         samples = self.history.asks_for_counters
-        ends_us, has_end = self._ends_us, self.scenario.until_us is not None
-        director.take_what_was_waited_for()
-        to_come = world.to_come
         while to_come and to_come[0][0] <= ends_us:
             if not (has_end or world.busy or director.is_waiting) and self._is_over(to_come[0][0]):
                 break
@@ -123,12 +143,6 @@ class Run:
                 self.history.sample(world.now_us, self.server.counters())
             if findings.violation is not None:
                 break
-        ended_us = world.now_us  # when the last thing happened
-        if has_end and findings.violation is None:
-            world.now_us = ends_us
-        if self.trace is not None:
-            self.watch.finish(self.server)
-        return self._verdict(ended_us)
 
     def _is_over(self, next_us: int) -> bool:
         """Only silence is waited for, and every expectation had its time."""
