@@ -402,14 +402,14 @@ def test_a_full_disk_ends_the_trace_and_nothing_else() -> None:
 @pytest.mark.parametrize("loop", ["", WITHOUT_UVLOOP], ids=["uvloop if installed", "asyncio"])
 def test_a_frozen_server_hears_what_came_meanwhile_before_it_calls_anybody_silent(loop: str) -> None:
     program = f"import sys; {loop} from tcrp.cli.server import main; sys.exit(main())"
-    command = (sys.executable, "-c", program, "--idle-timeout", "1s")
+    command = (sys.executable, "-c", program, "--idle-timeout", "2s")
     with live_server(command=command) as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
         server.signal(signal.SIGSTOP)
         assert os.WIFSTOPPED(os.waitpid(server.process.pid, os.WUNTRACED)[1])
         spoke = time.monotonic()
         ann.says("")
         bob.says("while you slept")
-        until(lambda: time.monotonic() > spoke + 1.5, "a silence that is too long")
+        until(lambda: time.monotonic() > spoke + 2.5, "a silence that is too long")
         server.signal(signal.SIGCONT)
         assert ann.hears() == b"bob: while you slept"
         ann.says("I heard you")
