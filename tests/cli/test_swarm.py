@@ -26,7 +26,7 @@ def test_a_swarm_says_what_it_ran_and_covered(capsys: pytest.CaptureFixture[str]
     assert main(["swarm", "--runs", "45", "--jobs", "2", "--bundles", str(tmp_path / "b")]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("45 stories from seed 0, ")
-    assert " on 2 cores\n" in shown
+    assert " on 2 processes\n" in shown
     assert " of 31, refused pairs " in shown
     assert re.search(rf", properties [1-9]\d* of {len(Property)}\n", shown)
     assert shown.endswith("✔ none failed\n")

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
+from tcrp.engine.trace import SCHEMA
 
 PROGRAM = "chat-sim"
 HASH_SEEDS = ("1", "2")
@@ -69,8 +70,8 @@ def read_trace(name: str) -> list[Record]:
         raise UsageError(f"{name}: cannot be read: {error.strerror}") from None
     except ValueError:
         raise UsageError(f"{name}: is no trace: a line of JSON for each record is expected") from None
-    if schema != "tcrp-trace/1":
-        raise UsageError(f"{name}: is no trace: the first line does not say tcrp-trace/1")
+    if schema != SCHEMA:
+        raise UsageError(f"{name}: is no trace: the first line does not say {SCHEMA}")
     return records
 
 

@@ -210,6 +210,8 @@ def _swarm(options: argparse.Namespace) -> int:
 
     if options.runs is not None and options.lasting is not None:
         raise UsageError("either --runs or --for, not both")
+    if options.scenarios and options.vary is not None:
+        raise UsageError("--vary is for stories that are invented, and SCENARIO is told as it stands")
     try:
         seconds = parse_duration(options.lasting) / 1_000_000 if options.lasting is not None else None
         scenarios = tuple(read_scenario(file) for file in _files(options.scenarios))

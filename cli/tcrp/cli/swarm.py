@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import re
 import signal
@@ -10,8 +11,11 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,7 +32,7 @@ from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.server_host import EngineFactory
 from tcrp.sim.swarm.batch import Tally, run_batch, scenario_of
 from tcrp.sim.swarm.failures import Failure, failure_of
-from tcrp.sim.swarm.stories import Knobs
+from tcrp.sim.swarm.stories import HORIZON_US_MIN, NAMES, STEPS_MAX, Knobs
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.names import Property, Rule
 from tcrp.spec.rules import SHOWN_OTHERWISE
@@ -36,6 +40,8 @@ from tcrp.spec.rules import SHOWN_OTHERWISE
 PROGRAM = "chat-sim"
 BATCH = 20
 """Stories that a process runs before it says how they went."""
+LOOKS_UP_SECONDS = 0.2
+"""How long Ctrl-C waits at the most to be seen."""
 SAY_EVERY_SECONDS = 60
 """How often a swarm says how far it is where there is no terminal to draw a bar on."""
 ENOUGH_RUNS = 5000
@@ -80,11 +86,14 @@ def read_knobs(file: str | None) -> Knobs:
 def _knob(file: str, name: str, value: object) -> int | bool:
     if name == "horizon":
         try:
-            return max(parse_duration(str(value)), 1000)
+            horizon_us = parse_duration(str(value))
         except ValueError as error:
             raise UsageError(f"{file}: horizon: {error}") from None
+        if horizon_us < HORIZON_US_MIN:
+            raise UsageError(f"{file}: horizon is {value!r}; at least 1ms is expected")
+        return horizon_us
     if name in ("users", "steps"):
-        most = 6 if name == "users" else 1000
+        most = len(NAMES) if name == "users" else STEPS_MAX
         if type(value) is not int or not 1 <= value <= most:
             raise UsageError(f"{file}: {name} is {value!r}; allowed are 1 to {most}")
         return value
@@ -98,17 +107,14 @@ def run_swarm(swarm: Swarm) -> int:
     began = time.monotonic()
     tally = Tally()
     kinds: dict[str, Path] = {}
-    was_interrupted = False
-    try:
-        for part in _tallies(swarm):
+    with _interrupts() as interrupted:
+        for part in _tallies(swarm, interrupted):
             tally.add(part)
             for seed, failure in part.failures:
                 if failure.kind not in kinds:
                     kinds[failure.kind] = _keep(swarm, seed, failure)
-    except KeyboardInterrupt:
-        was_interrupted = True
     _report(swarm, tally, kinds, time.monotonic() - began)
-    if was_interrupted:
+    if interrupted.is_set():
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
     return DOES_NOT_HOLD if tally.failures or (tally.never() and _must_meet_all(swarm, tally)) else HOLDS
@@ -130,8 +136,30 @@ def _keep(swarm: Swarm, seed: int, failure: Failure) -> Path:
     return folder
 
 
-def _tallies(swarm: Swarm) -> Iterator[Tally]:
-    """What each batch came to, as the batches are done. Closing it early leaves nobody behind."""
+@contextmanager
+def _interrupts() -> Iterator[Event]:
+    """Whether Ctrl-C was typed. It is not raised: in the middle of a pool's locks that would leave it hanging.
+
+    Whoever types it again does not wait for stories that are under way.
+    """
+    interrupted = Event()
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            for child in multiprocessing.active_children():
+                child.kill()
+            os._exit(INTERRUPTED)
+        interrupted.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
+    """What each batch came to, as the batches are done, until there were enough or somebody interrupts."""
     ends = None if swarm.seconds is None else time.monotonic() + swarm.seconds
     starts = itertools.count(swarm.seed, BATCH)
     last = None if swarm.runs is None else swarm.seed + swarm.runs
@@ -151,8 +179,8 @@ def _tallies(swarm: Swarm) -> Iterator[Tally]:
 
         try:
             more()
-            while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+            while pending and not interrupted.is_set():
+                finished, pending = wait(pending, LOOKS_UP_SECONDS, FIRST_COMPLETED)
                 more()
                 for each in finished:
                     part = each.result()
@@ -199,7 +227,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
     rate = tally.records / max(seconds, 1e-9)
     console.print(
         f"{tally.runs} stories from seed {swarm.seed}, {tally.records} events, {rate:,.0f} a second on {swarm.jobs} "
-        f"core{'s' if swarm.jobs > 1 else ''}"
+        f"process{'es' if swarm.jobs > 1 else ''}"
     )
     judged = sum(1 for times in tally.judged.values() if times)
     shown_otherwise = len([rule for rule in coverage.missing_rules() if rule in SHOWN_OTHERWISE])
@@ -212,7 +240,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
         console.print(Text(f"never met: {', '.join(missing)}", style))
     for kind, folder in kinds.items():
         times = sum(failure.kind == kind for _, failure in tally.failures)
-        console.print(Text(f"✗ {kind}, {times} times", "red"))
+        console.print(Text(f"✗ {kind}, {times} {'times' if times > 1 else 'time'}", "red"))
         console.print(f"    replay: chat-sim run {folder / SHRUNK}")
     if not kinds:
         console.print(Text("✔ none failed", "green"))

@@ -142,7 +142,7 @@ def document(enforced: Mapping[Rule, tuple[str, ...]]) -> str:
         "What the server tells its members. Clients match whole sentences.\n",
         markdown_table(notice_rows()) + "\n",
         "## Properties\n",
-        "True in every simulated run after every step, and the last two when it is over; `chat-sim` stops at the "
+        "True in every simulated run after every step, and the last three when it is over; `chat-sim` stops at the "
         "first that is not.\n",
         markdown_table(
             [["property", "claim", "from"]]

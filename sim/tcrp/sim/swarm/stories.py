@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tcrp.engine.codec import codec
+from tcrp.engine.frames import CREATE, HEADER_BYTES, JOIN, STATE_REQUEST, write_frame
 from tcrp.sim.draws import PPM, key_of, mix
 from tcrp.sim.scenario.model import (
     CALM,
@@ -57,6 +58,7 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.sim.scenario.presets import PRESETS
 from tcrp.sim.scenario.writer import numbered
+from tcrp.spec import dialects
 from tcrp.spec.limits import Limits, Takeover
 from tcrp.spec.names import Operation
 
@@ -68,8 +70,10 @@ NOWHERE = Place(0, 0)
 SERVER, NETWORK, MALLORY = "server", "network", "mallory"
 NAMES = ("ann", "bob", "cem", "dee", "eve", "fay")
 ROOMS = ("lobby", "attic", "den")
-DIALECTS = ("json", "text", "json-address", "json-port", "json-endpoint", "json-name", "name-port")
-LISTING = "name-port-list"
+LISTING = next(name for name in dialects.NAMES if dialects.dialect(name).lists)
+DIALECTS = tuple(name for name in dialects.NAMES if name != LISTING)
+STEPS_MAX = 1000
+HORIZON_US_MIN = 1000
 TEXTS = (
     "hi", "how are you?", "exit", "/quit", "Room closed", "bob left the room", "x" * 300, "こんにちは", "a: b",
     "\x1b[2Jgone", "two\nlines", "長" * 1300,
@@ -350,12 +354,14 @@ class Author:
         return self._user(), made
 
     def _stream(self) -> tuple[str, Action]:
-        head = bytes((2, self._dice.one_of((1, 2, 9)), 0)) + bytes(28) + b"\x03"
-        listing = bytes((0, 2, 0)) + bytes(29)
+        operation = self._dice.one_of((CREATE, JOIN, 9))
+        whole = write_frame(2, operation, STATE_REQUEST, b"r1", b"ann")
+        no_text = write_frame(2, operation, STATE_REQUEST, b"r1", b"\xff\xff\xff")
+        listing = write_frame(0, JOIN, STATE_REQUEST, b"", b"")
         room = self._room().encode()
         low_port = codec("json-port").write_request(Operation.JOIN, room, "ann", "", "", 80)
         with_trailer = codec("json").write_request(Operation.JOIN, room, "raw", "", "", 0) + b"\xc3\x50"
-        requests = (b"", b"\x02", listing, head, head + b"r1ann", head + b"r1\xff\xff\xff", low_port, with_trailer)
+        requests = (b"", whole[:1], listing, whole[:HEADER_BYTES], whole, no_text, low_port, with_trailer)
         return self._user(), Stream(self._dice.one_of(requests))
 
     # --- what the server and the network do ------------------------------------------------------
