@@ -99,8 +99,8 @@ def simulator() -> None:
 
 def play(run: Run, until_arrivals: int | None = None) -> None:
     """Let a run happen without an end by virtual time."""
-    world, director = run.world, run.director
-    director.take_what_was_waited_for()
+    world, script_runner = run.world, run.script_runner
+    script_runner.take_what_was_waited_for()
     while world.busy and (until_arrivals is None or world.arrivals < until_arrivals):
         world.step()
 

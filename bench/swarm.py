@@ -20,8 +20,8 @@ from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.generator import story
 from tcrp.sim.swarm.shrink import Shrinker
-from tcrp.sim.swarm.stories import story
 
 PLANTED = Path(__file__).parents[1] / "tests" / "sim" / "swarm" / "test_swarm.py"
 SWARM_SECONDS = 15
@@ -110,7 +110,7 @@ def every_fault() -> None:
         run = Run(scenario, watched=watched)
         if run.trace is not None and not checked:
             run.trace.listeners[:] = [run.digest]
-            run.server.witness = None
+            run.server.observer = None
         took = seconds(lambda: play(run, 100_000))
         return run.world.arrivals / took
 

@@ -13,7 +13,16 @@ from typing import Any
 from tcrp.engine.client import ClientEngine
 from tcrp.engine.client import Effects as ClientEffects
 from tcrp.engine.codec import Codec, codec
-from tcrp.engine.effects import Address, CloseStream, FinishStream, Relay, SendDatagram, SendFrame, Show, Tell
+from tcrp.engine.outputs import (
+    Address,
+    CloseStream,
+    FinishStream,
+    NoticeReceived,
+    Relay,
+    SendDatagram,
+    SendFrame,
+    TextReceived,
+)
 from tcrp.engine.server import Effects as ServerEffects
 from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Record, Recorder, Trace
@@ -72,10 +81,10 @@ class Chat:
         """Let time pass until nothing but silence is waited for."""
         for _ in range(1000):
             engines = [user.engine for user in self.users.values() if user.engine is not None]
-            if self.server.is_settled and all(engine.is_settled for engine in engines):
+            if self.server.is_quiescent and all(engine.is_quiescent for engine in engines):
                 return
             everyone: list[ServerEngine | ClientEngine] = [self.server, *engines]
-            restless = [each.next_deadline_us() for each in everyone if not each.is_settled]
+            restless = [each.next_deadline_us() for each in everyone if not each.is_quiescent]
             self._wake(max(min(us for us in restless if us is not None), self.now_us))
         raise AssertionError("the chat does not settle")
 
@@ -258,7 +267,7 @@ class User:
                     self.sent.append((self.chat.now_us, data))
                     if not self.is_cut_off:
                         self.chat.datagram(data, self.address)
-                case Show(name, text):
+                case TextReceived(name, text):
                     self.screen.append((name, text))
-                case Tell(notice):
+                case NoticeReceived(notice):
                     self.told.append(str(notice))

@@ -13,7 +13,7 @@ import time
 
 import pyte
 
-from live import BIN, PATIENCE
+from processes import BIN, PATIENCE
 
 COLUMNS, LINES = 100, 40
 

@@ -17,8 +17,8 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from live import BIN, PATIENCE, LiveServer, Peer, imported_by_help, live_server, room_of, until
-from tcrp.cli.words import FOLDER
+from processes import BIN, PATIENCE, LiveServer, Peer, imported_by_help, live_server, room_of, until
+from tcrp.cli.i18n import FOLDER
 from terminal import Terminal
 
 CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from live import Peer, imported_by_help, live_server
+from processes import Peer, imported_by_help, live_server
 from tcrp.cli.server import main
-from tcrp.cli.settings import WAYS
+from tcrp.cli.settings import OPTIONS
 from tcrp.spec.limits import SETTINGS, Limits, parse_setting, write_setting
 
 
@@ -85,7 +85,7 @@ def test_the_printed_config_holds_every_setting_and_reads_back_as_it_was(
     assert (table["idle_timeout"], table["takeover"], table["host"], table["rooms_max"], table["trace"]) == (
         "90s", "off", "::1", 7, 'a"\\b',
     )  # fmt: skip
-    for name in (*WAYS, *SETTINGS):
+    for name in (*OPTIONS, *SETTINGS):
         assert f"\n{name} = " in printed or f"\n# {name} =\n" in printed
     config = tmp_path / "server.toml"
     config.write_text(printed)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from live import BIN, PATIENCE
+from processes import BIN, PATIENCE
 from tcrp.cli.sim import main
 from tcrp.cli.swarm import Swarm, run_swarm
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.scenario.reader import read_scenario
-from tcrp.sim.swarm.stories import Knobs
+from tcrp.sim.swarm.generator import Knobs
 from tcrp.spec.names import Property
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"

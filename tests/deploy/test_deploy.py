@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from live import BIN, PATIENCE, live_server, until
+from processes import BIN, PATIENCE, live_server, until
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

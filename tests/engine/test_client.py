@@ -7,8 +7,8 @@ import pytest
 from conversation import SECOND, Chat, counted_tokens
 from tcrp.engine.client import ClientEngine, NotNow, enter_moments_us
 from tcrp.engine.codec import codec
-from tcrp.engine.effects import CloseStream, SendFrame, Show
 from tcrp.engine.frames import write_frame
+from tcrp.engine.outputs import CloseStream, SendFrame, TextReceived
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Operation, SessionState
 
@@ -81,7 +81,7 @@ def test_datagrams_that_overtake_the_completion_are_kept_up_to_sixteen(kept: int
         assert engine.receive_datagram(b"alice: %d" % number, 0) == []
     engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
     effects = engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"t"), 0)
-    assert [effect.text for effect in effects if isinstance(effect, Show)] == [str(n) for n in range(shown)]
+    assert [effect.text for effect in effects if isinstance(effect, TextReceived)] == [str(n) for n in range(shown)]
 
 
 def test_a_client_ends_by_its_own_idle_clock() -> None:
@@ -152,5 +152,5 @@ def test_an_ending_is_told_once_and_relays_after_it_are_not_shown() -> None:
 def test_what_is_shown_is_harmless() -> None:
     engine = completed()
     [shown] = engine.receive_datagram("alice: \x1b[31mred\n\u202egnp.exe".encode(), 1)
-    assert isinstance(shown, Show)
+    assert isinstance(shown, TextReceived)
     assert (shown.name, shown.text, shown.changed) == ("alice", "[31mred gnp.exe", True)

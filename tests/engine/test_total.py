@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from conversation import Chat
 from tcrp.engine.client import ClientEngine
 from tcrp.engine.codec import codec
-from tcrp.engine.effects import Address
 from tcrp.engine.frames import write_frame
+from tcrp.engine.outputs import Address
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.names import Counter, Operation, SessionState
 
@@ -57,7 +57,7 @@ def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
 
 def standing(chat: Chat) -> list[tuple[str, SessionState, int]]:
     """What a bystander's session looks like."""
-    return [(each.id, each.state, each.rejected_in_a_row) for each in chat.server.roster.sessions.values()]
+    return [(each.id, each.state, each.rejected_in_a_row) for each in chat.server.registry.sessions.values()]
 
 
 @ordinary

@@ -12,8 +12,8 @@ import pytest
 
 from tcrp.engine.client import ClientEngine
 from tcrp.engine.codec import Codec, Completed, Frame, codec, codec_of, port_is_clear, recognise
-from tcrp.engine.effects import Address, Relay, SendDatagram, SendFrame, ServerEffect, Show, Tell
 from tcrp.engine.notices import NoticeReader
+from tcrp.engine.outputs import Address, NoticeReceived, Relay, SendDatagram, SendFrame, ServerEffect, TextReceived
 from tcrp.engine.server import ServerEngine
 from tcrp.spec.dialects import Dialect, Reply, ReplyForm
 from tcrp.spec.limits import Limits
@@ -206,8 +206,8 @@ def test_our_client_understands_every_captured_byte_and_says_the_same(name: str,
                     said.append(effect.data)
         elif step["proto"] == "udp" and step["to"] == user:
             for shown in engine.receive_datagram(data, 0):
-                assert isinstance(shown, Show | Tell)
-                screen.append(f"{shown.name}: {shown.text}" if isinstance(shown, Show) else str(shown.notice))
+                assert isinstance(shown, TextReceived | NoticeReceived)
+                screen.append(f"{shown.name}: {shown.text}" if isinstance(shown, TextReceived) else str(shown.notice))
         elif step["proto"] == "udp" and step["from"] == user and engine.session is SessionState.IN_ROOM:
             text = speaks.read_text(data[2 + data[0] + data[1] :])
             assert text is not None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import tcrp.net
-from live import PATIENCE, LiveServer, Peer, live_server, room_of
+from processes import PATIENCE, LiveServer, Peer, live_server, room_of
 from tcrp.engine.client import NotNow
 from tcrp.spec.names import Notice, Reason
 

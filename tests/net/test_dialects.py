@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from live import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all
+from processes import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all
 from tcrp.engine.codec import Codec, Completed, Frame, codec
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
@@ -65,7 +65,7 @@ shutdown = "NIGHT"
 """
 
 
-class Town:
+class Hosts:
     """UDP sockets on the ports that a captured conversation names, on a loopback address of its own."""
 
     def __init__(self, ip: str, steps: list[dict[str, Any]]) -> None:
@@ -114,9 +114,9 @@ def meaning(speaks: Codec, data: bytes, tokens: dict[str, str]) -> list[object]:
 def test_a_captured_conversation_goes_on_with_our_server(name: str) -> None:
     speaks = codec(name)
     steps: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))["conversation"]
-    town = Town(f"127.0.77.{NAMES.index(name) + 1}", steps)
+    hosts = Hosts(f"127.0.77.{NAMES.index(name) + 1}", steps)
     ours: dict[bytes, bytes] = {}  # captured tokens: the tokens that our server gave instead
-    with contextlib.closing(town), live_server("--dialect", name) as server, contextlib.ExitStack() as connections:
+    with contextlib.closing(hosts), live_server("--dialect", name) as server, contextlib.ExitStack() as connections:
         streams: dict[int, socket.socket] = {}
         replies: dict[int, bytes] = {}
         captured: dict[int, bytes] = {}
@@ -126,12 +126,12 @@ def test_a_captured_conversation_goes_on_with_our_server(name: str) -> None:
             if step["proto"] == "udp" and step["from"] != "server":
                 for theirs, token in ours.items():
                     data = data.replace(bytes((len(theirs),)), bytes((len(token),)), 1).replace(theirs, token)
-                town.sockets[step["from_port"]].sendto(data, (server.host, server.udp))
+                hosts.sockets[step["from_port"]].sendto(data, (server.host, server.udp))
             elif step["proto"] == "udp":
-                if step["to_port"] in town.sockets and data not in NOT_COPIED:
-                    assert town.hears(step["to_port"], data), f"never heard: {data!r}"
+                if step["to_port"] in hosts.sockets and data not in NOT_COPIED:
+                    assert hosts.hears(step["to_port"], data), f"never heard: {data!r}"
             elif step["from"] != "server" and step.get("event") == "open":
-                tcp = socket.create_connection((server.host, server.tcp), PATIENCE, source_address=(town.ip, 0))
+                tcp = socket.create_connection((server.host, server.tcp), PATIENCE, source_address=(hosts.ip, 0))
                 streams[number] = connections.enter_context(tcp)
             elif step["from"] != "server" and step.get("event") == "close":
                 streams[number].close()

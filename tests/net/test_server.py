@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from live import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all, room_of, until
+from processes import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all, room_of, until
 
 NO_SUCH_ROOM, BAD_REQUEST, ROOM_FULL, TOO_MANY = 2, 4, 5, 7
 LONGEST = 2**232 - 1

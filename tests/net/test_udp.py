@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from live import PATIENCE
-from tcrp.engine.effects import Address
+from processes import PATIENCE
+from tcrp.engine.outputs import Address
 from tcrp.net.udp import DRAIN_MAX, UdpSocket
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 

@@ -91,7 +91,7 @@ def test_no_token_and_no_password_stands_in_a_trace() -> None:
     run.go()
     text = "\n".join(lines)
     assert "sesame" not in text
-    tokens = [user.engine.token.decode() for user in run.town.users.values() if user.engine and user.engine.token]
+    tokens = [user.engine.token.decode() for user in run.hosts.users.values() if user.engine and user.engine.token]
     assert tokens
     assert not any(token in text for token in tokens)
 

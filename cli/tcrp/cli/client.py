@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
+from tcrp.cli.i18n import _
 from tcrp.cli.version import tcrp_version
-from tcrp.cli.words import _
 
 if TYPE_CHECKING:
     from tcrp.cli.screen import Screen

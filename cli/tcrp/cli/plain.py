@@ -7,8 +7,8 @@ import os
 import sys
 import threading
 
+from tcrp.cli.i18n import _
 from tcrp.cli.screen import Closed
-from tcrp.cli.words import _
 
 CHUNK = 65536
 

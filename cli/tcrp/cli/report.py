@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tcrp.cli.steps import one_line
 from tcrp.engine.trace import Record
-from tcrp.sim.judge import seconds
+from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
 from tcrp.spec.properties import CLAIMS
 

@@ -18,7 +18,7 @@ from tcrp.cli.steps import fold, steps_table
 from tcrp.cli.version import tcrp_version
 from tcrp.engine.trace import Record, header_line
 from tcrp.sim.coverage import REFUSED, ROWS, Coverage
-from tcrp.sim.judge import seconds
+from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario

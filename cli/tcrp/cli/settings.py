@@ -21,7 +21,7 @@ PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ServerOption:
     """A setting that is no limit of the protocol: how the server is run. `default` is as it is written."""
 
     default: str | int | None
@@ -30,14 +30,16 @@ class Way:
     is_port: bool = False
 
 
-WAYS: Mapping[str, Way] = {
-    "host": Way("127.0.0.1", "address to serve on; 0.0.0.0 or :: for every one"),
-    "tcp_port": Way(9002, "port for requests; 0 picks a free one", is_port=True),
-    "udp_port": Way(9003, "port for the talk; 0 picks a free one", is_port=True),
-    "dialect": Way(AUTO, f"auto recognises each request; or one of {', '.join(NAMES)}; or a dialect's TOML file"),
-    "trace": Way(None, "file to write every step of every machine to; it grows with the talk"),
-    "log_format": Way("text", "how the log on stderr is written", LOG_FORMATS),
-    "metrics_port": Way(None, "port for Prometheus on the loopback; 0 picks a free one", is_port=True),
+OPTIONS: Mapping[str, ServerOption] = {
+    "host": ServerOption("127.0.0.1", "address to serve on; 0.0.0.0 or :: for every one"),
+    "tcp_port": ServerOption(9002, "port for requests; 0 picks a free one", is_port=True),
+    "udp_port": ServerOption(9003, "port for the talk; 0 picks a free one", is_port=True),
+    "dialect": ServerOption(
+        AUTO, f"auto recognises each request; or one of {', '.join(NAMES)}; or a dialect's TOML file"
+    ),
+    "trace": ServerOption(None, "file to write every step of every machine to; it grows with the talk"),
+    "log_format": ServerOption("text", "how the log on stderr is written", LOG_FORMATS),
+    "metrics_port": ServerOption(None, "port for Prometheus on the loopback; 0 picks a free one", is_port=True),
 }
 
 
@@ -54,9 +56,9 @@ class ServerSettings:
     metrics_port: int | None
     limits: Limits
 
-    def ways(self) -> dict[str, str | int | None]:
+    def run_options(self) -> dict[str, str | int | None]:
         """The settings that are no limits."""
-        return {name: getattr(self, name) for name in WAYS}
+        return {name: getattr(self, name) for name in OPTIONS}
 
 
 # --- as options ----------------------------------------------------------------------------------
@@ -64,10 +66,10 @@ class ServerSettings:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """An option for every setting: `idle_timeout` is `--idle-timeout`."""
-    for name, way in WAYS.items():
-        default = "" if way.default is None else f" ({way.default})"
-        metavar = "|".join(way.choices) or ("PORT" if way.is_port else name.upper())
-        parser.add_argument(_option(name), dest=name, metavar=metavar, help=f"{way.help}{default}")
+    for name, option in OPTIONS.items():
+        default = "" if option.default is None else f" ({option.default})"
+        metavar = "|".join(option.choices) or ("PORT" if option.is_port else name.upper())
+        parser.add_argument(_option(name), dest=name, metavar=metavar, help=f"{option.help}{default}")
     limits = parser.add_argument_group("limits and timeouts of the protocol")
     for name, setting in SETTINGS.items():
         metavar = "|".join(setting.choices) or ("TIME" if setting.unit is Unit.DURATION else "N")
@@ -100,21 +102,21 @@ def read_settings(options: argparse.Namespace, config: str | None) -> ServerSett
     given: dict[str, tuple[object, str]] = {}
     if config is not None:
         given.update({name: (value, f"{config}: ") for name, value in _read_toml(config).items()})
-    for name in (*WAYS, *SETTINGS):
+    for name in (*OPTIONS, *SETTINGS):
         value = getattr(options, name)
         if value is not None:
             given[name] = value, ""
-    ways: dict[str, Any] = {name: way.default for name, way in WAYS.items()}
+    run_options: dict[str, Any] = {name: option.default for name, option in OPTIONS.items()}
     limits: dict[str, int | str] = {}
     for name, (value, where) in given.items():
         try:
             if name in SETTINGS:
                 limits[name] = parse_setting(name, value)
             else:
-                ways[name] = _parse_way(name, value)
+                run_options[name] = _parse_option(name, value)
         except ValueError as error:
             raise UsageError(f"{where}{error}") from None
-    return ServerSettings(**ways, limits=Limits().with_settings(limits))
+    return ServerSettings(**run_options, limits=Limits().with_settings(limits))
 
 
 def _read_toml(config: str) -> dict[str, object]:
@@ -126,7 +128,7 @@ def _read_toml(config: str) -> dict[str, object]:
         raise UsageError(f"{config}: is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{config}: is not TOML: {error}") from None
-    known = [*WAYS, *SETTINGS]
+    known = [*OPTIONS, *SETTINGS]
     for name in table:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -135,10 +137,10 @@ def _read_toml(config: str) -> dict[str, object]:
     return table
 
 
-def _parse_way(name: str, value: object) -> str | int:
+def _parse_option(name: str, value: object) -> str | int:
     """A setting that is no limit, checked. Raises `ValueError`."""
-    way = WAYS[name]
-    if way.is_port:
+    option = OPTIONS[name]
+    if option.is_port:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
             value = int(value)
         if type(value) is not int or not 0 <= value <= PORT_MAX:
@@ -146,8 +148,8 @@ def _parse_way(name: str, value: object) -> str | int:
         return value
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is {value!r}; a text is expected")
-    if way.choices and value not in way.choices:
-        raise ValueError(f"{name} is {value!r}; allowed are {', '.join(way.choices)}")
+    if option.choices and value not in option.choices:
+        raise ValueError(f"{name} is {value!r}; allowed are {', '.join(option.choices)}")
     return value
 
 
@@ -158,8 +160,8 @@ def print_config(settings: ServerSettings) -> None:
     """Print a commented TOML file that says just these settings."""
     print("# chat-server --config FILE reads this; an option of the same name wins over it.")
     print("# On SIGHUP the limits are read again; the rest needs a restart.\n")
-    for name, value in settings.ways().items():
-        _print_comment(WAYS[name].help)
+    for name, value in settings.run_options().items():
+        _print_comment(OPTIONS[name].help)
         print(f"# {name} =\n" if value is None else f"{name} = {_toml(value)}\n")
     print("# --- limits and timeouts of the protocol\n")
     for name, setting in SETTINGS.items():

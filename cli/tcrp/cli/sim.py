@@ -136,7 +136,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
-    from tcrp.cli.live.runs import run_on_sockets  # a simulated run needs no network
+    from tcrp.cli.sockets import run_on_sockets  # a simulated run needs no network
     from tcrp.spec.durations import parse_duration
 
     if options.trace is not None or options.format is not None:
@@ -225,7 +225,7 @@ def _swarm(options: argparse.Namespace) -> int:
 
 
 def _shrink(options: argparse.Namespace) -> int:
-    from tcrp.cli.bundles import STORY
+    from tcrp.cli.failure_artifacts import STORY
     from tcrp.cli.swarm import shrink
 
     bundles = [Path(name) / STORY if Path(name).is_dir() else Path(name) for name in options.bundles]

@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tcrp.engine.trace import Fault, Kind, Packet, Record, Refuse, Shown, Step
-from tcrp.spec.names import What
+from tcrp.spec.names import PacketKind
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 
 MACHINE_STYLES = {"session": "cyan", "room": "magenta", "handshake": "blue"}
 ENDS = {str(state) for table in (SESSION, ROOM, HANDSHAKE) for state in table.final}
-PLUMBING = (What.OPEN, What.OPENED, What.CLOSE)
+PLUMBING = (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE)
 NAMES_SHOWN_MAX = 4
 TEXT_SHOWN_MAX = 100
 WIDE_ENOUGH = 130  # columns
@@ -164,8 +164,8 @@ def _words(row: Row) -> Text:
             each = " each" if len(row.ids) > 1 else ""
             return Text(f"▸ {record.what} to {_several(row.ids)} ({record.bytes} B{each})")
         case Packet():
-            way = "from" if record.link.endswith(f">{record.actor}") else "to"
-            return Text(f"✗ {record.what} {way} {_several(row.ids)} dropped: {record.why}", style="red")
+            link = "from" if record.link.endswith(f">{record.actor}") else "to"
+            return Text(f"✗ {record.what} {link} {_several(row.ids)} dropped: {record.why}", style="red")
         case Shown() if record.what == "relay":
             text = record.text if len(record.text) <= TEXT_SHOWN_MAX else f"{record.text[:TEXT_SHOWN_MAX]}…"
             return Text(f"◂ {record.name}: {text}", style="green")

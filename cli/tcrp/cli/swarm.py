@@ -21,18 +21,18 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from tcrp.cli.bundles import SHRUNK, shrink_into, write_bundle
 from tcrp.cli.console import console_for
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
+from tcrp.cli.failure_artifacts import SHRUNK, shrink_into, write_bundle
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.coverage import REFUSED, ROWS
+from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
-from tcrp.sim.server_host import EngineFactory
 from tcrp.sim.swarm.batch import Tally, run_batch, scenario_of
 from tcrp.sim.swarm.failures import Failure, failure_of
-from tcrp.sim.swarm.stories import HORIZON_US_MIN, NAMES, STEPS_MAX, Knobs
+from tcrp.sim.swarm.generator import HORIZON_US_MIN, NAMES, STEPS_MAX, Knobs
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.names import Property, Rule
 from tcrp.spec.rules import SHOWN_OTHERWISE

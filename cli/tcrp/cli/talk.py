@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from tcrp.cli.i18n import _
 from tcrp.cli.screen import Closed, Screen
-from tcrp.cli.words import _
 from tcrp.engine.client import NotNow
 from tcrp.engine.codec import Codec
-from tcrp.engine.effects import Show, Tell
+from tcrp.engine.outputs import NoticeReceived, TextReceived
 from tcrp.engine.trace import Recorder, Trace
 from tcrp.net.client import BROKEN_OFF, LIVING, NO_ANSWER, NO_HOST, Client, RequestRefused, ServerAt, Unreachable
 from tcrp.spec.limits import Limits
@@ -229,16 +229,16 @@ class _Stay:
         self._tells = Notice.JOINED in codec.dialect.notices
         self._here: dict[str, None] = {name: None}
 
-    def hear(self, effect: Show | Tell) -> None:
+    def hear(self, effect: TextReceived | NoticeReceived) -> None:
         """A text or a notice has come. Endings are told when the stay is over."""
         match effect:
-            case Show(name, text):
+            case TextReceived(name, text):
                 self._here[name] = None
                 self._screen.text(name, text)
-            case Tell(Notice.JOINED, name):
+            case NoticeReceived(Notice.JOINED, name):
                 self._here[name] = None
                 self._screen.note(_("{name} has come").format(name=name))
-            case Tell(Notice.LEFT, name):
+            case NoticeReceived(Notice.LEFT, name):
                 self._here.pop(name, None)
                 self._screen.note(_("{name} has left").format(name=name))
 

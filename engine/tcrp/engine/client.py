@@ -7,9 +7,17 @@ clock and no screen: bytes, commands and time go in, effects come out. A server'
 from __future__ import annotations
 
 from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Told, Unread
-from tcrp.engine.effects import ClientEffect, CloseStream, SendDatagram, SendFrame, Show, StreamId, Tell
-from tcrp.engine.hearing import hear
 from tcrp.engine.notices import ENDINGS
+from tcrp.engine.outputs import (
+    ClientEffect,
+    CloseStream,
+    NoticeReceived,
+    SendDatagram,
+    SendFrame,
+    StreamId,
+    TextReceived,
+)
+from tcrp.engine.reading import hear
 from tcrp.engine.text import shown
 from tcrp.engine.timers import Timer, Timers
 from tcrp.engine.trace import Cause, Recorder
@@ -31,11 +39,11 @@ from tcrp.spec.names import (
     Machine,
     Notice,
     Operation,
+    PacketKind,
     Reason,
     Rule,
     SessionEvent,
     SessionState,
-    What,
 )
 from tcrp.spec.table import TABLES, Tables
 
@@ -145,7 +153,7 @@ class ClientEngine:
             data = self.codec.write_request(
                 self.operation, self._room_bytes, self.name, self._password, self._ip, self._udp_port
             )
-            self._out.append(SendFrame(stream, data, What.REQUEST, self.cause))
+            self._out.append(SendFrame(stream, data, PacketKind.REQUEST, self.cause))
         return self._effects()
 
     def receive_stream(self, data: bytes, now_us: int) -> Effects:
@@ -196,7 +204,9 @@ class ClientEngine:
         elif len(self._early) < EARLY_DATAGRAMS_MAX:  # it has overtaken the completion
             self._early.append(data)
         elif self._recorder is not None:
-            self._recorder.drop(What.DATAGRAM, len(data), "too many before the completion", Rule.LIM_1, self.cause)
+            self._recorder.drop(
+                PacketKind.DATAGRAM, len(data), "too many before the completion", Rule.LIM_1, self.cause
+            )
         effects, self._out = self._out, []
         return effects
 
@@ -217,7 +227,7 @@ class ClientEngine:
         if len(data) > CLIENT_DATAGRAM_BYTES_MAX:
             raise ValueError(f"the datagram is {len(data)} bytes, at most {CLIENT_DATAGRAM_BYTES_MAX} may be sent")
         self._step(_SPOKE)
-        self._send(data, What.SAY if text else What.KEEP_ALIVE, now_us)
+        self._send(data, PacketKind.SAY if text else PacketKind.KEEP_ALIVE, now_us)
         return self._effects()
 
     def leave(self, now_us: int) -> Effects:
@@ -259,7 +269,7 @@ class ClientEngine:
         return self._limits.idle_timeout
 
     @property
-    def is_settled(self) -> bool:
+    def is_quiescent(self) -> bool:
         """Whether nothing but its own silence is waited for."""
         silence = self._idle_timer is not None and self._idle_timer.live
         return len(self._timers) == (1 if silence else 0)
@@ -324,7 +334,7 @@ class ClientEngine:
             self._note_timer(Deadline.ENTER)
             self._step(_SPOKE)
         word = self.codec.dialect.enter_word
-        self._send(self._prefix + self.codec.write_text(self.name, word), What.ENTER, now_us)
+        self._send(self._prefix + self.codec.write_text(self.name, word), PacketKind.ENTER, now_us)
         self._enters_done += 1
         if self._enters_done < len(_ENTER_MOMENTS_US):
             when_us = self._granted_us + _ENTER_MOMENTS_US[self._enters_done]
@@ -334,12 +344,12 @@ class ClientEngine:
         if times_said:
             self._note_timer(Deadline.LEAVE)
         word = self.codec.dialect.leave_words[0]
-        self._send(self._prefix + self.codec.write_text(self.name, word), What.LEAVE, now_us)
+        self._send(self._prefix + self.codec.write_text(self.name, word), PacketKind.LEAVE, now_us)
         if self.codec.dialect.leave_repeats and times_said + 1 < len(LEAVE_AGAIN_AFTER_US):
             when_us = self._ended_us + LEAVE_AGAIN_AFTER_US[times_said + 1]
             self._timers.arm(when_us, Deadline.LEAVE, self._say_leave, times_said + 1, self.cause)
 
-    def _send(self, data: bytes, what: What, now_us: int) -> None:
+    def _send(self, data: bytes, what: PacketKind, now_us: int) -> None:
         self._spoke_us = now_us
         self._out.append(SendDatagram(data, None, what, self.cause))
 
@@ -349,7 +359,7 @@ class ClientEngine:
         heard = hear(self.codec, self.room, data)
         if heard is None:
             if self._recorder is not None:
-                self._recorder.drop(What.DATAGRAM, len(data), "not of this dialect", Rule.UDP_3, self.cause)
+                self._recorder.drop(PacketKind.DATAGRAM, len(data), "not of this dialect", Rule.UDP_3, self.cause)
         elif isinstance(heard, Told):
             event = self._tell(heard)
             if event is not None:
@@ -357,7 +367,7 @@ class ClientEngine:
                 self._end(event, now_us)
         else:
             self._step(_RELAYED)
-            self._out.append(Show(*heard, self.cause))
+            self._out.append(TextReceived(*heard, self.cause))
 
     def _read_after_the_end(self, data: bytes) -> None:
         """Only why it ended still matters, and only once."""
@@ -367,13 +377,13 @@ class ClientEngine:
                 self._has_been_told = True
                 self._tell(heard)
         elif self._recorder is not None:
-            self._recorder.drop(What.DATAGRAM, len(data), "the session has ended", Rule.TOK_2, self.cause)
+            self._recorder.drop(PacketKind.DATAGRAM, len(data), "the session has ended", Rule.TOK_2, self.cause)
 
     def _tell(self, told: Told) -> SessionEvent | None:
         """Pass a notice on. Returns what it means for this session."""
         event = self._meaning(told.notice, told.name)
         notice = Notice.IDLED if event is SessionEvent.IDLED else told.notice
-        self._out.append(Tell(notice, shown(told.name), self.cause))
+        self._out.append(NoticeReceived(notice, shown(told.name), self.cause))
         return event
 
     def _meaning(self, notice: Notice, name: str) -> SessionEvent | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
-from tcrp.engine import jsons
+from tcrp.engine import json_templates
 from tcrp.engine.frames import (
     CODES,
     HEADER_BYTES,
@@ -116,8 +116,8 @@ class Codec:
             case RequestForm.NAME_PORT:
                 payload = name.encode() + port.to_bytes(PORT_BYTES, "big")
             case RequestForm.JSON:
-                values: jsons.Values = {"name": name, "password": password, "ip": ip, "port": port}
-                payload = jsons.write(self.dialect.request_json, values)
+                values: json_templates.Values = {"name": name, "password": password, "ip": ip, "port": port}
+                payload = json_templates.write(self.dialect.request_json, values)
         return write_request(operation, room, payload)
 
     def read_request(self, payload: bytes) -> Request | None:
@@ -131,8 +131,10 @@ class Codec:
                 return Request(payload[:-PORT_BYTES], "", int.from_bytes(payload[-PORT_BYTES:], "big"))
             case RequestForm.JSON:
                 try:
-                    found = jsons.find(self.dialect.request_json, jsons.read(payload), optional=frozenset({"password"}))
-                except jsons.NotJson:
+                    found = json_templates.find(
+                        self.dialect.request_json, json_templates.read(payload), optional=frozenset({"password"})
+                    )
+                except json_templates.NotJson:
                     return None
         if found is None:
             return None
@@ -158,7 +160,7 @@ class Codec:
     def write_refusal(self, operation: int, room: bytes, reason: Reason) -> list[bytes]:
         """The one or two frames that say no. `operation` is the peer's own byte, whatever it is."""
         refusal = self.dialect.refusals[reason]
-        values: jsons.Values = {"reason": str(reason), "status": refusal.status}
+        values: json_templates.Values = {"reason": str(reason), "status": refusal.status}
         frames = [self._frame(self._payload(refusal.reply, values), operation, refusal.state, room, refusal.room)]
         if refusal.completion is not None:
             payload = self._payload(refusal.completion, values)
@@ -204,7 +206,7 @@ class Codec:
         """A client's text, as it stands behind the token."""
         if self.plain_text:
             return text.encode()
-        return jsons.write(self.dialect.text_json, {"name": name, "text": text})
+        return json_templates.write(self.dialect.text_json, {"name": name, "text": text})
 
     def read_text(self, data: bytes) -> str | None:
         """The text behind the token, or None where it is none of this dialect."""
@@ -213,7 +215,7 @@ class Codec:
                 return data.decode()
             if not data:  # an empty text is a keep-alive in every dialect
                 return ""
-            found = jsons.find(self.dialect.text_json, jsons.read(data), optional=frozenset({"name"}))
+            found = json_templates.find(self.dialect.text_json, json_templates.read(data), optional=frozenset({"name"}))
         except ValueError:
             return None
         text = found.get("text") if found else None
@@ -223,7 +225,7 @@ class Codec:
         """A text as it reaches a member, or None where the name does not fit this form (R-UDP-2)."""
         form = self.dialect.relay
         if form.json is not None:
-            return form.prefix + jsons.write(form.json, {"name": name, "text": text})
+            return form.prefix + json_templates.write(form.json, {"name": name, "text": text})
         head = form.head.replace("{name}", name).encode()
         if form.length_byte:
             if len(head) > NAME_BYTES_MAX:
@@ -247,7 +249,7 @@ class Codec:
         """A filled-in sentence as it reaches a member."""
         if self.dialect.notice_json is None:
             return self.dialect.notice_prefix + sentence.encode()
-        return self.dialect.notice_prefix + jsons.write(self.dialect.notice_json, {"sentence": sentence})
+        return self.dialect.notice_prefix + json_templates.write(self.dialect.notice_json, {"sentence": sentence})
 
     def read_sentence(self, data: bytes) -> str | None:
         """The sentence that `data` would be if it were a notice."""
@@ -255,10 +257,10 @@ class Codec:
         try:
             if self.dialect.notice_json is None:
                 return data[len(prefix) :].decode() if data.startswith(prefix) else None
-            value = jsons.read(data[len(prefix) :]) if data.startswith(prefix) else None
+            value = json_templates.read(data[len(prefix) :]) if data.startswith(prefix) else None
         except ValueError:
             return None
-        found = jsons.find(self.dialect.notice_json, value)
+        found = json_templates.find(self.dialect.notice_json, value)
         if found is None or not _constants_agree(self.dialect.notice_json, value):
             return None
         sentence = found.get("sentence")
@@ -267,7 +269,13 @@ class Codec:
     # --- helpers ---------------------------------------------------------------------------------
 
     def _reply(
-        self, reply: Reply, operation: Operation, state: int, room: bytes, room_in: RoomIn, values: jsons.Values
+        self,
+        reply: Reply,
+        operation: Operation,
+        state: int,
+        room: bytes,
+        room_in: RoomIn,
+        values: json_templates.Values,
     ) -> bytes:
         return self._frame(self._payload(reply, values), CODES[operation], state, room, room_in)
 
@@ -277,7 +285,7 @@ class Codec:
         return write_frame(length, operation, state, room if room_in is RoomIn.ECHOED else b"", payload)
 
     @staticmethod
-    def _payload(reply: Reply, values: jsons.Values) -> bytes:
+    def _payload(reply: Reply, values: json_templates.Values) -> bytes:
         match reply.form:
             case ReplyForm.BYTE:
                 return bytes((int(values["status"]),))
@@ -286,7 +294,7 @@ class Codec:
             case ReplyForm.TOKEN:
                 return str(values["token"]).encode()
             case ReplyForm.JSON:
-                return jsons.write(reply.json, values)
+                return json_templates.write(reply.json, values)
 
     def _room_in_reply(self, state: int, payload_bytes: int) -> RoomIn:
         """Where refusals and answers treat the room differently, their lengths tell them apart."""
@@ -301,8 +309,8 @@ class Codec:
         if answer.form is not ReplyForm.JSON:
             return payload == self._payload(answer, {"status": 0})
         try:
-            value = jsons.read(payload)
-        except jsons.NotJson:
+            value = json_templates.read(payload)
+        except json_templates.NotJson:
             return False
         return _constants_agree(answer.json, value)
 
@@ -313,8 +321,8 @@ class Codec:
             token = frame.payload
         else:
             try:
-                found = jsons.find(reply.json, jsons.read(frame.payload), loose=True) or {}
-            except jsons.NotJson:
+                found = json_templates.find(reply.json, json_templates.read(frame.payload), loose=True) or {}
+            except json_templates.NotJson:
                 return None
             word = found.get("token")
             token = word.encode() if isinstance(word, str) else b""
@@ -331,8 +339,8 @@ class Codec:
             words = {refusal.reply.word: reason for reason, refusal in refusals.items()}
             return Denied(words.get(said), said)
         try:
-            value = jsons.read(frame.payload)
-        except jsons.NotJson:
+            value = json_templates.read(frame.payload)
+        except json_templates.NotJson:
             return Denied(None, said)
         return Denied(_reason_in_json(refusals, value), said)
 
@@ -341,7 +349,7 @@ def _reason_in_json(refusals: Mapping[Reason, Refusal], value: object) -> Reason
     """The reason by its word, else by a status that only one reason has."""
     by_status: list[Reason] = []
     for reason, refusal in refusals.items():
-        found = jsons.find(refusal.reply.json, value, loose=True)
+        found = json_templates.find(refusal.reply.json, value, loose=True)
         if found is None:
             continue
         if found.get("reason") == reason:
@@ -380,8 +388,8 @@ def _read_headed_relay(form: RelayForm, body: bytes) -> Relayed | None:
 
 def _read_json_relay(form: RelayForm, body: bytes) -> Relayed | None:
     try:
-        found = jsons.find(form.json, jsons.read(body))
-    except jsons.NotJson:
+        found = json_templates.find(form.json, json_templates.read(body))
+    except json_templates.NotJson:
         return None
     name, text = (found.get("name"), found.get("text")) if found else (None, None)
     return Relayed(name, text) if isinstance(name, str) and name and isinstance(text, str) else None

@@ -6,7 +6,7 @@ can say what another member's client would take for a notice (R-REL-3).
 
 from __future__ import annotations
 
-from tcrp.engine import jsons
+from tcrp.engine import json_templates
 from tcrp.engine.codec import Codec, Told
 from tcrp.spec.names import Notice, SessionEvent
 
@@ -36,7 +36,7 @@ def write_farewell(codec: Codec, *, is_host: bool, name: str, room: str) -> byte
 def _write(codec: Codec, sentence: str | None, name: str, room: str, host: str) -> bytes | None:
     if sentence is None:
         return None
-    return codec.write_notice(jsons.fill_sentence(sentence, {"name": name, "room": room, "host": host}))
+    return codec.write_notice(json_templates.fill_sentence(sentence, {"name": name, "room": room, "host": host}))
 
 
 class NoticeReader:
@@ -49,7 +49,7 @@ class NoticeReader:
         self._whole: dict[str, Notice] = {}
         self._named: list[tuple[str, str, Notice]] = []
         for sentence, notice in _meanings(codec).items():
-            text = jsons.fill_sentence(sentence, {"room": room, "host": "{name}"})
+            text = json_templates.fill_sentence(sentence, {"room": room, "host": "{name}"})
             before, name, after = text.partition("{name}")
             if name:
                 self._named.append((before, after, notice))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from tcrp.engine.codec import Codec
-from tcrp.engine.effects import Address
 from tcrp.engine.notices import NoticeReader
+from tcrp.engine.outputs import Address
 from tcrp.engine.timers import Timer
 from tcrp.engine.trace import Cause, token_in_trace
 from tcrp.spec.names import Notice, RoomState, SessionState
@@ -40,8 +40,20 @@ class Session:
     """One user's life in one room, as the server knows it. Durations and moments in microseconds."""
 
     __slots__ = (
-        "address", "alarm_us", "cause", "codec", "heard_us", "ip", "name", "rejected_in_a_row", "room", "state",
-        "supersedes", "texts", "token", "token_id",
+        "address",
+        "alarm_us",
+        "cause",
+        "codec",
+        "ip",
+        "last_heard_us",
+        "name",
+        "rejected_in_a_row",
+        "room",
+        "state",
+        "supersedes",
+        "texts",
+        "token",
+        "token_id",
     )  # fmt: skip
 
     def __init__(self, token: bytes, name: str, room: Room, codec: Codec, ip: str, now_us: int, cause: Cause) -> None:
@@ -54,7 +66,7 @@ class Session:
         self.cause = cause
         self.state = SessionState.ANONYMOUS
         self.address: Address | None = None  # where its relays go, once known
-        self.heard_us = now_us
+        self.last_heard_us = now_us
         self.alarm_us = 0  # the moment at which its silence is looked at next
         self.rejected_in_a_row = 0
         self.texts: Window | None = None  # made with the first text
@@ -73,11 +85,25 @@ class Session:
 
 
 class Room:
-    """A room and who is in it. `members` and `audiences` keep the order of coming: it is fan-out order."""
+    """A room and who is in it. `members` and `fanout_groups` keep the order of coming: it is fan-out order."""
 
     __slots__ = (
-        "audiences", "cause", "ended", "host", "host_has_entered", "linger", "locked", "members", "name", "name_bytes",
-        "notice_readers", "owner_ip", "password", "state", "takeovers", "wrong_passwords",
+        "cause",
+        "ended",
+        "fanout_groups",
+        "host",
+        "host_has_entered",
+        "linger",
+        "locked",
+        "members",
+        "name",
+        "name_bytes",
+        "notice_readers",
+        "owner_ip",
+        "password",
+        "state",
+        "takeovers",
+        "wrong_passwords",
     )  # fmt: skip
 
     def __init__(self, name_bytes: bytes, password: str, owner_ip: str, cause: Cause) -> None:
@@ -91,24 +117,24 @@ class Room:
         self.host: Session | None = None
         self.host_has_entered = False
         self.members: dict[str, Session] = {}  # by user name, tokened ones included
-        self.audiences: dict[Codec, dict[Session, None]] = {}  # who is in-room, by form of relay
+        self.fanout_groups: dict[Codec, dict[Session, None]] = {}  # who is in-room, by form of relay
         self.ended: dict[bytes, Ended] = {}  # tokens that are remembered
         self.notice_readers: dict[Codec, NoticeReader] = {}
         self.takeovers: dict[str, Window] = {}
         self.wrong_passwords: dict[str, Window] = {}
         self.locked: dict[str, int] = {}  # IP address: until when it may not try
 
-    def seat(self, session: Session) -> None:
+    def add(self, session: Session) -> None:
         """The session hears relays from now on."""
-        self.audiences.setdefault(session.codec, {})[session] = None
+        self.fanout_groups.setdefault(session.codec, {})[session] = None
 
-    def unseat(self, session: Session) -> None:
+    def remove(self, session: Session) -> None:
         """The session hears nothing any more."""
-        audience = self.audiences.get(session.codec)
-        if audience is not None and session in audience:
-            del audience[session]
-            if not audience:
-                del self.audiences[session.codec]
+        group = self.fanout_groups.get(session.codec)
+        if group is not None and session in group:
+            del group[session]
+            if not group:
+                del self.fanout_groups[session.codec]
 
     def notice_reader(self, codec: Codec) -> NoticeReader:
         """What a member of that dialect takes for a notice in this room."""
@@ -159,7 +185,7 @@ class Ended:
         self.forget: Timer | None = None
 
 
-def plain_ip(ip: str) -> str:
+def unmap_ipv4(ip: str) -> str:
     """An IPv4-mapped IPv6 address as the IPv4 address that it is; any other as it stands (R-TOK-3)."""
     if ":" not in ip:
         return ip

@@ -35,14 +35,14 @@ class Kind(StrEnum):
 class Cause:
     """What brought something about: the number of the latest record of a chain of events.
 
-    Drivers may keep more in a subclass; engines hand it on and look no further. `packet` and `link`
+    Drivers may keep more in a subclass; engines hand it on and look no further. `packet` and `link_name`
     name the packet that began the chain, where one did.
     """
 
     __slots__ = ("record",)
 
     packet = ""
-    link = ""
+    link_name = ""
 
     def __init__(self, record: int = 0) -> None:
         self.record = record
@@ -256,7 +256,7 @@ class Recorder:
     def drop(self, what: str, size: int, why: str, rule: Rule, cause: Cause, to: str = "") -> None:
         """The datagram of `cause` was not taken, or one was not sent to the member `to`."""
         trace = self.trace
-        link, packet = (f"{self.actor}>{to}", "") if to else (cause.link, cause.packet)
+        link, packet = (f"{self.actor}>{to}", "") if to else (cause.link_name, cause.packet)
         trace.add(
             Packet(
                 trace.n + 1, cause.record, trace.now_us, self.actor, Kind.DROP, "udp", link, packet, size, what, why,

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from tcrp.engine.codec import Codec, codec
-from tcrp.engine.effects import Show, Tell
+from tcrp.engine.outputs import NoticeReceived, TextReceived
 from tcrp.net.client import Client, RequestRefused, ServerAt
 from tcrp.spec.names import Notice, Operation, Reason, SessionState
 
@@ -90,8 +90,8 @@ class Chat:
             self.is_host = operation is Operation.CREATE
             return
 
-    def _hear(self, effect: Show | Tell) -> None:
-        if isinstance(effect, Show):
+    def _hear(self, effect: TextReceived | NoticeReceived) -> None:
+        if isinstance(effect, TextReceived):
             self._heard.put_nowait(Message(effect.name, effect.text))
 
     async def _end(self) -> None:

@@ -19,8 +19,8 @@ from typing import assert_never
 
 from tcrp.engine.client import ClientEngine, Effects
 from tcrp.engine.codec import Codec, port_is_clear
-from tcrp.engine.effects import Address, CloseStream, SendDatagram, SendFrame, Show, Tell
 from tcrp.engine.notices import ENDINGS
+from tcrp.engine.outputs import Address, CloseStream, NoticeReceived, SendDatagram, SendFrame, TextReceived
 from tcrp.engine.trace import Cause, Recorder
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Notice, Operation, Reason, Rule, SessionState
@@ -97,7 +97,7 @@ class Client:
         source: str = "",
         announced_ip: str = "",
         announced_port: int = 0,
-        hear: Callable[[Show | Tell], None] = lambda _: None,
+        hear: Callable[[TextReceived | NoticeReceived], None] = lambda _: None,
         ended: Callable[[], None] = lambda: None,
         recorder: Recorder | None = None,
         started_us: int | None = None,
@@ -298,7 +298,7 @@ class Client:
 
     async def settle(self) -> None:
         """Wait until all is sent that the engine still wants to send, such as a leaving that is said thrice."""
-        while self._engine is not None and not self._engine.is_settled:
+        while self._engine is not None and not self._engine.is_quiescent:
             self._settled.clear()
             await self._settled.wait()
 
@@ -440,10 +440,10 @@ class Client:
         engine = self.engine
         for effect in effects:
             match effect:
-                case Show():
+                case TextReceived():
                     self._record_shown(effect, "relay", effect.name, effect.text)
                     self._hear(effect)
-                case Tell():
+                case NoticeReceived():
                     self._record_shown(effect, effect.notice, effect.name, "")
                     if effect.notice not in ENDINGS:
                         self._hear(effect)
@@ -463,14 +463,14 @@ class Client:
         self._look_at_handshake(engine)
         if engine.session is SessionState.EXPIRED:
             self._tell_ended()
-        if engine.is_settled:
+        if engine.is_quiescent:
             self._settled.set()
         if self._udp is not None:
             self._rearm()
 
-    def _record_shown(self, effect: Show | Tell, what: str, name: str, text: str) -> None:
+    def _record_shown(self, effect: TextReceived | NoticeReceived, what: str, name: str, text: str) -> None:
         if self._recorder is not None:
-            rule = Rule.SHOW_1 if isinstance(effect, Show) and effect.changed else None
+            rule = Rule.SHOW_1 if isinstance(effect, TextReceived) and effect.changed else None
             self._recorder.shown(str(what), name, text, rule, effect.cause)
 
     def _look_at_handshake(self, engine: ClientEngine) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from tcrp.engine.codec import Codec
-from tcrp.engine.effects import (
+from tcrp.engine.outputs import (
     Address,
     CloseStream,
     FinishStream,
@@ -23,14 +23,14 @@ from tcrp.engine.effects import (
     ServerEffect,
     StreamId,
 )
-from tcrp.engine.rooms import plain_ip
+from tcrp.engine.rooms import unmap_ipv4
 from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Cause, Recorder, Trace
 from tcrp.net.listener import Listener
 from tcrp.net.tokens import system_token
 from tcrp.net.udp import UdpSocket
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import What
+from tcrp.spec.names import PacketKind
 
 BACKLOG = 1024
 UNREAD_SECONDS = 5
@@ -131,7 +131,7 @@ class Server:
         if self._listener is None or self._udp is None:
             return
         self.perform(self.engine.shutdown(self.now_us()))
-        while self.engine.roster.rooms:
+        while self.engine.registry.rooms:
             deadline_us = self.engine.next_deadline_us()
             assert deadline_us is not None, "a room that closes has a linger"
             await asyncio.sleep(max(deadline_us - self.now_us(), 0) / 1_000_000)
@@ -197,7 +197,9 @@ class Server:
         now_us = self.now_us()
         effects = self.engine.receive_datagram(data, source, now_us)
         self.perform(effects)
-        if self._observer is not None and any(effect.what is What.RELAY for effect in effects if type(effect) is Relay):
+        if self._observer is not None and any(
+            effect.what is PacketKind.RELAY for effect in effects if type(effect) is Relay
+        ):
             self._observer.relay_took((self.now_us() - now_us) / 1_000_000)
 
     def opened(self, connection: Connection, peer: Address) -> StreamId:
@@ -242,7 +244,7 @@ class Server:
                     udp.send(data, (address,))
                 case SendFrame(stream, data, what):
                     connections[stream].write(data)
-                    if self._observer is not None and what is What.COMPLETION:
+                    if self._observer is not None and what is PacketKind.COMPLETION:
                         self._observer.handshake_took((self.now_us() - connections[stream].opened_us) / 1_000_000)
                 case FinishStream(stream):
                     connections[stream].finish()
@@ -286,7 +288,7 @@ class Connection(asyncio.Protocol):
         if name is None:  # it is gone already
             transport.close()
             return
-        self._stream = self._server.opened(self, Address(plain_ip(name[0]), name[1]))
+        self._stream = self._server.opened(self, Address(unmap_ipv4(name[0]), name[1]))
 
     def data_received(self, data: bytes) -> None:
         if self._stream is not None:

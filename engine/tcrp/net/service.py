@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tcrp.engine.codec import Codec
-from tcrp.engine.effects import Address
+from tcrp.engine.outputs import Address
 from tcrp.engine.trace import Trace, header_line
 from tcrp.net.log import Format, Log
 from tcrp.net.server import CannotBind, Server

@@ -10,8 +10,8 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterable
 
-from tcrp.engine.effects import Address
-from tcrp.engine.rooms import plain_ip
+from tcrp.engine.outputs import Address
+from tcrp.engine.rooms import unmap_ipv4
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 
 DRAIN_MAX = 128
@@ -74,7 +74,7 @@ class UdpSocket:
     def _inward(source: tuple[str, int, int, int]) -> Address:
         """IPv6 with its scope, and IPv4 as itself."""
         ip, port, _, scope = source
-        return Address(f"{ip}%{scope}" if scope else plain_ip(ip), port)
+        return Address(f"{ip}%{scope}" if scope else unmap_ipv4(ip), port)
 
     @staticmethod
     def _outward(target: Address) -> tuple[str, int] | tuple[str, int, int, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tcrp.engine.trace import Kind, Packet, Record, Refuse, Shown, Step
+from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.scenario.model import (
     Counters,
     Expectation,
@@ -22,7 +23,6 @@ from tcrp.sim.scenario.model import (
     Told,
     UserIs,
 )
-from tcrp.sim.server_host import SERVER
 from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, RoomState, SessionState
 
 NEAR_MISSES_MAX = 3
@@ -38,7 +38,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class SeenRelay:
     """A relay that a user has seen."""
 
     t_us: int
@@ -53,7 +53,7 @@ class History:
     def __init__(self, expectations: Iterable[Expectation]) -> None:
         claims = [each.claim for each in expectations]
         self.changes: dict[StateClaim, list[Change]] = {}  # keyed by the claim without its state
-        self.screens: dict[str, list[Screen]] = {}
+        self.screens: dict[str, list[SeenRelay]] = {}
         self.told: dict[str, list[tuple[int, int, str]]] = {}
         self.refusals: dict[str, list[tuple[int, int, str]]] = {}
         self.matches: dict[Records, list[tuple[int, int]]] = {}
@@ -103,7 +103,7 @@ class History:
             case Shown():
                 if record.what == "relay":
                     if record.actor in self.screens:
-                        seen = Screen(record.t_us, record.n, record.name, record.text)
+                        seen = SeenRelay(record.t_us, record.n, record.name, record.text)
                         self.screens[record.actor].append(seen)
                 elif record.actor in self.told:
                     self.told[record.actor].append((record.t_us, record.n, record.what))

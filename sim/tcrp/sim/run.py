@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from tcrp.engine.codec import codec
 from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Digest, Record, Refuse, Trace
-from tcrp.sim.checks.findings import Violation
+from tcrp.sim.checks.monitor import PropertyMonitor
+from tcrp.sim.checks.results import Violation
 from tcrp.sim.checks.shadow import Shadows
-from tcrp.sim.checks.watch import Watch
-from tcrp.sim.director import Director
+from tcrp.sim.evaluate import Miss, judge
 from tcrp.sim.history import History
-from tcrp.sim.host import Host
-from tcrp.sim.judge import Miss, judge
+from tcrp.sim.hosts.host import Host
+from tcrp.sim.hosts.server import SERVER, EngineFactory, ServerHost
+from tcrp.sim.hosts.user import Hosts, UserHost
+from tcrp.sim.network.links import Network
+from tcrp.sim.network.tcp import Tcp
+from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import Scenario, Step, Window
-from tcrp.sim.server_host import SERVER, EngineFactory, ServerHost
-from tcrp.sim.tcp import Tcp
-from tcrp.sim.user_host import Town, UserHost
-from tcrp.sim.ways import Ways
-from tcrp.sim.world import World
+from tcrp.sim.script import ScriptRunner
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import Property
 
@@ -68,30 +68,30 @@ class Run:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.trace = Trace() if watched else None
-        self.world = World(Ways(scenario.network, self.seed), self.trace)
+        self.world = World(Network(scenario.network, self.seed), self.trace)
         self.tcp = Tcp(self.world)
         only = None if scenario.server_dialect == AUTO else codec(scenario.server_dialect)
         self.server = ServerHost(self.world, scenario.limits, self.seed, only=only, make_engine=make_engine)
-        self.town = Town(self.world, self.tcp, self.server, scenario.limits)
+        self.hosts = Hosts(self.world, self.tcp, self.server, scenario.limits)
         self._people()
-        self.director = Director(scenario, self.world, self.tcp, self.server, self.town, self.seed)
+        self.script_runner = ScriptRunner(scenario, self.world, self.tcp, self.server, self.hosts, self.seed)
         self.history = History(scenario.expect)
         self.digest = Digest()
         self.refused_steps: list[Refuse] = []
         left_out = {Property(each.name) for each in scenario.leave_out} | set(leave_out)
-        self.watch = Watch(self.town, scenario.limits, frozenset(left_out), shadows or Shadows())
+        self.monitor = PropertyMonitor(self.hosts, scenario.limits, frozenset(left_out), shadows or Shadows())
         if self.trace is not None:
-            self.server.witness = self.watch
-            self.trace.listeners += [self.digest, self.watch.hear]
+            self.server.observer = self.monitor
+            self.trace.listeners += [self.digest, self.monitor.hear]
             # Every record is handed to every listener: those who wait for nothing stay away.
             if scenario.expect:
                 self.trace.listeners.append(self.history.hear)
-            if self.director.is_waiting:
-                self.trace.listeners.append(self.director.hear)
+            if self.script_runner.is_waiting:
+                self.trace.listeners.append(self.script_runner.hear)
             self.trace.listeners += [self._note_refused, *listeners]
         self._ends_us = LONGEST_US if scenario.until_us is None else scenario.until_us
         self._last_expected_us = max((_latest(each.window) for each in scenario.expect), default=0)
-        self._restless: Host = self.server
+        self._busy_host: Host = self.server
 
     def _people(self) -> None:
         honest = attackers = 0
@@ -102,59 +102,59 @@ class Run:
             else:
                 honest += 1
                 ip = user.address or _numbered("10.0", honest)
-            self.town.users[user.id] = UserHost(self.town, user.id, user.name, codec(user.dialect), ip)
+            self.hosts.users[user.id] = UserHost(self.hosts, user.id, user.name, codec(user.dialect), ip)
 
     # --- letting it happen -----------------------------------------------------------------------
 
     def go(self) -> Verdict:
         """Let everything happen, until the end or the first violation."""
-        self.director.take_what_was_waited_for()
+        self.script_runner.take_what_was_waited_for()
         if self.trace is None:
             self._let_happen()
         else:
             self._let_happen_watched()
         ended_us = self.world.now_us  # when the last thing happened
-        if self.scenario.until_us is not None and self.watch.findings.violation is None:
+        if self.scenario.until_us is not None and self.monitor.results.violation is None:
             self.world.now_us = self._ends_us
         if self.trace is not None:
-            self.watch.finish(self.server)
+            self.monitor.finish(self.server)
         return self._verdict(ended_us)
 
     def _let_happen(self) -> None:
         """Nobody watches: no state is waited for, nothing is judged."""
-        world, to_come, ends_us = self.world, self.world.to_come, self._ends_us
+        world, events, ends_us = self.world, self.world.events, self._ends_us
         has_end = self.scenario.until_us is not None
-        while to_come and to_come[0][0] <= ends_us:
-            if not (has_end or world.busy) and self._is_over(to_come[0][0]):
+        while events and events[0][0] <= ends_us:
+            if not (has_end or world.busy) and self._is_over(events[0][0]):
                 break
             world.step()
 
     def _let_happen_watched(self) -> None:
-        world, findings, director = self.world, self.watch.findings, self.director
-        to_come, ends_us, has_end = world.to_come, self._ends_us, self.scenario.until_us is not None
+        world, results, script_runner = self.world, self.monitor.results, self.script_runner
+        events, ends_us, has_end = world.events, self._ends_us, self.scenario.until_us is not None
         samples = self.history.asks_for_counters
-        while to_come and to_come[0][0] <= ends_us:
-            if not (has_end or world.busy or director.is_waiting) and self._is_over(to_come[0][0]):
+        while events and events[0][0] <= ends_us:
+            if not (has_end or world.busy or script_runner.is_waiting) and self._is_over(events[0][0]):
                 break
             world.step()
-            if director.met:
-                director.take_what_was_waited_for()
+            if script_runner.met:
+                script_runner.take_what_was_waited_for()
             if samples:
                 self.history.sample(world.now_us, self.server.counters())
-            if findings.violation is not None:
+            if results.violation is not None:
                 break
 
     def _is_over(self, next_us: int) -> bool:
         """Only silence is waited for, and every expectation had its time."""
-        return next_us > self._last_expected_us and self._all_settled()
+        return next_us > self._last_expected_us and self._all_quiescent()
 
-    def _all_settled(self) -> bool:
-        if not self._restless.is_settled:
+    def _all_quiescent(self) -> bool:
+        if not self._busy_host.is_quiescent:
             return False
-        hosts: list[Host] = [self.server, *self.town.users.values()]
+        hosts: list[Host] = [self.server, *self.hosts.users.values()]
         for host in hosts:
-            if not host.is_settled:
-                self._restless = host
+            if not host.is_quiescent:
+                self._busy_host = host
                 return False
         return True
 
@@ -172,10 +172,10 @@ class Run:
             records=self.trace.n if self.trace is not None else 0,
             arrivals=self.world.arrivals,
             misses=tuple(misses),
-            violation=self.watch.findings.violation,
-            never_taken=tuple(self.director.never_taken()),
+            violation=self.monitor.results.violation,
+            never_taken=tuple(self.script_runner.never_taken()),
             refused_steps=tuple(self.refused_steps),
-            judged=dict(self.watch.findings.judged),
+            judged=dict(self.monitor.results.judged),
         )
 
 

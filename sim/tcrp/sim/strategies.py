@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tcrp.sim.scenario.model import Scenario
-from tcrp.sim.swarm.stories import NAMES, Knobs, story
+from tcrp.sim.swarm.generator import NAMES, Knobs, story
 
 SEED_MAX = 2**32 - 1
 

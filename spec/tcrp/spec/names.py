@@ -116,7 +116,7 @@ class Notice(StrEnum):
     QUIT = "quit"
 
 
-class What(StrEnum):
+class PacketKind(StrEnum):
     """What a packet is for, as traces and scenarios name it."""
 
     OPEN = "open"

@@ -14,25 +14,25 @@ from typing import Any
 import pytest
 
 from tcrp.engine.client import ClientEngine
-from tcrp.engine.effects import Address, Relay, SendDatagram, SendFrame
+from tcrp.engine.outputs import Address, Relay, SendDatagram, SendFrame
 from tcrp.engine.rooms import Ended, Session
 from tcrp.engine.server import Effects, ServerEngine
 from tcrp.engine.timers import Timer, Timers
 from tcrp.engine.trace import Cause
+from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
-from tcrp.sim.server_host import EngineFactory
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import (
     Deadline,
     HandshakeEvent,
     HandshakeState,
     Notice,
+    PacketKind,
     Property,
     RoomState,
     SessionEvent,
     SessionState,
-    What,
 )
 from tcrp.spec.table import TABLES, Row, Table
 
@@ -89,14 +89,14 @@ def row_leads_elsewhere(*args: Any, **kwargs: Any) -> ServerEngine:
 class RelaysToStrangers(ServerEngine):
     def _deliver(self, members: list[Session], data: bytes) -> None:
         super()._deliver(members, data)
-        relay = self.roster.out[-1]
+        relay = self.registry.out[-1]
         assert isinstance(relay, Relay)
-        self.roster.out[-1] = relay._replace(targets=[*relay.targets[1:], Address("10.8.8.8", 8888)])
+        self.registry.out[-1] = relay._replace(targets=[*relay.targets[1:], Address("10.8.8.8", 8888)])
 
 
 class RelaysBeforeTheTokenIsChecked(ServerEngine):
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
-        session = next((each for each in self.roster.sessions.values() if each.token in data), None)
+        session = next((each for each in self.registry.sessions.values() if each.token in data), None)
         if session is not None and source.ip != session.ip:
             source = Address(session.ip, source.port)
         return super().receive_datagram(data, source, now_us)
@@ -123,7 +123,7 @@ class RelaysLater(ServerEngine):
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
         effects = super().receive_datagram(data, source, now_us)
-        relays = [effect for effect in effects if isinstance(effect, Relay) and effect.what is What.RELAY]
+        relays = [effect for effect in effects if isinstance(effect, Relay) and effect.what is PacketKind.RELAY]
         if not relays:
             return effects
         others = [effect for effect in effects if effect not in relays]
@@ -148,21 +148,21 @@ class SpeaksLikeItself(ServerEngine):
 class TalksOnTcp(ServerEngine):
     def _deliver(self, members: list[Session], data: bytes) -> None:
         super()._deliver(members, data)
-        for stream in self.reception.handshakes:
-            self.roster.out.append(SendFrame(stream, data, What.ANSWER, self.cause))
+        for stream in self.handshake_server.handshakes:
+            self.registry.out.append(SendFrame(stream, data, PacketKind.ANSWER, self.cause))
 
 
 class TokensLive(ServerEngine):
     """A token that has ended works again."""
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
-        for ended in list(self.roster.ended.values()):
+        for ended in list(self.registry.ended.values()):
             if ended.token in data and ended.room.state is RoomState.OPEN and b"still me" in data:
                 session = Session(ended.token, "carol", ended.room, ended.codec, ended.ip, now_us, self.cause)
                 session.state, session.address = SessionState.IN_ROOM, source
-                self.roster.sessions[ended.token] = ended.room.members["carol"] = session
-                self.roster.sessions_per_ip[ended.ip] = 1
-                self.roster.living_at[source] = 1
+                self.registry.sessions[ended.token] = ended.room.members["carol"] = session
+                self.registry.sessions_per_ip[ended.ip] = 1
+                self.registry.sessions_at[source] = 1
         return super().receive_datagram(data, source, now_us)
 
 
@@ -170,7 +170,7 @@ def grants_a_token_again(limits: Any, new_token: Callable[[], bytes], **kwargs: 
     granted: list[bytes] = []
 
     def token() -> bytes:
-        free = [each for each in granted if each not in engine.roster.sessions]
+        free = [each for each in granted if each not in engine.registry.sessions]
         granted.append(free[0] if free else new_token())
         return granted[-1]
 
@@ -181,14 +181,14 @@ def grants_a_token_again(limits: Any, new_token: Callable[[], bytes], **kwargs: 
 class AnswersStrangers(ServerEngine):
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
         effects = super().receive_datagram(data, source, now_us)
-        return effects or [SendDatagram(b"who are you?", source, What.NOTICE, self.cause)]
+        return effects or [SendDatagram(b"who are you?", source, PacketKind.NOTICE, self.cause)]
 
 
 class ClosesQuietly(ServerEngine):
     """Whoever falls silent is not told."""
 
     def handle_timeout(self, now_us: int) -> Effects:
-        return [each for each in super().handle_timeout(now_us) if getattr(each, "what", None) is not What.NOTICE]
+        return [each for each in super().handle_timeout(now_us) if getattr(each, "what", None) is not PacketKind.NOTICE]
 
 
 class Amplifies(ServerEngine):
@@ -196,34 +196,34 @@ class Amplifies(ServerEngine):
         super().__init__(*args, **kwargs)
 
         def answer(ended: Ended, source: Address, _size: int, _now_us: int) -> None:
-            self.roster._send_notice((ended.sentence or b"?") * 20, source)
+            self.registry._send_notice((ended.sentence or b"?") * 20, source)
 
-        self.roster.answer_ended = answer  # type: ignore[method-assign, assignment]
+        self.registry.answer_ended = answer  # type: ignore[method-assign, assignment]
 
 
 class RemembersTooLong(ServerEngine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.roster._forget = lambda _ended, _now_us: None  # type: ignore[method-assign, assignment]
+        self.registry._forget = lambda _ended, _now_us: None  # type: ignore[method-assign, assignment]
 
 
 class RoomOutlivesItsHost(ServerEngine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.roster.close_room = lambda *_: None  # type: ignore[method-assign]
+        self.registry.close_room = lambda *_: None  # type: ignore[method-assign]
 
 
 class NeverIdles(ServerEngine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.roster.next_silence_us = lambda: None  # type: ignore[method-assign]
+        self.registry.next_silence_us = lambda: None  # type: ignore[method-assign]
 
 
 class WaitsForEver(ServerEngine):
     def stream_opened(self, stream: Any, peer: Address, now_us: int, *, name: str = "") -> Effects:
         effects = super().stream_opened(stream, peer, now_us, name=name)
         if name == "silent":
-            self.roster.timers.cancel(self.reception.handshakes[stream].timer)
+            self.registry.timers.cancel(self.handshake_server.handshakes[stream].timer)
         return effects
 
 
@@ -241,8 +241,8 @@ class MovesAMachineForAnyone(ServerEngine):
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
         if data == b"\x00\x01\xff":
-            session = next(iter(self.roster.sessions.values()))
-            self.roster.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
+            session = next(iter(self.registry.sessions.values()))
+            self.registry.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
         return super().receive_datagram(data, source, now_us)
 
 
@@ -259,7 +259,7 @@ class Sleepy(Timers):
 class ClosesForEver(ServerEngine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.roster.timers = Sleepy()
+        self.registry.timers = Sleepy()
 
 
 class Forgetful(Timers):
@@ -277,7 +277,7 @@ class TellsOnce(ServerEngine):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.roster.timers = Forgetful()
+        self.registry.timers = Forgetful()
 
 
 class Hasty(Timers):
@@ -291,13 +291,13 @@ class Hasty(Timers):
 class FreesNamesEarly(ServerEngine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.roster.timers = Hasty()
+        self.registry.timers = Hasty()
 
 
 class LetsAnyoneTakeOver(ServerEngine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.roster.may_take_over = lambda *_: True  # type: ignore[method-assign]
+        self.registry.may_take_over = lambda *_: True  # type: ignore[method-assign]
 
 
 class TokensOutliveTheirRoom(ServerEngine):
@@ -305,21 +305,21 @@ class TokensOutliveTheirRoom(ServerEngine):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        end = self.roster._end_with_room
+        end = self.registry._end_with_room
 
         def end_all_but_the_last(member: Session, notice: Notice, host: str, now_us: int) -> None:
             if member is not list(member.room.members.values())[-1]:
                 end(member, notice, host, now_us)
 
-        self.roster._end_with_room = end_all_but_the_last  # type: ignore[method-assign]
+        self.registry._end_with_room = end_all_but_the_last  # type: ignore[method-assign]
 
 
 class NeverResetsTheIdleClock(ServerEngine):
     def _hear(self, session: Session, text: str, source: Address, size: int, now_us: int) -> None:
-        before_us, was_tokened = session.heard_us, session.state is SessionState.TOKENED
+        before_us, was_tokened = session.last_heard_us, session.state is SessionState.TOKENED
         super()._hear(session, text, source, size, now_us)
         if not was_tokened:
-            session.heard_us = before_us
+            session.last_heard_us = before_us
 
 
 class DoesNotHearEnterWords(ServerEngine):

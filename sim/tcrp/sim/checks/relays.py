@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from tcrp.engine.effects import Address, Relay
-from tcrp.engine.hearing import notice_reader
-from tcrp.sim.checks.findings import Findings
-from tcrp.sim.checks.ledger import Entry, Ledger
-from tcrp.sim.user_host import Town, UserHost
+from tcrp.engine.outputs import Address, Relay
+from tcrp.engine.reading import notice_reader
+from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
+from tcrp.sim.checks.results import CheckResults
+from tcrp.sim.hosts.user import Hosts, UserHost
 from tcrp.spec.names import Property
 
 
 class RelayChecks:
     """Looks at the relays of one call of the server's engine."""
 
-    def __init__(self, findings: Findings, ledger: Ledger, town: Town) -> None:
-        self._findings = findings
-        self._ledger = ledger
-        self._town = town
+    def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts) -> None:
+        self._results = results
+        self._model = model
+        self._town = hosts
 
     def judge(self, relays: list[Relay]) -> None:
         """Judge the relays that the server has sent, or withheld, for one datagram."""
-        judge, turn = self._findings.judge, self._ledger.turn
-        speaker, packet = turn.entry, turn.packet
-        lives = speaker is not None and turn.is_valid and packet is not None
+        judge, call = self._results.judge, self._model.call
+        speaker, packet = call.entry, call.packet
+        lives = speaker is not None and call.is_valid and packet is not None
         judge(Property.RELAY_NEEDS_A_LIVING_TOKEN, lives, "a relay was sent, but no living token had spoken")
         if not lives or speaker is None or packet is None:
             return
@@ -37,16 +37,16 @@ class RelayChecks:
             speaker.room, strangers[:1],
         )  # fmt: skip
         to_sender = not speaker.fixed and packet.source in targets and not any(
-            other.address == packet.source for other in turn.others
+            other.address == packet.source for other in call.others
         )  # fmt: skip
         judge(Property.RELAY_NOT_TO_ITS_SENDER, not to_sender, "{} was sent its own text", speaker.id)
         once = len(set(targets)) == len(targets) or self._sits_as_often(targets)
         judge(Property.RELAY_AT_MOST_ONCE, once, "a text of {} went to one member twice", speaker.id)
         judge(
             Property.RELAY_TO_EVERY_MEMBER,
-            len(targets) + turn.withheld == len(turn.others),
+            len(targets) + call.withheld == len(call.others),
             "a text of {} went to {} members, {} were withheld, but {} others are in the room",
-            speaker.id, len(targets), turn.withheld, len(turn.others),
+            speaker.id, len(targets), call.withheld, len(call.others),
         )  # fmt: skip
         for relay in relays:
             if relay.targets:
@@ -54,11 +54,11 @@ class RelayChecks:
 
     def _is_member(self, target: Address) -> bool:
         """Whether somebody else in the speaker's room receives at the target's IP address."""
-        return any(member.ip == target.ip for member in self._ledger.turn.others)
+        return any(member.ip == target.ip for member in self._model.call.others)
 
     def _sits_as_often(self, targets: list[Address]) -> bool:
         """Whether several members receive wherever one text goes several times: neighbours may share a token."""
-        others = self._ledger.turn.others
+        others = self._model.call.others
         unknown = sum(other.address is None or other.fixed for other in others)
         for target in set(targets):
             there = sum(other.address == target and not other.fixed for other in others)
@@ -66,10 +66,10 @@ class RelayChecks:
                 return False
         return True
 
-    def _judge_wording(self, relay: Relay, speaker: Entry) -> None:
+    def _judge_wording(self, relay: Relay, speaker: SessionRecord) -> None:
         # The session's dialect counts, whoever's socket its relays have followed its token to.
-        others = self._ledger.turn.others
-        users = [self._ledger.user_of(each) for each in others if each.address == relay.targets[0]]
+        others = self._model.call.others
+        users = [self._model.user_of(each) for each in others if each.address == relay.targets[0]]
         codecs = [user.codec for user in users if user is not None]
         host = self._town.world.sockets.get(relay.targets[0])
         if not codecs and isinstance(host, UserHost):
@@ -78,7 +78,7 @@ class RelayChecks:
             return
         named = [codec for codec in codecs if (read := codec.read_relay(relay.data)) and read.name == speaker.name]
         codec = (named or codecs)[0]
-        judge = self._findings.judge
+        judge = self._results.judge
         read = codec.read_relay(relay.data)
         judge(Property.RELAY_NAMES_ITS_SENDER, bool(named), "a text of {} is read as {}", speaker.id, read)
         told = notice_reader(codec, speaker.room).read(relay.data)

@@ -23,7 +23,7 @@ from tcrp.sim.scenario.model import (
     Join,
     KeepAlive,
     Leave,
-    Link,
+    LinkId,
     Move,
     Pause,
     Release,
@@ -205,7 +205,7 @@ def _remove(value: Value, scene: Scene) -> Remove:
     return Remove(user, parts["room"].string("lobby"))
 
 
-def _which_links(value: Value, scene: Scene) -> tuple[Link, ...]:
+def _which_links(value: Value, scene: Scene) -> tuple[LinkId, ...]:
     between, source, target = (scene.take(word) for word in ("between", "from", "to"))
     if between is not None and source is None and target is None:
         return scene.people.links(ends(between), both_ways=True)

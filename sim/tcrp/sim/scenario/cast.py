@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from tcrp.sim.scenario.errors import nearest, one_of
-from tcrp.sim.scenario.model import Link, User
+from tcrp.sim.scenario.model import LinkId, User
 from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.scalars import check_user_name, user_name
 from tcrp.spec.dialects import NAMES
@@ -105,14 +105,14 @@ class Cast:
         self._fail_unknown(value, id, [SERVER, ALL])
         return None
 
-    def links(self, ends: tuple[Value, Value], *, both_ways: bool) -> tuple[Link, ...]:
+    def links(self, ends: tuple[Value, Value], *, both_ways: bool) -> tuple[LinkId, ...]:
         """The links between two ends, one for each pair of members."""
         sources, targets = self.link_end(ends[0]), self.link_end(ends[1])
         if not {SERVER, ALL} & {*sources, *targets}:
             ends[1].fail("links are between users and the server; one of the two ends is `server` or `all`")
-        links = [Link(source, target) for source in sources for target in targets]
+        links = [LinkId(source, target) for source in sources for target in targets]
         if both_ways:
-            links += [Link(target, source) for source in sources for target in targets]
+            links += [LinkId(target, source) for source in sources for target in targets]
         return tuple(links)
 
     def chat_names(self) -> set[str]:

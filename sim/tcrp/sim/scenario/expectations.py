@@ -37,13 +37,13 @@ from tcrp.spec.names import (
     HandshakeState,
     Machine,
     Notice,
+    PacketKind,
     Reason,
     RoomEvent,
     RoomState,
     Rule,
     SessionEvent,
     SessionState,
-    What,
 )
 
 WINDOW_KEYS = ("by", "at", "between")
@@ -238,7 +238,7 @@ def _field(key: str, value: Value, machine: Machine | None, cast: Cast) -> str:
         case "rule":
             return value.word(Rule)
         case "what":
-            return value.word(What)
+            return value.word(PacketKind)
         case "proto":
             return value.word(("tcp", "udp"))
         case "actor":
@@ -252,7 +252,7 @@ def _packets(parts: dict[str, tuple[Value, Value]], cast: Cast) -> Packets:
     wanted = values["packets"].mapping(("what", "from", "to"))
     ends = (SERVER, *cast.users)
     return Packets(
-        what=wanted["what"].word(What) if "what" in wanted else None,
+        what=wanted["what"].word(PacketKind) if "what" in wanted else None,
         source=wanted["from"].word(ends) if "from" in wanted else None,
         target=wanted["to"].word(ends) if "to" in wanted else None,
         count=amount(values["count"]) if "count" in values else None,

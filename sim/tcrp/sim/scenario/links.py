@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tcrp.sim.scenario.cast import Cast
-from tcrp.sim.scenario.model import Burst, Link, LinkRule, LinkSettings, Loss, Network, Reorder
+from tcrp.sim.scenario.model import Burst, LinkId, LinkRule, LinkSettings, Loss, NetworkSettings, Reorder
 from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.presets import MS, PRESETS
 from tcrp.sim.scenario.scalars import REPEATED_BYTES_MAX, delay, duration_us, rate_bps, segment, share_ppm
@@ -51,10 +51,10 @@ SETTINGS: dict[str, tuple[str, Callable[[Value], Any]]] = {
 PRESET = "preset"
 
 
-def read_network(value: Value, cast: Cast) -> Network:
+def read_network(value: Value, cast: Cast) -> NetworkSettings:
     """The `network:` of the header."""
     parts = value.mapping(("default", "links"))
-    default = Network().default
+    default = NetworkSettings().default
     if "default" in parts:
         default = read_settings(parts["default"]).over(default)
     rules: list[LinkRule] = []
@@ -64,7 +64,7 @@ def read_network(value: Value, cast: Cast) -> Network:
         settings = settings_of(row, {key: each for key, each in entries.items() if key not in ("from", "to")})
         for link in cast.links((entries["from"], entries["to"]), both_ways=False):
             rules.append(LinkRule(link, settings, row.place))
-    return Network(default, tuple(rules))
+    return NetworkSettings(default, tuple(rules))
 
 
 def read_settings(value: Value) -> LinkSettings:
@@ -91,7 +91,7 @@ def ends(value: Value) -> tuple[Value, Value]:
     return items[0], items[1]
 
 
-def links_of(value: Value, cast: Cast) -> tuple[Link, ...]:
+def links_of(value: Value, cast: Cast) -> tuple[LinkId, ...]:
     """`[a, b]`, both ways, or `{from: a, to: b}`."""
     if value.is_list:
         return cast.links(ends(value), both_ways=True)

@@ -108,7 +108,7 @@ CALM = LinkSettings(
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkId:
     """One direction between two of `server`, users and `all`."""
 
     source: str
@@ -119,7 +119,7 @@ class Link:
 class LinkRule:
     """A row of `network: links:`."""
 
-    link: Link
+    link: LinkId
     settings: LinkSettings
     place: Place
 
@@ -129,7 +129,7 @@ ORDINARY = LinkSettings(delay=Span(10_000, 10_000)).over(CALM)
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkSettings:
     default: LinkSettings = ORDINARY
     links: tuple[LinkRule, ...] = ()
 
@@ -287,38 +287,38 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class SetLinks:
-    links: tuple[Link, ...]
+    links: tuple[LinkId, ...]
     settings: LinkSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    links: tuple[Link, ...]
+    links: tuple[LinkId, ...]
     for_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Heal:
-    links: tuple[Link, ...]
+    links: tuple[LinkId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Nothing is lost and nothing arrives, until it is released."""
 
-    links: tuple[Link, ...]
+    links: tuple[LinkId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    links: tuple[Link, ...]
+    links: tuple[LinkId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
     """TCP stands still for a while; datagrams go on."""
 
-    links: tuple[Link, ...]
+    links: tuple[LinkId, ...]
     for_us: int
 
 
@@ -326,7 +326,7 @@ class Stall:
 class Reset:
     """Every TCP connection there is broken off, for both ends."""
 
-    links: tuple[Link, ...]
+    links: tuple[LinkId, ...]
 
 
 UserAction = (
@@ -537,7 +537,7 @@ class Scenario:
     limits: Limits = field(default_factory=Limits)
     server_dialect: str = "auto"
     users: tuple[User, ...] = ()  # in order of appearance
-    network: Network = Network()
+    network: NetworkSettings = NetworkSettings()
     script: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...] = ()
     leave_out: tuple[LeaveOut, ...] = ()

@@ -19,7 +19,7 @@ from tcrp.sim.scenario.cast import NETWORK, SERVER, Cast
 from tcrp.sim.scenario.errors import nearest, one_of
 from tcrp.sim.scenario.expectations import read_expectations, read_state_claim
 from tcrp.sim.scenario.links import read_network
-from tcrp.sim.scenario.model import At, In, LeaveOut, Network, Scenario, Step, User, When
+from tcrp.sim.scenario.model import At, In, LeaveOut, NetworkSettings, Scenario, Step, User, When
 from tcrp.sim.scenario.nodes import Value, compose, read_text
 from tcrp.sim.scenario.scalars import duration_us
 from tcrp.spec.dialects import NAMES
@@ -50,7 +50,7 @@ def read_scenario_text(source: str, path: str = "scenario") -> Scenario:
         row.name = "step"
         for key, id in _actors(row):
             cast.appear(key, id)
-    network = read_network(parts["network"], cast) if "network" in parts else Network()
+    network = read_network(parts["network"], cast) if "network" in parts else NetworkSettings()
     limits, server_dialect = _server(parts["server"]) if "server" in parts else (Limits(), "auto")
     script = _script(rows, cast)
     until_us = duration_us(parts["until"]) if "until" in parts else None

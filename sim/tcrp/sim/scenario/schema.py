@@ -21,7 +21,7 @@ from tcrp.sim.scenario.scalars import COUNT, DRIFT, PER_SECOND, RATE, REPEATED_B
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.durations import PATTERN as DURATION
 from tcrp.spec.limits import SETTINGS, Setting, Unit
-from tcrp.spec.names import Counter, Machine, Notice, Property, Reason, Rule, SessionState, What
+from tcrp.spec.names import Counter, Machine, Notice, PacketKind, Property, Reason, Rule, SessionState
 
 Schema = dict[str, Any]
 
@@ -250,7 +250,7 @@ def _expectation() -> Schema:
             "count": _ref("amount"),
             "bytes": _ref("amount"),
             SERVER: {**_mapping({counter: _ref("amount") for counter in Counter}), "minProperties": 1},
-            "packets": _mapping({"what": _words(What), "from": TEXT, "to": TEXT}),
+            "packets": _mapping({"what": _words(PacketKind), "from": TEXT, "to": TEXT}),
             **{str(machine): TEXT for machine in Machine},
             **records,
         },

@@ -35,7 +35,7 @@ from tcrp.sim.scenario.model import (
     Join,
     KeepAlive,
     Leave,
-    Link,
+    LinkId,
     LinkSettings,
     Loss,
     MachineIs,
@@ -321,16 +321,16 @@ def _room(room: str, password: str) -> Any:
     return _flow({"room": _quoted(room), "password": _quoted(password)}) if password else _quoted(room)
 
 
-def _links(links: tuple[Link, ...]) -> Any:
+def _links(links: tuple[LinkId, ...]) -> Any:
     ends = _ends(links)
     return ends["between"] if "between" in ends else _flow(ends)
 
 
-def _ends(links: tuple[Link, ...]) -> dict[str, Any]:
+def _ends(links: tuple[LinkId, ...]) -> dict[str, Any]:
     """One link, or one each way: what a file can name in one row."""
     first = links[0]
     if len(links) == 1:
         return {"from": first.source, "to": first.target}
-    if len(links) != 2 or links[1] != Link(first.target, first.source):
+    if len(links) != 2 or links[1] != LinkId(first.target, first.source):
         raise ValueError(f"{len(links)} links of a crowd cannot be written in one row: {json.dumps(first.source)} …")
     return {"between": _flow_list([first.source, first.target])}

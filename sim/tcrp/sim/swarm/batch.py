@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.shadow import Answers, Shadows
 from tcrp.sim.coverage import Coverage
+from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import Scenario
-from tcrp.sim.server_host import EngineFactory
 from tcrp.sim.swarm.failures import Failure, failure_of
-from tcrp.sim.swarm.sightings import Sightings
-from tcrp.sim.swarm.stories import Knobs, story
+from tcrp.sim.swarm.generator import Knobs, story
+from tcrp.sim.swarm.sometimes import SometimesCoverage
 from tcrp.spec.names import Property
 
 MACHINES_EVERY = 10
@@ -27,7 +27,7 @@ class Tally:
     records: int = 0
     judged: dict[Property, int] = field(default_factory=lambda: dict.fromkeys(Property, 0))
     coverage: Coverage = field(default_factory=Coverage)
-    sightings: Sightings = field(default_factory=Sightings)
+    sometimes: SometimesCoverage = field(default_factory=SometimesCoverage)
     failures: list[tuple[int, Failure]] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
@@ -37,12 +37,12 @@ class Tally:
         for property, times in other.judged.items():
             self.judged[property] += times
         self.coverage.add(other.coverage)
-        self.sightings.add(other.sightings)
+        self.sometimes.add(other.sometimes)
         self.failures += other.failures
 
     def never(self) -> list[str]:
         """What a swarm must meet and these runs have not, and properties that nothing has put to the test."""
-        return [*self.sightings.missing(), *(property for property, times in self.judged.items() if not times)]
+        return [*self.sometimes.missing(), *(property for property, times in self.judged.items() if not times)]
 
 
 def scenario_of(seed: int, knobs: Knobs, scenarios: Sequence[Scenario]) -> Scenario:
@@ -62,7 +62,7 @@ def run_batch(
     tally = Tally()
     answers: Answers = {}
     for seed in seeds:
-        listeners = [tally.coverage.hear, tally.sightings.hear]
+        listeners = [tally.coverage.hear, tally.sometimes.hear]
         shadows = Shadows() if seed % MACHINES_EVERY == 0 else Shadows(0, answers)
         scenario = scenario_of(seed, knobs, scenarios)
         failure, verdict = failure_of(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows)

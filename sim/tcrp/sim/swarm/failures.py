@@ -17,9 +17,9 @@ from typing import NamedTuple
 from tcrp.engine.server import ServerEngine
 from tcrp.engine.trace import Record
 from tcrp.sim.checks.shadow import Shadows
+from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
-from tcrp.sim.server_host import EngineFactory
 
 STORY_SECONDS_MAX = 60.0
 """Of processor time, after which a story counts as one that never ends: thousands of times what most take."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 
 from tcrp.engine.server import ServerEngine
+from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import (
     ORDINARY,
     At,
     Create,
     Datagram,
     Join,
-    Network,
+    NetworkSettings,
     Remove,
     Replay,
     Say,
@@ -27,7 +28,6 @@ from tcrp.sim.scenario.model import (
     User,
 )
 from tcrp.sim.scenario.writer import numbered
-from tcrp.sim.server_host import EngineFactory
 from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, failure_of
 from tcrp.spec.limits import Limits
 
@@ -105,7 +105,7 @@ class Shrinker:
     # --- the place -------------------------------------------------------------------------------
 
     def _simpler_place(self, best: Scenario) -> Scenario:
-        best = self._try(best, lambda scenario: replace(scenario, network=Network()))
+        best = self._try(best, lambda scenario: replace(scenario, network=NetworkSettings()))
         best = self._try(best, lambda scenario: replace(scenario, limits=Limits()))
         best = self._try(best, lambda scenario: replace(scenario, seed=0))
         for each in fields(ORDINARY):

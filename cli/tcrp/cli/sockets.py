@@ -1,0 +1,131 @@
+"""Scenarios simulated and on sockets, side by side, for somebody who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.table import Table
+from rich.text import Text
+
+from tcrp.cli.console import console_for, print_table
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
+from tcrp.cli.report import print_verdict
+from tcrp.live.compare import Collector, Difference, Moves, differences
+from tcrp.live.playback import Stage
+from tcrp.live.server import ServerFailed
+from tcrp.live.socket_support import PATIENCE_US, unsupported
+from tcrp.sim.run import Run
+from tcrp.sim.scenario.errors import ScenarioError
+from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.scenario.reader import read_scenario
+
+PROGRAM = "chat-sim"
+AT_ONCE = 20
+"""Stories played at the same time: most of their time is waiting."""
+DIFFERENCES_SHOWN = 5
+
+
+class Story(NamedTuple):
+    """A scenario and its simulated run."""
+
+    file: Path
+    scenario: Scenario
+    seed: int
+    moves: Moves
+    ends_us: int
+
+
+class Played:
+    """A scenario's two runs."""
+
+    def __init__(self, file: Path, moves: Moves, differences: list[Difference]) -> None:
+        self.file = file
+        self.machines = len(moves)
+        self.steps = sum(map(len, moves.values()))
+        self.differences = differences
+
+
+def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None) -> int:
+    """Simulate each scenario, play it on sockets, and say whether each machine did the same."""
+    console = console_for()
+    stories: list[Story] = []
+    unfit: list[tuple[Path, str]] = []
+    for file in files:
+        try:
+            scenario = read_scenario(file)
+        except ScenarioError as error:
+            complain(PROGRAM, str(error))
+            return CANNOT
+        collector = Collector()
+        verdict = Run(scenario, seed=seed, listeners=[collector.hear]).go()
+        if not verdict.holds:
+            print_verdict(console, verdict)
+            return DOES_NOT_HOLD
+        why = unsupported(scenario, verdict, PATIENCE_US if patience_us is None else patience_us)
+        if why is not None:
+            unfit.append((file, why))
+        else:
+            stories.append(Story(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
+    if not stories:
+        for file, why in unfit:
+            complain(PROGRAM, f"{file}: cannot be played on sockets: {why}")
+        return CANNOT
+    try:
+        played = asyncio.run(_play_all(stories))
+    except ServerFailed as error:
+        complain(PROGRAM, str(error))
+        return CANNOT
+    return _report(played, unfit)
+
+
+async def _play_all(stories: list[Story]) -> list[Played]:
+    """Play stories, some at a time, the longest first so that nobody waits for one that began last."""
+    in_order = sorted(stories, key=lambda story: -story.ends_us)
+    played: list[Played] = []
+    for first in range(0, len(in_order), AT_ONCE):
+        played += await _play_together(in_order[first : first + AT_ONCE])
+    return sorted(played, key=lambda each: each.file)
+
+
+async def _play_together(stories: list[Story]) -> list[Played]:
+    with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
+        stages: list[Stage] = []
+        try:
+            # All servers are up before any story begins: starting one would disturb the others' times.
+            for number, story in enumerate(stories):
+                own = Path(folder) / str(number)
+                own.mkdir()
+                stages.append(Stage(story.scenario, story.seed, story.ends_us, own))
+                await stages[-1].open()
+            moves = await asyncio.gather(*(stage.play() for stage in stages))
+        finally:
+            for stage in stages:
+                await stage.close()
+    return [
+        Played(story.file, story.moves, differences(story.moves, on_sockets))
+        for story, on_sockets in zip(stories, moves, strict=True)
+    ]
+
+
+def _report(played: list[Played], unfit: list[tuple[Path, str]]) -> int:
+    console = console_for()
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for name, justify in (("", "left"), ("scenario", "left"), ("machines", "right"), ("steps", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for each in played:
+        sign = Text("✗", "red") if each.differences else Text("✔", "green")
+        table.add_row(sign, each.file.stem, str(each.machines), str(each.steps))
+    print_table(console, table)
+    for each in played:
+        for difference in each.differences[:DIFFERENCES_SHOWN]:
+            console.print(Text(f"{each.file}: {difference.machine}, step {difference.number}", "red"))
+            console.print(Text(f"    simulated:  {difference.simulated or 'no more steps'}"))
+            console.print(Text(f"    on sockets: {difference.on_sockets or 'no more steps'}"))
+    for file, why in unfit:
+        console.print(Text(f"- {file.stem}: not played: {why}", "dim"))
+    same = sum(not each.differences for each in played)
+    console.print(f"{same} take the same steps on sockets, {len(played) - same} do not, {len(unfit)} are not played")
+    return HOLDS if same == len(played) else DOES_NOT_HOLD

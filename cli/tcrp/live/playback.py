@@ -1,0 +1,211 @@
+"""One scenario on real sockets, in real time: who does what, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from tcrp.live.compare import Collector, Moves
+from tcrp.live.impairment import UserImpairment
+from tcrp.live.server import LiveServer
+from tcrp.live.user import LiveUser
+from tcrp.sim.hosts.server import SERVER
+from tcrp.sim.network.links import Network
+from tcrp.sim.scenario.model import (
+    At,
+    Crash,
+    Cut,
+    Heal,
+    Hold,
+    In,
+    MachineIs,
+    Move,
+    Pause,
+    Release,
+    Remove,
+    Reset,
+    Scenario,
+    SetLinks,
+    Shutdown,
+    Stall,
+    Start,
+    StateClaim,
+    Step,
+    UserIs,
+    When,
+)
+from tcrp.sim.script import filled
+
+LOOK_SECONDS = 0.02
+"""How often is looked whether a state that a step waits for has come true."""
+SLACK_SECONDS = 0.3
+"""How much later than the simulated run a real one ends: its last packets have really to travel."""
+_stages = itertools.count(os.getpid())
+
+
+class Addresses:
+    """Addresses of the loopback: those of a scenario's users, one for one, and one for the server and the proxies."""
+
+    def __init__(self) -> None:
+        self._net = 16 + next(_stages) % 200  # stages that play at the same time keep apart
+        self._known: dict[str, str] = {}
+
+    @property
+    def server(self) -> str:
+        """Where the server is, and what users speak to instead."""
+        return f"127.{self._net}.255.254"
+
+    def of(self, ip: str) -> str:
+        """The address that stands for `ip`."""
+        number = len(self._known) + 1
+        return self._known.setdefault(ip, f"127.{self._net}.{number >> 8}.{number & 255}")
+
+
+class Stage:
+    """Plays a scenario once: `open()`, `play()`, and `close()` if it is not played.
+
+    `ends_us` is when the simulated run ended. Traces go to `folder`.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int, ends_us: int, folder: Path) -> None:
+        self._scenario = scenario
+        self._ends_us = ends_us
+        self._addresses = Addresses()
+        self._ways = Network(scenario.network)
+        self._server = LiveServer(
+            self._addresses.server, scenario.limits, scenario.server_dialect, folder, self._server_is_up
+        )
+        self._users: dict[str, LiveUser] = {}
+        self._seed = seed
+        self._began = 0.0
+        self._rows: dict[int, list[asyncio.Task[None]]] = {}
+
+    async def open(self) -> None:
+        """Start the server, and open a proxy for each user. Raises `ServerFailed`."""
+        await self._server.start()
+        for number, user in enumerate(self._scenario.users):
+            own_ip = self._addresses.of(user.address or f"user {number}")
+            self._users[user.id] = LiveUser(
+                user,
+                self._scenario.limits,
+                self._addresses.server,
+                own_ip,
+                (self._server.tcp, self._server.udp),
+                UserImpairment(self._ways, user.id, self._seed),
+                self._users,
+            )
+            await self._users[user.id].proxy.open()
+
+    async def play(self) -> Moves:
+        """Play the story to its end. Returns what each machine did."""
+        self._began = time.monotonic()
+        try:
+            await self._run_script()
+        finally:
+            await self.close()
+        return self._moves()
+
+    async def close(self) -> None:
+        """End everything at once."""
+        for user in self._users.values():
+            await user.close()
+        await self._server.close()
+
+    async def _server_is_up(self) -> None:
+        for user in self._users.values():
+            await user.proxy.accept()
+
+    # --- the script ------------------------------------------------------------------------------
+
+    async def _run_script(self) -> None:
+        for number, step in enumerate(self._scenario.script):
+            task = asyncio.create_task(self._take_in_time(step, number))
+            self._rows.setdefault(step.row, []).append(task)
+        tasks = list(itertools.chain(*self._rows.values()))
+        try:
+            await self._until(self._ends_us, SLACK_SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(result, Exception):
+                    raise result
+
+    async def _take_in_time(self, step: Step, number: int) -> None:
+        when = step.when
+        match when:
+            case At(at_us, every_us, times):
+                for repetition in range(times):
+                    # Equal moments are taken in the order of the file, as in the simulation.
+                    await self._until(at_us + repetition * every_us, number * 1e-6)
+                    self._take(step, repetition + 1)
+            case In(after_us):
+                await asyncio.gather(*self._rows.get(step.row - 1, []))
+                await asyncio.sleep(after_us / 1_000_000)
+                self._take(step, 1)
+            case When(claim):
+                while not self._is_true(claim):
+                    await asyncio.sleep(LOOK_SECONDS)
+                self._take(step, 1)
+
+    async def _until(self, t_us: int, later: float = 0.0) -> None:
+        await asyncio.sleep(max(self._began + t_us / 1_000_000 + later - time.monotonic(), 0))
+
+    def _is_true(self, claim: StateClaim) -> bool:
+        match claim:
+            case UserIs(user, state):
+                return self._users[user].state is state
+            case MachineIs(machine, id, state):
+                moves = [
+                    steps[-1].rpartition(" ")[2]
+                    for name, steps in self._moves().items()
+                    if (name.actor, name.machine, name.id) == (SERVER, machine, id)
+                ]
+                return bool(moves) and moves[-1] == state
+
+    def _take(self, step: Step, repetition: int) -> None:
+        action = step.action
+        match action:
+            case SetLinks(links, settings):
+                self._ways.set(links, settings)
+            case Cut(links, for_us):
+                self._ways.cut(links)
+                if for_us is not None:
+                    asyncio.get_running_loop().call_later(for_us / 1_000_000, self._ways.heal, links)
+            case Heal(links):
+                self._ways.heal(links)
+            case Hold() | Release() | Stall() | Reset():
+                raise AssertionError(f"{action} does not fit sockets")
+            case _ if step.actor == SERVER:
+                assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), "the reader knows its verbs"
+                self._server.act(action)
+                if isinstance(action, Crash):
+                    for user in self._users.values():
+                        user.proxy.refuse()
+            case _:
+                assert not isinstance(action, Start | Shutdown | Remove), "the reader knows the users' verbs"
+                if isinstance(action, Move) and action.address is not None:
+                    action = replace(action, address=self._addresses.of(action.address))
+                user = self._users[step.actor]
+                user.act(filled(action, repetition), allow_invalid=step.allow_invalid)
+
+    # --- what came of it -------------------------------------------------------------------------
+
+    def _moves(self) -> Moves:
+        """What every machine has done so far."""
+        owners = {
+            f"{address.ip}:{address.port}": user.id
+            for user in self._users.values()
+            for address in user.proxy.connections
+        }
+        collector = Collector(lambda id: owners.get(id, id))
+        for run, records in self._server.steps():
+            collector.read(records, run)
+        moves = dict(collector.moves)
+        for user in self._users.values():
+            moves.update(user.collector.moves)
+        return moves

@@ -1,0 +1,122 @@
+"""A scenario's server on real sockets: a chat-server process with a trace, which may crash and start again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from tcrp.engine.outputs import Address
+from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
+from tcrp.spec.limits import SETTINGS, Limits, write_setting
+
+READY = re.compile(r"ready on TCP (\S+):(\d+) and UDP \S+:(\d+)")
+READY_SECONDS = 30
+
+
+class ServerFailed(Exception):
+    """The server process could not begin. The message is what it said."""
+
+
+class LiveServer:
+    """One server on `ip`, on the same ports each time that it starts. Traces go to files in `folder`.
+
+    `is_up` is told each time that it is ready.
+    """
+
+    def __init__(
+        self, ip: str, limits: Limits, dialect: str, folder: Path, is_up: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
+        self._is_up = is_up
+        self._ip = ip
+        self._limits = limits
+        self._dialect = dialect
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+        self._traces: list[Path] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.tcp = Address(ip, 0)
+        self.udp = Address(ip, 0)
+
+    async def start(self) -> None:
+        """Start the process and wait until it is ready. Raises `ServerFailed`."""
+        trace = self._folder / f"server-{len(self._traces) + 1}.jsonl"
+        options = [f"--{name.replace('_', '-')}={write_setting(name, self._limits)}" for name in SETTINGS]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tcrp.cli.server", "--host", self._ip, "--tcp-port", str(self.tcp.port),
+            "--udp-port", str(self.udp.port), "--dialect", self._dialect, "--trace", str(trace), *options,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        self._process = process
+        self._traces.append(trace)
+        assert process.stdout is not None, "it was asked for"
+        line = (await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)).decode()
+        match = READY.search(line)
+        if match is None:
+            raise ServerFailed(f"the server did not begin: {line.strip() or 'it said nothing'}")
+        self.tcp, self.udp = Address(self._ip, int(match[2])), Address(self._ip, int(match[3]))
+        await self._is_up()
+
+    def act(self, action: ServerAction) -> None:
+        """Take a step of the script."""
+        match action:
+            case Crash(restart_us):
+                self._signal(signal.SIGKILL)
+                self._process = None
+                if restart_us is not None:
+                    self._later(restart_us / 1_000_000, self._start_again)
+            case Start():
+                self._later(0, self._start_again)
+            case Pause(for_us):
+                self._signal(signal.SIGSTOP)
+                self._later(for_us / 1_000_000, self._go_on)
+            case Shutdown():
+                self._signal(signal.SIGTERM)
+            case Remove():
+                raise AssertionError("a server that runs by itself is told to remove nobody")
+
+    async def _start_again(self) -> None:
+        process = self._process
+        if process is not None:
+            if process.returncode is None:
+                return  # it is up
+        await self.start()
+
+    async def _go_on(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _later(self, seconds: float, what: Callable[[], Coroutine[None, None, None]]) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            await what()
+
+        task = asyncio.get_running_loop().create_task(wait())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def steps(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """The records of each process so far, in order: its number, and its trace's lines that are whole."""
+        for number, trace in enumerate(self._traces):
+            text = trace.read_text(encoding="utf-8") if trace.exists() else ""
+            whole = text[: text.rfind("\n") + 1]
+            yield number, [json.loads(line) for line in whole.splitlines()[1:]]
+
+    async def close(self) -> None:
+        """End it as a crash does: a shutdown would be steps of its own."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        process = self._process
+        if process is not None and process.returncode is None:
+            process.kill()
+        if process is not None:
+            await process.wait()

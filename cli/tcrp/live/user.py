@@ -1,0 +1,230 @@
+"""A user of a scenario on real sockets: real clients behind a proxy of his own, and what the script has him do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from functools import partial
+
+from tcrp.engine.codec import Codec, codec, port_is_clear
+from tcrp.engine.outputs import Address
+from tcrp.engine.trace import Recorder, Trace
+from tcrp.live.compare import Collector
+from tcrp.live.impairment import UserImpairment
+from tcrp.live.proxy import Proxy
+from tcrp.net.client import LIVING, Client, RequestRefused, ServerAt, Unreachable
+from tcrp.sim.hosts.forged import body_of, forged_datagram
+from tcrp.sim.scenario.model import (
+    Abandon,
+    Clock,
+    Crash,
+    Create,
+    Datagram,
+    Flood,
+    Join,
+    KeepAlive,
+    Leave,
+    Move,
+    Pause,
+    Replay,
+    Say,
+    Spoof,
+    StealToken,
+    Stream,
+    User,
+    UserAction,
+)
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import HandshakeState, Operation, SessionState
+
+UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)
+
+
+class LiveUser:
+    """One user. `others` are all users of the story, by id."""
+
+    def __init__(
+        self,
+        user: User,
+        limits: Limits,
+        proxy_ip: str,
+        own_ip: str,
+        server: tuple[Address, Address],
+        impairment: UserImpairment,
+        others: dict[str, LiveUser],
+    ) -> None:
+        self.id = user.id
+        self.name = user.name
+        self.codec: Codec = codec(user.dialect)
+        self.collector = Collector()
+        self.proxy = Proxy(
+            proxy_ip, own_ip, server[0], server[1], impairment, self._client_address, partial(port_is_clear, self.codec)
+        )
+        self._limits = limits
+        self._others = others
+        self._trace = Trace()
+        self._trace.listeners.append(self.collector.hear)
+        self._started_us = time.monotonic_ns() // 1000
+        self._client: Client | None = None
+        self._former: list[Client] = []
+        self._attempts = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stolen: tuple[LiveUser, str, bytes] | None = None
+
+    @property
+    def state(self) -> SessionState:
+        """Of the latest session, as the user knows it."""
+        return self._client.state if self._client is not None else SessionState.ANONYMOUS
+
+    def _client_address(self) -> Address | None:
+        return self._client.address if self._client is not None else None
+
+    async def close(self) -> None:
+        """End everything at once."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for client in (*self._former, self._client):
+            if client is not None:
+                await client.close()
+        await self.proxy.close()
+
+    # --- the script ------------------------------------------------------------------------------
+
+    def act(self, action: UserAction, *, allow_invalid: bool) -> None:
+        """Take a step; one that cannot be taken is passed over, as a simulated user passes it over."""
+        match action:
+            case Create(room, password):
+                self._ask(Operation.CREATE, room, password)
+            case Join(room, password):
+                self._ask(Operation.JOIN, room, password)
+            case Say(text):
+                self._say(text, allow_invalid=allow_invalid)
+            case KeepAlive():
+                self._say("", allow_invalid=False)
+            case Leave():
+                self._leave()
+            case Move(address):
+                self.proxy.move(self.proxy.own_ip if address is None else address)
+            case Crash():
+                self._crash()
+            case Datagram():
+                self._send_made(action)
+            case Stream(data):
+                self._spawn(self._stream(data))
+            case Abandon():
+                self._abandon(action)
+            case StealToken(victim):
+                held = self._others[victim].held()
+                self._stolen = (self._others[victim], *held) if held is not None else None
+            case Clock() | Pause() | Spoof() | Replay() | Flood():
+                raise AssertionError(f"{action} does not fit sockets")
+
+    def _ask(self, operation: Operation, room: str, password: str) -> None:
+        client = self._client
+        if client is not None:
+            if client.state in LIVING or (client.state is SessionState.ANONYMOUS and client.handshake in UNDER_WAY):
+                return
+            self._former.append(client)
+        try:
+            self._client = self._new_client(operation, room, password)
+        except ValueError:
+            self._client = None
+            return
+        self._spawn(self._enter(self._client))
+
+    def _new_client(self, operation: Operation, room: str, password: str) -> Client:
+        self._attempts += 1
+        return Client(
+            ServerAt(self.proxy.ip, self.proxy.tcp_port, self.proxy.udp_port),
+            self.codec,
+            operation,
+            room,
+            self.name,
+            password=password,
+            limits=self._limits,
+            keeps_alive=False,
+            announced_ip=self.proxy.own_ip,
+            announced_port=self.proxy.own_port,
+            recorder=Recorder(self._trace, self.id, self._attempts),
+            started_us=self._started_us,
+        )
+
+    @staticmethod
+    async def _enter(client: Client) -> None:
+        try:
+            await client.enter()
+        except (Unreachable, RequestRefused):
+            return  # its machines say so
+
+    def _say(self, text: str, *, allow_invalid: bool) -> None:
+        if self._stolen is not None:
+            victim, room, token = self._stolen
+            self.proxy.send_up(forged_datagram(room, token, victim.codec.write_text(victim.name, text)))
+            return
+        client = self._client
+        if client is None or client.state is not SessionState.IN_ROOM:
+            return
+        try:
+            client.say_now(text)
+        except ValueError:
+            held = self.held()
+            if allow_invalid and held is not None:
+                self.proxy.send_up(forged_datagram(*held, self.codec.write_text(self.name, text)))
+
+    def _leave(self) -> None:
+        if self._stolen is not None:
+            victim, room, token = self._stolen
+            if words := victim.codec.dialect.leave_words:
+                self.proxy.send_up(forged_datagram(room, token, victim.codec.write_text(self.name, words[0])))
+        elif self._client is not None and self._client.state in LIVING:
+            self._client.leave()
+
+    def _crash(self) -> None:
+        client, self._client = self._client, None
+        for task in list(self._tasks):
+            task.cancel()
+        if client is not None:
+            self._spawn(client.close())
+        self.proxy.move(self.proxy.own_ip)  # a new socket
+
+    # --- what no honest client does --------------------------------------------------------------
+
+    def held(self) -> tuple[str, bytes] | None:
+        """The room and token that he holds, living or not."""
+        client = self._client
+        return (client.room, client.engine.token) if client is not None and client.has_token else None
+
+    def _send_made(self, made: Datagram) -> None:
+        if made.token_of is None and made.hex is not None:
+            self.proxy.send_up(made.hex)
+            return
+        holder = self._others[made.token_of] if made.token_of is not None else self
+        held = self._stolen[1:] if holder is self and self._stolen is not None else holder.held()
+        if held is not None:
+            room, token = held
+            body = body_of(made, holder.codec, holder.name)
+            self.proxy.send_up(forged_datagram(room if made.room is None else made.room, token, body))
+
+    async def _stream(self, data: bytes) -> None:
+        reader, writer = await asyncio.open_connection(self.proxy.ip, self.proxy.tcp_port)
+        try:
+            writer.write(data)
+            while await reader.read(4096):
+                pass  # until the server has had enough
+        except OSError:
+            return
+        finally:
+            writer.close()
+
+    def _abandon(self, action: Abandon) -> None:
+        request = action.request
+        operation = Operation.CREATE if isinstance(request, Create) else Operation.JOIN
+        self._client = self._new_client(operation, request.room, request.password)
+        self._spawn(self._client.break_off(says_part=action.after == "requested"))
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

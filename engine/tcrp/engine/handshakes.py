@@ -1,0 +1,406 @@
+"""The TCP side of a server (R-TCP-1): one handshake per connection, which yields one token or one refusal.
+
+Reads requests as they come in pieces, decides them in the order of R-TCP-2, and answers. What a
+granted session then does is the registry's affair.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+
+from tcrp.engine.codec import PORT_BYTES, Codec, Request, codec, learns_port, port_fault, recognise
+from tcrp.engine.frames import HEADER_BYTES, OPERATIONS, STATE_REQUEST, Header, read_header
+from tcrp.engine.outputs import Address, CloseStream, FinishStream, SendFrame, StreamId
+from tcrp.engine.registry import SessionRegistry
+from tcrp.engine.rooms import Room, Session, Window, unmap_ipv4
+from tcrp.engine.text import room_name_fault, user_name_fault
+from tcrp.engine.timers import Timer
+from tcrp.engine.trace import Cause
+from tcrp.spec.dialects import LearnedFrom
+from tcrp.spec.limits import MINUTE_US
+from tcrp.spec.names import (
+    Counter,
+    Deadline,
+    HandshakeEvent,
+    HandshakeState,
+    Machine,
+    Operation,
+    PacketKind,
+    Reason,
+    RoomEvent,
+    RoomState,
+    Rule,
+    SessionState,
+)
+
+
+class Handshake:
+    """One connection. `name` is how traces call it."""
+
+    __slots__ = (
+        "buffer", "cause", "codec", "header", "ip", "is_finished", "name", "operation", "peer_ended", "port",
+        "room_name", "session", "state", "stream", "timer",
+    )  # fmt: skip
+
+    def __init__(self, stream: StreamId, name: str, ip: str, cause: Cause) -> None:
+        self.stream = stream
+        self.name = name
+        self.ip = ip
+        self.cause = cause
+        self.state = HandshakeState.IDLE
+        self.buffer = bytearray()
+        self.header: Header | None = None
+        self.operation = Operation.JOIN
+        self.room_name = b""  # once the whole request is there
+        self.codec: Codec | None = None
+        self.port: int | None = None  # of the request, where the dialect learns it there
+        self.session: Session | None = None
+        self.timer: Timer | None = None
+        self.is_finished = False  # the last frame is out; what still comes is a trailer or nothing
+        self.peer_ended = False
+
+
+class Refused(Exception):
+    """A request is refused for `reason`, which follows from `rule`. Never leaves this module."""
+
+    def __init__(self, reason: Reason, rule: Rule, why: str = "") -> None:
+        self.reason = reason
+        self.rule = rule
+        self.why = why
+
+
+class HandshakeServer:
+    """All connections of a server. `only`: the one dialect that is spoken, or None to recognise each."""
+
+    def __init__(self, registry: SessionRegistry, only: Codec | None) -> None:
+        self.registry = registry
+        self.only = only
+        self.handshakes: dict[StreamId, Handshake] = {}
+        self.per_ip: dict[str, int] = {}
+
+    # --- what happens to a connection ------------------------------------------------------------
+
+    def opened(self, stream: StreamId, peer: Address, name: str, now_us: int) -> None:
+        """A peer has connected."""
+        assert stream not in self.handshakes, f"stream {stream!r} is open already"
+        registry, limits = self.registry, self.registry.limits
+        ip = unmap_ipv4(peer.ip)
+        handshake = Handshake(stream, name, ip, registry.cause)
+        total, own = len(self.handshakes), self.per_ip.get(ip, 0)
+        if registry.is_stopping or total >= limits.connections_max or own >= limits.connections_per_ip_max:
+            registry.counts[Counter.LIMITED] += 1
+            self._step(handshake, HandshakeEvent.REFUSED, Rule.LIM_1, Reason.TOO_MANY_REQUESTS)
+            registry.counts[Counter.REFUSED_REQUESTS] += 1
+            registry.count_rule(Rule.LIM_1)
+            registry.out.append(CloseStream(stream, registry.cause))
+            return
+        self.handshakes[stream] = handshake
+        self.per_ip[ip] = own + 1
+        registry.counts[Counter.CONNECTIONS] += 1
+        handshake.timer = registry.timers.arm(
+            now_us + limits.handshake_timeout, Deadline.HANDSHAKE, self._timed_out, handshake, registry.cause
+        )
+
+    def receive(self, stream: StreamId, data: bytes, now_us: int) -> None:
+        """Bytes of a peer, cut anywhere. Those of a stream that is not known any more are nobody's."""
+        handshake = self.handshakes.get(stream)
+        if handshake is None:
+            return
+        if handshake.is_finished:
+            self._read_trailer(handshake, data, now_us)
+            return
+        room_left = self.registry.limits.request_bytes_max - len(handshake.buffer)
+        handshake.buffer += data[: max(room_left, 0)]
+        try:
+            self._read_request(handshake, now_us)
+        except Refused as refused:
+            self._refuse(handshake, refused)
+
+    def ended(self, stream: StreamId, now_us: int) -> None:
+        """The peer sends nothing more, but may still read."""
+        handshake = self.handshakes.get(stream)
+        if handshake is None:
+            return
+        handshake.peer_ended = True
+        if handshake.is_finished:
+            self._close(handshake)
+        elif handshake.state is not HandshakeState.ACCEPTED:  # else the completion is on its way
+            self._abandon(handshake, now_us)
+            self._close(handshake)
+
+    def closed(self, stream: StreamId, now_us: int) -> None:
+        """The connection is gone, both ways."""
+        handshake = self.handshakes.get(stream)
+        if handshake is None:
+            return
+        if not handshake.is_finished:
+            self._abandon(handshake, now_us)
+        self._remove(handshake)
+
+    def _timed_out(self, handshake: Handshake, now_us: int) -> None:
+        """Half a request, rubbish or nothing for too long (R-TCP-5), or a peer that never closes."""
+        if not handshake.is_finished:
+            self._abandon(handshake, now_us)
+        self._close(handshake)
+
+    def _abandon(self, handshake: Handshake, now_us: int) -> None:
+        self.registry.counts[Counter.ABANDONED_REQUESTS] += 1
+        self._step(handshake, HandshakeEvent.ABANDONED)
+        if handshake.session is not None:
+            self.registry.undo(handshake.session, now_us)
+
+    def _close(self, handshake: Handshake) -> None:
+        self._remove(handshake)
+        self.registry.out.append(CloseStream(handshake.stream, self.registry.cause))
+
+    def _remove(self, handshake: Handshake) -> None:
+        del self.handshakes[handshake.stream]
+        self.registry.timers.cancel(handshake.timer)
+        self.registry.counts[Counter.CONNECTIONS] -= 1
+        if self.per_ip[handshake.ip] == 1:
+            del self.per_ip[handshake.ip]
+        else:
+            self.per_ip[handshake.ip] -= 1
+
+    # --- reading a request -----------------------------------------------------------------------
+
+    def _read_request(self, handshake: Handshake, now_us: int) -> None:
+        if handshake.state is HandshakeState.ACCEPTED:
+            return  # the bytes wait for the completion: they are a trailer, or nothing
+        buffer = handshake.buffer
+        if handshake.header is None:
+            handshake.header = read_header(buffer)
+            if handshake.header is None:
+                return
+            self._judge_header(handshake.header)
+            handshake.operation = OPERATIONS[handshake.header.operation]
+            self._step(handshake, HandshakeEvent.REQUESTED)
+        header = handshake.header
+        payload_at = HEADER_BYTES + header.room_bytes
+        size = payload_at + header.payload_bytes
+        if len(buffer) < size:
+            return
+        handshake.room_name, payload = bytes(buffer[HEADER_BYTES:payload_at]), bytes(buffer[payload_at:size])
+        handshake.buffer = buffer[size:]
+        self.registry.counts[Counter.REQUESTS] += 1
+        self._serve(handshake, handshake.room_name, payload, now_us)
+
+    def _judge_header(self, header: Header) -> None:
+        if header.operation not in OPERATIONS:
+            raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, f"operation {header.operation}")
+        if header.state != STATE_REQUEST:
+            raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, f"state {header.state}")
+        if HEADER_BYTES + header.room_bytes + header.payload_bytes > self.registry.limits.request_bytes_max:
+            self.registry.counts[Counter.LIMITED] += 1
+            raise Refused(Reason.BAD_REQUEST, Rule.LIM_1, "request too long")
+
+    def _serve(self, handshake: Handshake, room_name: bytes, payload: bytes, now_us: int) -> None:
+        if self.only is not None and self.only.dialect.lists and not room_name:
+            if handshake.operation is Operation.JOIN:
+                self._list(handshake, self.only)
+                return
+        handshake.codec, request = self._read_payload(payload)
+        name, port = self._judge_request(room_name, request)
+        self._judge_load(handshake, room_name, now_us)
+        room = self._find_room(handshake, room_name, name, request, now_us)
+        self._accept(handshake, room, name, port, now_us)
+
+    def _read_payload(self, payload: bytes) -> tuple[Codec, Request]:
+        if self.only is None:
+            recognised = recognise(payload)
+            if recognised is None:
+                raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
+            return recognised
+        request = self.only.read_request(payload)
+        if request is None:
+            raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {self.only.dialect.name}")
+        return self.only, request
+
+    @staticmethod
+    def _judge_request(room_name: bytes, request: Request) -> tuple[str, int | None]:
+        if fault := room_name_fault(room_name):
+            raise Refused(Reason.BAD_REQUEST, Rule.NAME_1, f"room name {fault}")
+        if fault := user_name_fault(request.name):
+            raise Refused(Reason.BAD_REQUEST, Rule.NAME_1, f"user name {fault}")
+        if request.port is not None and (fault := port_fault(request.port)):
+            raise Refused(Reason.BAD_REQUEST, Rule.ADDR_1, f"port {fault}")
+        return request.name.decode(), request.port
+
+    # --- deciding it, in the order of R-TCP-2 ----------------------------------------------------
+
+    def _judge_load(self, handshake: Handshake, room_name: bytes, now_us: int) -> None:
+        registry, limits, ip = self.registry, self.registry.limits, handshake.ip
+        too_many = ""
+        rule = Rule.LIM_1
+        room = registry.rooms.get(room_name)
+        if registry.is_stopping:
+            too_many = "the server is stopping"
+        elif len(registry.sessions) >= limits.sessions_max:
+            too_many = "sessions_max"
+        elif registry.sessions_per_ip.get(ip, 0) >= limits.sessions_per_ip_max:
+            too_many = "sessions_per_ip_max"
+        elif room is not None and room.locked.get(ip, 0) > now_us:
+            too_many, rule = "password_tries_max", Rule.PASS_1
+        elif handshake.operation is Operation.CREATE and len(registry.rooms) >= limits.rooms_max:
+            too_many = "rooms_max"
+        elif (
+            handshake.operation is Operation.CREATE
+            and registry.unentered_rooms_per_ip.get(ip, 0) >= limits.unentered_rooms_per_ip_max
+        ):
+            too_many, rule = "unentered_rooms_per_ip_max", Rule.LIM_2
+        if too_many:
+            registry.counts[Counter.LIMITED] += 1
+            raise Refused(Reason.TOO_MANY_REQUESTS, rule, too_many)
+
+    def _find_room(self, handshake: Handshake, room_name: bytes, name: str, request: Request, now_us: int) -> Room:
+        """The room to be granted a place in: a new one, or one whose conditions are met. Raises `Refused`."""
+        registry, ip = self.registry, handshake.ip
+        room = registry.rooms.get(room_name)
+        if handshake.operation is Operation.CREATE:
+            if room is None:
+                return Room(room_name, request.password, ip, registry.cause)
+            host, holder = room.host, room.members.get(name)  # another one, while a takeover is under way
+            if host is None or host.name != name or holder is None or not registry.may_take_over(holder, ip, now_us):
+                self._refuse_room(room_name, room.state, RoomEvent.CREATED, Rule.TCP_4)
+                raise Refused(Reason.ROOM_EXISTS, Rule.TCP_4)
+            if not self._password_holds(handshake, room, request, now_us):
+                raise Refused(Reason.ROOM_EXISTS, Rule.PASS_1)
+            return room
+        if room is None or room.state is not RoomState.OPEN:
+            state = room.state if room is not None else RoomState.VACANT
+            self._refuse_room(room_name, state, RoomEvent.JOINED, Rule.TCP_2)
+            raise Refused(Reason.NO_SUCH_ROOM, Rule.TCP_2)
+        if not self._password_holds(handshake, room, request, now_us):
+            raise Refused(Reason.WRONG_PASSWORD, Rule.PASS_1)
+        holder = room.members.get(name)
+        if holder is not None:
+            if not registry.may_take_over(holder, ip, now_us):
+                raise Refused(Reason.NAME_TAKEN, Rule.NAME_2)
+        elif len(room.members) >= registry.limits.members_max:
+            registry.counts[Counter.LIMITED] += 1
+            raise Refused(Reason.ROOM_FULL, Rule.LIM_1, "members_max")
+        return room
+
+    def _refuse_room(self, name: bytes, state: RoomState, event: RoomEvent, rule: Rule) -> None:
+        """A room was offered what it does not take as it is."""
+        registry = self.registry
+        if registry.recorder is not None:
+            why = f"the room is {state}"
+            registry.recorder.refuse(Machine.ROOM, name.decode(), event, state, registry.cause, why=why, rule=rule)
+
+    def _password_holds(self, handshake: Handshake, room: Room, request: Request, now_us: int) -> bool:
+        """Whether the password is right; a wrong one is counted, and too many lock the address out (R-PASS-1)."""
+        if not room.password:
+            return True
+        if compare_digest(room.password.encode(), request.password.encode()):
+            return True
+        ip = handshake.ip
+        tries = room.wrong_passwords.setdefault(ip, Window(self.registry.limits.password_tries_max, MINUTE_US))
+        tries.count(now_us)
+        if tries.is_full(now_us):
+            room.locked[ip] = now_us + MINUTE_US
+        if len(room.wrong_passwords) > 2 * self.registry.limits.connections_max:
+            _sweep(room, now_us)
+        return False
+
+    # --- answering -------------------------------------------------------------------------------
+
+    def _accept(self, handshake: Handshake, room: Room, name: str, port: int | None, now_us: int) -> None:
+        assert handshake.codec is not None, "a request that is accepted has been read"
+        registry, speaks = self.registry, handshake.codec
+        handshake.session = registry.grant(room, name, speaks, handshake.ip, now_us)
+        if port is not None and learns_port(speaks, LearnedFrom.REQUEST):
+            handshake.port = port
+        self._step(handshake, HandshakeEvent.ACCEPTED)
+        if speaks.dialect.frames == 1:
+            self._complete(handshake, now_us)
+            return
+        self._send(handshake, speaks.write_answer(handshake.operation, room.name_bytes), PacketKind.ANSWER)
+        # The completion is a step of its own, in the same moment: a peer that is found gone while the
+        # answer is written has not been handed its token.
+        registry.timers.cancel(handshake.timer)
+        handshake.timer = registry.timers.arm(now_us, Deadline.COMPLETION, self._complete, handshake, registry.cause)
+
+    def _complete(self, handshake: Handshake, now_us: int) -> None:
+        session = handshake.session
+        assert handshake.codec is not None, "what is completed has been read"
+        assert session is not None, "what is completed has been accepted"
+        registry, room = self.registry, session.room
+        self._step(handshake, HandshakeEvent.COMPLETED)
+        frame = handshake.codec.write_completion(handshake.operation, room.name_bytes, session.name, session.token)
+        self._send(handshake, frame, PacketKind.COMPLETION)
+        if session.state is SessionState.TOKENED:
+            if handshake.port is not None:
+                # Of the request only the port is taken (R-ADDR-1).
+                address = Address(handshake.ip, handshake.port)
+                registry.enter(session, address, now_us, is_announced=session.supersedes is None)
+            registry.confirm(session, now_us)
+        registry.timers.cancel(handshake.timer)
+        handshake.timer = registry.timers.arm(
+            now_us + registry.limits.handshake_timeout, Deadline.HANDSHAKE, self._timed_out, handshake, handshake.cause
+        )
+        self._finish(handshake)
+        early, handshake.buffer = bytes(handshake.buffer), bytearray()
+        if early:
+            self._read_trailer(handshake, early, now_us)
+
+    def _list(self, handshake: Handshake, speaks: Codec) -> None:
+        rooms = self.registry.rooms.values()
+        names = [
+            room.name_bytes
+            for room in rooms
+            if room.state is RoomState.OPEN and not room.password and b"," not in room.name_bytes
+        ]
+        self._step(handshake, HandshakeEvent.LISTED)
+        self._send(handshake, speaks.write_listing(names), PacketKind.LISTING)
+        self._finish(handshake)
+
+    def _refuse(self, handshake: Handshake, refused: Refused) -> None:
+        registry = self.registry
+        registry.counts[Counter.REFUSED_REQUESTS] += 1
+        registry.count_rule(refused.rule)
+        why = f"{refused.reason}: {refused.why}" if refused.why else str(refused.reason)
+        self._step(handshake, HandshakeEvent.REFUSED, refused.rule, why)
+        assert handshake.header is not None, "a request is refused by its header at the earliest"
+        speaks = handshake.codec or self.only or codec("text")
+        for frame in speaks.write_refusal(handshake.header.operation, handshake.room_name, refused.reason):
+            self._send(handshake, frame, PacketKind.REFUSAL)
+        self._finish(handshake)
+
+    def _finish(self, handshake: Handshake) -> None:
+        """The last frame is out (R-TCP-3)."""
+        handshake.is_finished = True
+        if handshake.peer_ended:
+            self._close(handshake)
+        else:
+            self.registry.out.append(FinishStream(handshake.stream, self.registry.cause))
+
+    def _read_trailer(self, handshake: Handshake, data: bytes, now_us: int) -> None:
+        session = handshake.session
+        if session is None or handshake.codec is None or not learns_port(handshake.codec, LearnedFrom.TRAILER):
+            return
+        handshake.buffer += data[: PORT_BYTES - len(handshake.buffer)]
+        if len(handshake.buffer) == PORT_BYTES and session.state is SessionState.TOKENED:
+            port = int.from_bytes(handshake.buffer, "big")
+            if port_fault(port) is None:
+                self.registry.enter(session, Address(handshake.ip, port), now_us)
+
+    def _send(self, handshake: Handshake, data: bytes, what: PacketKind) -> None:
+        self.registry.out.append(SendFrame(handshake.stream, data, what, self.registry.cause))
+
+    def _step(self, handshake: Handshake, event: HandshakeEvent, rule: Rule | None = None, why: str = "") -> None:
+        registry = self.registry
+        row = registry.tables.handshake.rows[handshake.state, event]
+        if registry.recorder is not None:
+            registry.recorder.step(
+                Machine.HANDSHAKE, handshake.name, event, handshake.state, row.to, rule or row.rule, registry.cause,
+                why=why, key=handshake.stream,
+            )  # fmt: skip
+        handshake.state = row.to
+
+
+def _sweep(room: Room, now_us: int) -> None:
+    """Forget addresses whose wrong passwords no longer matter."""
+    for ip in [ip for ip, tries in room.wrong_passwords.items() if tries.is_over(now_us)]:
+        del room.wrong_passwords[ip]
+        room.locked.pop(ip, None)

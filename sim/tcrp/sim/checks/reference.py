@@ -1,0 +1,197 @@
+"""Who holds which token, in which room, heard when: kept from the trace and from the bytes that the server is given.
+
+Knows nothing of the server's engine, and judges nothing. The checks compare with it what the engine does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from tcrp.engine.codec import learns_port
+from tcrp.engine.outputs import Address, SendDatagram, ServerEffect
+from tcrp.engine.trace import Step
+from tcrp.sim.hosts.user import Hosts, UserHost
+from tcrp.sim.network.packets import Packet
+from tcrp.sim.network.tcp import Connection
+from tcrp.spec.dialects import LearnedFrom
+from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
+from tcrp.spec.names import PacketKind, RoomEvent, RoomState, SessionEvent, SessionState
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """A session in the ledger. Moments are microseconds of the server's own clock."""
+
+    token: Hashable
+    id: str
+    name: str
+    room: str
+    ip: str
+    user: str  # whose client holds it; empty if none does
+    state: SessionState
+    last_heard_us: int
+    address: Address | None = None
+    asked_from: Address | None = None  # where relays go at first, if its request said so
+    fixed: bool = False  # its relays stay where its request said, whatever its socket
+    has_entered: bool = False
+    has_spoken: bool = False
+    answered_us: int | None = None
+    tell_us: list[int] = field(default_factory=list)  # when it is to be told again
+
+
+@dataclass(slots=True)
+class Call:
+    """What the server is given in one call, and what its machines have done in it so far."""
+
+    packet: Packet | None = None
+    connection: Connection | None = None
+    local_us: int = 0
+    entry: SessionRecord | None = None  # whose token the packet carries
+    is_valid: bool = False  # the token lives and comes from its own address
+    others: list[SessionRecord] = field(default_factory=list)  # in-room in the speaker's room before the call
+    steps: int = 0
+    told: list[SessionRecord] = field(default_factory=list)  # who ended other than by leaving
+    closed: list[str] = field(default_factory=list)
+    hosts_ended: list[SessionRecord] = field(default_factory=list)
+    withheld: int = 0
+
+
+class ReferenceModel:
+    """What a server that follows the protocol holds at this step of the run."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self.call = Call()
+        self.living: dict[Hashable, SessionRecord] = {}
+        self.ended: dict[Hashable, SessionRecord] = {}
+        self.rooms: dict[str, RoomState] = {}
+        self.hosts: dict[str, SessionRecord | None] = {}
+        self.closing_us: dict[str, int] = {}  # since when each closing room closes
+        self._town = hosts
+        self._members: dict[str, dict[Hashable, SessionRecord]] = {}
+        self._last_granted: SessionRecord | None = None
+
+    def forget(self) -> None:
+        """The server has lost all that it knew."""
+        self.living.clear()
+        self.ended.clear()
+        self.rooms.clear()
+        self.hosts.clear()
+        self.closing_us.clear()
+        self._members.clear()
+
+    def forget_room(self, room: str) -> None:
+        """A room is closed."""
+        self.hosts.pop(room, None)
+        self.closing_us.pop(room, None)
+        self._members.pop(room, None)
+
+    def user_of(self, entry: SessionRecord) -> UserHost | None:
+        """Whose client holds the session."""
+        return self._town.users.get(entry.user)
+
+    # --- steps of the server ---------------------------------------------------------------------
+
+    def grant(self, record: Step) -> SessionRecord:
+        """A session begins."""
+        connection = self.call.connection
+        name, _, room = record.id.partition("@")
+        user = self._town.users.get(connection.client.id) if connection is not None else None
+        if user is not None and connection is not None and not user.drives(connection):
+            user = None  # a request that was made by hand, in whatever dialect
+        entry = SessionRecord(
+            token=record.key,
+            id=record.id,
+            name=name,
+            room=room,
+            ip=connection.client_address.ip if connection is not None else "",
+            user=user.id if user is not None else "",
+            state=SessionState.TOKENED,
+            last_heard_us=self.call.local_us,
+        )
+        entry.fixed = user is not None and user.codec.dialect.port_fixed
+        if user is not None and connection is not None and learns_port(user.codec, LearnedFrom.REQUEST):
+            entry.asked_from = connection.client_address
+        self.living[record.key] = self._last_granted = entry
+        return entry
+
+    def step(self, entry: SessionRecord, record: Step) -> None:
+        """A living session moves."""
+        entry.state = SessionState(record.to)
+        if record.event == SessionEvent.ENTERED:
+            entry.has_entered = True
+            if entry.address is None:
+                entry.address = entry.asked_from
+            self._members.setdefault(entry.room, {})[entry.token] = entry
+        if entry.state is SessionState.EXPIRED:
+            self._end(entry, record)
+
+    def _end(self, entry: SessionRecord, record: Step) -> None:
+        del self.living[entry.token]
+        self.ended[entry.token] = entry
+        self._members.get(entry.room, {}).pop(entry.token, None)
+        if record.event != SessionEvent.LEFT and entry.address is not None:
+            self.call.told.append(entry)
+        if self.hosts.get(entry.room) is entry:
+            if record.event == SessionEvent.SUPERSEDED:
+                self.hosts[entry.room] = next(self.living_as(entry.id), None)
+            else:
+                self.call.hosts_ended.append(entry)
+
+    def living_as(self, id: str) -> Iterator[SessionRecord]:
+        """Living sessions of one name in one room: more than one while a takeover is under way."""
+        return (each for each in self.living.values() if each.id == id)
+
+    def step_room(self, record: Step) -> None:
+        """A room moves."""
+        self.rooms[record.id] = RoomState(record.to)
+        if record.event == RoomEvent.CREATED:
+            self.hosts[record.id] = self._last_granted
+        elif record.from_ == RoomState.OPEN and record.to == RoomState.CLOSING:
+            self.closing_us[record.id] = self.call.local_us
+        if record.to == RoomState.CLOSED:
+            self.call.closed.append(record.id)
+            del self.rooms[record.id]
+
+    # --- what the server is given ----------------------------------------------------------------
+
+    def begin_call(self, packet: Packet | None, connection: Connection | None, local_us: int) -> Call:
+        """The server is given a packet, or woken. Reads a datagram as the protocol does (R-UDP-1)."""
+        call = self.call = Call(packet, connection, local_us)
+        if packet is None or connection is not None:
+            return call
+        data = packet.data
+        if len(data) < 2 or len(data) < 2 + data[0] + data[1]:
+            return call
+        token_at, text_at = 2 + data[0], 2 + data[0] + data[1]
+        room, token, text = data[2:token_at], data[token_at:text_at], data[text_at:]
+        call.entry = entry = self.living.get(token)
+        if entry is None:
+            call.entry = self.ended.get(token)
+            return call
+        owner_is_near = packet.source.ip == entry.ip and room == entry.room.encode()
+        call.is_valid = owner_is_near and len(data) <= CLIENT_DATAGRAM_BYTES_MAX and self._is_text(entry, text)
+        if call.is_valid:
+            entry.last_heard_us = call.local_us
+            if not entry.fixed:
+                entry.address = packet.source
+        call.others = [member for member in self._members.get(entry.room, {}).values() if member is not entry]
+        return call
+
+    def _is_text(self, entry: SessionRecord, data: bytes) -> bool:
+        """Whether this is a text in the dialect of the session's user."""
+        user = self.user_of(entry)
+        if user is not None:
+            return user.codec.read_text(data) is not None
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+def notices_to(effects: list[ServerEffect]) -> set[Address | None]:
+    """Whom single notices are sent to."""
+    return {
+        effect.address for effect in effects if isinstance(effect, SendDatagram) and effect.what is PacketKind.NOTICE
+    }

@@ -1,0 +1,128 @@
+"""Does whoever has ended stay ended, hear of it, and leave nothing behind?"""
+
+from __future__ import annotations
+
+from tcrp.engine.outputs import SendDatagram, ServerEffect
+from tcrp.sim.checks.reference import ReferenceModel, SessionRecord, notices_to
+from tcrp.sim.checks.results import CheckResults
+from tcrp.sim.hosts.server import ServerHost
+from tcrp.spec.limits import (
+    ANSWER_ENDED_EVERY_US,
+    ANSWER_ENDED_FACTOR_MAX,
+    NOTICE_AGAIN_AFTER_US,
+    SECOND_US,
+    SHUTDOWN_LINGER_US,
+    Limits,
+)
+from tcrp.spec.names import PacketKind, Property, RoomState
+
+LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
+
+
+class EndingChecks:
+    """Looks at sessions and rooms that have ended, and at datagrams whose token does not hold."""
+
+    def __init__(self, results: CheckResults, model: ReferenceModel, limits: Limits) -> None:
+        self._results = results
+        self._model = model
+        self._limits = limits
+        self._untold: list[SessionRecord] = []  # who is to be told again
+
+    def forget(self) -> None:
+        """The server has lost all that it knew."""
+        self._untold.clear()
+
+    def judge(self, host: ServerHost, effects: list[ServerEffect]) -> None:
+        """Judge one call of the server's engine."""
+        call = self._model.call
+        if call.packet is not None and call.connection is None and not call.is_valid:
+            self._judge_rejected(effects)
+        if call.told:
+            self._judge_told(effects)
+        self._judge_rooms(host)
+        if self._untold and not host.is_catching_up:
+            self._judge_told_again(effects)
+
+    def _judge_rejected(self, effects: list[ServerEffect]) -> None:
+        """The token does not hold, or what it carries is no text: nothing moves but the count of R-IDLE-2."""
+        judge, call = self._results.judge, self._model.call
+        packet, entry = call.packet, call.entry
+        assert packet is not None, "a datagram was heard"
+        if entry is None or packet.source.ip != entry.ip:
+            quiet = not effects and not call.steps
+            judge(Property.REJECTED_CHANGES_NOTHING, quiet, "a datagram without a token had an effect")
+            return
+        if call.steps:
+            return  # the owner's third in a row: removed, by R-IDLE-2
+        answers = [effect for effect in effects if isinstance(effect, SendDatagram)]
+        only_told = len(answers) == len(effects) and all(answer.what is PacketKind.NOTICE for answer in answers)
+        judge(Property.REJECTED_CHANGES_NOTHING, only_told, "an ended token had an effect: {}", effects)
+        for answer in answers:
+            small = len(answer.data) <= ANSWER_ENDED_FACTOR_MAX * len(packet.data)
+            seldom = entry.answered_us is None or call.local_us - entry.answered_us >= ANSWER_ENDED_EVERY_US
+            own = answer.address is not None and answer.address.ip == entry.ip
+            free = not any(each.address == answer.address for each in self._model.living.values())
+            entry.answered_us = call.local_us
+            judge(
+                Property.NO_AMPLIFICATION, small and seldom and own and free,
+                "an ended token of {} was answered with {} bytes for {}",
+                entry.id, len(answer.data), len(packet.data),
+            )  # fmt: skip
+
+    # --- being told ------------------------------------------------------------------------------
+
+    def _judge_told(self, effects: list[ServerEffect]) -> None:
+        sent, call = notices_to(effects), self._model.call
+        for entry in call.told:
+            told = entry.address in sent or self._is_taken(entry) or entry.fixed
+            self._results.judge(Property.ENDED_ARE_TOLD, told, "{} has ended and was not told", entry.id)
+            linger_us = self._limits.linger
+            entry.tell_us = [call.local_us + after for after in NOTICE_AGAIN_AFTER_US if 0 < after < linger_us]
+            if entry.tell_us:
+                self._untold.append(entry)
+
+    def _judge_told_again(self, effects: list[ServerEffect]) -> None:
+        now_us = self._model.call.local_us
+        due = [entry for entry in self._untold if entry.tell_us[0] <= now_us]
+        if not due:
+            return
+        sent = notices_to(effects)
+        for entry in due:
+            told = entry.address in sent or self._is_taken(entry) or entry.fixed
+            in_time = told or now_us - entry.tell_us[0] <= LATE_US
+            if told or not in_time:
+                self._results.judge(Property.ENDED_ARE_TOLD_AGAIN, told, "{} was not told again", entry.id)
+                entry.tell_us = [when_us for when_us in entry.tell_us if when_us > now_us]
+        self._untold = [entry for entry in self._untold if entry.tell_us]
+
+    def _is_taken(self, entry: SessionRecord) -> bool:
+        """Whether somebody lives at the address by now."""
+        return any(each.address == entry.address for each in self._model.living.values())
+
+    # --- rooms -----------------------------------------------------------------------------------
+
+    def _judge_rooms(self, host: ServerHost) -> None:
+        judge, model = self._results.judge, self._model
+        for room in model.call.closed:
+            self._judge_linger(room, host)
+            held = host.engine.holdings(room) if host.engine is not None else []
+            held += [f"session {entry.id}" for entry in model.living.values() if entry.room == room]
+            judge(Property.CLOSED_ROOM_LEAVES_NOTHING, not held, "room {} is closed but leaves {}", room, held)
+            self._untold = [entry for entry in self._untold if entry.room != room]
+            model.forget_room(room)
+        for entry in model.call.hosts_ended:
+            is_open = model.rooms.get(entry.room) is RoomState.OPEN
+            judge(
+                Property.HOST_ENDS_THE_ROOM, not is_open, "room {} is open after its host {} has ended",
+                entry.room, entry.id,
+            )  # fmt: skip
+
+    def _judge_linger(self, room: str, host: ServerHost) -> None:
+        since_us, owner = self._model.closing_us.get(room), self._model.hosts.get(room)
+        if since_us is None or owner is None or not owner.has_entered:
+            return  # without linger, by R-LIM-2
+        least_us = min(self._limits.linger, SHUTDOWN_LINGER_US) if host.is_stopping else self._limits.linger
+        lingered_us = self._model.call.local_us - since_us
+        self._results.judge(
+            Property.NAMES_LINGER, lingered_us >= least_us, "{} was free again after {} us", room, lingered_us
+        )

@@ -1,0 +1,145 @@
+"""Does every session and every connection live as long as it may, and no longer?"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+
+from tcrp.engine.trace import Step
+from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
+from tcrp.sim.checks.results import CheckResults
+from tcrp.sim.checks.termination import LATE_US
+from tcrp.sim.hosts.server import ServerHost
+from tcrp.sim.hosts.user import UNDER_WAY, Hosts
+from tcrp.sim.network.tcp import Connection
+from tcrp.spec.limits import SECOND_US, SHUTDOWN_LINGER_US, Limits, Takeover
+from tcrp.spec.names import PacketKind, Property, RoomState, SessionState
+
+ARRIVES_US = 2 * SECOND_US  # a datagram over a calm link has long arrived by then
+
+
+class LifeChecks:
+    """Looks at beginnings, silences and, when the story is over, at who is left waiting."""
+
+    def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts, limits: Limits) -> None:
+        self.last_fault_us = 0
+        self.spoke_us: dict[str, int] = {}  # when each user's client last said something
+        self._results = results
+        self._model = model
+        self._town = hosts
+        self._limits = limits
+        self._deadlines: list[tuple[int, int, SessionRecord]] = []
+        self._pushed = 0
+        self._connections: deque[tuple[int, Connection]] = deque()  # when the server heard of each
+
+    def forget(self) -> None:
+        """The server has lost all that it knew."""
+        self._deadlines.clear()
+        self._connections.clear()
+
+    # --- beginnings ------------------------------------------------------------------------------
+
+    def begin_call(self) -> None:
+        """The server is given something: perhaps a new connection."""
+        call = self._model.call
+        if call.connection is not None and call.packet is not None and call.packet.what is PacketKind.OPEN:
+            self._connections.append((call.local_us, call.connection))
+
+    def granted(self, entry: SessionRecord) -> None:
+        """A session has begun, perhaps under a name that is in use (R-NAME-2)."""
+        for old in self._model.living_as(entry.id):
+            if old is entry:
+                continue
+            silent_us = self._model.call.local_us - old.last_heard_us
+            may = (
+                self._limits.takeover is Takeover.SAME_ADDRESS
+                and entry.ip == old.ip
+                and silent_us >= self._limits.takeover_after
+            )
+            self._results.judge(
+                Property.TAKEOVER_NEEDS_SILENCE, may, "{}, last heard {} us ago at {}, was granted to {}",
+                entry.id, silent_us, old.ip, entry.ip,
+            )  # fmt: skip
+        self.expect_silence(entry)
+
+    # --- silence ---------------------------------------------------------------------------------
+
+    def expect_silence(self, entry: SessionRecord) -> None:
+        """The session has another timeout from now on."""
+        self._pushed += 1
+        heappush(self._deadlines, (self._ends_us(entry), self._pushed, entry))
+
+    def _ends_us(self, entry: SessionRecord) -> int:
+        is_tokened = entry.state is SessionState.TOKENED
+        return entry.last_heard_us + (self._limits.token_timeout if is_tokened else self._limits.idle_timeout)
+
+    def idled(self, entry: SessionRecord, record: Step) -> None:
+        """A session has ended for its silence."""
+        is_tokened = record.from_ == SessionState.TOKENED
+        least_us = self._limits.token_timeout if is_tokened else self._limits.idle_timeout
+        silent_us = self._model.call.local_us - entry.last_heard_us
+        long_enough = silent_us >= least_us
+        self._results.judge(
+            Property.ONLY_THE_SILENT_IDLE, long_enough, "{} idled after {} us of silence", entry.id, silent_us
+        )
+
+    def judge(self, host: ServerHost) -> None:
+        """Judge what should have ended by now."""
+        now_us = self._model.call.local_us
+        if host.is_catching_up:  # while it was frozen nothing could end
+            self._connections = deque((now_us, connection) for _, connection in self._connections)
+            return
+        heap = self._deadlines
+        while heap and heap[0][0] + LATE_US < now_us:
+            entry = heappop(heap)[2]
+            if entry.state is SessionState.EXPIRED or entry.token not in self._model.living:
+                continue
+            late = self._ends_us(entry) + LATE_US < now_us
+            self._results.judge(
+                Property.LIVE_SESSION_HAS_A_DEADLINE, not late, "{} is silent for too long and lives", entry.id
+            )
+            if not late:
+                self.expect_silence(entry)
+        connections = self._connections
+        while connections and connections[0][1].server_is_done:
+            connections.popleft()
+        if connections:  # in the order of their opening
+            age_us = now_us - connections[0][0]
+            ends = age_us <= 2 * self._limits.handshake_timeout + LATE_US
+            self._results.judge(Property.HANDSHAKE_ENDS, ends, "a connection is {} us old", age_us)
+
+    # --- the end of a story ----------------------------------------------------------------------
+
+    def finish(self, server: ServerHost) -> None:
+        """The story is over: is anybody left waiting for what will never come?"""
+        self._judge_clients()
+        if server.engine is None or server.is_paused or server.is_catching_up:
+            return
+        self._judge_arrivals(server)
+        now_us, linger_us = server.local_us(), max(self._limits.linger, SHUTDOWN_LINGER_US)
+        for room, state in self._model.rooms.items():
+            if state is RoomState.CLOSING:
+                closes = now_us - self._model.closing_us[room] <= linger_us + LATE_US
+                self._results.judge(Property.CLOSING_ROOMS_CLOSE, closes, "{} is closing for ever", room)
+
+    def _judge_clients(self) -> None:
+        for user in self._town.users.values():
+            engine = user.engine
+            if engine is None or user.is_paused or user.is_catching_up:
+                continue
+            deadline_us = engine.next_deadline_us()
+            is_overdue = deadline_us is not None and deadline_us + LATE_US < user.local_us()
+            waits = engine.handshake in UNDER_WAY or engine.session in (SessionState.TOKENED, SessionState.IN_ROOM)
+            hopes = not waits or engine.session is SessionState.EXPIRED or (deadline_us is not None and not is_overdue)
+            self._results.judge(Property.NO_CLIENT_WAITS_FOR_EVER, hopes, "{} waits for what will not come", user.id)
+
+    def _judge_arrivals(self, server: ServerHost) -> None:
+        world = self._town.world
+        for entry in self._model.living.values():
+            user, spoke_us = self._model.user_of(entry), self.spoke_us.get(entry.user)
+            if user is None or user.engine is None or user.engine.token != entry.token or spoke_us is None:
+                continue
+            has_had_time = self.last_fault_us <= spoke_us <= world.now_us - ARRIVES_US
+            if has_had_time and user.address.ip == entry.ip and world.network.between(user.id, server.id).is_calm:
+                arrived = entry.state is SessionState.IN_ROOM
+                self._results.judge(Property.SPEAKERS_ARRIVE, arrived, "{} speaks, and is not in-room", entry.id)

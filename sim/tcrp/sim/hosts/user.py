@@ -1,0 +1,456 @@
+"""A user's machine: drives the client's engine, and does what the script says, rightly or wrongly."""
+
+from __future__ import annotations
+
+from hashlib import shake_128
+from typing import assert_never
+
+from tcrp.engine.client import ClientEngine, Effects
+from tcrp.engine.codec import Codec
+from tcrp.engine.outputs import Address, CloseStream, NoticeReceived, SendDatagram, SendFrame, TextReceived
+from tcrp.engine.trace import Recorder, Trace
+from tcrp.sim.hosts.forged import body_of, forged_datagram
+from tcrp.sim.hosts.host import Host
+from tcrp.sim.hosts.server import UDP_ADDRESS, ServerHost
+from tcrp.sim.network.draws import mix
+from tcrp.sim.network.packets import Chain, Origin, Packet, chain_of
+from tcrp.sim.network.tcp import Connection, Tcp
+from tcrp.sim.network.world import World
+from tcrp.sim.scenario.model import (
+    Abandon,
+    Clock,
+    Crash,
+    Create,
+    Datagram,
+    Flood,
+    Join,
+    KeepAlive,
+    Leave,
+    Move,
+    Pause,
+    Replay,
+    Say,
+    Spoof,
+    StealToken,
+    Stream,
+    UserAction,
+)
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import (
+    HandshakeState,
+    Machine,
+    Operation,
+    PacketKind,
+    Rule,
+    SessionEvent,
+    SessionState,
+)
+
+FIRST_PORT = 40001
+UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)
+
+
+class Hosts:
+    """What users share: the network, the server, each other, and the ports of their addresses."""
+
+    def __init__(self, world: World, tcp: Tcp, server: ServerHost, limits: Limits) -> None:
+        self.world = world
+        self.tcp = tcp
+        self.server = server
+        self.limits = limits
+        self.users: dict[str, UserHost] = {}
+        self._ports: dict[str, int] = {}
+
+    def new_address(self, ip: str) -> Address:
+        """An address that nobody has had."""
+        port = self._ports[ip] = self._ports.get(ip, FIRST_PORT - 1) + 1
+        return Address(ip, port)
+
+
+class UserHost(Host):
+    """One user. `name` is what he calls himself, `id` how the scenario calls him."""
+
+    def __init__(self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str) -> None:
+        super().__init__(hosts.world, id)
+        self.hosts = hosts
+        self.name = name
+        self.codec = codec
+        self.engine: ClientEngine | None = None
+        self._former: list[ClientEngine] = []  # sessions that have ended but still say that they leave
+        self.address = hosts.new_address(ip)
+        self._connection: Connection | None = None
+        self._raw: dict[str, bytes] = {}  # bytes for connections that no engine drives
+        self._cut_short: Abandon | None = None
+        self._attempts = 0
+        self.keeps_sent = False  # somebody will send it again
+        self.sent: list[bytes] = []
+        self._victim: UserHost | None = None
+        self._stolen: tuple[str, bytes] | None = None  # room and token
+        self.world.open_socket(self.address, self)
+
+    @property
+    def state(self) -> SessionState:
+        """Of the latest session, as the user knows it."""
+        return self.engine.session if self.engine is not None else SessionState.ANONYMOUS
+
+    @property
+    def is_quiescent(self) -> bool:
+        """Whether nothing but its own silence is waited for."""
+        return all(engine.is_quiescent for engine in self._engines())
+
+    def drives(self, connection: Connection) -> bool:
+        """Whether its engine speaks on the connection, and not the script by hand."""
+        return connection.stream not in self._raw
+
+    # --- what arrives ----------------------------------------------------------------------------
+
+    def receive_datagram(self, packet: Packet) -> None:
+        if self.is_paused:
+            self.hold(self.receive_datagram, packet)
+            return
+        engine = self.engine
+        if engine is None:
+            self.world.drop(packet, "no session")
+            return
+        engine.cause = packet
+        # Nothing that a client hears brings a deadline forward, so there is no need to rearm.
+        self._carry_out(engine.receive_datagram(packet.data, self.local_us()))
+
+    def connection_event(self, connection: Connection, packet: Packet) -> None:
+        if self.is_paused:
+            self.hold(self._connection_event_later, (connection, packet))
+            return
+        if connection.stream in self._raw:
+            self._raw_event(connection, packet)
+            return
+        engine = self.engine
+        if engine is None or connection is not self._connection:
+            return
+        engine.cause = packet
+        if self._cut_short is not None:
+            self._break_off(connection, engine, packet)
+        elif packet.what is PacketKind.OPENED:
+            self._perform(engine.stream_opened(connection.stream, self.local_us()))
+        elif packet.what in (PacketKind.CLOSE, PacketKind.RESET):
+            if not connection.client_is_done:
+                connection.client_is_done = True
+                if packet.what is PacketKind.CLOSE:
+                    connection.send_up(PacketKind.CLOSE, b"", packet)
+            self._perform(engine.stream_closed(self.local_us()))
+        else:
+            self._perform(engine.receive_stream(packet.data, self.local_us()))
+
+    def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
+        self.connection_event(*event)
+
+    def _raw_event(self, connection: Connection, packet: Packet) -> None:
+        """A connection without an engine: says its bytes, then listens until the server has had enough."""
+        if packet.what is PacketKind.OPENED:
+            if data := self._raw[connection.stream]:
+                connection.send_up(PacketKind.STREAM, data, packet)
+        elif packet.what in (PacketKind.CLOSE, PacketKind.RESET):
+            connection.client_is_done = True
+            if packet.what is PacketKind.CLOSE:
+                connection.send_up(PacketKind.CLOSE, b"", packet)
+
+    def _engines(self) -> list[ClientEngine]:
+        return self._former if self.engine is None else [self.engine, *self._former]
+
+    def next_deadline_us(self) -> int | None:
+        if not self._former:
+            return self.engine.next_deadline_us() if self.engine is not None else None
+        return min((us for each in self._engines() if (us := each.next_deadline_us()) is not None), default=None)
+
+    def handle_timeout(self, local_us: int) -> None:
+        for engine in self._engines():
+            self._carry_out(engine.handle_timeout(local_us))
+        if self._former:
+            self._former = [engine for engine in self._former if not engine.is_quiescent]
+        self.rearm()
+
+    # --- what the engine wants done --------------------------------------------------------------
+
+    def _perform(self, effects: Effects) -> None:
+        self._carry_out(effects)
+        self.rearm()
+
+    def _carry_out(self, effects: Effects) -> None:
+        trace = self.world.trace
+        for effect in effects:
+            # The commonest first, and no match: this is asked of millions.
+            if isinstance(effect, TextReceived):
+                if trace is not None:
+                    self._show(effect, trace)
+            elif isinstance(effect, SendDatagram):
+                self._send(effect.data, effect.what, chain_of(effect.cause))
+            elif isinstance(effect, SendFrame):
+                assert self._connection is not None, "frames are sent on an open connection"
+                self._connection.send_up(effect.what, effect.data, chain_of(effect.cause))
+            elif isinstance(effect, NoticeReceived):
+                if trace is not None:
+                    self._show(effect, trace)
+            elif isinstance(effect, CloseStream):
+                self._close(chain_of(effect.cause))
+            else:
+                assert_never(effect)
+
+    def _close(self, cause: Chain) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.client_is_done:
+            connection.client_is_done = True
+            connection.send_up(PacketKind.CLOSE, b"", cause)
+
+    def _send(self, data: bytes, what: PacketKind, cause: Chain) -> None:
+        if self.keeps_sent:
+            self.sent.append(data)
+        link = self.world.network.between(self.id, self.hosts.server.id)
+        self.world.send_datagram(link, what, data, self.address, UDP_ADDRESS, cause)
+
+    def _show(self, effect: TextReceived | NoticeReceived, trace: Trace) -> None:
+        recorder = Recorder(trace, self.id)
+        if isinstance(effect, TextReceived):
+            rule = Rule.SHOW_1 if effect.changed else None
+            recorder.shown("relay", effect.name, effect.text, rule, effect.cause)
+        else:
+            recorder.shown(effect.notice, effect.name, "", None, effect.cause)
+
+    # --- what the script has the user do ---------------------------------------------------------
+
+    def act(self, action: UserAction, origin: Origin, *, allow_invalid: bool = False) -> None:
+        """Take a step of the script; one that cannot be taken is written down as refused."""
+        if self.is_paused:
+            event = {Create: SessionEvent.GRANTED, Join: SessionEvent.GRANTED, Leave: SessionEvent.LEFT}
+            self._refuse(event.get(type(action), SessionEvent.SPOKE), origin, "paused")
+            return
+        match action:
+            case Create(room, password):
+                self._join(Operation.CREATE, room, password, origin)
+            case Join(room, password):
+                self._join(Operation.JOIN, room, password, origin)
+            case Say(text):
+                self._say(text, origin, allow_invalid=allow_invalid)
+            case KeepAlive():
+                self._say("", origin)
+            case Leave():
+                self._leave(origin)
+            case Move(address):
+                self._move(address, origin)
+            case Pause(for_us):
+                self.pause(for_us, origin)
+            case Crash():
+                self._crash(origin)
+            case Clock(skew_us, drift_ppm):
+                self.disturb_clock(skew_us, drift_ppm, origin)
+            case Datagram():
+                self._send_made(action, origin)
+            case Stream(data):
+                connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin)
+                self._raw[connection.stream] = data
+            case Abandon():
+                self._abandon(action, origin)
+            case StealToken(victim):
+                self._steal(self.hosts.users[victim], origin)
+            case Spoof(victim, text):
+                self._spoof(self.hosts.users[victim], text, origin)
+            case Replay():
+                self._replay(action, origin)
+            case Flood(_, for_us):
+                self._flood((action, self.world.now_us + for_us, origin))
+            case _:
+                assert_never(action)
+
+    def _join(self, operation: Operation, room: str, password: str, origin: Origin) -> bool:
+        engine = self.engine
+        if engine is not None:
+            if engine.session in (SessionState.TOKENED, SessionState.IN_ROOM):
+                self._refuse(SessionEvent.GRANTED, origin, "in a room already")
+                return False
+            if engine.session is SessionState.ANONYMOUS and engine.handshake in UNDER_WAY:
+                self._refuse(SessionEvent.GRANTED, origin, "joining already")
+                return False
+        self._attempts += 1
+        trace = self.world.trace
+        try:
+            engine = ClientEngine(
+                self.codec,
+                operation,
+                room,
+                self.name,
+                password=password,
+                ip=self.address.ip,
+                udp_port=self.address.port,
+                limits=self.hosts.limits,
+                recorder=Recorder(trace, self.id, self._attempts) if trace is not None else None,
+            )
+        except ValueError as error:
+            self._refuse(SessionEvent.GRANTED, origin, str(error))
+            return False
+        if self.engine is not None and not self.engine.is_quiescent:
+            self._former.append(self.engine)
+        self.engine = engine
+        engine.cause = origin
+        engine.start(self.local_us())
+        self._connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin)
+        self.rearm()
+        return True
+
+    def _say(self, text: str, origin: Origin, *, allow_invalid: bool = False) -> None:
+        if self._victim is not None and self._stolen is not None:
+            self._send_with(
+                *self._stolen, self._victim.codec.write_text(self._victim.name, text), PacketKind.SAY, origin
+            )
+            return
+        engine = self.engine
+        if engine is None or not engine.takes(SessionEvent.SPOKE):
+            self._refuse(SessionEvent.SPOKE, origin, f"not in a room: {self.state}")
+            return
+        engine.cause = origin
+        try:
+            effects = engine.say(text, self.local_us())
+        except ValueError as error:
+            if not allow_invalid:
+                self._refuse(SessionEvent.SPOKE, origin, str(error))
+                return
+            self._send_with(
+                engine.room, engine.token, self.codec.write_text(self.name, text), PacketKind.DATAGRAM, origin
+            )
+            return
+        self._perform(effects)
+
+    def _leave(self, origin: Origin) -> None:
+        if self._victim is not None and self._stolen is not None:
+            words = self._victim.codec.dialect.leave_words
+            if words:
+                self._send_with(
+                    *self._stolen, self._victim.codec.write_text(self.name, words[0]), PacketKind.LEAVE, origin
+                )
+            return
+        engine = self.engine
+        if engine is None or not engine.takes(SessionEvent.LEFT):
+            self._refuse(SessionEvent.LEFT, origin, f"not in a room: {self.state}")
+            return
+        engine.cause = origin
+        self._perform(engine.leave(self.local_us()))
+
+    def _abandon(self, action: Abandon, origin: Origin) -> None:
+        operation = Operation.CREATE if isinstance(action.request, Create) else Operation.JOIN
+        if self._join(operation, action.request.room, action.request.password, origin):
+            self._cut_short = action
+
+    def _break_off(self, connection: Connection, engine: ClientEngine, packet: Packet) -> None:
+        """Connected: send as much as the script says, and break the connection off right behind it."""
+        action, self._cut_short = self._cut_short, None
+        assert action is not None, "only a handshake that is to be abandoned is broken off"
+        local_us = self.local_us()
+        if action.after == "idle":
+            effects = engine.abandon(local_us)
+        else:
+            effects = engine.stream_opened(connection.stream, local_us)
+            effects += engine.abandon(local_us)
+        for effect in effects:
+            if isinstance(effect, SendFrame):
+                data = effect.data if action.after == "accepted" else effect.data[:-1]
+                connection.send_up(effect.what, data, packet)
+        connection.client_is_done = True
+        connection.send_up(PacketKind.RESET, b"", packet)
+        self._connection = None
+        self.rearm()
+
+    # --- faults of a user's machine --------------------------------------------------------------
+
+    def _move(self, ip: str | None, origin: Origin) -> None:
+        old = self.address
+        del self.world.sockets[old]
+        self.address = self.hosts.new_address(ip or old.ip)
+        self.world.open_socket(self.address, self)
+        self.world.record_fault(
+            self.id, "move", f"{old.ip}:{old.port} to {self.address.ip}:{self.address.port}", origin
+        )
+
+    def _crash(self, origin: Origin) -> None:
+        self.world.record_fault(self.id, "crash", "all state lost", origin)
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.client_is_done:
+            connection.client_is_done = True
+            connection.send_up(PacketKind.RESET, b"", origin)
+        self.engine = None
+        self._former.clear()
+        self._cut_short = None
+        self.disarm()
+        self.forget_held()
+        del self.world.sockets[self.address]
+        self.address = self.hosts.new_address(self.address.ip)
+        self.world.open_socket(self.address, self)
+
+    # --- what no honest client sends -------------------------------------------------------------
+
+    def _send_made(self, made: Datagram, origin: Origin) -> None:
+        if made.token_of is None and made.hex is not None:
+            self._send(made.hex, PacketKind.DATAGRAM, origin)
+            return
+        holder = self.hosts.users[made.token_of] if made.token_of is not None else self
+        held = self._stolen if holder is self and self._stolen is not None else _session_of(holder)
+        if held is None:
+            self._refuse(SessionEvent.SPOKE, origin, f"{holder.id} has no token")
+            return
+        room, token = held
+        body = body_of(made, holder.codec, holder.name)
+        self._send_with(made.room if made.room is not None else room, token, body, PacketKind.DATAGRAM, origin)
+
+    def _send_with(self, room: str, token: bytes, body: bytes, what: PacketKind, origin: Origin) -> None:
+        self._send(forged_datagram(room, token, body), what, origin)
+
+    def _steal(self, victim: UserHost, origin: Origin) -> None:
+        stolen = _session_of(victim)
+        if stolen is None:
+            self._refuse(SessionEvent.SPOKE, origin, f"{victim.id} has no token to steal")
+            return
+        self._victim, self._stolen = victim, stolen
+        self.world.record_fault(self.id, "steal_token", f"of {victim.id}", origin)
+
+    def _spoof(self, victim: UserHost, text: str, origin: Origin) -> None:
+        session = self._stolen if self._victim is victim else None
+        if session is None:
+            held = _session_of(victim)
+            if held is None:
+                self._refuse(SessionEvent.SPOKE, origin, f"{victim.id} is in no room")
+                return
+            guess = mix(origin.key)
+            session = held[0], f"{guess:016x}{mix(guess):016x}".encode()
+        room, token = session
+        data = forged_datagram(room, token, victim.codec.write_text(victim.name, text))
+        link = self.world.network.between(self.id, self.hosts.server.id)
+        self.world.send_datagram(link, PacketKind.SAY, data, victim.address, UDP_ADDRESS, origin)
+
+    def _replay(self, action: Replay, origin: Origin) -> None:
+        victim = self.hosts.users[action.victim]
+        if len(victim.sent) < action.nth:
+            self._refuse(SessionEvent.SPOKE, origin, f"{victim.id} has sent {len(victim.sent)} datagrams")
+            return
+        source = victim.address if action.is_spoofed else self.address
+        link = self.world.network.between(self.id, self.hosts.server.id)
+        self.world.send_datagram(link, PacketKind.DATAGRAM, victim.sent[action.nth - 1], source, UDP_ADDRESS, origin)
+
+    def _flood(self, flood: tuple[Flood, int, Origin]) -> None:
+        """One datagram of random bytes now, and the next in a while."""
+        action, until_us, origin = flood
+        now_us = self.world.now_us
+        if now_us >= until_us:
+            return
+        data = shake_128((origin.key ^ now_us).to_bytes(8, "big")).digest(action.size)
+        self._send(data, PacketKind.DATAGRAM, origin)
+        self.world.at(now_us + action.every_us, self._flood, flood)
+
+    def _refuse(self, event: SessionEvent, origin: Origin, why: str) -> None:
+        trace = self.world.trace
+        if trace is not None:
+            room = self.engine.room if self.engine is not None else ""
+            Recorder(trace, self.id).refuse(
+                Machine.SESSION, f"{self.name}@{room}" if room else self.name, event, self.state, origin, why=why
+            )
+
+
+def _session_of(user: UserHost) -> tuple[str, bytes] | None:
+    """The room and token that a user holds, living or not."""
+    engine = user.engine
+    return (engine.room, engine.token) if engine is not None and engine.token else None

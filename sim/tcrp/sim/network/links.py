@@ -1,0 +1,322 @@
+"""The network as it is at a moment: one `Link` for each direction between two actors.
+
+Knows what becomes of packets and who changed it; not what travels. Every draw is a function of a
+packet's key, so nothing that is added or taken away shifts the fate of the rest. What a queue does is
+no draw: it follows from what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from functools import cache, lru_cache
+from typing import Any
+
+from tcrp.sim.network.draws import HALF, PPM, delay_us, key_of, loss_threshold, mix
+from tcrp.sim.scenario.model import CALM, Burst, LinkId, LinkSettings, NetworkSettings, Span
+
+EVERYONE = "all"
+SLOT_US = 10_000
+"""A link that loses in bursts is calm or bad for whole slots."""
+BLOCK_SLOTS = 1024
+"""At the beginning of each block of slots a link's state is drawn afresh, so that it is a function of the slot."""
+
+# What a packet's key is mixed with for draws beyond its loss and its delay.
+_EXTRA, _BIT, _SEGMENT = (key_of("draw", what) for what in ("extra", "bit", "segment"))
+_DRAW_BITS = 21  # three draws of a millionth fit one word of 64 bits
+_DRAW = (1 << _DRAW_BITS) - 1
+DUPLICATED, REORDERED, CORRUPTED = 1, 2, 4
+
+
+@lru_cache(4096)
+def _link_key(source: str, target: str) -> int:
+    return key_of("link", source, target)
+
+
+@cache
+def _draw_threshold(ppm: int) -> int:
+    """The share as a bound for a draw of 21 bits: smaller happens."""
+    return ppm * (1 << _DRAW_BITS) // PPM
+
+
+class GilbertElliott:
+    """Whether a link that loses in bursts is bad: a function of the seed, the link and the slot alone."""
+
+    __slots__ = ("_block", "_burst", "_is_bad", "_key", "_slot")
+
+    def __init__(self, burst: Burst, key: int) -> None:
+        self._burst = burst
+        self._key = key
+        self._block = -1
+        self._slot = -1
+        self._is_bad = False
+
+    def is_bad(self, now_us: int) -> bool:
+        """Whether the link is bad now. Moments are asked for in their order."""
+        slot = now_us // SLOT_US
+        block = slot // BLOCK_SLOTS
+        if block != self._block:
+            self._block = block
+            self._slot = block * BLOCK_SLOTS
+            burst = self._burst
+            whole = burst.enter_ppm + burst.leave_ppm
+            share = loss_threshold(burst.enter_ppm * 1_000_000 // whole) if whole else 0
+            self._is_bad = self._draw() < share
+        while self._slot < slot:
+            self._slot += 1
+            bound = self._burst.leave_ppm if self._is_bad else self._burst.enter_ppm
+            if self._draw() < loss_threshold(bound):
+                self._is_bad = not self._is_bad
+        return self._is_bad
+
+    def _draw(self) -> int:
+        return mix(self._key + self._slot) >> 32
+
+
+class DropReason(Enum):
+    """Why a datagram is not taken."""
+
+    LOSS = "loss"
+    MTU = "mtu"
+    QUEUE = "queue"
+
+
+class Link:
+    """One direction between two actors, with the settings that are in force now."""
+
+    __slots__ = (
+        "_corrupt",
+        "_duplicate",
+        "_free_us",
+        "_gilbert_elliott",
+        "_has_extras",
+        "_least_us",
+        "_loss",
+        "_mtu_bytes",
+        "_queue_bytes",
+        "_rate_bps",
+        "_reorder",
+        "_seed",
+        "_span_us",
+        "cuts_streams",
+        "is_cut",
+        "is_held",
+        "is_plain",
+        "is_stalled",
+        "key",
+        "name",
+        "parked",
+        "settings",
+        "source",
+        "target",
+    )  # fmt: skip
+
+    def __init__(self, source: str, target: str, seed: int = 0, settings: LinkSettings = CALM) -> None:
+        self.source = source
+        self.target = target
+        self.name = f"{source}>{target}"
+        self.key = _link_key(source, target)
+        self.is_cut = False
+        self.is_held = False
+        self.is_stalled = False
+        self.parked: list[Any] = []  # datagrams that are held
+        self._seed = seed
+        self._free_us = 0  # when a link of a limited rate has sent all that it was given
+        self.apply(settings)
+
+    def apply(self, settings: LinkSettings) -> None:
+        """Bring `settings`, all of which are given, into force."""
+        assert settings.delay is not None, "a link has every setting"
+        assert settings.loss is not None, "a link has every setting"
+        assert settings.reorder is not None, "a link has every setting"
+        assert settings.segment is not None, "a link has every setting"
+        self.settings = settings
+        self._loss = loss_threshold(settings.loss.share_ppm)
+        burst = settings.loss.burst
+        self._gilbert_elliott = GilbertElliott(burst, mix(self.key ^ self._seed)) if burst is not None else None
+        self._duplicate = _draw_threshold(settings.duplicate_ppm or 0)
+        self._reorder = _draw_threshold(settings.reorder.share_ppm)
+        self._corrupt = _draw_threshold(settings.corrupt_ppm or 0)
+        self.cuts_streams = bool(settings.segment.most_us)  # TCP's bytes come in pieces
+        self._has_extras = bool(self._duplicate or self._reorder or self._corrupt)
+        self._rate_bps = settings.rate_bps or 0
+        self._mtu_bytes = settings.mtu_bytes or 0
+        self._queue_bytes = settings.queue_bytes or 0
+        if isinstance(settings.delay, Span):
+            self._least_us = settings.delay.least_us
+            self._span_us = settings.delay.most_us - settings.delay.least_us + 1
+        else:
+            self._span_us = 0
+        # Most links only delay and lose; for the others each datagram is looked at more closely.
+        self.is_plain = not (burst or self._has_extras or settings.mtu_bytes or settings.rate_bps)
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether each datagram arrives, as it was, within a second."""
+        is_short = 0 < self._span_us <= 1_000_000 - self._least_us
+        return is_short and self.is_plain and not (self._loss or self.is_cut or self.is_held)
+
+    @property
+    def stops_streams(self) -> bool:
+        """Whether TCP stands still."""
+        return self.is_cut or self.is_held or self.is_stalled
+
+    def plainly_us(self, key: int) -> int | None:
+        """How long a packet of that key takes over a plain link; None: it is lost."""
+        if key >> 32 < self._loss:
+            return None
+        if self._span_us:
+            return self._least_us + (self._span_us * (key & (HALF - 1)) >> 32)
+        return self.delay_us(key)
+
+    def loses(self, key: int) -> bool:
+        """Whether a packet of that key is lost: its upper 32 bits against the share."""
+        return key >> 32 < self._loss
+
+    def delay_us(self, key: int) -> int:
+        """How long a packet of that key takes: its lower 32 bits."""
+        if self._span_us:
+            return self._least_us + (self._span_us * (key & (HALF - 1)) >> 32)
+        assert self.settings.delay is not None, "a link has every setting"
+        return delay_us(self.settings.delay, key & (HALF - 1))
+
+    # --- links on which more goes wrong ----------------------------------------------------------
+
+    def refuses(self, key: int, size: int, now_us: int) -> DropReason | None:
+        """Why a datagram of `size` bytes does not get onto the link, or None. A link of a limited rate is then busy."""
+        if size > self._mtu_bytes and self._mtu_bytes:
+            return DropReason.MTU
+        if self.loses(key) and (self._gilbert_elliott is None or self._gilbert_elliott.is_bad(now_us)):
+            return DropReason.LOSS
+        if rate_bps := self._rate_bps:
+            waiting_us = max(self._free_us - now_us, 0)
+            if waiting_us * rate_bps // 8_000_000 + size > self._queue_bytes:
+                return DropReason.QUEUE
+            self._free_us = now_us + waiting_us + size * 8_000_000 // rate_bps
+        return None
+
+    def extras(self, key: int) -> int:
+        """What else happens to a datagram: any of DUPLICATED, REORDERED and CORRUPTED, from one word of chance."""
+        if not self._has_extras:
+            return 0
+        drawn = mix(key ^ _EXTRA)
+        return (
+            ((drawn & _DRAW) < self._duplicate)
+            | ((drawn >> _DRAW_BITS & _DRAW) < self._reorder) << 1
+            | ((drawn >> 2 * _DRAW_BITS & _DRAW) < self._corrupt) << 2
+        )
+
+    def transit_us(self, key: int, now_us: int, extras: int = 0) -> int:
+        """How long a datagram that got onto the link takes: its turn, its delay, and being held back."""
+        waits_us = max(self._free_us - now_us, 0)
+        if extras & REORDERED:
+            assert self.settings.reorder is not None, "a link has every setting"
+            waits_us += self.settings.reorder.by_us
+        return waits_us + self.delay_us(key)
+
+    @staticmethod
+    def corrupted(key: int, data: bytes) -> bytes:
+        """The datagram with one bit flipped; one without bits as it was."""
+        if not data:
+            return data
+        bit = (mix(key ^ _BIT) >> 32) * len(data) * 8 >> 32
+        flipped = bytearray(data)
+        flipped[bit >> 3] ^= 1 << (bit & 7)
+        return bytes(flipped)
+
+    def segments(self, key: int, data: bytes) -> list[bytes]:
+        """How TCP cuts `data`."""
+        span = self.settings.segment
+        assert span is not None, "a link has every setting"
+        if not span.most_us or len(data) <= 1:
+            return [data]
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data):
+            size = delay_us(span, mix(key ^ _SEGMENT ^ at) & (HALF - 1))  # an even draw, of bytes this time
+            pieces.append(data[at : at + size])
+            at += size
+        return pieces
+
+
+class Network:
+    """All links, made when first asked for."""
+
+    def __init__(self, network: NetworkSettings, seed: int = 0) -> None:
+        self._seed = key_of(seed, "burst")
+        self._default = network.default
+        self._changes: list[tuple[LinkId, LinkSettings]] = [(rule.link, rule.settings) for rule in network.links]
+        self._marks: dict[str, list[LinkId]] = {"is_cut": [], "is_held": [], "is_stalled": []}
+        self._links: dict[tuple[str, str], Link] = {}
+
+    def between(self, source: str, target: str) -> Link:
+        """The link from `source` to `target`."""
+        link = self._links.get((source, target))
+        if link is None:
+            link = self._links[source, target] = Link(source, target, self._seed, self._default)
+            if self._changes or any(self._marks.values()):
+                self._refresh(link)
+        return link
+
+    def set(self, links: Iterable[LinkId], settings: LinkSettings) -> None:
+        """Change some settings of some links from now on."""
+        self._changes += [(link, settings) for link in links]
+        self._refresh_all()
+
+    def cut(self, links: Iterable[LinkId]) -> None:
+        """Let nothing through any more."""
+        self._mark("is_cut", links)
+
+    def heal(self, links: Iterable[LinkId]) -> list[Link]:
+        """Take cuts back. Returns the links that are open again."""
+        return self._unmark("is_cut", links)
+
+    def hold(self, links: Iterable[LinkId]) -> None:
+        """Let nothing arrive any more, and lose nothing."""
+        self._mark("is_held", links)
+
+    def release(self, links: Iterable[LinkId]) -> list[Link]:
+        """Take holds back. Returns the links that are open again."""
+        return self._unmark("is_held", links)
+
+    def stall(self, links: Iterable[LinkId]) -> None:
+        """Let streams stand still."""
+        self._mark("is_stalled", links)
+
+    def go_on(self, links: Iterable[LinkId]) -> list[Link]:
+        """Take stalls back. Returns the links on which streams move again."""
+        return self._unmark("is_stalled", links)
+
+    def _mark(self, mark: str, links: Iterable[LinkId]) -> None:
+        self._marks[mark] += [link for link in links if link not in self._marks[mark]]
+        self._refresh_all()
+
+    def _unmark(self, mark: str, links: Iterable[LinkId]) -> list[Link]:
+        freed = list(links)
+        before = [link for link in self._links.values() if getattr(link, mark)]
+        self._marks[mark] = [each for each in self._marks[mark] if not any(_covers(link, each) for link in freed)]
+        self._refresh_all()
+        return [link for link in before if not getattr(link, mark)]
+
+    def _refresh_all(self) -> None:
+        for link in self._links.values():
+            self._refresh(link)
+
+    def _refresh(self, link: Link) -> None:
+        settings = self._default
+        for id, change in self._changes:
+            if covers_link(id, link):
+                settings = change.over(settings)
+        if settings != link.settings:
+            link.apply(settings)
+        for mark, ids in self._marks.items():
+            setattr(link, mark, any(covers_link(id, link) for id in ids))
+
+
+def covers_link(id: LinkId, link: Link) -> bool:
+    """Whether `id`, in which `all` stands for everyone, names `link`."""
+    return id.source in (EVERYONE, link.source) and id.target in (EVERYONE, link.target)
+
+
+def _covers(wide: LinkId, narrow: LinkId) -> bool:
+    return wide.source in (EVERYONE, narrow.source) and wide.target in (EVERYONE, narrow.target)

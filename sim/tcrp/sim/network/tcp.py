@@ -1,0 +1,169 @@
+"""TCP in the simulation: never lost, duplicated or reordered, only late, cut into pieces, held up or broken off."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tcrp.engine.outputs import Address
+from tcrp.engine.trace import Kind
+from tcrp.sim.network.links import Link, covers_link
+from tcrp.sim.network.packets import Chain, Origin, Packet, next_of_kind
+from tcrp.sim.network.world import World
+from tcrp.sim.scenario.model import LinkId
+from tcrp.spec.names import PacketKind, Rule
+
+SWEEP_LEAST = 64
+"""Connections that are over are forgotten when there are this many, and twice as many as after the last time."""
+
+
+class StreamHost(Protocol):
+    """One end of a connection."""
+
+    id: str
+
+    def connection_event(self, connection: Connection, packet: Packet) -> None: ...
+
+
+class Pipe:
+    """One direction of a connection: bytes in order."""
+
+    __slots__ = ("arrives_us", "link", "parked", "sent")
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.sent = 0
+        self.arrives_us = 0  # nothing overtakes
+        self.parked: list[tuple[int, Packet]] = []  # held up by a cut, with their order
+
+
+class Connection:
+    """One connection between a user and the server. `stream` is its name at the server's engine."""
+
+    __slots__ = (
+        "_tcp", "client", "client_address", "client_is_done", "down",  "origin", "server",
+        "server_is_done", "stream", "up",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        tcp: Tcp,
+        stream: str,
+        client: StreamHost,
+        server: StreamHost,
+        address: Address,
+        origin: Chain,
+    ) -> None:
+        network = tcp.world.network
+        self._tcp = tcp
+        self.stream = stream
+        self.client = client
+        self.server = server
+        self.client_address = address
+        self.origin = origin
+        self.up = Pipe(network.between(client.id, server.id))
+        self.down = Pipe(network.between(server.id, client.id))
+        self.client_is_done = False
+        self.server_is_done = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether neither end reads any more."""
+        return self.client_is_done and self.server_is_done
+
+    def send_up(self, what: PacketKind, data: bytes, cause: Chain) -> None:
+        """From the client to the server."""
+        self._tcp.send(self, self.up, what, data, cause)
+
+    def send_down(self, what: PacketKind, data: bytes, cause: Chain) -> None:
+        """From the server to the client."""
+        self._tcp.send(self, self.down, what, data, cause)
+
+
+class Tcp:
+    """All connections."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._connections: list[Connection] = []
+        self._sweep_at = SWEEP_LEAST
+        self._opened: dict[str, int] = {}
+
+    def connect(self, client: StreamHost, server: StreamHost, address: Address, origin: Chain) -> Connection:
+        """Begin to connect; the server hears of it when `open` arrives, the client when `opened` does."""
+        number = self._opened[client.id] = self._opened.get(client.id, 0) + 1
+        connection = Connection(self, f"{client.id}#{number}", client, server, address, origin)
+        self._connections.append(connection)
+        if len(self._connections) >= self._sweep_at:
+            self._connections = [each for each in self._connections if not each.is_done]
+            self._sweep_at = max(SWEEP_LEAST, 2 * len(self._connections))
+        connection.send_up(PacketKind.OPEN, b"", origin)
+        return connection
+
+    def send(self, connection: Connection, pipe: Pipe, what: PacketKind, data: bytes, cause: Chain) -> None:
+        """Put a piece on its way, behind all that was sent before it."""
+        nth = next_of_kind(cause, what, pipe.link)
+        whole = self._packet(connection, pipe, what, data, cause, nth)
+        pieces = pipe.link.segments(whole.key, data) if pipe.link.cuts_streams else ()
+        if len(pieces) <= 1:
+            self._send_piece(connection, pipe, whole, cause)
+            return
+        for piece in pieces:
+            self._send_piece(connection, pipe, self._packet(connection, pipe, what, piece, cause, nth), cause)
+            nth = next_of_kind(cause, what, pipe.link)
+
+    @staticmethod
+    def _packet(connection: Connection, pipe: Pipe, what: PacketKind, data: bytes, cause: Chain, nth: int) -> Packet:
+        address = connection.client_address
+        return Packet(cause, pipe.link, what, data, address, address, proto="tcp", nth=nth)
+
+    def _send_piece(self, connection: Connection, pipe: Pipe, packet: Packet, cause: Chain) -> None:
+        world, what = self.world, packet.what
+        if world.trace is not None:
+            rule = Rule.TCP_3 if what is PacketKind.CLOSE and pipe is connection.down else None
+            world.record_packet(Kind.SEND, packet, pipe.link.source, cause.record, rule=rule)
+        pipe.sent += 1
+        if pipe.link.stops_streams or pipe.parked:
+            pipe.parked.append((pipe.sent, packet))
+        else:
+            self._schedule(connection, pipe, pipe.sent, packet)
+
+    def heal(self, network: list[Link]) -> None:
+        """Ways are open again: what they held up goes on, in its order."""
+        for connection in self._connections:
+            for pipe in (connection.up, connection.down):
+                if pipe.link in network and pipe.parked and not pipe.link.stops_streams:
+                    parked, pipe.parked = sorted(pipe.parked, key=lambda each: each[0]), []
+                    for number, packet in parked:
+                        self._schedule(connection, pipe, number, packet)
+
+    def reset(self, links: tuple[LinkId, ...], origin: Origin) -> None:
+        """Break off every connection on these links, for both ends at once."""
+        for connection in list(self._connections):
+            if connection.is_done or not any(covers_link(link, connection.up.link) for link in links):
+                continue
+            for is_done, host, pipe in (
+                (connection.server_is_done, connection.server, connection.up),
+                (connection.client_is_done, connection.client, connection.down),
+            ):
+                if not is_done:
+                    packet = self._packet(connection, pipe, PacketKind.RESET, b"", origin, 1)
+                    packet.record = origin.record
+                    host.connection_event(connection, packet)
+
+    def _schedule(self, connection: Connection, pipe: Pipe, number: int, packet: Packet) -> None:
+        world = self.world
+        pipe.arrives_us = max(pipe.arrives_us, world.now_us + pipe.link.delay_us(packet.key))
+        world.at(pipe.arrives_us, self._arrive, (connection, pipe, number, packet))
+
+    def _arrive(self, arrival: tuple[Connection, Pipe, int, Packet]) -> None:
+        connection, pipe, number, packet = arrival
+        world = self.world
+        if pipe.link.stops_streams:
+            pipe.parked.append((number, packet))
+            return
+        is_up = pipe is connection.up
+        if world.trace is not None:
+            world.record_packet(Kind.ARRIVE, packet, pipe.link.target, packet.record)
+        if connection.server_is_done if is_up else connection.client_is_done:
+            return  # nobody reads it any more
+        (connection.server if is_up else connection.client).connection_event(connection, packet)

@@ -1,0 +1,179 @@
+"""The world: virtual time, a heap of what is to come, and the network between hosts.
+
+Knows when things happen and whether a packet gets there. What hosts do with it is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from tcrp.engine.outputs import Address, Relay
+from tcrp.engine.trace import Cause, Fault, Kind, Trace
+from tcrp.engine.trace import Packet as PacketRecord
+from tcrp.sim.network.links import CORRUPTED, DUPLICATED, Link, Network
+from tcrp.sim.network.packets import Chain, Packet, next_of_kind
+from tcrp.spec.names import PacketKind, Rule
+
+_SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 to look up an enum's member is slow
+FIRST_DYNAMIC = 1 << 20
+"""Script steps are numbered below, so that at one instant they come first, in the order of the file."""
+
+
+class DatagramHost(Protocol):
+    """Whoever has a UDP socket."""
+
+    id: str
+
+    def receive_datagram(self, packet: Packet) -> None: ...
+
+
+class World:
+    """Time is integer microseconds from the start. `trace` None: nobody watches, and no record is made."""
+
+    def __init__(self, network: Network, trace: Trace | None) -> None:
+        self.now_us = 0
+        self.network = network
+        self.trace = trace
+        self.sockets: dict[Address, DatagramHost] = {}  # who receives at an address now
+        self._owners: dict[Address, str] = {}  # who last did: its packets are on that one's link
+        self.busy = 0  # things to come that keep the run going
+        self.arrivals = 0
+        self.events: list[tuple[int, int, int, Callable[[Any], None], Any]] = []  # a heap: the next is the first
+        self._sequence = FIRST_DYNAMIC
+        self._routes: dict[str, dict[Address, Link]] = {}  # from whom, to where
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def at(
+        self, when_us: int, action: Callable[[Any], None], subject: Any, *, foreground: bool = True, order: int = 0
+    ) -> None:
+        """Let `action(subject)` happen at `when_us`. Equal moments: by `order`, else as they were asked for."""
+        assert when_us >= self.now_us, "time does not go backwards"
+        if not order:
+            order = self._sequence = self._sequence + 1
+        share = 1 if foreground else 0
+        self.busy += share
+        heappush(self.events, (when_us, order, share, action, subject))
+
+    def step(self) -> None:
+        """Let the next thing happen."""
+        self.now_us, _, share, action, subject = heappop(self.events)
+        if self.trace is not None:
+            self.trace.now_us = self.now_us
+        self.busy -= share
+        action(subject)
+
+    # --- datagrams -------------------------------------------------------------------------------
+
+    def open_socket(self, address: Address, host: DatagramHost) -> None:
+        """Datagrams to `address` are `host`'s from now on."""
+        self.sockets[address] = host
+        self._owners[address] = host.id
+        for routes in self._routes.values():
+            routes.pop(address, None)
+
+    def link_to(self, source: str, target: Address) -> Link:
+        """The link to whoever is, or last was, at an address."""
+        routes = self._routes.setdefault(source, {})
+        link = routes.get(target)
+        if link is None:
+            link = routes[target] = self.network.between(source, self._owners.get(target, target.ip))
+        return link
+
+    def send_datagram(
+        self, link: Link, what: PacketKind, data: bytes, source: Address, target: Address, parent: Chain
+    ) -> None:
+        """Send one datagram over `link`; its fate is drawn now."""
+        self._dispatch(Packet(parent, link, what, data, source, target, nth=next_of_kind(parent, what, link)))
+
+    def fan_out(self, source: str, address: Address, relay: Relay, parent: Chain) -> None:
+        """Send one datagram to each of many, in their order."""
+        what, data = relay.what, relay.data
+        dispatch, is_relay = self._dispatch, what is PacketKind.RELAY
+        routes = self._routes.setdefault(source, {})
+        for target in relay.targets:
+            link = routes.get(target) or self.link_to(source, target)
+            nth = 1 if is_relay else next_of_kind(parent, what, link)
+            dispatch(Packet(parent, link, what, data, address, target, "udp", nth))
+
+    def _dispatch(self, packet: Packet) -> None:
+        link = packet.link
+        if self.trace is not None:
+            self.record_packet(_SEND, packet, link.source, packet.parent.record)
+        if link.is_cut:
+            self.drop(packet, "cut")
+        elif not link.is_plain:
+            self._dispatch_closely(packet, link)
+        elif (transit_us := link.plainly_us(packet.key)) is None:
+            self.drop(packet, "loss")
+        else:  # what `at` does, without the call
+            order = self._sequence = self._sequence + 1
+            self.busy += 1
+            heappush(self.events, (self.now_us + transit_us, order, 1, self._arrive, packet))
+
+    def _dispatch_closely(self, packet: Packet, link: Link) -> None:
+        """Over a link on which more can happen than delay and loss."""
+        now_us = self.now_us
+        fate = link.refuses(packet.key, len(packet.data), now_us)
+        if fate is not None:
+            self.drop(packet, fate.value)
+            return
+        extras = link.extras(packet.key)
+        if extras & CORRUPTED and packet.data:
+            packet.data, packet.note = link.corrupted(packet.key, packet.data), "corrupted"
+        self.at(now_us + link.transit_us(packet.key, now_us, extras), self._arrive, packet)
+        if extras & DUPLICATED:
+            copy = Packet(packet, link, packet.what, packet.data, packet.source, packet.target)
+            copy.record, copy.note = packet.record, "duplicate"
+            self.at(now_us + link.transit_us(copy.key, now_us), self._arrive, copy)
+
+    def release(self, network: list[Link]) -> None:
+        """Ways are open again: the datagrams that they held arrive, in their order."""
+        for link in network:
+            parked, link.parked = link.parked, []
+            for packet in parked:
+                self.at(self.now_us, self._arrive, packet)
+
+    def _arrive(self, packet: Packet) -> None:
+        if packet.link.is_cut:
+            self.drop(packet, "cut")
+            return
+        if packet.link.is_held:
+            packet.link.parked.append(packet)
+            return
+        host = self.sockets.get(packet.target)
+        if host is None:
+            self.drop(packet, "nobody there")
+            return
+        self.arrivals += 1
+        if self.trace is not None:
+            self.record_packet(_ARRIVE, packet, packet.link.target, packet.record, packet.note)
+        host.receive_datagram(packet)
+
+    # --- what is written down --------------------------------------------------------------------
+
+    def record_packet(
+        self, kind: Kind, packet: Packet, actor: str, cause: int, why: str = "", rule: Rule | None = None
+    ) -> None:
+        """Write down that something happened to a packet; it is then the cause of what follows."""
+        trace = self.trace
+        if trace is None:
+            return
+        packet.record = trace.add(
+            PacketRecord(
+                trace.n + 1, cause, self.now_us, actor, kind, packet.proto, packet.link.name, packet.packet,
+                len(packet.data), packet.what, why, rule,
+            )
+        )  # fmt: skip
+
+    def drop(self, packet: Packet, why: str) -> None:
+        """The packet does not get there."""
+        self.record_packet(Kind.DROP, packet, "network", packet.record, why)
+
+    def record_fault(self, actor: str, what: str, why: str, cause: Cause) -> None:
+        """Write down something that goes wrong on purpose."""
+        trace = self.trace
+        if trace is not None:
+            cause.record = trace.add(Fault(trace.n + 1, cause.record, self.now_us, actor, what, why))

@@ -1,0 +1,231 @@
+"""The script: who does what, and when. Puts each step into the world and takes it at its moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from tcrp.engine.trace import Record
+from tcrp.engine.trace import Step as StepRecord
+from tcrp.sim.hosts.server import SERVER, ServerHost
+from tcrp.sim.hosts.user import Hosts
+from tcrp.sim.network.packets import Origin
+from tcrp.sim.network.tcp import Tcp
+from tcrp.sim.network.world import World
+from tcrp.sim.scenario.model import (
+    At,
+    Crash,
+    Create,
+    Cut,
+    Datagram,
+    Heal,
+    Hold,
+    In,
+    Join,
+    LinkId,
+    MachineIs,
+    NetworkAction,
+    Pause,
+    Release,
+    Remove,
+    Replay,
+    Reset,
+    Say,
+    Scenario,
+    SetLinks,
+    Shutdown,
+    Spoof,
+    Stall,
+    Start,
+    StateClaim,
+    Step,
+    UserAction,
+    UserIs,
+    When,
+)
+from tcrp.spec.names import Machine, SessionState
+
+NETWORK = "network"
+
+
+@dataclass(slots=True)
+class ScheduledStep:
+    """A step and how often it has been taken."""
+
+    number: int  # its place in the script: the order of equal moments
+    step: Step
+    taken: int = 0
+    origin: Origin | None = None
+
+    @property
+    def times(self) -> int:
+        return self.step.when.times if isinstance(self.step.when, At) else 1
+
+
+def claim_met_by(claim: StateClaim, record: Record) -> bool:
+    """Whether `record` makes `claim` true."""
+    if not isinstance(record, StepRecord) or record.to != claim.state:
+        return False
+    match claim:
+        case UserIs(user, _):
+            return record.actor == user and record.machine is Machine.SESSION
+        case MachineIs(machine, id, _):
+            return record.actor == SERVER and record.machine is machine and record.id == id
+
+
+class ScriptRunner:
+    """Takes the steps of a scenario's script."""
+
+    def __init__(self, scenario: Scenario, world: World, tcp: Tcp, server: ServerHost, hosts: Hosts, seed: int) -> None:
+        self._world = world
+        self._tcp = tcp
+        self._server = server
+        self._town = hosts
+        self._seed = seed
+        self._scheduled_steps = [ScheduledStep(number, step) for number, step in enumerate(scenario.script, start=1)]
+        self._rows: dict[int, list[ScheduledStep]] = {}
+        for scheduled in self._scheduled_steps:
+            self._rows.setdefault(scheduled.step.row, []).append(scheduled)
+        self._left_in_row = {
+            row: sum(scheduled.times for scheduled in scheduled_steps) for row, scheduled_steps in self._rows.items()
+        }
+        for step in scenario.script:
+            if isinstance(step.action, Replay):
+                hosts.users[step.action.victim].keeps_sent = True
+        self._waiting: dict[StateClaim, list[ScheduledStep]] = {}
+        self.met: list[StateClaim] = []  # what has come true and was waited for
+        for scheduled in self._scheduled_steps:
+            self._schedule_first(scheduled)
+
+    def _schedule_first(self, scheduled: ScheduledStep) -> None:
+        match scheduled.step.when:
+            case At(at_us):
+                self._world.at(at_us, self._take, scheduled, order=scheduled.number)
+            case In(after_us) if scheduled.step.row == 0:
+                self._world.at(after_us, self._take, scheduled, order=scheduled.number)
+            case In():
+                pass  # when the row before is done
+            case When(claim):
+                self._waiting.setdefault(claim, []).append(scheduled)
+                if isinstance(claim, UserIs) and claim.state is SessionState.ANONYMOUS:
+                    self.met.append(claim)  # as everyone is at first
+            case _:
+                assert_never(scheduled.step.when)
+
+    # --- waiting for states ----------------------------------------------------------------------
+
+    def hear(self, record: Record) -> None:
+        """A listener of the trace: notes which states have come true."""
+        if isinstance(record, StepRecord):
+            for claim in self._waiting:
+                if claim_met_by(claim, record):
+                    self.met.append(claim)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a step still waits for a state."""
+        return bool(self._waiting)
+
+    def take_what_was_waited_for(self) -> None:
+        """Take the steps whose states have come true during the last event."""
+        while self.met:
+            for scheduled in self._waiting.pop(self.met.pop(0), []):
+                self._take(scheduled)
+
+    def never_taken(self) -> list[Step]:
+        """Steps that waited for a state which never came."""
+        return [scheduled.step for scheduled_steps in self._waiting.values() for scheduled in scheduled_steps]
+
+    # --- taking a step ---------------------------------------------------------------------------
+
+    def _take(self, scheduled: ScheduledStep) -> None:
+        scheduled.taken += 1
+        step = scheduled.step
+        name = step.id if scheduled.times == 1 else f"{step.id}.{scheduled.taken}"
+        self._do(step, Origin(name, self._seed), scheduled.taken)
+        when = step.when
+        if isinstance(when, At) and scheduled.taken < when.times:
+            self._world.at(when.at_us + scheduled.taken * when.every_us, self._take, scheduled, order=scheduled.number)
+        self._left_in_row[step.row] -= 1
+        if not self._left_in_row[step.row]:
+            for follower in self._rows.get(step.row + 1, []):
+                if isinstance(follower.step.when, In):
+                    when_us = self._world.now_us + follower.step.when.after_us
+                    self._world.at(when_us, self._take, follower, order=follower.number)
+
+    def _do(self, step: Step, origin: Origin, repetition: int) -> None:
+        action = step.action
+        if isinstance(action, NetworkAction):
+            self._do_to_network(action, origin)
+        elif step.actor == SERVER:
+            assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), "the reader knows the server's verbs"
+            self._server.act(action, origin)
+        else:
+            assert not isinstance(action, Start | Shutdown | Remove), "the reader knows the users' verbs"
+            self._town.users[step.actor].act(filled(action, repetition), origin, allow_invalid=step.allow_invalid)
+
+    def _do_to_network(self, action: NetworkAction, origin: Origin) -> None:
+        world = self._world
+        what = _names(action.links)
+        match action:
+            case SetLinks(links, settings):
+                world.record_fault(NETWORK, "set", what, origin)
+                world.network.set(links, settings)
+            case Cut(links, for_us):
+                world.record_fault(NETWORK, "cut", what, origin)
+                world.network.cut(links)
+                if for_us is not None:
+                    world.at(world.now_us + for_us, self._heal, (links, origin))
+            case Heal(links):
+                self._heal((links, origin))
+            case Hold(links):
+                world.record_fault(NETWORK, "hold", what, origin)
+                world.network.hold(links)
+            case Release(links):
+                world.record_fault(NETWORK, "release", what, origin)
+                freed = world.network.release(links)
+                world.release(freed)
+                self._tcp.heal(freed)
+            case Stall(links, for_us):
+                world.record_fault(NETWORK, "stall", what, origin)
+                world.network.stall(links)
+                world.at(world.now_us + for_us, self._go_on, (links, origin))
+            case Reset(links):
+                world.record_fault(NETWORK, "reset", what, origin)
+                self._tcp.reset(links, origin)
+            case _:
+                assert_never(action)
+
+    def _heal(self, healed: tuple[tuple[LinkId, ...], Origin]) -> None:
+        links, origin = healed
+        self._world.record_fault(NETWORK, "heal", _names(links), origin)
+        self._tcp.heal(self._world.network.heal(links))
+
+    def _go_on(self, stalled: tuple[tuple[LinkId, ...], Origin]) -> None:
+        links, origin = stalled
+        self._world.record_fault(NETWORK, "go on", _names(links), origin)
+        self._tcp.heal(self._world.network.go_on(links))
+
+
+def _names(links: tuple[LinkId, ...]) -> str:
+    return ", ".join(f"{link.source}>{link.target}" for link in links)
+
+
+def filled(action: UserAction, repetition: int) -> UserAction:
+    """The action with `{n}` filled in."""
+    number = str(repetition)
+    match action:
+        case Say(text) if "{n}" in text:
+            return Say(text.replace("{n}", number))
+        case Spoof(victim, text) if "{n}" in text:
+            return Spoof(victim, text.replace("{n}", number))
+        case Create(room) | Join(room) if "{n}" in room:
+            return replace(action, room=room.replace("{n}", number))
+        case Datagram():
+            return replace(
+                action,
+                room=action.room and action.room.replace("{n}", number),
+                text=action.text and action.text.replace("{n}", number),
+            )
+        case _:
+            return action

@@ -1,0 +1,446 @@
+"""The TCP side: requests in pieces, refusals in their order, takeovers, passwords and limits."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import Any
+
+import pytest
+
+from conversation import SECOND, Chat
+from tcrp.engine.frames import HEADER_BYTES, write_frame, write_request
+from tcrp.spec.dialects import NAMES
+from tcrp.spec.names import Counter, HandshakeState, Operation, Reason, SessionState
+
+CREATE, JOIN = Operation.CREATE, Operation.JOIN
+
+
+def request(name: str = "dave", room: str = "lobby", operation: Operation = CREATE) -> bytes:
+    """A request in the dialect `text`."""
+    return write_request(operation, room.encode(), name.encode())
+
+
+def refusal(reason_byte: int, room: bytes = b"lobby", operation: int = 1) -> bytes:
+    return write_frame(len(room), operation, 1, room, bytes((reason_byte,)))
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 31, 32, 33, 1000])
+def test_a_request_may_be_cut_anywhere(size: int) -> None:
+    chat = Chat()
+    peer = chat.peer()
+    data = request()
+    for start in range(0, len(data), size):
+        peer.sends(data[start : start + size])
+    assert peer.heard.startswith(write_frame(5, 1, 1, b"lobby", b"\0"))
+    assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "completed"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        write_frame(5, 9, 0, b"lobby", b"dave"),
+        write_frame(5, 0, 0, b"lobby", b"dave"),
+        write_frame(5, 1, 1, b"lobby", b"dave"),
+        bytes((5, 1, 0)) + b"\xff" * 29,
+        bytes((255, 1, 0)) + (4096 - HEADER_BYTES - 255 + 1).to_bytes(29, "big"),
+    ],
+    ids=["operation 9", "operation 0", "state 1", "2**232 - 1 bytes", "one byte too long"],
+)
+def test_a_header_that_cannot_be_is_refused_at_once(data: bytes) -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(data)
+    assert peer.heard == refusal(4, b"", data[1])
+    assert chat.steps("handshake", peer.stream) == ["refused"]
+    assert chat.steps("session") == []
+
+
+def test_a_request_of_just_the_limit_is_read() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    name = b"x" * (4096 - HEADER_BYTES - 5)
+    peer.sends(write_request(CREATE, b"lobby", name))
+    assert chat.steps("handshake", peer.stream) == ["requested", "refused"]  # read whole, and then too long a name
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{", b"\xff\xfe\xff", b":::", b'{"username": "a", "username": "b", "password": ""}',
+        b'{"username": "\\ud800", "password": ""}',
+        b'{"username": NaN, "password": ""}', b"[" * 3000, b'{"username": 5, "password": ""}', b'"' + b"x" * 300 + b'"',
+        b'{"user_name": "a", "udp_port": "5000"}', b'{"user_name": "a", "udp_port": true}',
+        b'{"user_name": "a", "udp_port": 5000.0}', b'{"user_name": "a", "udp_port": 65536}',
+        b'{"user_name": "a", "udp_port": 1023}', b'{"user_name": "a", "user_address": ["10.0.0.1"]}',
+        b'{"user_name": "a", "user_address": ["10.0.0.1", 80]}', b'{"who": "a"}', b"{}", b'{"username": "a", "x": 1}',
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_a_bad_request(payload: bytes) -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(write_request(CREATE, b"lobby", payload))
+    assert chat.steps("handshake", peer.stream) == ["requested", "refused"]
+    assert chat.count(Counter.REFUSED_REQUESTS) == 1
+    assert chat.count(Counter.ROOMS) == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"",
+        b"a:b",
+        b"[x]",
+        "システム".encode(),
+        b"\xff\xfe",
+        b"a\x07b",
+        "a\u202eb".encode(),
+        "e\u0301".encode(),
+        b"x" * 256,
+    ],
+)
+def test_user_names_follow_the_rule(name: bytes) -> None:
+    chat = Chat(only="text")
+    peer = chat.peer()
+    peer.sends(write_request(CREATE, b"lobby", name))
+    assert peer.heard == refusal(4)
+    assert chat.count(Counter.ROOMS) == 0
+
+
+def test_a_name_that_is_none_but_for_its_last_two_bytes_is_a_name_and_a_port() -> None:
+    chat = Chat()
+    chat.peer().sends(write_request(CREATE, b"lobby", b"a:b"))
+    [session] = chat.server.registry.sessions.values()
+    assert (session.name, session.address) == ("a", ("10.9.0.1", int.from_bytes(b":b", "big")))
+
+
+@pytest.mark.parametrize("port", [1024, 65535])
+def test_ports_from_1024_on_are_taken(port: int) -> None:
+    chat = Chat()
+    payload = json.dumps({"user_name": "a", "user_address": ["10.6.6.6", port]}).encode()
+    chat.peer("10.9.0.1").sends(write_request(CREATE, b"lobby", payload))
+    [session] = chat.server.registry.sessions.values()
+    assert session.address == ("10.9.0.1", port)  # never the address in the request
+
+
+@pytest.mark.parametrize("room", [b"", b"x" * 255, b"bell\x07", "\u202ex".encode(), b"\xff"])
+def test_room_names_follow_the_rule(room: bytes) -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(write_request(CREATE, room, b"dave"))
+    good = room == b"x" * 255
+    assert chat.count(Counter.ROOMS) == good
+
+
+# --- half-closing, breaking, waiting --------------------------------------------------------------
+
+
+def test_a_peer_that_half_closes_behind_its_request_still_gets_its_token() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(request(), wake=False)
+    peer.half_closes()
+    chat.passes(0)
+    assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "completed"]
+    assert peer.is_closed
+    assert chat.count(Counter.CONNECTIONS) == 0
+
+
+def test_a_peer_found_gone_before_the_completion_was_granted_nothing() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(request(), wake=False)
+    peer.breaks()
+    chat.passes(0)
+    assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "abandoned"]
+    assert chat.steps("session", "dave@lobby") == ["granted", "left"]
+    assert chat.steps("room", "lobby") == ["created", "host_gone", "drained"]
+    assert chat.server.next_deadline_us() is None
+    assert chat.user("erin").creates("lobby").state is SessionState.IN_ROOM
+
+
+def test_whoever_would_have_superseded_and_is_gone_has_superseded_nobody() -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    chat.passes(30)
+    peer = chat.peer(alice.address.ip)
+    peer.sends(request("alice", operation=JOIN), wake=False)
+    peer.breaks()
+    bob = chat.user("bob").joins("lobby")
+    alice.says("it is still me")
+    assert bob.sees("it is still me")
+    alice.leaves()
+    assert bob.told == ["room_closed"]
+
+
+@pytest.mark.parametrize("sent", [0, 1, 32, 36])
+def test_half_a_request_or_none_is_dropped_at_the_handshake_timeout(sent: int) -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(request()[:sent])
+    chat.passes(9.999999)
+    assert not peer.is_closed
+    chat.passes(0.000001)
+    assert peer.is_closed
+    assert chat.steps("handshake", peer.stream)[-1] == "abandoned"
+    assert chat.count(Counter.CONNECTIONS) == 0
+
+
+def test_a_peer_that_never_closes_is_closed_in_the_end() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(request())
+    chat.passes(10)
+    assert chat.count(Counter.CONNECTIONS) == 0
+    assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "completed"]
+
+
+def test_a_trailer_tells_the_port_and_may_come_in_pieces_or_with_the_request() -> None:
+    payload = b'{"username": "%s", "password": ""}'
+    for pieces in ([b"", b"\x90", b"\x48"], [b"\x90\x48"], [b"", b"\x90\x48\x11\x11"]):
+        chat = Chat()
+        peer = chat.peer()
+        peer.sends(write_request(CREATE, b"lobby", payload % b"dave") + pieces[0])
+        for piece in pieces[1:]:
+            peer.sends(piece)
+        [session] = chat.server.registry.sessions.values()
+        assert session.address == ("10.9.0.1", 0x9048)
+        assert session.state is SessionState.IN_ROOM
+
+
+def test_a_trailer_with_a_low_port_tells_nothing() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(write_request(CREATE, b"lobby", b'{"username": "dave", "password": ""}'))
+    peer.sends(b"\x03\xff")
+    [session] = chat.server.registry.sessions.values()
+    assert session.state is SessionState.TOKENED
+
+
+# --- refusals --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+def test_a_refusal_is_understood_in_every_dialect(dialect: str) -> None:
+    chat = Chat(only=dialect, members_max=2, sessions_per_ip_max=1)
+    chat.user("alice", dialect).creates("lobby")
+    chat.user("bob", dialect).joins("lobby")
+    refused = {
+        Reason.ROOM_EXISTS: chat.user("carol", dialect).creates("lobby"),
+        Reason.NO_SUCH_ROOM: chat.user("dave", dialect).joins("attic"),
+        Reason.NAME_TAKEN: chat.user("bob", dialect).joins("lobby"),
+        Reason.ROOM_FULL: chat.user("erin", dialect).joins("lobby"),
+        Reason.BAD_REQUEST: chat.user("a:b", dialect).joins("lobby"),
+        Reason.TOO_MANY_REQUESTS: chat.user("frank", dialect, ip="10.0.0.1").joins("lobby"),
+    }
+    for reason, user in refused.items():
+        assert user.client.handshake is HandshakeState.REFUSED
+        assert user.refused is (None if dialect == "json-name" else reason)  # which says only that it failed
+    assert chat.count(Counter.SESSIONS) == 2
+
+
+def test_reasons_are_tested_in_their_order() -> None:
+    """One request that is wrong in every way, mended one by one."""
+    chat = Chat(members_max=1, sessions_per_ip_max=1)
+    chat.user("alice", "json").creates("lobby", "sesame")
+    same = chat.user("alice", "json", ip="10.0.0.1")
+    elsewhere = chat.user("alice", "json")
+    stranger = chat.user("bob", "json")
+    assert chat.user("a[", "json", ip="10.0.0.1").joins("lobby").refused is Reason.BAD_REQUEST
+    assert same.joins("lobby").refused is Reason.TOO_MANY_REQUESTS
+    assert elsewhere.joins("nowhere").refused is Reason.NO_SUCH_ROOM
+    assert elsewhere.joins("lobby", "wrong").refused is Reason.WRONG_PASSWORD
+    assert elsewhere.joins("lobby", "sesame").refused is Reason.NAME_TAKEN
+    assert stranger.joins("lobby", "sesame").refused is Reason.ROOM_FULL
+
+
+def test_a_refused_request_changes_nothing() -> None:
+    chat = Chat()
+    chat.user("alice").creates("lobby")
+    registry = chat.server.registry
+    before = (dict(registry.sessions), dict(registry.rooms), dict(registry.sessions_per_ip), registry.next_silence_us())
+    chat.user("bob").creates("lobby")
+    chat.user("carol").joins("attic")
+    assert before == (registry.sessions, registry.rooms, registry.sessions_per_ip, registry.next_silence_us())
+
+
+# --- passwords -------------------------------------------------------------------------------------
+
+
+def test_five_wrong_passwords_lock_an_address_out_for_a_minute() -> None:
+    chat = Chat()
+    chat.user("alice", "json").creates("vault", "sesame")
+    guesser = chat.user("guesser", "json")
+    for _ in range(5):
+        assert guesser.joins("vault", "guess").refused is Reason.WRONG_PASSWORD
+        chat.passes(1)
+    assert guesser.joins("vault", "sesame").refused is Reason.TOO_MANY_REQUESTS
+    assert chat.user("bob", "json").joins("vault", "sesame").state is SessionState.IN_ROOM
+    chat.passes(58.9)
+    assert guesser.joins("vault", "sesame").refused is Reason.TOO_MANY_REQUESTS
+    chat.passes(0.1)
+    assert guesser.joins("vault", "sesame").state is SessionState.IN_ROOM
+
+
+def test_a_dialect_without_passwords_cannot_join_and_an_open_room_ignores_one() -> None:
+    chat = Chat()
+    chat.user("alice", "json").creates("vault", "sesame")
+    chat.user("carol", "json").creates("lobby")
+    assert chat.user("bob", "text").joins("vault").refused is Reason.WRONG_PASSWORD
+    assert chat.user("dave", "json").joins("lobby", "whatever").state is SessionState.IN_ROOM
+
+
+def test_passwords_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(a: bytes, b: bytes) -> bool:
+        compared.append((a, b))
+        return hmac.compare_digest(a, b)
+
+    monkeypatch.setattr("tcrp.engine.handshakes.compare_digest", compare)
+    chat = Chat()
+    chat.user("alice", "json").creates("vault", "sesame")
+    chat.user("bob", "json").joins("vault", "sesam")
+    assert compared == [(b"sesame", b"sesam")]
+
+
+def test_a_password_stands_in_no_trace() -> None:
+    chat = Chat()
+    chat.user("alice", "json").creates("vault", "sesame-42")
+    chat.user("bob", "json").joins("vault", "wrong-42")
+    assert all("-42" not in record.line() for record in chat.records)
+
+
+# --- takeovers -------------------------------------------------------------------------------------
+
+
+def test_a_silent_name_is_taken_over_from_its_own_address_and_the_heir_is_host() -> None:
+    chat = Chat(members_max=2)
+    alice = chat.user("alice").creates("lobby")
+    bob = chat.user("bob").joins("lobby")
+    again = chat.user("alice", ip=alice.address.ip)
+    bob.says("who is there?")
+    alice.says("I am here")
+    chat.passes(2.999999)
+    assert again.joins("lobby").refused is Reason.NAME_TAKEN
+    chat.passes(0.000001)
+    assert chat.user("alice").joins("lobby").refused is Reason.NAME_TAKEN  # from elsewhere
+    assert again.joins("lobby").state is SessionState.IN_ROOM  # though the room is full
+    assert alice.told == ["superseded"]
+    assert bob.told == []
+    again.leaves()
+    assert bob.told == ["room_closed"]
+
+
+def test_creating_the_room_whose_silent_host_one_is_is_joining_it() -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    chat.user("bob").joins("lobby")
+    chat.passes(10)
+    assert chat.user("bob", ip="10.0.0.2").creates("lobby").refused is Reason.ROOM_EXISTS  # a guest is no host
+    assert chat.user("alice", ip=alice.address.ip).creates("lobby").state is SessionState.IN_ROOM
+    assert chat.steps("room", "lobby") == ["created", "joined", "joined", "left"]
+
+
+@pytest.mark.parametrize("operation", [CREATE, JOIN])
+def test_of_two_who_take_over_a_silent_host_in_one_moment_the_second_is_refused(operation: Operation) -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    chat.passes(30)
+    first, second = chat.peer(alice.address.ip), chat.peer(alice.address.ip)
+    first.sends(request("alice", operation=operation), wake=False)  # accepted, and not yet completed
+    second.sends(request("alice", operation=operation))
+    chat.passes(0)
+    assert chat.steps("handshake", first.stream) == ["requested", "accepted", "completed"]
+    assert chat.steps("handshake", second.stream) == ["requested", "refused"]
+    assert alice.told == ["superseded"]
+
+
+def test_a_takeover_needs_the_password_and_can_be_switched_off() -> None:
+    chat = Chat()
+    alice = chat.user("alice", "json").creates("vault", "sesame")
+    chat.passes(30)
+    again = chat.user("alice", "json", ip=alice.address.ip)
+    assert again.joins("vault", "wrong").refused is Reason.WRONG_PASSWORD
+    assert again.creates("vault", "wrong").refused is Reason.ROOM_EXISTS
+    off = Chat(takeover="off")
+    first = off.user("alice").creates("lobby")
+    off.passes(30)
+    assert off.user("alice", ip=first.address.ip).joins("lobby").refused is Reason.NAME_TAKEN
+
+
+def test_a_name_is_taken_over_three_times_a_minute_at_most() -> None:
+    chat = Chat(takeover_after=0)
+    chat.user("host").creates("lobby")
+    bob = chat.user("bob").joins("lobby")
+    for _ in range(3):
+        assert chat.user("bob", ip=bob.address.ip).joins("lobby").state is SessionState.IN_ROOM
+    late = chat.user("bob", ip=bob.address.ip)
+    assert late.joins("lobby").refused is Reason.NAME_TAKEN
+    chat.passes(60)
+    assert late.joins("lobby").state is SessionState.IN_ROOM
+
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+def test_connections_over_the_limits_are_closed_at_once() -> None:
+    chat = Chat(connections_max=3, connections_per_ip_max=2)
+    peers = [chat.peer("10.9.0.1") for _ in range(3)]
+    assert [peer.is_closed for peer in peers] == [False, False, True]
+    assert [chat.peer("10.9.0.2").is_closed, chat.peer("10.9.0.3").is_closed] == [False, True]
+    peers[0].breaks()
+    assert not chat.peer("10.9.0.1").is_closed
+    assert chat.count(Counter.LIMITED) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"rooms_max": 1}, Reason.TOO_MANY_REQUESTS),
+        ({"sessions_max": 1}, Reason.TOO_MANY_REQUESTS),
+        ({"rooms_max": 2, "sessions_max": 2}, None),
+    ],
+)
+def test_rooms_and_sessions_have_a_limit(settings: dict[str, Any], reason: Reason | None) -> None:
+    chat = Chat(**settings)
+    chat.user("alice").creates("lobby")
+    assert chat.user("bob").creates("attic").refused is reason
+
+
+def test_rooms_whose_host_has_not_entered_are_few_and_go_without_linger() -> None:
+    chat = Chat(unentered_rooms_per_ip_max=2, token_timeout=5 * SECOND)
+    for room in ("one", "two"):
+        chat.peer("10.9.0.1").sends(request("dave", room))
+    late = chat.peer("10.9.0.1")
+    late.sends(request("dave", "three"))
+    assert late.heard == refusal(7, b"three")
+    chat.peer("10.9.0.2").sends(request("dave", "three"))
+    assert chat.count(Counter.ROOMS) == 3
+    chat.passes(5)
+    assert chat.count(Counter.ROOMS) == 0
+    assert chat.server.registry.unentered_rooms_per_ip == {}
+
+
+def test_an_unentered_room_with_guests_still_lingers_for_them() -> None:
+    chat = Chat(token_timeout=5 * SECOND)
+    chat.peer("10.9.0.1").sends(request("dave"))
+    bob = chat.user("bob").joins("lobby")
+    chat.passes(5)
+    assert bob.told == ["room_closed"]
+    assert chat.count(Counter.ROOMS) == 1
+    chat.passes(5)
+    assert chat.count(Counter.ROOMS) == 0
+
+
+def test_a_list_names_open_rooms_without_password_and_comma() -> None:
+    chat = Chat(only="name-port-list")
+    for number, room in enumerate(("lobby", "a,b", "attic")):
+        chat.user(f"host{number}", "name-port-list").creates(room)
+    peer = chat.peer()
+    peer.sends(write_frame(0, 2, 0, b"", b""))
+    assert peer.heard == write_frame(0, 2, 1, b"", b"lobby,attic")
+    assert chat.steps("handshake", peer.stream) == ["requested", "listed"]
