@@ -25,9 +25,9 @@ from tcrp.engine.outputs import (
 )
 from tcrp.engine.server import Effects as ServerEffects
 from tcrp.engine.server import ServerEngine
-from tcrp.engine.trace import Record, Recorder, Trace
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, Operation, Reason, SessionState
+from tcrp.trace.records import Record, Recorder, Trace
 
 SECOND = 1_000_000
 

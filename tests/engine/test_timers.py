@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tcrp.engine.timers import Timers
-from tcrp.engine.trace import Cause
 from tcrp.spec.names import Deadline
+from tcrp.trace.records import Cause
 
 
 def armed(timers: Timers, when_us: int, subject: str) -> object:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tcrp.engine.trace import Kind, Packet, Record
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario, read_scenario_text
+from tcrp.trace.records import Kind, PacketRecord, Record
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
 LOSSY = """
@@ -36,7 +36,7 @@ def fates(records: list[Record]) -> dict[str, tuple[str, int]]:
     sent: dict[str, int] = {}
     result: dict[str, tuple[str, int]] = {}
     for record in records:
-        if not isinstance(record, Packet) or not record.packet:
+        if not isinstance(record, PacketRecord) or not record.packet:
             continue
         if record.kind is Kind.SEND:
             assert record.packet not in sent, "a packet's name is its own"

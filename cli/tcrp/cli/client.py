@@ -17,8 +17,8 @@ from tcrp.cli.version import tcrp_version
 if TYPE_CHECKING:
     from tcrp.cli.screen import Screen
     from tcrp.cli.talk import Outcome, Talk
-    from tcrp.engine.trace import Trace
     from tcrp.spec.limits import Limits
+    from tcrp.trace.records import Trace
 
 PROGRAM = "chat-client"
 CREATE, JOIN, QUIT = "1", "2", "3"
@@ -170,8 +170,8 @@ def _trace(file: str | None, screen: Screen) -> Trace | None:
     import asyncio
     import platform
 
-    from tcrp.engine.trace import Trace, header_line
     from tcrp.net.trace_file import TraceFile
+    from tcrp.trace.records import Trace, header_line
 
     def complain_of(error: OSError) -> None:
         screen.warn(_("{file}: the trace ends here: {why}").format(file=file, why=error.strerror))

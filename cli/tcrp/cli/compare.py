@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
-from tcrp.engine.trace import SCHEMA
+from tcrp.trace.records import SCHEMA
 
 PROGRAM = "chat-sim"
 HASH_SEEDS = ("1", "2")

@@ -6,12 +6,12 @@ import shlex
 from pathlib import Path
 
 from tcrp.engine.server import ServerEngine
-from tcrp.engine.trace import Digest, Record, header_line
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, Failure, failure_of
 from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
+from tcrp.trace.records import Digest, Record, header_line
 
 STORY, SHRUNK, TRACE, README = "story.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
 

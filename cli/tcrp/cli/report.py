@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from tcrp.cli.steps import one_line
-from tcrp.engine.trace import Record
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
 from tcrp.spec.properties import CLAIMS
+from tcrp.trace.records import Record
 
 STEPS_THAT_LED_THERE = 6
 

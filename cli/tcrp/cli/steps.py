@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tcrp.engine.trace import Fault, Kind, Packet, Record, Refuse, Shown, Step
 from tcrp.spec.names import PacketKind
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
 MACHINE_STYLES = {"session": "cyan", "room": "magenta", "handshake": "blue"}
 ENDS = {str(state) for table in (SESSION, ROOM, HANDSHAKE) for state in table.final}
@@ -61,7 +61,7 @@ def _joins(row: Row, record: Record, label: str) -> bool:
         last.ids.append(label)
         return True
     first = row.records[0]
-    follows = isinstance(record, Packet | Shown) and isinstance(first, Step | Refuse)
+    follows = isinstance(record, PacketRecord | ShowRecord) and isinstance(first, StepRecord | RefusalRecord)
     if follows and record.actor == first.actor and record.t_us == first.t_us:
         row.followed.append(Row([record], [label]))
         return True
@@ -71,16 +71,16 @@ def _joins(row: Row, record: Record, label: str) -> bool:
 def _label(record: Record) -> str | None:
     """What tells a record from its like in one row; None leaves it out."""
     match record:
-        case Packet(kind=Kind.SEND) if record.what in PLUMBING:
+        case PacketRecord(kind=Kind.SEND) if record.what in PLUMBING:
             return None
-        case Packet(kind=Kind.SEND) | Packet(kind=Kind.DROP):
+        case PacketRecord(kind=Kind.SEND) | PacketRecord(kind=Kind.DROP):
             source, _, target = record.link.partition(">")
             return source if record.kind is Kind.DROP and target == record.actor else target
-        case Step() | Refuse():
+        case StepRecord() | RefusalRecord():
             return record.id
-        case Shown():
+        case ShowRecord():
             return record.actor
-        case Fault():
+        case FaultRecord():
             return record.actor
         case _:
             return None
@@ -88,9 +88,9 @@ def _label(record: Record) -> str | None:
 
 def _fold_key(record: Record) -> object:
     match record:
-        case Packet():
+        case PacketRecord():
             return record.t_us, record.actor, record.kind, record.what, record.why, record.rule, record.bytes
-        case Step():
+        case StepRecord():
             return record.t_us, record.actor, record.machine, record.event, record.from_, record.to
         case _:
             return None
@@ -141,10 +141,10 @@ def _cells(row: Row) -> tuple[Text, ...]:
     record = row.records[0]
     time = Text(f"{record.t_us // 1_000_000}.{record.t_us % 1_000_000:06d}", style="dim")
     machine, change, event = Text(""), Text(""), Text("")
-    if isinstance(record, Step | Refuse):
+    if isinstance(record, StepRecord | RefusalRecord):
         machine = Text(f"{record.machine} {_several(row.ids)}", style=MACHINE_STYLES[record.machine])
         change, event = Text(record.from_), Text(record.event)
-    if isinstance(record, Step) and record.from_ != record.to:
+    if isinstance(record, StepRecord) and record.from_ != record.to:
         style = "bold red" if record.to in ENDS else "bold green"
         change = Text.assemble((record.from_, "dim"), " → ", (record.to, style))
     told = Text("  ").join([each for each in (_words(row), *map(_words, row.followed)) if each.plain])
@@ -156,28 +156,28 @@ def _words(row: Row) -> Text:
     """What was sent, shown, refused, dropped or broken, and why."""
     record = row.records[0]
     match record:
-        case Step():
+        case StepRecord():
             return Text(record.why, style="yellow")
-        case Refuse():
+        case RefusalRecord():
             return Text(f"! refused: {record.why}", style="yellow")
-        case Packet(kind=Kind.SEND):
+        case PacketRecord(kind=Kind.SEND):
             each = " each" if len(row.ids) > 1 else ""
             return Text(f"▸ {record.what} to {_several(row.ids)} ({record.bytes} B{each})")
-        case Packet():
+        case PacketRecord():
             link = "from" if record.link.endswith(f">{record.actor}") else "to"
             return Text(f"✗ {record.what} {link} {_several(row.ids)} dropped: {record.why}", style="red")
-        case Shown() if record.what == "relay":
+        case ShowRecord() if record.what == "relay":
             text = record.text if len(record.text) <= TEXT_SHOWN_MAX else f"{record.text[:TEXT_SHOWN_MAX]}…"
             return Text(f"◂ {record.name}: {text}", style="green")
-        case Shown():
+        case ShowRecord():
             return Text(f"◂ {_notice(record)}", style="italic green")
-        case Fault():
+        case FaultRecord():
             return Text(f"⚡ {record.what} {record.why}".rstrip(), style="bold magenta")
         case _:
             raise AssertionError("rows are made of these records")
 
 
-def _notice(record: Shown) -> str:
+def _notice(record: ShowRecord) -> str:
     return f"told {record.what}" + (f": {record.name}" if record.name else "")
 
 

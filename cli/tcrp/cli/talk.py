@@ -13,10 +13,10 @@ from tcrp.cli.screen import Closed, Screen
 from tcrp.engine.client import NotNow
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import NoticeReceived, TextReceived
-from tcrp.engine.trace import Recorder, Trace
 from tcrp.net.client import BROKEN_OFF, LIVING, NO_ANSWER, NO_HOST, Client, RequestRefused, ServerAt, Unreachable
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Notice, Operation, Reason
+from tcrp.trace.records import Recorder, Trace
 
 WARN_SECONDS = 30.0
 WARN_SHARE = 0.2

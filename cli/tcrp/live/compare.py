@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from tcrp.engine.trace import Record, Step
 from tcrp.spec.names import Machine
+from tcrp.trace.records import Record, StepRecord
 
 ROOM = str(Machine.ROOM)
 HANDSHAKE = str(Machine.HANDSHAKE)
@@ -48,7 +48,7 @@ class Collector:
 
     def hear(self, record: Record) -> None:
         """A listener of a trace."""
-        if type(record) is Step:
+        if type(record) is StepRecord:
             key = None if record.machine is Machine.ROOM else record.key
             self._add(record.actor, record.machine, record.id, key, record.event, record.from_, record.to)
 

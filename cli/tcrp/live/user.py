@@ -9,7 +9,6 @@ from functools import partial
 
 from tcrp.engine.codec import Codec, codec, port_is_clear
 from tcrp.engine.outputs import Address
-from tcrp.engine.trace import Recorder, Trace
 from tcrp.live.compare import Collector
 from tcrp.live.impairment import UserImpairment
 from tcrp.live.proxy import Proxy
@@ -37,6 +36,7 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Operation, SessionState
+from tcrp.trace.records import Recorder, Trace
 
 UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)
 

@@ -20,7 +20,6 @@ from tcrp.engine.outputs import (
 from tcrp.engine.reading import hear
 from tcrp.engine.text import shown
 from tcrp.engine.timers import Timer, Timers
-from tcrp.engine.trace import Cause, Recorder
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
@@ -46,6 +45,7 @@ from tcrp.spec.names import (
     SessionState,
 )
 from tcrp.spec.table import TABLES, Tables
+from tcrp.trace.records import Cause, Recorder
 
 Effects = list[ClientEffect]
 

@@ -15,7 +15,6 @@ from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Room, Session, Window, unmap_ipv4
 from tcrp.engine.text import room_name_fault, user_name_fault
 from tcrp.engine.timers import Timer
-from tcrp.engine.trace import Cause
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import (
@@ -32,6 +31,7 @@ from tcrp.spec.names import (
     Rule,
     SessionState,
 )
+from tcrp.trace.records import Cause
 
 
 class Handshake:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from tcrp.engine.trace import Cause
 from tcrp.spec.names import Notice, PacketKind
+from tcrp.trace.records import Cause
 
 StreamId = Hashable
 """How a driver names a TCP connection: unique among those that are open."""

@@ -15,7 +15,6 @@ from tcrp.engine.notices import write_farewell, write_notice
 from tcrp.engine.outputs import Address, Relay, SendDatagram, ServerEffect
 from tcrp.engine.rooms import Ended, Room, Session, Window
 from tcrp.engine.timers import Timers
-from tcrp.engine.trace import Cause, Recorder
 from tcrp.spec.limits import (
     ANSWER_ENDED_EVERY_US,
     ANSWER_ENDED_FACTOR_MAX,
@@ -39,6 +38,7 @@ from tcrp.spec.names import (
     SessionState,
 )
 from tcrp.spec.table import Tables
+from tcrp.trace.records import Cause, Recorder
 
 K = TypeVar("K")
 

@@ -8,8 +8,8 @@ from tcrp.engine.codec import Codec
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address
 from tcrp.engine.timers import Timer
-from tcrp.engine.trace import Cause, token_in_trace
 from tcrp.spec.names import Notice, RoomState, SessionState
+from tcrp.trace.records import Cause, token_in_trace
 
 
 class Window:

@@ -13,7 +13,6 @@ from tcrp.engine.handshakes import HandshakeServer
 from tcrp.engine.outputs import Address, Relay, ServerEffect, StreamId
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Session, Window, unmap_ipv4
-from tcrp.engine.trace import Cause, Recorder
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
     REJECTED_IN_A_ROW_MAX,
@@ -32,6 +31,7 @@ from tcrp.spec.names import (
     SessionState,
 )
 from tcrp.spec.table import TABLES, Tables
+from tcrp.trace.records import Cause, Recorder
 
 Effects = list[ServerEffect]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
-from tcrp.engine.trace import Cause
 from tcrp.spec.names import Deadline
+from tcrp.trace.records import Cause
 
 
 class Timer:

@@ -21,9 +21,9 @@ from tcrp.engine.client import ClientEngine, Effects
 from tcrp.engine.codec import Codec, port_is_clear
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outputs import Address, CloseStream, NoticeReceived, SendDatagram, SendFrame, TextReceived
-from tcrp.engine.trace import Cause, Recorder
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Notice, Operation, Reason, Rule, SessionState
+from tcrp.trace.records import Cause, Recorder
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)

@@ -11,8 +11,8 @@ from typing import Literal, TextIO
 
 import structlog
 
-from tcrp.engine.trace import Record, Step
 from tcrp.spec.names import HandshakeEvent, Machine, RoomEvent, Rule, SessionEvent
+from tcrp.trace.records import Record, StepRecord
 
 Format = Literal["text", "json"]
 FORMATS: tuple[Format, ...] = ("text", "json")
@@ -41,7 +41,7 @@ class Log:
             ],
         )
         self._counted: dict[Rule, int] = {}
-        self._fruitless: dict[tuple[HandshakeEvent, Rule], tuple[int, Step]] = {}
+        self._fruitless: dict[tuple[HandshakeEvent, Rule], tuple[int, StepRecord]] = {}
 
     def info(self, event: str, **fields: str | int) -> None:
         """Something happened."""
@@ -59,7 +59,7 @@ class Log:
 
     def hear(self, record: Record) -> None:
         """A listener of the server's trace."""
-        if type(record) is not Step:
+        if type(record) is not StepRecord:
             return
         if record.machine is Machine.SESSION:
             if record.event not in _EVERYDAY:

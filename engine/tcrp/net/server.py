@@ -25,12 +25,12 @@ from tcrp.engine.outputs import (
 )
 from tcrp.engine.rooms import unmap_ipv4
 from tcrp.engine.server import ServerEngine
-from tcrp.engine.trace import Cause, Recorder, Trace
 from tcrp.net.listener import Listener
 from tcrp.net.tokens import system_token
 from tcrp.net.udp import UdpSocket
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import PacketKind
+from tcrp.trace.records import Cause, Recorder, Trace
 
 BACKLOG = 1024
 UNREAD_SECONDS = 5

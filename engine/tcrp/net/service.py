@@ -16,11 +16,11 @@ from typing import Any, TextIO
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import Address
-from tcrp.engine.trace import Trace, header_line
 from tcrp.net.log import Format, Log
 from tcrp.net.server import CannotBind, Server
 from tcrp.net.trace_file import TraceFile
 from tcrp.spec.limits import Limits
+from tcrp.trace.records import Trace, header_line
 
 TICK_SECONDS = 1.0
 EXHAUSTED_AGAIN_SECONDS = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tcrp.engine.trace import Record
+from tcrp.trace.records import Record
 
 
 class TraceFile:

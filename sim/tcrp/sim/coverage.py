@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from tcrp.engine.trace import Fault, Packet, Record, Refuse, Shown, Step, Timed
 from tcrp.sim.run import Verdict
 from tcrp.spec.names import Machine, Property, Rule
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
+from tcrp.trace.records import FaultRecord, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord, TimerRecord
 
 Pair = tuple[Machine, str, str]  # machine, state, event
 
@@ -35,20 +35,20 @@ class Coverage:
     def hear(self, record: Record) -> None:
         """Count what a record shows."""
         match record:
-            case Step():
+            case StepRecord():
                 pair = (record.machine, str(record.from_), str(record.event))
                 self.rows[pair] = self.rows.get(pair, 0) + 1
                 self.rules[record.rule] += 1
-            case Refuse():
+            case RefusalRecord():
                 pair = (record.machine, str(record.from_), str(record.event))
                 if pair in self.refused:
                     self.refused[pair] += 1
                 if record.rule is not None:
                     self.rules[record.rule] += 1
-            case Packet() | Shown() | Timed():
+            case PacketRecord() | ShowRecord() | TimerRecord():
                 if record.rule is not None:
                     self.rules[record.rule] += 1
-            case Fault():
+            case FaultRecord():
                 pass
             case _:
                 assert_never(record)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tcrp.engine.trace import Kind, Packet, Record, Refuse, Shown, Step
 from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.scenario.model import (
     Counters,
@@ -24,6 +23,7 @@ from tcrp.sim.scenario.model import (
     UserIs,
 )
 from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, RoomState, SessionState
+from tcrp.trace.records import Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
 NEAR_MISSES_MAX = 3
 
@@ -81,7 +81,7 @@ class History:
     def hear(self, record: Record) -> None:
         """Keep what is asked for."""
         match record:
-            case Step():
+            case StepRecord():
                 if record.from_ != record.to:
                     for subject, changes in self.changes.items():
                         if _is_about(subject, record):
@@ -92,15 +92,15 @@ class History:
                         why = record.why.partition(":")[0] if refused else ""
                         self.refusals[record.id].append((record.t_us, record.n, why))
                 self._match(record, "step")
-            case Refuse():
+            case RefusalRecord():
                 self._match(record, "refuse")
-            case Packet() if record.kind is Kind.DROP:
+            case PacketRecord() if record.kind is Kind.DROP:
                 self._match(record, "drop")
-            case Packet() if record.kind is Kind.SEND:
+            case PacketRecord() if record.kind is Kind.SEND:
                 for claim, sent in self.packets.items():
                     if _is_such_a_packet(claim, record):
                         sent.append((record.t_us, record.bytes))
-            case Shown():
+            case ShowRecord():
                 if record.what == "relay":
                     if record.actor in self.screens:
                         seen = SeenRelay(record.t_us, record.n, record.name, record.text)
@@ -113,7 +113,7 @@ class History:
         if not self.counters or self.counters[-1][1] != counters:
             self.counters.append((now_us, dict(counters)))
 
-    def _match(self, record: Step | Refuse | Packet, kind: str) -> None:
+    def _match(self, record: StepRecord | RefusalRecord | PacketRecord, kind: str) -> None:
         for claim, times in self.matches.items():
             if claim.kind != kind:
                 continue
@@ -143,7 +143,7 @@ def first_state(claim: StateClaim) -> str:
     return str(subject.state)
 
 
-def _is_about(subject: StateClaim, record: Step) -> bool:
+def _is_about(subject: StateClaim, record: StepRecord) -> bool:
     match subject:
         case UserIs(user, _):
             return record.actor == user and record.machine is Machine.SESSION
@@ -162,7 +162,7 @@ def _field(record: Record, key: str) -> str:
     return "" if value is None else str(value)
 
 
-def _is_such_a_packet(claim: Packets, record: Packet) -> bool:
+def _is_such_a_packet(claim: Packets, record: PacketRecord) -> bool:
     source, _, target = record.link.partition(">")
     return (
         (claim.what is None or claim.what == record.what)

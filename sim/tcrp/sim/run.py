@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from tcrp.engine.codec import codec
 from tcrp.engine.server import ServerEngine
-from tcrp.engine.trace import Digest, Record, Refuse, Trace
 from tcrp.sim.checks.monitor import PropertyMonitor
 from tcrp.sim.checks.results import Violation
 from tcrp.sim.checks.shadow import Shadows
@@ -23,6 +22,7 @@ from tcrp.sim.scenario.model import Scenario, Step, Window
 from tcrp.sim.script import ScriptRunner
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import Property
+from tcrp.trace.records import Digest, Record, RefusalRecord, Trace
 
 AUTO = "auto"
 LONGEST_US = 10 * MINUTE_US
@@ -42,7 +42,7 @@ class Verdict:
     misses: tuple[Miss, ...]
     violation: Violation | None
     never_taken: tuple[Step, ...]
-    refused_steps: tuple[Refuse, ...]  # steps of users that could not be taken
+    refused_steps: tuple[RefusalRecord, ...]  # steps of users that could not be taken
     judged: dict[Property, int] = field(default_factory=dict)
 
     @property
@@ -77,7 +77,7 @@ class Run:
         self.script_runner = ScriptRunner(scenario, self.world, self.tcp, self.server, self.hosts, self.seed)
         self.history = History(scenario.expect)
         self.digest = Digest()
-        self.refused_steps: list[Refuse] = []
+        self.refused_steps: list[RefusalRecord] = []
         left_out = {Property(each.name) for each in scenario.leave_out} | set(leave_out)
         self.monitor = PropertyMonitor(self.hosts, scenario.limits, frozenset(left_out), shadows or Shadows())
         if self.trace is not None:
@@ -159,7 +159,7 @@ class Run:
         return True
 
     def _note_refused(self, record: Record) -> None:
-        if type(record) is Refuse and record.actor != SERVER:
+        if type(record) is RefusalRecord and record.actor != SERVER:
             self.refused_steps.append(record)
 
     def _verdict(self, ended_us: int) -> Verdict:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from tcrp.engine.trace import Record
-from tcrp.engine.trace import Step as StepRecord
 from tcrp.sim.hosts.server import SERVER, ServerHost
 from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.packets import Origin
@@ -44,6 +42,7 @@ from tcrp.sim.scenario.model import (
     When,
 )
 from tcrp.spec.names import Machine, SessionState
+from tcrp.trace.records import Record, StepRecord
 
 NETWORK = "network"
 

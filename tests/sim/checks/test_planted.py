@@ -18,7 +18,6 @@ from tcrp.engine.outputs import Address, Relay, SendDatagram, SendFrame
 from tcrp.engine.rooms import Ended, Session
 from tcrp.engine.server import Effects, ServerEngine
 from tcrp.engine.timers import Timer, Timers
-from tcrp.engine.trace import Cause
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -35,6 +34,7 @@ from tcrp.spec.names import (
     SessionState,
 )
 from tcrp.spec.table import TABLES, Row, Table
+from tcrp.trace.records import Cause
 
 STORY = """
 claim: four users talk, one leaves, a thief tries, one falls silent, the host goes

@@ -7,8 +7,6 @@ import math
 
 import pytest
 
-from tcrp.engine.trace import Kind, Record
-from tcrp.engine.trace import Packet as PacketRecord
 from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.network.clock import HostClock
 from tcrp.sim.network.draws import delay_us, key_of, loss_threshold, mix
@@ -28,6 +26,7 @@ from tcrp.sim.scenario.model import (
     Span,
 )  # fmt: skip
 from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.trace.records import Kind, PacketRecord, Record
 
 MANY = 20_000
 KEYS = [mix(number) for number in range(MANY)]

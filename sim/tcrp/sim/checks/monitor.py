@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from tcrp.engine.outputs import Relay, SendFrame, ServerEffect
-from tcrp.engine.trace import Fault, Kind, Record, Step
-from tcrp.engine.trace import Packet as PacketRecord
 from tcrp.sim.checks.reference import ReferenceModel
 from tcrp.sim.checks.relays import RelayChecks
 from tcrp.sim.checks.results import CheckResults
@@ -25,6 +23,7 @@ from tcrp.sim.network.tcp import Connection
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SERVER_DATAGRAM_BYTES_MAX, Limits
 from tcrp.spec.names import Counter, Machine, PacketKind, Property, SessionEvent, SessionState
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, StepRecord
 
 WHERE_TO: dict[Machine, tuple[str, dict[tuple[str, str], str], frozenset[str]]] = {
     table.machine: (
@@ -58,8 +57,8 @@ class PropertyMonitor:
     def hear(self, record: Record) -> None:
         """A listener of the trace."""
         kind = type(record)  # not isinstance: this is asked of millions
-        if kind is Step:
-            assert isinstance(record, Step), "for the type checker"
+        if kind is StepRecord:
+            assert isinstance(record, StepRecord), "for the type checker"
             self._judge_step(record)
             if record.actor == SERVER:
                 self._model.call.steps += 1
@@ -73,10 +72,10 @@ class PropertyMonitor:
                 self._judge_size(record)
             elif record.kind is _DROP and record.actor == SERVER and record.what == PacketKind.RELAY:
                 self._model.call.withheld += 1
-        elif kind is Fault:
+        elif kind is FaultRecord:
             self._lives.last_fault_us = record.t_us
 
-    def _judge_step(self, record: Step) -> None:
+    def _judge_step(self, record: StepRecord) -> None:
         who = (record.actor, record.machine, record.id, record.key)
         initial, rows, final = WHERE_TO[record.machine]
         stood = self._stands.get(who, initial)
@@ -108,7 +107,7 @@ class PropertyMonitor:
             if record.what in SPEAKING:
                 self._lives.spoke_us[record.actor] = record.t_us
 
-    def _keep_session(self, record: Step) -> None:
+    def _keep_session(self, record: StepRecord) -> None:
         """A session of the server has begun, moved or ended."""
         judge, model = self.results.judge, self._model
         entry = model.living.get(record.key)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from tcrp.engine.codec import learns_port
 from tcrp.engine.outputs import Address, SendDatagram, ServerEffect
-from tcrp.engine.trace import Step
 from tcrp.sim.hosts.user import Hosts, UserHost
 from tcrp.sim.network.packets import Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import PacketKind, RoomEvent, RoomState, SessionEvent, SessionState
+from tcrp.trace.records import StepRecord
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class ReferenceModel:
 
     # --- steps of the server ---------------------------------------------------------------------
 
-    def grant(self, record: Step) -> SessionRecord:
+    def grant(self, record: StepRecord) -> SessionRecord:
         """A session begins."""
         connection = self.call.connection
         name, _, room = record.id.partition("@")
@@ -115,7 +115,7 @@ class ReferenceModel:
         self.living[record.key] = self._last_granted = entry
         return entry
 
-    def step(self, entry: SessionRecord, record: Step) -> None:
+    def step(self, entry: SessionRecord, record: StepRecord) -> None:
         """A living session moves."""
         entry.state = SessionState(record.to)
         if record.event == SessionEvent.ENTERED:
@@ -126,7 +126,7 @@ class ReferenceModel:
         if entry.state is SessionState.EXPIRED:
             self._end(entry, record)
 
-    def _end(self, entry: SessionRecord, record: Step) -> None:
+    def _end(self, entry: SessionRecord, record: StepRecord) -> None:
         del self.living[entry.token]
         self.ended[entry.token] = entry
         self._members.get(entry.room, {}).pop(entry.token, None)
@@ -142,7 +142,7 @@ class ReferenceModel:
         """Living sessions of one name in one room: more than one while a takeover is under way."""
         return (each for each in self.living.values() if each.id == id)
 
-    def step_room(self, record: Step) -> None:
+    def step_room(self, record: StepRecord) -> None:
         """A room moves."""
         self.rooms[record.id] = RoomState(record.to)
         if record.event == RoomEvent.CREATED:

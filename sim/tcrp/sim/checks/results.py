@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tcrp.engine.trace import Record
 from tcrp.sim.network.world import World
 from tcrp.spec.names import Property
+from tcrp.trace.records import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from collections.abc import Hashable
 
 from statemachine.exceptions import TransitionNotAllowed
 
-from tcrp.engine.trace import Record, Step
 from tcrp.spec.handshake import HandshakeMachine
 from tcrp.spec.machine import ProtocolMachine
 from tcrp.spec.names import Machine
 from tcrp.spec.room import RoomMachine
 from tcrp.spec.session import SessionMachine
+from tcrp.trace.records import Record, StepRecord
 
 MACHINES_MAX = 1000
 """How many machines stand beside a run at most."""
@@ -63,7 +63,7 @@ class Shadows:
         self._answers: Answers = {} if answers is None else answers
 
     def __call__(self, record: Record) -> None:
-        if not isinstance(record, Step) or self.disagreement is not None:
+        if not isinstance(record, StepRecord) or self.disagreement is not None:
             return
         who = (record.actor, record.machine, record.id, record.key)
         shadow = self._shadows.get(who) or self._begin(who)
@@ -99,7 +99,7 @@ class Shadows:
         shadow = self._shadows[who] = Shadow(machine, str(written.initial_state.value))
         return shadow
 
-    def _ask(self, shadow: Shadow, record: Step) -> str | None:
+    def _ask(self, shadow: Shadow, record: StepRecord) -> str | None:
         """Where the machine goes, or None if it refuses."""
         question = (record.machine, str(shadow.state), str(record.event))
         machine = shadow.machine
@@ -115,7 +115,7 @@ class Shadows:
         self._answers[question] = answer
         return answer
 
-    def _disagree(self, record: Step, why: str) -> None:
+    def _disagree(self, record: StepRecord, why: str) -> None:
         self.disagreement = (
             f"step {record.n}: {record.actor}'s {record.machine} {record.id}: {record.event} "
             f"took it from {record.from_} to {record.to}, but {why}"

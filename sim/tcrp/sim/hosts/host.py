@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tcrp.engine.trace import Cause
 from tcrp.sim.network.clock import HostClock
 from tcrp.sim.network.world import World
+from tcrp.trace.records import Cause
 
 
 class Host:

@@ -8,7 +8,6 @@ from typing import Any, Protocol, assert_never
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, Relay, SendDatagram, SendFrame, ServerEffect
 from tcrp.engine.server import ServerEngine
-from tcrp.engine.trace import Cause, Recorder
 from tcrp.sim.hosts.host import Host
 from tcrp.sim.network.draws import key_of, mix
 from tcrp.sim.network.packets import Chain, Origin, Packet, chain_of
@@ -17,6 +16,7 @@ from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, Machine, PacketKind, SessionEvent, SessionState
+from tcrp.trace.records import Cause, Recorder
 
 SERVER = "server"
 UDP_ADDRESS = Address("10.255.255.254", 9003)

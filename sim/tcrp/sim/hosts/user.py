@@ -8,7 +8,6 @@ from typing import assert_never
 from tcrp.engine.client import ClientEngine, Effects
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import Address, CloseStream, NoticeReceived, SendDatagram, SendFrame, TextReceived
-from tcrp.engine.trace import Recorder, Trace
 from tcrp.sim.hosts.forged import body_of, forged_datagram
 from tcrp.sim.hosts.host import Host
 from tcrp.sim.hosts.server import UDP_ADDRESS, ServerHost
@@ -45,6 +44,7 @@ from tcrp.spec.names import (
     SessionEvent,
     SessionState,
 )
+from tcrp.trace.records import Recorder, Trace
 
 FIRST_PORT = 40001
 UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)

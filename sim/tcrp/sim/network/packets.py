@@ -8,10 +8,10 @@ the seed at its root; the name itself is only put together when a trace wants it
 from __future__ import annotations
 
 from tcrp.engine.outputs import Address
-from tcrp.engine.trace import Cause
 from tcrp.sim.network.draws import FIRST_FACTOR, GOLDEN, MASK, SECOND_FACTOR, key_of
 from tcrp.sim.network.links import Link
 from tcrp.spec.names import PacketKind
+from tcrp.trace.records import Cause
 
 _WHAT_KEYS = {what: key_of("what", what) for what in PacketKind}
 

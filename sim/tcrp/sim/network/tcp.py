@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from tcrp.engine.outputs import Address
-from tcrp.engine.trace import Kind
 from tcrp.sim.network.links import Link, covers_link
 from tcrp.sim.network.packets import Chain, Origin, Packet, next_of_kind
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import LinkId
 from tcrp.spec.names import PacketKind, Rule
+from tcrp.trace.records import Kind
 
 SWEEP_LEAST = 64
 """Connections that are over are forgotten when there are this many, and twice as many as after the last time."""

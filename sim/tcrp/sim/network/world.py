@@ -10,11 +10,10 @@ from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from tcrp.engine.outputs import Address, Relay
-from tcrp.engine.trace import Cause, Fault, Kind, Trace
-from tcrp.engine.trace import Packet as PacketRecord
 from tcrp.sim.network.links import CORRUPTED, DUPLICATED, Link, Network
 from tcrp.sim.network.packets import Chain, Packet, next_of_kind
 from tcrp.spec.names import PacketKind, Rule
+from tcrp.trace.records import Cause, FaultRecord, Kind, PacketRecord, Trace
 
 _SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 to look up an enum's member is slow
 FIRST_DYNAMIC = 1 << 20
@@ -176,4 +175,4 @@ class World:
         """Write down something that goes wrong on purpose."""
         trace = self.trace
         if trace is not None:
-            cause.record = trace.add(Fault(trace.n + 1, cause.record, self.now_us, actor, what, why))
+            cause.record = trace.add(FaultRecord(trace.n + 1, cause.record, self.now_us, actor, what, why))

@@ -15,11 +15,11 @@ from types import FrameType
 from typing import NamedTuple
 
 from tcrp.engine.server import ServerEngine
-from tcrp.engine.trace import Record
 from tcrp.sim.checks.shadow import Shadows
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
+from tcrp.trace.records import Record
 
 STORY_SECONDS_MAX = 60.0
 """Of processor time, after which a story counts as one that never ends: thousands of times what most take."""

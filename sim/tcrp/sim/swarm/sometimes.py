@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from tcrp.engine.trace import Fault, Kind, Packet, Record, Refuse, Step
 from tcrp.sim.hosts.server import SERVER
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import (
@@ -18,6 +17,7 @@ from tcrp.spec.names import (
     SessionState,
     Sometimes,
 )
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, StepRecord
 
 REPLAY = ".replay#"
 """In the name of each packet that a step `replay` has sent."""
@@ -34,16 +34,16 @@ class SometimesCoverage:
     def hear(self, record: Record) -> None:
         """Count what a record shows."""
         match record:
-            case Packet():
+            case PacketRecord():
                 self._see_packet(record)
-            case Step() if record.actor == SERVER:
+            case StepRecord() if record.actor == SERVER:
                 self._see_step(record)
-            case Refuse(rule=Rule.TOK_4):
+            case RefusalRecord(rule=Rule.TOK_4):
                 self.counts[Sometimes.ENDED_TOKEN_SPOKE] += 1
-            case Fault(what="crash") if record.actor == SERVER:
+            case FaultRecord(what="crash") if record.actor == SERVER:
                 self.counts[Sometimes.CRASHED] += 1
 
-    def _see_packet(self, packet: Packet) -> None:
+    def _see_packet(self, packet: PacketRecord) -> None:
         counts = self.counts
         if packet.kind is Kind.ARRIVE:
             counts[Sometimes.DUPLICATE_ARRIVED] += packet.why == "duplicate"
@@ -58,7 +58,7 @@ class SometimesCoverage:
                 counts[Sometimes.NOTICE_LOST] += packet.what == PacketKind.NOTICE
                 counts[Sometimes.ENTER_LOST] += packet.what == PacketKind.ENTER
 
-    def _see_step(self, step: Step) -> None:
+    def _see_step(self, step: StepRecord) -> None:
         counts = self.counts
         match step.machine, step.event:
             case Machine.SESSION, SessionEvent.GRANTED:

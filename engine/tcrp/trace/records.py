@@ -48,7 +48,7 @@ class Cause:
         self.record = record
 
 
-class Step(NamedTuple):
+class StepRecord(NamedTuple):
     """A machine moved."""
 
     n: int
@@ -76,7 +76,7 @@ class Step(NamedTuple):
         ))  # fmt: skip
 
 
-class Refuse(NamedTuple):
+class RefusalRecord(NamedTuple):
     """A machine, or a user, was offered what it does not take."""
 
     n: int
@@ -100,7 +100,7 @@ class Refuse(NamedTuple):
         )
 
 
-class Packet(NamedTuple):
+class PacketRecord(NamedTuple):
     """A packet was sent, arrived, or was dropped. `link` is `from>to`; bytes are of its payload."""
 
     n: int
@@ -126,7 +126,7 @@ class Packet(NamedTuple):
         ))  # fmt: skip
 
 
-class Timed(NamedTuple):
+class TimerRecord(NamedTuple):
     """A deadline of an engine was reached, by the rule that set it."""
 
     n: int
@@ -144,7 +144,7 @@ class Timed(NamedTuple):
         )
 
 
-class Fault(NamedTuple):
+class FaultRecord(NamedTuple):
     """Something went wrong on purpose: a cut, a crash, a pause, a clock that jumps."""
 
     n: int
@@ -162,7 +162,7 @@ class Fault(NamedTuple):
         )
 
 
-class Shown(NamedTuple):
+class ShowRecord(NamedTuple):
     """A text or a notice reached a user's screen. `what` is `relay` or the notice's name."""
 
     n: int
@@ -184,7 +184,7 @@ class Shown(NamedTuple):
         ))  # fmt: skip
 
 
-Record = Step | Refuse | Packet | Timed | Fault | Shown
+Record = StepRecord | RefusalRecord | PacketRecord | TimerRecord | FaultRecord | ShowRecord
 
 
 class Trace:
@@ -228,7 +228,7 @@ class Recorder:
         """A machine moved. What follows from it has it as its cause, unless it happened `aside`."""
         trace = self.trace
         n = trace.add(
-            Step(
+            StepRecord(
                 trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, why, token,
                 self.key if key is None else key,
             )
@@ -241,24 +241,28 @@ class Recorder:
     ) -> None:
         """A machine was offered what it does not take."""
         trace = self.trace
-        trace.add(Refuse(trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, rule, why))
+        trace.add(
+            RefusalRecord(trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, rule, why)
+        )
 
     def timer(self, what: Deadline, cause: Cause) -> None:
         """A deadline was reached; what follows has it as its cause."""
         trace = self.trace
-        cause.record = trace.add(Timed(trace.n + 1, cause.record, trace.now_us, self.actor, what, DEADLINE_RULES[what]))
+        cause.record = trace.add(
+            TimerRecord(trace.n + 1, cause.record, trace.now_us, self.actor, what, DEADLINE_RULES[what])
+        )
 
     def shown(self, what: str, name: str, text: str, rule: Rule | None, cause: Cause) -> None:
         """A text or a notice has reached this actor's screen."""
         trace = self.trace
-        trace.add(Shown(trace.n + 1, cause.record, trace.now_us, self.actor, what, name, text, rule))
+        trace.add(ShowRecord(trace.n + 1, cause.record, trace.now_us, self.actor, what, name, text, rule))
 
     def drop(self, what: str, size: int, why: str, rule: Rule, cause: Cause, to: str = "") -> None:
         """The datagram of `cause` was not taken, or one was not sent to the member `to`."""
         trace = self.trace
         link, packet = (f"{self.actor}>{to}", "") if to else (cause.link_name, cause.packet)
         trace.add(
-            Packet(
+            PacketRecord(
                 trace.n + 1, cause.record, trace.now_us, self.actor, Kind.DROP, "udp", link, packet, size, what, why,
                 rule,
             )

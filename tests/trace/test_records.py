@@ -6,34 +6,36 @@ import json
 
 import pytest
 
-from tcrp.engine.trace import (
+from tcrp.spec.names import Deadline, Machine, Rule
+from tcrp.trace.records import (
     Digest,
-    Fault,
+    FaultRecord,
     Kind,
-    Packet,
+    PacketRecord,
     Record,
-    Refuse,
-    Shown,
-    Step,
-    Timed,
+    RefusalRecord,
+    ShowRecord,
+    StepRecord,
+    TimerRecord,
     Trace,
     header_line,
     token_in_trace,
 )
-from tcrp.spec.names import Deadline, Machine, Rule
 
 ODD = 'a "quoted" \\ 日本\n\x07'
 RECORDS: list[Record] = [
-    Step(1, 0, 5, ODD, Machine.SESSION, ODD, "granted", "anonymous", "tokened", Rule.TOK_1, ODD, "0123abcd", None),
-    Step(1, 0, 5, "server", Machine.ROOM, "lobby", "created", "vacant", "open", Rule.ROOM_1, "", "", None),
-    Refuse(1, 0, 5, ODD, Machine.SESSION, ODD, "spoke", "expired", Rule.TOK_4, ODD),
-    Refuse(1, 0, 5, "bob", Machine.SESSION, "bob", "spoke", "anonymous", None, "too early"),
-    Packet(1, 0, 5, ODD, Kind.DROP, "udp", ODD, ODD, 7, "say", ODD, Rule.TOK_3),
-    Packet(1, 0, 5, "bob", Kind.SEND, "tcp", "bob>server", "bob.join#1/open", 0, "open", "", None),
-    Timed(1, 0, 5, ODD, Deadline.IDLE, Rule.IDLE_1),
-    Fault(1, 0, 5, ODD, ODD, ODD),
-    Shown(1, 0, 5, ODD, "relay", ODD, ODD, Rule.SHOW_1),
-    Shown(1, 0, 5, "bob", "room_closed", "", "", None),
+    StepRecord(
+        1, 0, 5, ODD, Machine.SESSION, ODD, "granted", "anonymous", "tokened", Rule.TOK_1, ODD, "0123abcd", None
+    ),
+    StepRecord(1, 0, 5, "server", Machine.ROOM, "lobby", "created", "vacant", "open", Rule.ROOM_1, "", "", None),
+    RefusalRecord(1, 0, 5, ODD, Machine.SESSION, ODD, "spoke", "expired", Rule.TOK_4, ODD),
+    RefusalRecord(1, 0, 5, "bob", Machine.SESSION, "bob", "spoke", "anonymous", None, "too early"),
+    PacketRecord(1, 0, 5, ODD, Kind.DROP, "udp", ODD, ODD, 7, "say", ODD, Rule.TOK_3),
+    PacketRecord(1, 0, 5, "bob", Kind.SEND, "tcp", "bob>server", "bob.join#1/open", 0, "open", "", None),
+    TimerRecord(1, 0, 5, ODD, Deadline.IDLE, Rule.IDLE_1),
+    FaultRecord(1, 0, 5, ODD, ODD, ODD),
+    ShowRecord(1, 0, 5, ODD, "relay", ODD, ODD, Rule.SHOW_1),
+    ShowRecord(1, 0, 5, "bob", "room_closed", "", "", None),
 ]
 
 
@@ -56,10 +58,10 @@ def test_records_are_numbered_and_digested_in_order() -> None:
     trace, digest = Trace(), Digest()
     trace.listeners.append(digest)
     empty = digest.hexdigest()
-    assert trace.add(Fault(1, 0, 0, "server", "crash", "")) == 1
+    assert trace.add(FaultRecord(1, 0, 0, "server", "crash", "")) == 1
     assert digest.hexdigest() != empty
     with pytest.raises(AssertionError, match="numbered in the order"):
-        trace.add(Fault(7, 0, 0, "server", "crash", ""))
+        trace.add(FaultRecord(7, 0, 0, "server", "crash", ""))
 
 
 def test_a_token_appears_as_eight_digits_of_its_hash() -> None:
