@@ -10,24 +10,29 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from tcrp.engine.client import ClientEngine
-from tcrp.engine.client import Effects as ClientEffects
+from tcrp.engine.client import ClientConfig, ClientEngine
+from tcrp.engine.client import Outputs as ClientOutputs
 from tcrp.engine.codec import Codec, codec
 from tcrp.engine.outputs import (
+    OBSERVATIONS,
     Address,
     CloseStream,
+    Detail,
     FinishStream,
     NoticeReceived,
     Relay,
     SendDatagram,
     SendFrame,
+    ServerSilent,
     TextReceived,
 )
-from tcrp.engine.server import Effects as ServerEffects
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.server import Outputs as ServerOutputs
+from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, Operation, Reason, SessionState
-from tcrp.trace.records import Record, Recorder, Trace
+from tcrp.trace.counters import Counters
+from tcrp.trace.recorder import Cause, Recorder
+from tcrp.trace.records import Record, Trace
 
 SECOND = 1_000_000
 
@@ -48,7 +53,10 @@ class Chat:
         self.trace = Trace()
         self.trace.listeners.append(self.records.append)
         speaks = codec(only) if isinstance(only, str) else only
-        self.server = ServerEngine(self.limits, counted_tokens(), only=speaks, recorder=Recorder(self.trace, "server"))
+        self.recorder = Recorder(self.trace, "server", Cause())
+        self.counters = Counters()
+        config = ServerConfig(self.limits, speaks)
+        self.server = ServerEngine(config, new_token=counted_tokens(), detail=Detail.EVERYTHING)
         self.users: dict[Address, User] = {}
         self.streams: dict[str, User | Peer] = {}
         self.sent: list[tuple[int, Address, bytes]] = []  # datagrams of the server
@@ -100,9 +108,13 @@ class Chat:
 
     # --- the server ------------------------------------------------------------------------------
 
-    def do(self, effects: ServerEffects) -> None:
+    def do(self, effects: ServerOutputs) -> None:
         """Carry out what the server wants."""
         for effect in effects:
+            self.counters.add(effect)
+            if isinstance(effect, OBSERVATIONS):
+                self.recorder.observe(effect)
+                continue
             match effect:
                 case SendFrame(stream, data):
                     self.streams[str(stream)].hears(data)
@@ -125,6 +137,7 @@ class Chat:
 
     def datagram(self, data: bytes, source: Address) -> None:
         """A datagram from anywhere."""
+        self.counters.datagram()
         self.do(self.server.receive_datagram(data, source, self.now_us))
 
     def sent_to(self, user: User) -> list[bytes]:
@@ -132,7 +145,7 @@ class Chat:
         return [data for _, address, data in self.sent if address == user.address]
 
     def count(self, counter: Counter) -> int:
-        return self.server.counters()[counter]
+        return self.counters.counts[counter]
 
     def steps(self, machine: str, id: str = "") -> list[str]:
         """The events of the server's machines of that id, in order."""
@@ -157,6 +170,7 @@ class Peer:
         self.heard = b""
         self.is_closed = False
         chat.streams[stream] = self
+        chat.counters.stream_opened()
         chat.do(chat.server.stream_opened(stream, address, chat.now_us, name=stream))
 
     def sends(self, data: bytes, *, wake: bool = True) -> None:
@@ -167,11 +181,14 @@ class Peer:
         for effect in effects:
             if isinstance(effect, SendFrame):
                 self.heard += effect.data
+            elif isinstance(effect, OBSERVATIONS):
+                self.chat.recorder.observe(effect)
 
     def half_closes(self) -> None:
         self.chat.do(self.chat.server.stream_ended(self.stream, self.chat.now_us))
 
     def breaks(self) -> None:
+        self.chat.counters.stream_lost()
         self.chat.do(self.chat.server.stream_closed(self.stream, self.chat.now_us))
 
     def hears(self, data: bytes) -> None:
@@ -193,7 +210,11 @@ class User:
         self.screen: list[tuple[str, str]] = []
         self.told: list[str] = []
         self.sent: list[tuple[int, bytes]] = []
-        self.is_cut_off = False  # what he sends gets nowhere
+        self.is_cut_off = False  # what it sends gets nowhere
+        self.keeps_alive = False
+        self.paces = False
+        self.silences = 0  # how often it found the server silent
+        self.recorder = Recorder(chat.trace, name, Cause())
         chat.users[address] = self
 
     # --- what he does ----------------------------------------------------------------------------
@@ -218,14 +239,17 @@ class User:
 
     def _asks(self, operation: Operation, room: str, password: str) -> User:
         chat = self.chat
-        self.engine = ClientEngine(
+        config = ClientConfig(
             codec(self.dialect), operation, room, self.name, password=password,
-            ip=self.address.ip, udp_port=self.address.port, limits=chat.limits,
-            recorder=Recorder(chat.trace, self.name),
+            ip=self.address.ip, udp_port=self.address.port, limits=chat.limits, keeps_alive=self.keeps_alive,
+            paces=self.paces,
         )  # fmt: skip
+        self.engine = ClientEngine(config, detail=Detail.EVERYTHING)
+        self.recorder = Recorder(chat.trace, self.name, Cause())
         stream = f"{self.name}{next(chat._numbers)}"
         chat.streams[stream] = self
         self.engine.start(chat.now_us)
+        chat.counters.stream_opened()
         chat.do(chat.server.stream_opened(stream, self.address, chat.now_us, name=self.name))
         self.do(self.engine.stream_opened(stream, chat.now_us))
         return self
@@ -255,10 +279,15 @@ class User:
     def hears_the_end(self) -> None:
         pass  # the client has closed by itself
 
-    def do(self, effects: ClientEffects) -> None:
+    def do(self, effects: ClientOutputs) -> None:
         """Carry out what the client wants."""
         for effect in effects:
+            if isinstance(effect, OBSERVATIONS):
+                self.recorder.observe(effect)
+                continue
             match effect:
+                case ServerSilent():
+                    self.silences += 1
                 case SendFrame(stream, data):
                     self.chat.do(self.chat.server.receive_stream(stream, data, self.chat.now_us))
                 case CloseStream(stream):

@@ -260,11 +260,10 @@ def test_reasons_are_tested_in_their_order() -> None:
 def test_a_refused_request_changes_nothing() -> None:
     chat = Chat()
     chat.user("alice").creates("lobby")
-    registry = chat.server.registry
-    before = (dict(registry.sessions), dict(registry.rooms), dict(registry.sessions_per_ip), registry.next_silence_us())
+    before, deadline_us = chat.server.freeze(), chat.server.next_deadline_us()
     chat.user("bob").creates("lobby")
     chat.user("carol").joins("attic")
-    assert before == (registry.sessions, registry.rooms, registry.sessions_per_ip, registry.next_silence_us())
+    assert (chat.server.freeze(), chat.server.next_deadline_us()) == (before, deadline_us)
 
 
 # --- passwords -------------------------------------------------------------------------------------
@@ -422,7 +421,10 @@ def test_rooms_whose_host_has_not_entered_are_few_and_go_without_linger() -> Non
     assert chat.count(Counter.ROOMS) == 3
     chat.passes(5)
     assert chat.count(Counter.ROOMS) == 0
-    assert chat.server.registry.unentered_rooms_per_ip == {}
+    for room in ("one", "two"):  # none of them counts any more
+        again = chat.peer("10.9.0.1")
+        again.sends(request("dave", room))
+        assert again.heard.startswith(write_frame(len(room), 1, 1, room.encode(), b"\0"))
 
 
 def test_an_unentered_room_with_guests_still_lingers_for_them() -> None:

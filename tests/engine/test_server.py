@@ -6,6 +6,7 @@ import pytest
 
 from conversation import SECOND, Chat, User
 from tcrp.engine.outputs import Address
+from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Counter, Notice, SessionState
@@ -349,13 +350,9 @@ def test_a_closed_room_leaves_nothing_behind() -> None:
     bob.leaves()
     alice.leaves()
     chat.settles()
-    registry = chat.server.registry
-    assert (registry.rooms, registry.sessions, registry.ended, registry.sessions_per_ip) == ({}, {}, {}, {})
-    assert (registry.sessions_at, registry.unentered_rooms_per_ip) == ({}, {})
-    assert (chat.server.handshake_server.handshakes, chat.server.handshake_server.per_ip) == ({}, {})
-    assert len(registry.timers) == 0
+    assert chat.server.freeze() == ServerState()
+    assert not chat.server.has_rooms
     assert chat.server.next_deadline_us() is None
-    assert chat.server.holdings("lobby") == []
     assert carol.state is SessionState.EXPIRED
 
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversation import Chat
-from tcrp.engine.client import ClientEngine
+from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import codec
 from tcrp.engine.frames import write_frame
 from tcrp.engine.outputs import Address
@@ -55,9 +55,10 @@ def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
     return [*result, data]
 
 
-def standing(chat: Chat) -> list[tuple[str, SessionState, int]]:
+def standing(chat: Chat) -> list[tuple[str, bytes, SessionState, int]]:
     """What a bystander's session looks like."""
-    return [(each.id, each.state, each.rejected_in_a_row) for each in chat.server.registry.sessions.values()]
+    sessions = chat.server.freeze().sessions
+    return [(each.name, each.room, each.state, each.rejected_in_a_row) for each in sessions]
 
 
 @ordinary
@@ -69,7 +70,7 @@ def test_any_bytes_on_tcp_are_answered_or_dropped(dialect: str | None, data: byt
     peer = chat.peer()
     for piece in pieces(data, sizes):
         peer.sends(piece)
-    assert [each for each in standing(chat) if each[0] == "alice@attic"] == before
+    assert [each for each in standing(chat) if each[:2] == ("alice", b"attic")] == before
     peer.half_closes()
     chat.passes(10)
     assert chat.count(Counter.CONNECTIONS) == 0
@@ -98,7 +99,7 @@ def test_any_datagram_is_taken_or_counted(dialect: str, data: bytes, where: int)
 @ordinary
 @given(st.sampled_from(NAMES), st.sampled_from(list(Operation)[:2]), streams, cuts)
 def test_a_client_takes_any_reply(dialect: str, operation: Operation, data: bytes, sizes: list[int]) -> None:
-    engine = ClientEngine(codec(dialect), operation, "lobby", "bob", udp_port=5000)
+    engine = ClientEngine(ClientConfig(codec(dialect), operation, "lobby", "bob", udp_port=5000))
     engine.start(0)
     engine.stream_opened(1, 0)
     for piece in pieces(data, sizes):
@@ -113,7 +114,7 @@ def test_a_client_takes_any_reply(dialect: str, operation: Operation, data: byte
 @given(st.sampled_from(NAMES), st.lists(payloads, max_size=4), st.booleans())
 def test_a_client_takes_any_datagram_in_every_state(dialect: str, datagrams: list[bytes], leaves: bool) -> None:
     speaks = codec(dialect)
-    engine = ClientEngine(speaks, Operation.JOIN, "lobby", "bob", udp_port=5000)
+    engine = ClientEngine(ClientConfig(speaks, Operation.JOIN, "lobby", "bob", udp_port=5000))
     engine.stream_opened(1, 0)
     for data in datagrams:
         engine.receive_datagram(data, 0)

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from tcrp.engine.client import ClientEngine
+from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import Codec, Completed, Frame, codec, codec_of, port_is_clear, recognise
 from tcrp.engine.notices import NoticeReader
-from tcrp.engine.outputs import Address, NoticeReceived, Relay, SendDatagram, SendFrame, ServerEffect, TextReceived
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.outputs import Address, NoticeReceived, Relay, SendDatagram, SendFrame, ServerOutput, TextReceived
+from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.spec.dialects import Dialect, Reply, ReplyForm
-from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Operation, SessionState
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
@@ -82,7 +81,7 @@ class Replay:
 
     def __init__(self, name: str, only: Codec | None) -> None:
         granted = iter(tokens(name))
-        self.engine = ServerEngine(Limits(), lambda: next(granted), only=only)
+        self.engine = ServerEngine(ServerConfig(only=only), new_token=lambda: next(granted))
         self.now_us = 0
         self.written: dict[int, bytes] = {}
         self.datagrams: list[tuple[str, int, bytes]] = []
@@ -100,7 +99,7 @@ class Replay:
             self.do(engine.receive_stream(step["connection"], data_of(step), now_us))
         self.do(engine.handle_timeout(now_us))
 
-    def do(self, effects: list[ServerEffect]) -> None:
+    def do(self, effects: list[ServerOutput]) -> None:
         for effect in effects:
             match effect:
                 case SendFrame(stream, data):
@@ -187,7 +186,8 @@ def test_our_client_understands_every_captured_byte_and_says_the_same(name: str,
     port = _port_in_request(speaks.dialect, steps, user, connection)
     password = "pw" if name == "json-endpoint" else ""
     operation = Operation.CREATE if user == "alice" else Operation.JOIN
-    engine = ClientEngine(speaks, operation, "room1", user, password=password, ip=LOOPBACK, udp_port=port)
+    config = ClientConfig(speaks, operation, "room1", user, password=password, ip=LOOPBACK, udp_port=port)
+    engine = ClientEngine(config)
     asked = b"".join(
         data_of(s) for s in steps if s["proto"] == "tcp" and s["from"] == user and s["connection"] == connection
     )

@@ -13,8 +13,8 @@ import pytest
 
 import tcrp.net
 from processes import PATIENCE, LiveServer, Peer, live_server, room_of
-from tcrp.engine.client import NotNow
 from tcrp.spec.names import Notice, Reason
+from tcrp.spec.table import IllegalEvent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -89,7 +89,7 @@ def test_a_bot_learns_that_its_room_was_closed(server: LiveServer) -> None:
                 assert [message async for message in chat] == [("ann", "bye")]
                 assert chat.why is Notice.ROOM_CLOSED
                 assert not chat.is_open
-                with pytest.raises(NotNow):
+                with pytest.raises(IllegalEvent):
                     await chat.say("anybody?")
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE))

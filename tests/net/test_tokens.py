@@ -8,9 +8,8 @@ import secrets
 import pytest
 
 from conversation import SECOND, Chat
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.net.tokens import system_token
-from tcrp.spec.limits import Limits
 
 
 def test_a_token_is_32_lowercase_hexadecimal_digits_and_its_own() -> None:
@@ -34,7 +33,7 @@ def test_all_its_chance_is_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_never_grants_a_token_that_is_held_or_remembered() -> None:
     drawn = iter([b"a" * 32, b"a" * 32, b"b" * 32, b"b" * 32, b"a" * 32, b"c" * 32])
     chat = Chat()
-    chat.server = ServerEngine(Limits(), lambda: next(drawn))
+    chat.server = ServerEngine(ServerConfig(), new_token=lambda: next(drawn))
     alice = chat.user("alice").creates("lobby")
     bob = chat.user("bob").joins("lobby")
     bob.leaves()

@@ -10,13 +10,14 @@ from enum import Enum, auto
 
 from tcrp.cli.i18n import _
 from tcrp.cli.screen import Closed, Screen
-from tcrp.engine.client import NotNow
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import NoticeReceived, TextReceived
-from tcrp.net.client import BROKEN_OFF, LIVING, NO_ANSWER, NO_HOST, Client, RequestRefused, ServerAt, Unreachable
+from tcrp.net.client import BROKEN_OFF, NO_ANSWER, NO_HOST, Client, RequestRefused, ServerAt, Unreachable
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Notice, Operation, Reason
-from tcrp.trace.records import Recorder, Trace
+from tcrp.spec.table import IllegalEvent
+from tcrp.trace.recorder import Instances
+from tcrp.trace.records import Trace
 
 WARN_SECONDS = 30.0
 WARN_SHARE = 0.2
@@ -62,7 +63,7 @@ class Talk:
         self._keeps_alive = keeps_alive
         self._trace = trace
         self._started_us = time.monotonic_ns() // 1000
-        self._stays = 0
+        self._instances = Instances()
 
     async def visit(self, visit: Visit) -> Outcome:
         """Be in a room until it is over, and again if the user wishes so."""
@@ -87,7 +88,8 @@ class Talk:
             password=visit.password,
             limits=self._limits,
             keeps_alive=self._keeps_alive,
-            recorder=self._recorder(visit.name),
+            trace=self._trace,
+            instances=self._instances,
             started_us=self._started_us,
             hear=stay.hear,
             ended=over.set,
@@ -108,19 +110,15 @@ class Talk:
             self._screen.note(_("You are in {room} as {name}.").format(room=visit.room, name=visit.name) + hint)
             outcome = await self._until_over(client, stay, over)
         finally:
-            if client.state in LIVING and not client.is_over:
+            if client.is_living and not client.is_over:
                 client.leave()
-            if client.state not in LIVING:
+            if not client.is_living:
                 await client.settle()
             await client.close()
         if outcome is not Outcome.LOST:
             return outcome, None
         self._screen.warn(ending(client))
         return outcome, await self._offer_again(visit)
-
-    def _recorder(self, name: str) -> Recorder | None:
-        self._stays += 1
-        return Recorder(self._trace, name, self._stays) if self._trace is not None else None
 
     async def _until_over(self, client: Client, stay: _Stay, over: asyncio.Event) -> Outcome:
         typing = asyncio.create_task(self._type(client, stay))
@@ -159,7 +157,7 @@ class Talk:
     async def _say(self, client: Client, text: str) -> None:
         try:
             await client.say(text)
-        except NotNow:
+        except IllegalEvent:
             self._screen.warn(_("You are not in the room any more; this was not sent: {text}").format(text=text))
         except ValueError:
             self._screen.warn(_("This is too long for one message; nothing was sent."))
@@ -287,7 +285,7 @@ def ending(client: Client) -> str:
     """Why a session ended."""
     if client.is_gone:
         return _("The server is not there any more.")
-    if client.is_forgotten:
+    if client.is_unheard:
         return _("The server was started anew and does not know you any more.")
     match client.told:
         case Notice.ROOM_CLOSED:

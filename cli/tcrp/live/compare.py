@@ -49,7 +49,7 @@ class Collector:
     def hear(self, record: Record) -> None:
         """A listener of a trace."""
         if type(record) is StepRecord:
-            key = None if record.machine is Machine.ROOM else record.key
+            key = None if record.machine is Machine.ROOM else record.instance
             self._add(record.actor, record.machine, record.id, key, record.event, record.from_, record.to)
 
     def read(self, records: Iterable[dict[str, Any]], run: int) -> None:

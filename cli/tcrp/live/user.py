@@ -12,7 +12,7 @@ from tcrp.engine.outputs import Address
 from tcrp.live.compare import Collector
 from tcrp.live.impairment import UserImpairment
 from tcrp.live.proxy import Proxy
-from tcrp.net.client import LIVING, Client, RequestRefused, ServerAt, Unreachable
+from tcrp.net.client import Client, RequestRefused, ServerAt, Unreachable
 from tcrp.sim.hosts.forged import body_of, forged_datagram
 from tcrp.sim.scenario.model import (
     Abandon,
@@ -35,10 +35,9 @@ from tcrp.sim.scenario.model import (
     UserAction,
 )
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import HandshakeState, Operation, SessionState
-from tcrp.trace.records import Recorder, Trace
-
-UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)
+from tcrp.spec.names import Operation, SessionState
+from tcrp.trace.recorder import Instances
+from tcrp.trace.records import Trace
 
 
 class LiveUser:
@@ -68,7 +67,7 @@ class LiveUser:
         self._started_us = time.monotonic_ns() // 1000
         self._client: Client | None = None
         self._former: list[Client] = []
-        self._attempts = 0
+        self._instances = Instances()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stolen: tuple[LiveUser, str, bytes] | None = None
 
@@ -124,7 +123,7 @@ class LiveUser:
     def _ask(self, operation: Operation, room: str, password: str) -> None:
         client = self._client
         if client is not None:
-            if client.state in LIVING or (client.state is SessionState.ANONYMOUS and client.handshake in UNDER_WAY):
+            if client.is_living or (client.state is SessionState.ANONYMOUS and client.is_under_way):
                 return
             self._former.append(client)
         try:
@@ -135,7 +134,6 @@ class LiveUser:
         self._spawn(self._enter(self._client))
 
     def _new_client(self, operation: Operation, room: str, password: str) -> Client:
-        self._attempts += 1
         return Client(
             ServerAt(self.proxy.ip, self.proxy.tcp_port, self.proxy.udp_port),
             self.codec,
@@ -147,7 +145,9 @@ class LiveUser:
             keeps_alive=False,
             announced_ip=self.proxy.own_ip,
             announced_port=self.proxy.own_port,
-            recorder=Recorder(self._trace, self.id, self._attempts),
+            trace=self._trace,
+            actor=self.id,
+            instances=self._instances,
             started_us=self._started_us,
         )
 
@@ -178,7 +178,7 @@ class LiveUser:
             victim, room, token = self._stolen
             if words := victim.codec.dialect.leave_words:
                 self.proxy.send_up(forged_datagram(room, token, victim.codec.write_text(self.name, words[0])))
-        elif self._client is not None and self._client.state in LIVING:
+        elif self._client is not None and self._client.is_living:
             self._client.leave()
 
     def _crash(self) -> None:

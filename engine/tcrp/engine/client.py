@@ -1,25 +1,35 @@
 """A client's engine: one attempt to be in one room, from its request to the end of its session.
 
-Runs the handshake and session machines from the client's own point of view. Touches no socket, no
-clock and no screen: bytes, commands and time go in, effects come out. A server's bytes never raise.
+Runs the handshake and session machines from the client's own point of view, and does all that a
+client does by itself: it enters again, keeps itself alive, paces its texts, notices a silent server,
+says that it leaves. Touches no socket, no clock and no screen: bytes, commands and time go in, outputs
+come out. A server's bytes never raise.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Final
+
 from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Told, Unread
 from tcrp.engine.notices import ENDINGS
+from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import (
-    ClientEffect,
+    ClientOutput,
     CloseStream,
+    Detail,
     NoticeReceived,
     SendDatagram,
     SendFrame,
+    ServerSilent,
     StreamId,
+    Subject,
     TextReceived,
+    TimerFired,
 )
-from tcrp.engine.reading import hear
+from tcrp.engine.reading import Heard, hear
 from tcrp.engine.text import shown
-from tcrp.engine.timers import Timer, Timers
+from tcrp.engine.timers import TimerEntry, Timers
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
@@ -44,17 +54,27 @@ from tcrp.spec.names import (
     SessionEvent,
     SessionState,
 )
-from tcrp.spec.table import TABLES, Tables
-from tcrp.trace.records import Cause, Recorder
+from tcrp.spec.table import TABLES, IllegalEvent, Tables
 
-Effects = list[ClientEffect]
+Outputs = list[ClientOutput]
 
-_REPLY_BUFFER_BYTES_MAX = 256 * 1024
+KEEP_ALIVES_PER_IDLE_TIMEOUT: Final = 5
+"""How often a silent client says that it is there while the server would wait for it: four may be lost."""
+ASKED_PER_INTERVAL: Final = 4
+"""How often a server that is silent for one keep-alive interval is asked within the next."""
+SILENT_INTERVALS: Final = 2
+"""After so many keep-alive intervals without a word, a server that answered before counts as silent."""
+PACE_PER_CENT: Final = 75
+"""The share of `texts_per_second_max` that a paced client uses, because a network may push texts together."""
+QUEUED_TEXTS_MAX: Final = 64
+_REPLY_BUFFER_BYTES_MAX: Final = 256 * 1024
+
 # Of an enum's members those that every relay looks up: before Python 3.12 each look-up is slow.
-_SESSION = Machine.SESSION
 _IN_ROOM = SessionState.IN_ROOM
+_EXPIRED = SessionState.EXPIRED
 _RELAYED = SessionEvent.RELAYED
 _SPOKE = SessionEvent.SPOKE
+_SECOND_US = 1_000_000
 
 
 def enter_moments_us() -> tuple[int, ...]:
@@ -68,100 +88,251 @@ def enter_moments_us() -> tuple[int, ...]:
 _ENTER_MOMENTS_US = enter_moments_us()
 
 
-class NotNow(Exception):
-    """A command that the session's state does not take. Carries the event that was refused."""
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """What a client wants, and how it behaves.
 
-    def __init__(self, event: SessionEvent, state: SessionState) -> None:
-        super().__init__(f"{event} is not possible while the session is {state}")
-        self.event = event
+    `ip` and `udp_port` are where it receives, for dialects whose request says so. `keeps_alive`: it
+    speaks by itself before its silence ends the session, and asks for answers where the dialect can.
+    `paces`: it sends texts no faster than the server takes them.
+    """
+
+    codec: Codec
+    operation: Operation
+    room: str
+    name: str
+    password: str = field(default="", repr=False)  # R-PASS-1
+    ip: str = "127.0.0.1"
+    udp_port: int = 0
+    limits: Limits = field(default_factory=Limits)
+    keeps_alive: bool = False
+    paces: bool = False
+    tables: Tables = TABLES
+
+    def __post_init__(self) -> None:
+        size = len(self.room.encode())
+        if size > NAME_BYTES_MAX:
+            raise ValueError(f"room name is {size} bytes, at most {NAME_BYTES_MAX} fit")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientState:
+    """All that a client knows, as a value. Moments are counted back from the state's own; 0 where none matters."""
+
+    handshake: HandshakeState
+    session: SessionState
+    token: bytes
+    reason: Reason | None
+    stream: StreamId | None
+    buffer: bytes
+    early: tuple[bytes, ...]
+    queued: tuple[str, ...]
+    enters_done: int
+    leaves_done: int
+    granted_ago_us: int
+    spoke_ago_us: int
+    heard_ago_us: int
+    asked_ago_us: int
+    sent_text_ago_us: int | None
+    ended_ago_us: int
+    is_answered: bool
+    knows_silence: bool
+    has_heard: bool
+    has_been_told: bool
+    timers: tuple[TimerEntry, ...]
+
+
+class _Machine:
+    """One of the client's machines: where it stands, and how it is called."""
+
+    __slots__ = ("id", "state", "subject")
+
+    def __init__(self, subject: Machine, id: str, state: HandshakeState | SessionState) -> None:
+        self.subject: Subject = subject
+        self.id = id
         self.state = state
 
 
 class ClientEngine:
     """One user's one attempt. Moments are microseconds of one clock that does not go backwards.
 
-    `ip` and `udp_port` are where the client receives, for dialects whose request says so. Raises
-    `ValueError` for a room name of more bytes than a header can tell.
+    With `state`, which an engine of the same configuration has frozen, it goes on from there; `now_us`
+    is the moment at which it does.
     """
 
     def __init__(
         self,
-        codec: Codec,
-        operation: Operation,
-        room: str,
-        name: str,
+        config: ClientConfig,
         *,
-        password: str = "",
-        ip: str = "127.0.0.1",
-        udp_port: int = 0,
-        limits: Limits | None = None,
-        recorder: Recorder | None = None,
-        tables: Tables = TABLES,
+        state: ClientState | None = None,
+        now_us: int = 0,
+        detail: Detail = Detail.NOTHING,
     ) -> None:
-        self.codec = codec
-        self.operation = operation
-        self.room = room
-        self.name = name
-        self.handshake = HandshakeState.IDLE
-        self.session = SessionState.ANONYMOUS
+        self.config = config
+        self.codec = config.codec
+        self.room = config.room
+        self.name = config.name
         self.token = b""
         self.reason: Reason | None = None  # why the request was refused, in our words
-        self.cause = Cause()
-        self._limits = limits or Limits()
-        self._recorder = recorder
-        self._tables = tables
-        self._password = password
-        self._ip = ip
-        self._udp_port = udp_port
-        self._room_bytes = room.encode()
-        if len(self._room_bytes) > NAME_BYTES_MAX:
-            raise ValueError(f"room name is {len(self._room_bytes)} bytes, at most {NAME_BYTES_MAX} fit")
+        self._handshake = _Machine(Machine.HANDSHAKE, config.name, HandshakeState.IDLE)
+        self._session = _Machine(Machine.SESSION, f"{config.name}@{config.room}", SessionState.ANONYMOUS)
+        self._outbox: Outbox[ClientOutput] = Outbox(detail)
+        self._limits = config.limits
+        self._tables = config.tables
+        self._session_table = config.tables.session
+        self._session_alone = (self._session,)
+        self._room_bytes = config.room.encode()
         self._timers = Timers()
-        self._handshake_timer: Timer | None = None
-        self._enter_timer: Timer | None = None
-        self._idle_timer: Timer | None = None
         self._stream: StreamId | None = None
         self._buffer = bytearray()
         self._early: list[bytes] = []
-        self._prefix = b""  # of every datagram: room_len token_len room token
+        self._queued: list[str] = []  # texts that are sent when it is their turn
         self._enters_done = 0
-        self._granted_us = 0
-        self._spoke_us = 0
+        self._leaves_done = 0
+        self._granted_us = now_us
+        self._spoke_us = now_us
+        self._heard_us = now_us
+        self._asked_us = now_us
+        self._sent_text_us: int | None = None
+        self._ended_us = now_us
+        self._is_answered = False  # this server answers keep-alives
+        self._knows_silence = False  # that the server is silent has been said
         self._has_heard = False
         self._has_been_told = False
-        self._ended_us = 0
-        self._out: Effects = []
+        self._now_us = now_us
+        self._fire = {
+            Deadline.HANDSHAKE: self._give_up,
+            Deadline.ENTER: self._enter_again,
+            Deadline.LEAVE: self._leave_again,
+            Deadline.IDLE: self._look_at_own_silence,
+            Deadline.KEEP_ALIVE: self._keep_alive,
+            Deadline.PACE: self._send_queued,
+        }
+        if state is not None:
+            self._thaw(state, now_us)
+
+    # --- what it knows ---------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
-        """How traces call the session."""
-        return f"{self.name}@{self.room}"
+        """How people call the session."""
+        return self._session.id
+
+    @property
+    def session(self) -> SessionState:
+        """Of the session machine."""
+        return self._session.state  # type: ignore[return-value]
+
+    @property
+    def handshake(self) -> HandshakeState:
+        """Of the handshake machine."""
+        return self._handshake.state  # type: ignore[return-value]
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the handshake may still end in a token."""
+        return self._tables.handshake.takes(self.handshake, HandshakeEvent.ABANDONED)
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it holds a token that, as far as it knows, has not ended."""
+        return self.takes(SessionEvent.LEFT)
+
+    def takes(self, event: SessionEvent) -> bool:
+        """Whether the session would take `event` now."""
+        return self._tables.session.takes(self.session, event)
+
+    @property
+    def queued(self) -> int:
+        """How many texts wait for their turn."""
+        return len(self._queued)
+
+    @property
+    def idles_us(self) -> int:
+        """When its silence ends the session, unless it speaks (R-IDLE-1)."""
+        return self._spoke_us + self._limits.idle_timeout
+
+    @property
+    def is_quiescent(self) -> bool:
+        """Whether nothing but silence is waited for."""
+        silences = (Deadline.IDLE, Deadline.KEEP_ALIVE)
+        own = sum(self._timers.when_us(kind, Machine.SESSION) is not None for kind in silences)
+        return len(self._timers) == own
+
+    def freeze(self) -> ClientState:
+        """The state after the latest call, as a value."""
+        now_us, timers = self._now_us, self._timers
+        enters = timers.when_us(Deadline.ENTER, Machine.SESSION) is not None
+        leaves = timers.when_us(Deadline.LEAVE, Machine.SESSION) is not None
+        waits = now_us < self._turn_us()
+        keeps_alive = timers.when_us(Deadline.KEEP_ALIVE, Machine.SESSION) is not None
+        return ClientState(
+            handshake=self.handshake,
+            session=self.session,
+            token=self.token,
+            reason=self.reason,
+            stream=self._stream,
+            buffer=bytes(self._buffer),
+            early=tuple(self._early),
+            queued=tuple(self._queued),
+            enters_done=self._enters_done,
+            leaves_done=self._leaves_done,
+            granted_ago_us=now_us - self._granted_us if enters else 0,
+            spoke_ago_us=now_us - self._spoke_us if self.is_living else 0,
+            heard_ago_us=now_us - self._heard_us if keeps_alive else 0,
+            asked_ago_us=now_us - self._asked_us if keeps_alive else 0,
+            sent_text_ago_us=now_us - self._sent_text_us if waits and self._sent_text_us is not None else None,
+            ended_ago_us=now_us - self._ended_us if leaves else 0,
+            is_answered=self._is_answered,
+            knows_silence=self._knows_silence,
+            has_heard=self._has_heard,
+            has_been_told=self._has_been_told,
+            timers=timers.freeze(now_us),
+        )
+
+    def _thaw(self, state: ClientState, now_us: int) -> None:
+        self._handshake.state, self._session.state = state.handshake, state.session
+        self.token, self.reason, self._stream = state.token, state.reason, state.stream
+        self._buffer, self._early, self._queued = bytearray(state.buffer), list(state.early), list(state.queued)
+        self._enters_done, self._leaves_done = state.enters_done, state.leaves_done
+        self._granted_us = now_us - state.granted_ago_us
+        self._spoke_us = now_us - state.spoke_ago_us
+        self._heard_us = now_us - state.heard_ago_us
+        self._asked_us = now_us - state.asked_ago_us
+        self._sent_text_us = now_us - state.sent_text_ago_us if state.sent_text_ago_us is not None else None
+        self._ended_us = now_us - state.ended_ago_us
+        self._is_answered, self._knows_silence = state.is_answered, state.knows_silence
+        self._has_heard, self._has_been_told = state.has_heard, state.has_been_told
+        self._timers = Timers(state.timers, now_us)
 
     # --- TCP -------------------------------------------------------------------------------------
 
     def start(self, now_us: int) -> None:
         """The attempt begins: a connection is being opened. It is given up after `handshake_timeout`."""
-        self._handshake_timer = self._timers.arm(
-            now_us + self._limits.handshake_timeout, Deadline.HANDSHAKE, self._give_up, None, self.cause
-        )
+        self._now_us = now_us
+        self._timers.arm(Deadline.HANDSHAKE, Machine.HANDSHAKE, now_us + self._limits.handshake_timeout)
 
-    def stream_opened(self, stream: StreamId, now_us: int) -> Effects:
+    def stream_opened(self, stream: StreamId, now_us: int) -> Outputs:
         """The connection is there: the request goes out."""
+        self._now_us = now_us
         self._stream = stream
-        if self.handshake is HandshakeState.IDLE:
+        if self._tables.handshake.takes(self.handshake, HandshakeEvent.REQUESTED):
             self._step_handshake(HandshakeEvent.REQUESTED)
+            config = self.config
             data = self.codec.write_request(
-                self.operation, self._room_bytes, self.name, self._password, self._ip, self._udp_port
-            )
-            self._out.append(SendFrame(stream, data, PacketKind.REQUEST, self.cause))
-        return self._effects()
+                config.operation, self._room_bytes, config.name, config.password, config.ip, config.udp_port,
+                asks_for_answers=config.keeps_alive,
+            )  # fmt: skip
+            self._outbox.pending.append(SendFrame(stream, data, PacketKind.REQUEST))
+        return self._outbox.take()
 
-    def receive_stream(self, data: bytes, now_us: int) -> Effects:
+    def receive_stream(self, data: bytes, now_us: int) -> Outputs:
         """Bytes of the server, cut anywhere."""
-        if self.handshake not in (HandshakeState.REQUESTED, HandshakeState.ACCEPTED):
-            return self._effects()
+        self._now_us = now_us
+        if not self._awaits_reply():
+            return self._outbox.take()
         self._buffer += data
-        while self.handshake in (HandshakeState.REQUESTED, HandshakeState.ACCEPTED):
+        while self._awaits_reply():
             frame = self.codec.read_frame(self._buffer)
             if frame is None:
                 if len(self._buffer) > _REPLY_BUFFER_BYTES_MAX:
@@ -173,201 +344,265 @@ class ClientEngine:
             del self._buffer[: frame.size]
             match self.codec.read_reply(frame):
                 case Accepted():
-                    if self.handshake is HandshakeState.ACCEPTED:
-                        self._abandon()
-                    else:
+                    if self._tables.handshake.takes(self.handshake, HandshakeEvent.ACCEPTED):
                         self._step_handshake(HandshakeEvent.ACCEPTED)
+                    else:
+                        self._abandon()
                 case Completed(token):
                     self._complete(token, now_us)
                 case Denied(reason, said):
                     self._denied(reason, said)
-        return self._effects()
+        return self._outbox.take()
 
-    def stream_closed(self, now_us: int) -> Effects:
+    def stream_closed(self, now_us: int) -> Outputs:
         """The connection has ended, by the server or by the network."""
+        self._now_us = now_us
         self._stream = None
-        if self.handshake in (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED):
+        if self.is_under_way:
             self._abandon()
-        return self._effects()
+        return self._outbox.take()
 
     # --- UDP -------------------------------------------------------------------------------------
 
-    def receive_datagram(self, data: bytes, now_us: int) -> Effects:
+    def receive_datagram(self, data: bytes, now_us: int) -> Outputs:
         """A datagram of the server."""
-        if self.session is _IN_ROOM:
+        self._now_us = self._heard_us = now_us
+        state = self._session.state
+        if state is _IN_ROOM:
             if not self._has_heard:
                 self._has_heard = True
-                self._timers.cancel(self._enter_timer)
-            self._read(data, now_us)
-        elif self.session is SessionState.EXPIRED:
+                self._timers.cancel(Deadline.ENTER, Machine.SESSION)
+            if data:
+                self._read(data, now_us)
+            else:
+                self._is_answered = True  # the answer to a keep-alive, which is never shown
+        elif state is _EXPIRED:
             self._read_after_the_end(data)
         elif len(self._early) < EARLY_DATAGRAMS_MAX:  # it has overtaken the completion
             self._early.append(data)
-        elif self._recorder is not None:
-            self._recorder.drop(
-                PacketKind.DATAGRAM, len(data), "too many before the completion", Rule.LIM_1, self.cause
-            )
-        effects, self._out = self._out, []
-        return effects
+        else:
+            self._outbox.drop(len(data), "too many before the completion", Rule.LIM_1)
+        outbox = self._outbox
+        outputs, outbox.pending = outbox.pending, []
+        return outputs
 
     # --- commands --------------------------------------------------------------------------------
 
-    def takes(self, event: SessionEvent) -> bool:
-        """Whether the session would take `event` now."""
-        return (self.session, event) in self._tables.session.rows
+    def say(self, text: str, now_us: int) -> Outputs:
+        """Say `text` to the room; an empty one is a keep-alive. A paced client may queue it.
 
-    def say(self, text: str, now_us: int) -> Effects:
-        """Say `text` to the room; an empty one is a keep-alive.
-
-        Raises `NotNow` when not in the room, `ValueError` if the datagram would be too long (R-UDP-1).
+        Raises `IllegalEvent` when not in the room, `ValueError` if the datagram would be too long (R-UDP-1)
+        or `QUEUED_TEXTS_MAX` texts are queued.
         """
+        self._now_us = now_us
         if not self.takes(_SPOKE):
-            raise NotNow(_SPOKE, self.session)
-        data = self._prefix + self.codec.write_text(self.name, text)
+            raise IllegalEvent(Machine.SESSION, self.session, _SPOKE)
+        data = self._datagram(text)
         if len(data) > CLIENT_DATAGRAM_BYTES_MAX:
             raise ValueError(f"the datagram is {len(data)} bytes, at most {CLIENT_DATAGRAM_BYTES_MAX} may be sent")
-        self._step(_SPOKE)
-        self._send(data, PacketKind.SAY if text else PacketKind.KEEP_ALIVE, now_us)
-        return self._effects()
+        if text and self.config.paces and (self._queued or now_us < self._turn_us()):
+            if len(self._queued) == QUEUED_TEXTS_MAX:
+                raise ValueError(f"{QUEUED_TEXTS_MAX} texts are queued already")
+            self._queued.append(text)
+            if len(self._queued) == 1:
+                self._timers.arm(Deadline.PACE, Machine.SESSION, self._turn_us())
+        else:
+            self._say(text, data, now_us)
+        return self._outbox.take()
 
-    def leave(self, now_us: int) -> Effects:
-        """Leave the room, with the dialect's word if it has one (R-EXIT-1). Raises `NotNow`."""
-        if not self.takes(SessionEvent.LEFT):
-            raise NotNow(SessionEvent.LEFT, self.session)
+    def leave(self, now_us: int) -> Outputs:
+        """Leave the room, with the dialect's word if it has one (R-EXIT-1). Raises `IllegalEvent`."""
+        self._now_us = now_us
         self._end(SessionEvent.LEFT, now_us)
         if self.codec.leave_words:
-            self._say_leave(0, now_us)
-        return self._effects()
+            self._say_leave(now_us)
+        return self._outbox.take()
 
-    def abandon(self, now_us: int) -> Effects:
+    def abandon(self, now_us: int) -> Outputs:
         """Give up a handshake that is under way."""
-        if self.handshake in (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED):
+        self._now_us = now_us
+        if self.is_under_way:
             self._abandon()
-        return self._effects()
+        return self._outbox.take()
 
     # --- time ------------------------------------------------------------------------------------
 
-    def handle_timeout(self, now_us: int) -> Effects:
+    def handle_timeout(self, now_us: int) -> Outputs:
         """Do all that is due. To be called at `next_deadline_us()` or later; earlier does no harm."""
+        self._now_us = now_us
         while (timer := self._timers.pop_due(now_us)) is not None:
-            self.cause = timer.cause
-            timer.action(timer.subject, now_us)
-        return self._effects()
+            self._fire[timer.kind](now_us)
+        return self._outbox.take()
 
     def next_deadline_us(self) -> int | None:
         """When `handle_timeout` is to be called next, or None."""
         return self._timers.next_us()
 
-    @property
-    def spoke_us(self) -> int:
-        """When it last sent a datagram: its silence ends the session `idle_timeout` later (R-IDLE-1)."""
-        return self._spoke_us
-
-    @property
-    def idle_timeout_us(self) -> int:
-        """How long it may be silent, as far as this client knows."""
-        return self._limits.idle_timeout
-
-    @property
-    def is_quiescent(self) -> bool:
-        """Whether nothing but its own silence is waited for."""
-        silence = self._idle_timer is not None and self._idle_timer.live
-        return len(self._timers) == (1 if silence else 0)
-
     # --- the handshake ---------------------------------------------------------------------------
 
+    def _awaits_reply(self) -> bool:
+        takes, state = self._tables.handshake.takes, self.handshake
+        return takes(state, HandshakeEvent.ACCEPTED) or takes(state, HandshakeEvent.COMPLETED)
+
     def _complete(self, token: bytes, now_us: int) -> None:
-        if self.handshake is HandshakeState.REQUESTED:
+        if self._tables.handshake.takes(self.handshake, HandshakeEvent.ACCEPTED):
             self._step_handshake(HandshakeEvent.ACCEPTED)
         self._step_handshake(HandshakeEvent.COMPLETED)
         self._end_handshake()
         self.token = token
-        self._prefix = bytes((len(self._room_bytes), len(token))) + self._room_bytes + token
-        self._granted_us = self._spoke_us = now_us
+        self._granted_us = self._spoke_us = self._heard_us = self._asked_us = now_us
         self._step(SessionEvent.GRANTED)
-        self._idle_timer = self._timers.arm(
-            now_us + self._limits.idle_timeout, Deadline.IDLE, self._look_at_silence, None, self.cause
-        )
-        if self.codec.dialect.learned_from is LearnedFrom.REQUEST:
-            self._step(SessionEvent.ENTERED)
-        else:
-            self._say_enter(None, now_us)
+        self._timers.arm(Deadline.IDLE, Machine.SESSION, self.idles_us)
+        if self.config.keeps_alive:
+            self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, now_us + self._keep_alive_us)
+        self._step(SessionEvent.ENTERED)
+        if self.codec.dialect.learned_from is not LearnedFrom.REQUEST:
+            self._say_enter(now_us)
         early, self._early = self._early, []
         for data in early:
             self._has_heard = True
-            if self.session is _IN_ROOM:
+            if self._session.state is _IN_ROOM:
                 self._read(data, now_us)
             else:
                 self._read_after_the_end(data)
         if early:
-            self._timers.cancel(self._enter_timer)
+            self._timers.cancel(Deadline.ENTER, Machine.SESSION)
 
     def _denied(self, reason: Reason | None, said: str) -> None:
         self.reason = reason
-        if self.handshake is HandshakeState.REQUESTED:
-            self._step_handshake(HandshakeEvent.REFUSED, why=str(reason) if reason else shown(said)[:200])
-        else:
-            self._step_handshake(HandshakeEvent.ABANDONED, why=str(reason) if reason else shown(said)[:200])
+        takes_it = self._tables.handshake.takes(self.handshake, HandshakeEvent.REFUSED)
+        event = HandshakeEvent.REFUSED if takes_it else HandshakeEvent.ABANDONED
+        self._step_handshake(event, why=str(reason) if reason else shown(said)[:200])
         self._end_handshake()
 
     def _abandon(self) -> None:
         self._step_handshake(HandshakeEvent.ABANDONED)
         self._end_handshake()
 
-    def _give_up(self, _subject: object, _now_us: int) -> None:
-        self._note_timer(Deadline.HANDSHAKE)
+    def _give_up(self, _now_us: int) -> None:
+        self._outbox.observe(TimerFired(Deadline.HANDSHAKE, Machine.HANDSHAKE))
         self._abandon()
 
     def _end_handshake(self) -> None:
-        self._timers.cancel(self._handshake_timer)
+        self._timers.cancel(Deadline.HANDSHAKE, Machine.HANDSHAKE)
         self._buffer.clear()
         if self._stream is not None:
-            self._out.append(CloseStream(self._stream, self.cause))
+            self._outbox.pending.append(CloseStream(self._stream))
 
     # --- entering, speaking, leaving -------------------------------------------------------------
 
-    def _say_enter(self, _subject: object, now_us: int) -> None:
-        """Say that it is there, and say when again."""
-        if self.session is SessionState.TOKENED:
-            self._step(SessionEvent.ENTERED)
-        else:
-            self._note_timer(Deadline.ENTER)
-            self._step(_SPOKE)
-        word = self.codec.dialect.enter_word
-        self._send(self._prefix + self.codec.write_text(self.name, word), PacketKind.ENTER, now_us)
+    def _enter_again(self, now_us: int) -> None:
+        self._outbox.observe(TimerFired(Deadline.ENTER, Machine.SESSION))
+        self._step(_SPOKE)
+        self._say_enter(now_us)
+
+    def _say_enter(self, now_us: int) -> None:
+        """Say that it is there, and set when it does so again (R-UDP-4)."""
+        self._send(self._datagram(self.codec.dialect.enter_word), PacketKind.ENTER, now_us)
         self._enters_done += 1
         if self._enters_done < len(_ENTER_MOMENTS_US):
             when_us = self._granted_us + _ENTER_MOMENTS_US[self._enters_done]
-            self._enter_timer = self._timers.arm(when_us, Deadline.ENTER, self._say_enter, None, self.cause)
+            self._timers.arm(Deadline.ENTER, Machine.SESSION, when_us)
 
-    def _say_leave(self, times_said: int, now_us: int) -> None:
-        if times_said:
-            self._note_timer(Deadline.LEAVE)
-        word = self.codec.dialect.leave_words[0]
-        self._send(self._prefix + self.codec.write_text(self.name, word), PacketKind.LEAVE, now_us)
-        if self.codec.dialect.leave_repeats and times_said + 1 < len(LEAVE_AGAIN_AFTER_US):
-            when_us = self._ended_us + LEAVE_AGAIN_AFTER_US[times_said + 1]
-            self._timers.arm(when_us, Deadline.LEAVE, self._say_leave, times_said + 1, self.cause)
+    def _say(self, text: str, data: bytes, now_us: int) -> None:
+        self._step(_SPOKE)
+        self._send(data, PacketKind.SAY if text else PacketKind.KEEP_ALIVE, now_us)
+        if text:
+            self._sent_text_us = now_us
+        else:
+            self._asked_us = now_us
+
+    def _turn_us(self) -> int:
+        """When the next text may be sent at the client's pace."""
+        if self._sent_text_us is None:
+            return self._now_us
+        return self._sent_text_us + 100 * _SECOND_US // (self._limits.texts_per_second_max * PACE_PER_CENT)
+
+    def _send_queued(self, now_us: int) -> None:
+        self._outbox.observe(TimerFired(Deadline.PACE, Machine.SESSION))
+        text = self._queued.pop(0)
+        self._say(text, self._datagram(text), now_us)
+        if self._queued:
+            self._timers.arm(Deadline.PACE, Machine.SESSION, self._turn_us())
+
+    def _leave_again(self, now_us: int) -> None:
+        self._outbox.observe(TimerFired(Deadline.LEAVE, Machine.SESSION))
+        self._say_leave(now_us)
+
+    def _say_leave(self, now_us: int) -> None:
+        self._send(self._datagram(self.codec.dialect.leave_words[0]), PacketKind.LEAVE, now_us)
+        self._leaves_done += 1
+        if self.codec.dialect.leave_repeats and self._leaves_done < len(LEAVE_AGAIN_AFTER_US):
+            self._timers.arm(Deadline.LEAVE, Machine.SESSION, self._ended_us + LEAVE_AGAIN_AFTER_US[self._leaves_done])
+
+    def _datagram(self, text: str) -> bytes:
+        """`room_len(1) token_len(1) room token text` (R-UDP-1)."""
+        head = bytes((len(self._room_bytes), len(self.token)))
+        return head + self._room_bytes + self.token + self.codec.write_text(self.name, text)
 
     def _send(self, data: bytes, what: PacketKind, now_us: int) -> None:
         self._spoke_us = now_us
-        self._out.append(SendDatagram(data, None, what, self.cause))
+        self._outbox.pending.append(SendDatagram(data, None, what))
+
+    # --- keeping alive, and a server that is silent ----------------------------------------------
+
+    @property
+    def _keep_alive_us(self) -> int:
+        """The keep-alive interval."""
+        return self._limits.idle_timeout // KEEP_ALIVES_PER_IDLE_TIMEOUT
+
+    def _keep_alive(self, now_us: int) -> None:
+        """Speak before the own silence is too long, and ask a silent server whether it still hears.
+
+        The question is the keep-alive itself: a server that knows the client answers it if it was asked
+        to, and no server does anything else with it. Speaking and hearing touch only their moments; this
+        deadline learns of them here.
+        """
+        interval_us = self._keep_alive_us
+        if now_us < self._heard_us + SILENT_INTERVALS * interval_us:
+            self._knows_silence = False
+        elif self._is_answered and not self._knows_silence:
+            self._outbox.observe(TimerFired(Deadline.KEEP_ALIVE, Machine.SESSION))
+            self._knows_silence = True
+            self._outbox.pending.append(ServerSilent(self._heard_us))
+        if now_us >= self._speaks_again_us(interval_us):
+            self._outbox.observe(TimerFired(Deadline.KEEP_ALIVE, Machine.SESSION))
+            self._say("", self._datagram(""), now_us)
+        when_us = self._speaks_again_us(interval_us)
+        if self._is_answered and not self._knows_silence:
+            when_us = min(when_us, self._heard_us + SILENT_INTERVALS * interval_us)
+        self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, when_us)
+
+    def _speaks_again_us(self, interval_us: int) -> int:
+        """When the next keep-alive is due."""
+        when_us = self._spoke_us + interval_us
+        if self._is_answered and not self._knows_silence:
+            asks_us = max(self._heard_us + interval_us, self._asked_us + interval_us // ASKED_PER_INTERVAL)
+            when_us = min(when_us, asks_us)
+        return when_us
+
+    def _look_at_own_silence(self, now_us: int) -> None:
+        """Speaking touches only `_spoke_us`; the deadline learns of it here."""
+        if self.idles_us > now_us:
+            self._timers.arm(Deadline.IDLE, Machine.SESSION, self.idles_us)
+            return
+        self._outbox.observe(TimerFired(Deadline.IDLE, Machine.SESSION))
+        self._end(SessionEvent.IDLED, now_us)
 
     # --- what the server says --------------------------------------------------------------------
 
     def _read(self, data: bytes, now_us: int) -> None:
         heard = hear(self.codec, self.room, data)
-        if heard is None:
-            if self._recorder is not None:
-                self._recorder.drop(PacketKind.DATAGRAM, len(data), "not of this dialect", Rule.UDP_3, self.cause)
+        if type(heard) is Heard:  # the commonest
+            self._outbox.step(self._session_table, self._session_alone, _RELAYED)
+            self._outbox.pending.append(TextReceived(*heard))
+        elif heard is None:
+            self._outbox.drop(len(data), "not of this dialect", Rule.UDP_3)
         elif isinstance(heard, Told):
-            event = self._tell(heard)
+            event = self._pass_on(heard)
             if event is not None:
                 self._has_been_told = True
                 self._end(event, now_us)
-        else:
-            self._step(_RELAYED)
-            self._out.append(TextReceived(*heard, self.cause))
 
     def _read_after_the_end(self, data: bytes) -> None:
         """Only why it ended still matters, and only once."""
@@ -375,15 +610,15 @@ class ClientEngine:
         if isinstance(heard, Told) and self._meaning(heard.notice, heard.name) is not None:
             if not self._has_been_told:
                 self._has_been_told = True
-                self._tell(heard)
-        elif self._recorder is not None:
-            self._recorder.drop(PacketKind.DATAGRAM, len(data), "the session has ended", Rule.TOK_2, self.cause)
+                self._pass_on(heard)
+        else:
+            self._outbox.drop(len(data), "the session has ended", Rule.TOK_2)
 
-    def _tell(self, told: Told) -> SessionEvent | None:
+    def _pass_on(self, told: Told) -> SessionEvent | None:
         """Pass a notice on. Returns what it means for this session."""
         event = self._meaning(told.notice, told.name)
         notice = Notice.IDLED if event is SessionEvent.IDLED else told.notice
-        self._out.append(NoticeReceived(notice, shown(told.name), self.cause))
+        self._outbox.pending.append(NoticeReceived(notice, shown(told.name)))
         return event
 
     def _meaning(self, notice: Notice, name: str) -> SessionEvent | None:
@@ -392,43 +627,17 @@ class ClientEngine:
             return SessionEvent.IDLED
         return ENDINGS.get(notice)
 
-    # --- its own end -----------------------------------------------------------------------------
-
-    def _look_at_silence(self, _subject: object, now_us: int) -> None:
-        """Speaking touches only `_spoke_us`; the timer learns of it here."""
-        deadline_us = self._spoke_us + self._limits.idle_timeout
-        if deadline_us > now_us:
-            self._idle_timer = self._timers.arm(deadline_us, Deadline.IDLE, self._look_at_silence, None, self.cause)
-            return
-        self._note_timer(Deadline.IDLE)
-        self._end(SessionEvent.IDLED, now_us)
+    # --- small steps -----------------------------------------------------------------------------
 
     def _end(self, event: SessionEvent, now_us: int) -> None:
         self._step(event)
         self._ended_us = now_us
-        self._timers.cancel(self._enter_timer)
-        self._timers.cancel(self._idle_timer)
-
-    # --- small steps -----------------------------------------------------------------------------
-
-    def _note_timer(self, what: Deadline) -> None:
-        if self._recorder is not None:
-            self._recorder.timer(what, self.cause)
+        self._queued.clear()
+        for kind in (Deadline.ENTER, Deadline.IDLE, Deadline.KEEP_ALIVE, Deadline.PACE):
+            self._timers.cancel(kind, Machine.SESSION)
 
     def _step(self, event: SessionEvent) -> None:
-        row = self._tables.session.rows[self.session, event]
-        if self._recorder is not None:
-            self._recorder.step(_SESSION, self.id, event, self.session, row.to, row.rule, self.cause)
-        self.session = row.to
+        self._outbox.step(self._session_table, self._session_alone, event)
 
     def _step_handshake(self, event: HandshakeEvent, *, why: str = "") -> None:
-        row = self._tables.handshake.rows[self.handshake, event]
-        if self._recorder is not None:
-            self._recorder.step(
-                Machine.HANDSHAKE, self.name, event, self.handshake, row.to, row.rule, self.cause, why=why
-            )
-        self.handshake = row.to
-
-    def _effects(self) -> Effects:
-        effects, self._out = self._out, []
-        return effects
+        self._outbox.step(self._tables.handshake, (self._handshake,), event, why=why)

@@ -39,15 +39,21 @@ from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN, TOKEN_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Reason
 
 PORT_BYTES = 2
+ANSWER_KEEP_ALIVE: Final = "answer_keep_alive"
+"""The member of a JSON request by which a client asks for answers to its keep-alives."""
 REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
 
 
 class Request(NamedTuple):
-    """What a request's payload says. `port` is None where the dialect learns it otherwise."""
+    """What a request's payload says. `port` is None where the dialect learns it otherwise.
+
+    `asks_for_answers`: the client wants its keep-alives answered, which only a JSON request can say.
+    """
 
     name: bytes
     password: str
     port: int | None
+    asks_for_answers: bool = False
 
 
 class Frame(NamedTuple):
@@ -108,7 +114,17 @@ class Codec:
 
     # --- requests --------------------------------------------------------------------------------
 
-    def write_request(self, operation: Operation, room: bytes, name: str, password: str, ip: str, port: int) -> bytes:
+    def write_request(
+        self,
+        operation: Operation,
+        room: bytes,
+        name: str,
+        password: str,
+        ip: str,
+        port: int,
+        *,
+        asks_for_answers: bool = False,
+    ) -> bytes:
         """A client's whole request frame. What the dialect has no place for is left out."""
         match self.dialect.request_form:
             case RequestForm.NAME:
@@ -117,7 +133,10 @@ class Codec:
                 payload = name.encode() + port.to_bytes(PORT_BYTES, "big")
             case RequestForm.JSON:
                 values: json_templates.Values = {"name": name, "password": password, "ip": ip, "port": port}
-                payload = json_templates.write(self.dialect.request_json, values)
+                template = self.dialect.request_json
+                if asks_for_answers and isinstance(template, Mapping):
+                    template = {**template, ANSWER_KEEP_ALIVE: True}
+                payload = json_templates.write(template, values)
         return write_request(operation, room, payload)
 
     def read_request(self, payload: bytes) -> Request | None:
@@ -131,11 +150,11 @@ class Codec:
                 return Request(payload[:-PORT_BYTES], "", int.from_bytes(payload[-PORT_BYTES:], "big"))
             case RequestForm.JSON:
                 try:
-                    found = json_templates.find(
-                        self.dialect.request_json, json_templates.read(payload), optional=frozenset({"password"})
-                    )
+                    value = json_templates.read(payload)
                 except json_templates.NotJson:
                     return None
+                asks_for_answers = isinstance(value, dict) and value.pop(ANSWER_KEEP_ALIVE, False) is True
+                found = json_templates.find(self.dialect.request_json, value, optional=frozenset({"password"}))
         if found is None:
             return None
         name, password, port = found["name"], found.get("password", ""), found.get("port")
@@ -143,7 +162,7 @@ class Codec:
             return None
         if "port" in found and type(port) is not int:
             return None
-        return Request(name.encode(), password, port)
+        return Request(name.encode(), password, port, asks_for_answers)
 
     # --- replies ---------------------------------------------------------------------------------
 

@@ -10,15 +10,13 @@ from hmac import compare_digest
 
 from tcrp.engine.codec import PORT_BYTES, Codec, Request, codec, learns_port, port_fault, recognise
 from tcrp.engine.frames import HEADER_BYTES, OPERATIONS, STATE_REQUEST, Header, read_header
-from tcrp.engine.outputs import Address, CloseStream, FinishStream, SendFrame, StreamId
+from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendFrame, StreamId
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Room, Session, Window, unmap_ipv4
 from tcrp.engine.text import room_name_fault, user_name_fault
-from tcrp.engine.timers import Timer
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import (
-    Counter,
     Deadline,
     HandshakeEvent,
     HandshakeState,
@@ -29,38 +27,46 @@ from tcrp.spec.names import (
     RoomEvent,
     RoomState,
     Rule,
-    SessionState,
+    SessionEvent,
 )
-from tcrp.trace.records import Cause
 
 
 class Handshake:
     """One connection. `name` is how traces call it."""
 
     __slots__ = (
-        "buffer", "cause", "codec", "header", "ip", "is_finished", "name", "operation", "peer_ended", "port",
-        "room_name", "session", "state", "stream", "timer",
+        "buffer", "codec", "header", "ip", "is_finished", "name", "operation", "peer_ended", "port",
+        "room_name", "session", "state", "stream", "user_name",
     )  # fmt: skip
 
-    def __init__(self, stream: StreamId, name: str, ip: str, cause: Cause) -> None:
+    def __init__(self, stream: StreamId, name: str, ip: str) -> None:
         self.stream = stream
         self.name = name
         self.ip = ip
-        self.cause = cause
         self.state = HandshakeState.IDLE
         self.buffer = bytearray()
         self.header: Header | None = None
         self.operation = Operation.JOIN
         self.room_name = b""  # once the whole request is there
+        self.user_name = ""
         self.codec: Codec | None = None
         self.port: int | None = None  # of the request, where the dialect learns it there
-        self.session: Session | None = None
-        self.timer: Timer | None = None
+        self.session: bytes | None = None  # the token that it was granted
         self.is_finished = False  # the last frame is out; what still comes is a trailer or nothing
         self.peer_ended = False
 
+    @property
+    def subject(self) -> StreamId:
+        """How observations name it."""
+        return self.stream
 
-class Refused(Exception):
+    @property
+    def id(self) -> str:
+        """How people call it."""
+        return self.name
+
+
+class Rejection(Exception):
     """A request is refused for `reason`, which follows from `rule`. Never leaves this module."""
 
     def __init__(self, reason: Reason, rule: Rule, why: str = "") -> None:
@@ -85,21 +91,20 @@ class HandshakeServer:
         assert stream not in self.handshakes, f"stream {stream!r} is open already"
         registry, limits = self.registry, self.registry.limits
         ip = unmap_ipv4(peer.ip)
-        handshake = Handshake(stream, name, ip, registry.cause)
+        handshake = Handshake(stream, name, ip)
         total, own = len(self.handshakes), self.per_ip.get(ip, 0)
         if registry.is_stopping or total >= limits.connections_max or own >= limits.connections_per_ip_max:
-            registry.counts[Counter.LIMITED] += 1
             self._step(handshake, HandshakeEvent.REFUSED, Rule.LIM_1, Reason.TOO_MANY_REQUESTS)
-            registry.counts[Counter.REFUSED_REQUESTS] += 1
-            registry.count_rule(Rule.LIM_1)
-            registry.out.append(CloseStream(stream, registry.cause))
+            registry.outbox.pending.append(CloseStream(stream))
+            registry.outbox.observe(Forgotten(stream))
             return
-        self.handshakes[stream] = handshake
-        self.per_ip[ip] = own + 1
-        registry.counts[Counter.CONNECTIONS] += 1
-        handshake.timer = registry.timers.arm(
-            now_us + limits.handshake_timeout, Deadline.HANDSHAKE, self._timed_out, handshake, registry.cause
-        )
+        self.keep(handshake)
+        registry.timers.arm(Deadline.HANDSHAKE, stream, now_us + limits.handshake_timeout)
+
+    def keep(self, handshake: Handshake) -> None:
+        """The connection counts among the open ones from now on."""
+        self.handshakes[handshake.stream] = handshake
+        self.per_ip[handshake.ip] = self.per_ip.get(handshake.ip, 0) + 1
 
     def receive(self, stream: StreamId, data: bytes, now_us: int) -> None:
         """Bytes of a peer, cut anywhere. Those of a stream that is not known any more are nobody's."""
@@ -113,8 +118,8 @@ class HandshakeServer:
         handshake.buffer += data[: max(room_left, 0)]
         try:
             self._read_request(handshake, now_us)
-        except Refused as refused:
-            self._refuse(handshake, refused)
+        except Rejection as rejection:
+            self._refuse(handshake, rejection)
 
     def ended(self, stream: StreamId, now_us: int) -> None:
         """The peer sends nothing more, but may still read."""
@@ -124,7 +129,7 @@ class HandshakeServer:
         handshake.peer_ended = True
         if handshake.is_finished:
             self._close(handshake)
-        elif handshake.state is not HandshakeState.ACCEPTED:  # else the completion is on its way
+        elif not self._is_accepted(handshake):  # else the completion is on its way
             self._abandon(handshake, now_us)
             self._close(handshake)
 
@@ -137,26 +142,32 @@ class HandshakeServer:
             self._abandon(handshake, now_us)
         self._remove(handshake)
 
-    def _timed_out(self, handshake: Handshake, now_us: int) -> None:
+    def time_out(self, stream: StreamId, now_us: int) -> None:
         """Half a request, rubbish or nothing for too long (R-TCP-5), or a peer that never closes."""
+        handshake = self.handshakes[stream]
         if not handshake.is_finished:
             self._abandon(handshake, now_us)
         self._close(handshake)
 
+    def complete(self, stream: StreamId, now_us: int) -> None:
+        """The answer is out, and the completion's turn has come."""
+        self._complete(self.handshakes[stream], now_us)
+
     def _abandon(self, handshake: Handshake, now_us: int) -> None:
-        self.registry.counts[Counter.ABANDONED_REQUESTS] += 1
         self._step(handshake, HandshakeEvent.ABANDONED)
-        if handshake.session is not None:
-            self.registry.undo(handshake.session, now_us)
+        session = self._session_of(handshake)
+        if session is not None:
+            self.registry.undo(session, now_us)
 
     def _close(self, handshake: Handshake) -> None:
         self._remove(handshake)
-        self.registry.out.append(CloseStream(handshake.stream, self.registry.cause))
+        self.registry.outbox.pending.append(CloseStream(handshake.stream))
 
     def _remove(self, handshake: Handshake) -> None:
         del self.handshakes[handshake.stream]
-        self.registry.timers.cancel(handshake.timer)
-        self.registry.counts[Counter.CONNECTIONS] -= 1
+        for kind in (Deadline.HANDSHAKE, Deadline.COMPLETION):
+            self.registry.timers.cancel(kind, handshake.stream)
+        self.registry.outbox.observe(Forgotten(handshake.stream))
         if self.per_ip[handshake.ip] == 1:
             del self.per_ip[handshake.ip]
         else:
@@ -165,7 +176,7 @@ class HandshakeServer:
     # --- reading a request -----------------------------------------------------------------------
 
     def _read_request(self, handshake: Handshake, now_us: int) -> None:
-        if handshake.state is HandshakeState.ACCEPTED:
+        if self._is_accepted(handshake):
             return  # the bytes wait for the completion: they are a trailer, or nothing
         buffer = handshake.buffer
         if handshake.header is None:
@@ -182,17 +193,15 @@ class HandshakeServer:
             return
         handshake.room_name, payload = bytes(buffer[HEADER_BYTES:payload_at]), bytes(buffer[payload_at:size])
         handshake.buffer = buffer[size:]
-        self.registry.counts[Counter.REQUESTS] += 1
         self._serve(handshake, handshake.room_name, payload, now_us)
 
     def _judge_header(self, header: Header) -> None:
         if header.operation not in OPERATIONS:
-            raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, f"operation {header.operation}")
+            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"operation {header.operation}")
         if header.state != STATE_REQUEST:
-            raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, f"state {header.state}")
+            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"state {header.state}")
         if HEADER_BYTES + header.room_bytes + header.payload_bytes > self.registry.limits.request_bytes_max:
-            self.registry.counts[Counter.LIMITED] += 1
-            raise Refused(Reason.BAD_REQUEST, Rule.LIM_1, "request too long")
+            raise Rejection(Reason.BAD_REQUEST, Rule.LIM_1, "request too long")
 
     def _serve(self, handshake: Handshake, room_name: bytes, payload: bytes, now_us: int) -> None:
         if self.only is not None and self.only.dialect.lists and not room_name:
@@ -201,29 +210,33 @@ class HandshakeServer:
                 return
         handshake.codec, request = self._read_payload(payload)
         name, port = self._judge_request(room_name, request)
+        handshake.user_name = name
         self._judge_load(handshake, room_name, now_us)
         room = self._find_room(handshake, room_name, name, request, now_us)
         self._accept(handshake, room, name, port, now_us)
+        session = self._session_of(handshake)
+        if session is not None:
+            session.asks_for_answers = request.asks_for_answers
 
     def _read_payload(self, payload: bytes) -> tuple[Codec, Request]:
         if self.only is None:
             recognised = recognise(payload)
             if recognised is None:
-                raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
+                raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
             return recognised
         request = self.only.read_request(payload)
         if request is None:
-            raise Refused(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {self.only.dialect.name}")
+            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {self.only.dialect.name}")
         return self.only, request
 
     @staticmethod
     def _judge_request(room_name: bytes, request: Request) -> tuple[str, int | None]:
         if fault := room_name_fault(room_name):
-            raise Refused(Reason.BAD_REQUEST, Rule.NAME_1, f"room name {fault}")
+            raise Rejection(Reason.BAD_REQUEST, Rule.NAME_1, f"room name {fault}")
         if fault := user_name_fault(request.name):
-            raise Refused(Reason.BAD_REQUEST, Rule.NAME_1, f"user name {fault}")
+            raise Rejection(Reason.BAD_REQUEST, Rule.NAME_1, f"user name {fault}")
         if request.port is not None and (fault := port_fault(request.port)):
-            raise Refused(Reason.BAD_REQUEST, Rule.ADDR_1, f"port {fault}")
+            raise Rejection(Reason.BAD_REQUEST, Rule.ADDR_1, f"port {fault}")
         return request.name.decode(), request.port
 
     # --- deciding it, in the order of R-TCP-2 ----------------------------------------------------
@@ -249,44 +262,39 @@ class HandshakeServer:
         ):
             too_many, rule = "unentered_rooms_per_ip_max", Rule.LIM_2
         if too_many:
-            registry.counts[Counter.LIMITED] += 1
-            raise Refused(Reason.TOO_MANY_REQUESTS, rule, too_many)
+            raise Rejection(Reason.TOO_MANY_REQUESTS, rule, too_many)
 
     def _find_room(self, handshake: Handshake, room_name: bytes, name: str, request: Request, now_us: int) -> Room:
-        """The room to be granted a place in: a new one, or one whose conditions are met. Raises `Refused`."""
+        """The room to be granted a place in: a new one, or one whose conditions are met. Raises `Rejection`."""
         registry, ip = self.registry, handshake.ip
         room = registry.rooms.get(room_name)
         if handshake.operation is Operation.CREATE:
             if room is None:
-                return Room(room_name, request.password, ip, registry.cause)
+                return Room(room_name, request.password, ip)
             host, holder = room.host, room.members.get(name)  # another one, while a takeover is under way
             if host is None or host.name != name or holder is None or not registry.may_take_over(holder, ip, now_us):
                 self._refuse_room(room_name, room.state, RoomEvent.CREATED, Rule.TCP_4)
-                raise Refused(Reason.ROOM_EXISTS, Rule.TCP_4)
+                raise Rejection(Reason.ROOM_EXISTS, Rule.TCP_4)
             if not self._password_holds(handshake, room, request, now_us):
-                raise Refused(Reason.ROOM_EXISTS, Rule.PASS_1)
+                raise Rejection(Reason.ROOM_EXISTS, Rule.PASS_1)
             return room
-        if room is None or room.state is not RoomState.OPEN:
+        if room is None or not registry.tables.room.takes(room.state, RoomEvent.JOINED):
             state = room.state if room is not None else RoomState.VACANT
             self._refuse_room(room_name, state, RoomEvent.JOINED, Rule.TCP_2)
-            raise Refused(Reason.NO_SUCH_ROOM, Rule.TCP_2)
+            raise Rejection(Reason.NO_SUCH_ROOM, Rule.TCP_2)
         if not self._password_holds(handshake, room, request, now_us):
-            raise Refused(Reason.WRONG_PASSWORD, Rule.PASS_1)
+            raise Rejection(Reason.WRONG_PASSWORD, Rule.PASS_1)
         holder = room.members.get(name)
         if holder is not None:
             if not registry.may_take_over(holder, ip, now_us):
-                raise Refused(Reason.NAME_TAKEN, Rule.NAME_2)
+                raise Rejection(Reason.NAME_TAKEN, Rule.NAME_2)
         elif len(room.members) >= registry.limits.members_max:
-            registry.counts[Counter.LIMITED] += 1
-            raise Refused(Reason.ROOM_FULL, Rule.LIM_1, "members_max")
+            raise Rejection(Reason.ROOM_FULL, Rule.LIM_1, "members_max")
         return room
 
     def _refuse_room(self, name: bytes, state: RoomState, event: RoomEvent, rule: Rule) -> None:
         """A room was offered what it does not take as it is."""
-        registry = self.registry
-        if registry.recorder is not None:
-            why = f"the room is {state}"
-            registry.recorder.refuse(Machine.ROOM, name.decode(), event, state, registry.cause, why=why, rule=rule)
+        self.registry.outbox.refuse(Machine.ROOM, name.decode(), event, state, f"the room is {state}", rule)
 
     def _password_holds(self, handshake: Handshake, room: Room, request: Request, now_us: int) -> bool:
         """Whether the password is right; a wrong one is counted, and too many lock the address out (R-PASS-1)."""
@@ -308,7 +316,7 @@ class HandshakeServer:
     def _accept(self, handshake: Handshake, room: Room, name: str, port: int | None, now_us: int) -> None:
         assert handshake.codec is not None, "a request that is accepted has been read"
         registry, speaks = self.registry, handshake.codec
-        handshake.session = registry.grant(room, name, speaks, handshake.ip, now_us)
+        handshake.session = registry.grant(room, name, speaks, handshake.ip, now_us).token
         if port is not None and learns_port(speaks, LearnedFrom.REQUEST):
             handshake.port = port
         self._step(handshake, HandshakeEvent.ACCEPTED)
@@ -318,27 +326,25 @@ class HandshakeServer:
         self._send(handshake, speaks.write_answer(handshake.operation, room.name_bytes), PacketKind.ANSWER)
         # The completion is a step of its own, in the same moment: a peer that is found gone while the
         # answer is written has not been handed its token.
-        registry.timers.cancel(handshake.timer)
-        handshake.timer = registry.timers.arm(now_us, Deadline.COMPLETION, self._complete, handshake, registry.cause)
+        registry.timers.cancel(Deadline.HANDSHAKE, handshake.stream)
+        registry.timers.arm(Deadline.COMPLETION, handshake.stream, now_us)
 
     def _complete(self, handshake: Handshake, now_us: int) -> None:
-        session = handshake.session
-        assert handshake.codec is not None, "what is completed has been read"
-        assert session is not None, "what is completed has been accepted"
-        registry, room = self.registry, session.room
+        session = self._session_of(handshake)
+        token, speaks = handshake.session, handshake.codec
+        assert speaks is not None, "what is completed has been read"
+        assert token is not None, "what is completed has been accepted"
+        registry = self.registry
         self._step(handshake, HandshakeEvent.COMPLETED)
-        frame = handshake.codec.write_completion(handshake.operation, room.name_bytes, session.name, session.token)
+        frame = speaks.write_completion(handshake.operation, handshake.room_name, handshake.user_name, token)
         self._send(handshake, frame, PacketKind.COMPLETION)
-        if session.state is SessionState.TOKENED:
+        if session is not None and self._awaits_address(session):
             if handshake.port is not None:
                 # Of the request only the port is taken (R-ADDR-1).
                 address = Address(handshake.ip, handshake.port)
                 registry.enter(session, address, now_us, is_announced=session.supersedes is None)
             registry.confirm(session, now_us)
-        registry.timers.cancel(handshake.timer)
-        handshake.timer = registry.timers.arm(
-            now_us + registry.limits.handshake_timeout, Deadline.HANDSHAKE, self._timed_out, handshake, handshake.cause
-        )
+        registry.timers.arm(Deadline.HANDSHAKE, handshake.stream, now_us + registry.limits.handshake_timeout)
         self._finish(handshake)
         early, handshake.buffer = bytes(handshake.buffer), bytearray()
         if early:
@@ -349,21 +355,20 @@ class HandshakeServer:
         names = [
             room.name_bytes
             for room in rooms
-            if room.state is RoomState.OPEN and not room.password and b"," not in room.name_bytes
+            if self.registry.tables.room.takes(room.state, RoomEvent.JOINED)
+            and not room.password
+            and b"," not in room.name_bytes
         ]
         self._step(handshake, HandshakeEvent.LISTED)
         self._send(handshake, speaks.write_listing(names), PacketKind.LISTING)
         self._finish(handshake)
 
-    def _refuse(self, handshake: Handshake, refused: Refused) -> None:
-        registry = self.registry
-        registry.counts[Counter.REFUSED_REQUESTS] += 1
-        registry.count_rule(refused.rule)
-        why = f"{refused.reason}: {refused.why}" if refused.why else str(refused.reason)
-        self._step(handshake, HandshakeEvent.REFUSED, refused.rule, why)
+    def _refuse(self, handshake: Handshake, rejection: Rejection) -> None:
+        why = f"{rejection.reason}: {rejection.why}" if rejection.why else str(rejection.reason)
+        self._step(handshake, HandshakeEvent.REFUSED, rejection.rule, why)
         assert handshake.header is not None, "a request is refused by its header at the earliest"
         speaks = handshake.codec or self.only or codec("text")
-        for frame in speaks.write_refusal(handshake.header.operation, handshake.room_name, refused.reason):
+        for frame in speaks.write_refusal(handshake.header.operation, handshake.room_name, rejection.reason):
             self._send(handshake, frame, PacketKind.REFUSAL)
         self._finish(handshake)
 
@@ -373,30 +378,38 @@ class HandshakeServer:
         if handshake.peer_ended:
             self._close(handshake)
         else:
-            self.registry.out.append(FinishStream(handshake.stream, self.registry.cause))
+            self.registry.outbox.pending.append(FinishStream(handshake.stream))
 
     def _read_trailer(self, handshake: Handshake, data: bytes, now_us: int) -> None:
-        session = handshake.session
-        if session is None or handshake.codec is None or not learns_port(handshake.codec, LearnedFrom.TRAILER):
+        if handshake.session is None or handshake.codec is None:
+            return
+        if not learns_port(handshake.codec, LearnedFrom.TRAILER):
             return
         handshake.buffer += data[: PORT_BYTES - len(handshake.buffer)]
-        if len(handshake.buffer) == PORT_BYTES and session.state is SessionState.TOKENED:
+        session = self._session_of(handshake)
+        if len(handshake.buffer) == PORT_BYTES and session is not None and self._awaits_address(session):
             port = int.from_bytes(handshake.buffer, "big")
             if port_fault(port) is None:
                 self.registry.enter(session, Address(handshake.ip, port), now_us)
 
+    # --- small steps -----------------------------------------------------------------------------
+
+    def _session_of(self, handshake: Handshake) -> Session | None:
+        """The living session that the handshake was granted."""
+        return self.registry.sessions.get(handshake.session) if handshake.session is not None else None
+
+    def _awaits_address(self, session: Session) -> bool:
+        return self.registry.tables.session.takes(session.state, SessionEvent.ENTERED)
+
+    def _is_accepted(self, handshake: Handshake) -> bool:
+        """Whether its completion is the next that it sends."""
+        return self.registry.tables.handshake.takes(handshake.state, HandshakeEvent.COMPLETED)
+
     def _send(self, handshake: Handshake, data: bytes, what: PacketKind) -> None:
-        self.registry.out.append(SendFrame(handshake.stream, data, what, self.registry.cause))
+        self.registry.outbox.pending.append(SendFrame(handshake.stream, data, what))
 
     def _step(self, handshake: Handshake, event: HandshakeEvent, rule: Rule | None = None, why: str = "") -> None:
-        registry = self.registry
-        row = registry.tables.handshake.rows[handshake.state, event]
-        if registry.recorder is not None:
-            registry.recorder.step(
-                Machine.HANDSHAKE, handshake.name, event, handshake.state, row.to, rule or row.rule, registry.cause,
-                why=why, key=handshake.stream,
-            )  # fmt: skip
-        handshake.state = row.to
+        self.registry.outbox.step(self.registry.tables.handshake, (handshake,), event, rule, why)
 
 
 def _sweep(room: Room, now_us: int) -> None:

@@ -1,15 +1,34 @@
-"""What an engine wants done, as data. A driver carries it out in the order in which it is given."""
+"""What an engine puts out, as data: effects for its driver to carry out, and observations of what happened.
+
+A driver takes the outputs of a call in their order. Effects are always there; observations only as far
+as the engine was asked for them (`Detail`). They name their subject and know nothing of records, causes
+or actors: who drives the engine numbers and links them (`tcrp.trace.recorder`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from enum import IntEnum
 from typing import NamedTuple
 
-from tcrp.spec.names import Notice, PacketKind
-from tcrp.trace.records import Cause
+from tcrp.spec.names import Deadline, Machine, Notice, PacketKind, Rule
 
 StreamId = Hashable
 """How a driver names a TCP connection: unique among those that are open."""
+
+Subject = Hashable
+"""What an observation is about: a session by its token, a room by its name's bytes, a handshake by its stream.
+
+A client's subjects are its two machines, by `Machine`.
+"""
+
+
+class Detail(IntEnum):
+    """How much an engine observes."""
+
+    NOTHING = 0  # effects only
+    CHANGES = 1  # everything but the steps by which a session stays in its state: one for each text and member
+    EVERYTHING = 2
 
 
 class Address(NamedTuple):
@@ -19,27 +38,27 @@ class Address(NamedTuple):
     port: int
 
 
+# --- effects -------------------------------------------------------------------------------------
+
+
 class SendFrame(NamedTuple):
     """Write `data` to the stream, in one write."""
 
     stream: StreamId
     data: bytes
     what: PacketKind
-    cause: Cause
 
 
 class FinishStream(NamedTuple):
     """Half-close: nothing more is written; what still comes is handed in or dropped (R-TCP-3)."""
 
     stream: StreamId
-    cause: Cause
 
 
 class CloseStream(NamedTuple):
     """Close both ways. The engine has forgotten the stream."""
 
     stream: StreamId
-    cause: Cause
 
 
 class SendDatagram(NamedTuple):
@@ -48,7 +67,6 @@ class SendDatagram(NamedTuple):
     data: bytes
     address: Address | None
     what: PacketKind
-    cause: Cause
 
 
 class Relay(NamedTuple):
@@ -57,7 +75,6 @@ class Relay(NamedTuple):
     data: bytes
     targets: Sequence[Address]
     what: PacketKind
-    cause: Cause
 
 
 class TextReceived(NamedTuple):
@@ -66,7 +83,6 @@ class TextReceived(NamedTuple):
     name: str
     text: str
     changed: bool
-    cause: Cause
 
 
 class NoticeReceived(NamedTuple):
@@ -74,8 +90,74 @@ class NoticeReceived(NamedTuple):
 
     notice: Notice
     name: str
-    cause: Cause
+
+
+class ServerSilent(NamedTuple):
+    """The server, which answered keep-alives before, has answered none since `last_heard_us` (R-IDLE-1)."""
+
+    last_heard_us: int
+
+
+# --- observations --------------------------------------------------------------------------------
+
+
+class Stepped(NamedTuple):
+    """A machine took a step. `id` is how people call it: `bob@lobby`, `lobby`, a user, a peer's address."""
+
+    machine: Machine
+    subject: Subject
+    id: str
+    event: str
+    from_: str
+    to: str
+    rule: Rule
+    why: str
+
+
+class Refused(NamedTuple):
+    """A machine was offered an event that its state does not take."""
+
+    machine: Machine
+    id: str
+    event: str
+    state: str
+    why: str
+    rule: Rule | None
+
+
+class Dropped(NamedTuple):
+    """The datagram of this call was not taken, by `rule`."""
+
+    what: PacketKind
+    size: int
+    why: str
+    rule: Rule
+
+
+class Withheld(NamedTuple):
+    """A relay was not sent to these members, by `rule`."""
+
+    names: tuple[str, ...]
+    why: str
+    rule: Rule
+
+
+class TimerFired(NamedTuple):
+    """A deadline of `subject` was reached. What follows in the outputs follows from it."""
+
+    deadline: Deadline
+    subject: Subject
+
+
+class Forgotten(NamedTuple):
+    """The engine holds nothing of `subject` any more."""
+
+    subject: Subject
 
 
 ServerEffect = SendFrame | FinishStream | CloseStream | SendDatagram | Relay
-ClientEffect = SendFrame | CloseStream | SendDatagram | TextReceived | NoticeReceived
+ClientEffect = SendFrame | CloseStream | SendDatagram | TextReceived | NoticeReceived | ServerSilent
+Observation = Stepped | Refused | Dropped | Withheld | TimerFired | Forgotten
+OBSERVATIONS = (Stepped, Refused, Dropped, Withheld, TimerFired, Forgotten)
+ServerOutput = ServerEffect | Observation
+ClientOutput = ClientEffect | Observation

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import write_farewell, write_notice
-from tcrp.engine.outputs import Address, Relay, SendDatagram, ServerEffect
+from tcrp.engine.outbox import Outbox
+from tcrp.engine.outputs import Address, Forgotten, Relay, SendDatagram, ServerOutput, TimerFired
 from tcrp.engine.rooms import Ended, Room, Session, Window
 from tcrp.engine.timers import Timers
 from tcrp.spec.limits import (
@@ -26,19 +27,13 @@ from tcrp.spec.limits import (
     Takeover,
 )
 from tcrp.spec.names import (
-    Counter,
     Deadline,
-    Machine,
     Notice,
     PacketKind,
     RoomEvent,
-    RoomState,
-    Rule,
     SessionEvent,
-    SessionState,
 )
 from tcrp.spec.table import Tables
-from tcrp.trace.records import Cause, Recorder
 
 K = TypeVar("K")
 
@@ -46,16 +41,14 @@ TOLD_TO_OTHERS = (SessionEvent.LEFT, SessionEvent.IDLED, SessionEvent.REMOVED)
 
 
 class SessionRegistry:
-    """Rooms and sessions. Effects are appended to `out`, which the engine hands over after each call."""
+    """Rooms and sessions. What is to be done goes to `outbox`, which the engine hands over after each call."""
 
     def __init__(
-        self, limits: Limits, new_token: Callable[[], bytes], tables: Tables, recorder: Recorder | None
+        self, limits: Limits, new_token: Callable[[], bytes], tables: Tables, outbox: Outbox[ServerOutput]
     ) -> None:
         self.limits = limits
         self.tables = tables
-        self.recorder = recorder
-        self.cause = Cause()  # of the call that is being served
-        self.out: list[ServerEffect] = []
+        self.outbox = outbox
         self.rooms: dict[bytes, Room] = {}
         self.sessions: dict[bytes, Session] = {}
         self.ended: dict[bytes, Ended] = {}
@@ -63,19 +56,24 @@ class SessionRegistry:
         self.unentered_rooms_per_ip: dict[str, int] = {}
         self.sessions_at: dict[Address, int] = {}  # living sessions by where their relays go
         self.timers = Timers()
-        self.counts = dict.fromkeys(Counter, 0)
-        self.counts_by_rule: dict[Rule, int] = {}
         self.is_stopping = False
+        self.granted = 0  # sessions so far
         self._new_token = new_token
-        self._silences: list[tuple[int, int, Session]] = []  # lazy: see look_at_silence
-        self._sequence = 0
+        self._silences: list[tuple[int, int, Session]] = []  # lazy: see expire_idle
 
     def set_limits(self, limits: Limits) -> None:
         """Other limits from now on; every silence is looked at when the new ones say."""
         self.limits = limits
         for session in self.sessions.values():
-            limit_us = limits.token_timeout if session.state is SessionState.TOKENED else limits.idle_timeout
-            self._watch_silence(session, session.last_heard_us + limit_us)
+            self.expect_speech(session)
+
+    def expect_speech(self, session: Session) -> None:
+        """Look at the session's silence when it would have lasted too long."""
+        self._watch_silence(session, session.last_heard_us + self._silence_max_us(session))
+
+    def _silence_max_us(self, session: Session) -> int:
+        is_tokened = self.tables.session.takes(session.state, SessionEvent.ENTERED)
+        return self.limits.token_timeout if is_tokened else self.limits.idle_timeout
 
     # --- a session begins ------------------------------------------------------------------------
 
@@ -84,28 +82,36 @@ class SessionRegistry:
 
         It takes the place of a session of the same name, if there is one.
         """
-        session = Session(self._unused_token(), name, room, codec, ip, now_us, self.cause)
-        session.supersedes = room.members.get(name)
-        self.sessions[session.token] = session
-        self.sessions_per_ip[ip] = self.sessions_per_ip.get(ip, 0) + 1
+        session = Session(self._unused_token(), name, room, codec, ip, now_us, self.granted)
+        self.granted += 1
+        old = room.members.get(name)
+        session.supersedes = old.token if old is not None else None
+        self.keep(session)
         room.members[name] = session
-        self.counts[Counter.SESSIONS] += 1
         self._step(session, SessionEvent.GRANTED)
-        if room.state is RoomState.VACANT:
+        if self.tables.room.takes(room.state, RoomEvent.CREATED):
             room.host = session
             self.rooms[room.name_bytes] = room
             self.unentered_rooms_per_ip[ip] = self.unentered_rooms_per_ip.get(ip, 0) + 1
-            self.counts[Counter.ROOMS] += 1
             self._step_room(room, RoomEvent.CREATED)
         else:
             self._step_room(room, RoomEvent.JOINED)
         self._watch_silence(session, now_us + self.limits.token_timeout)
         return session
 
+    def keep(self, session: Session) -> None:
+        """The session counts among the living from now on."""
+        self.sessions[session.token] = session
+        self.sessions_per_ip[session.ip] = self.sessions_per_ip.get(session.ip, 0) + 1
+
+    def superseded_by(self, session: Session) -> Session | None:
+        """The living session whose place `session` is about to take."""
+        return self.sessions.get(session.supersedes) if session.supersedes is not None else None
+
     def confirm(self, session: Session, now_us: int) -> None:
-        """The token is handed over: whoever the session supersedes ends now (R-NAME-2)."""
-        old, session.supersedes = session.supersedes, None
-        if old is None or old.state is SessionState.EXPIRED:
+        """The token is handed over: the session that it supersedes ends now (R-NAME-2)."""
+        old, session.supersedes = self.superseded_by(session), None
+        if old is None:
             return
         room = session.room
         room.takeovers.setdefault(session.name, Window(TAKEOVERS_A_MINUTE_MAX, MINUTE_US)).count(now_us)
@@ -115,12 +121,13 @@ class SessionRegistry:
 
     def undo(self, session: Session, now_us: int) -> None:
         """The token was never handed over: as if it had not been granted."""
-        if session.state is SessionState.EXPIRED:
+        if session.state in self.tables.session.final:
             return
-        old, session.supersedes = session.supersedes, None
+        old, session.supersedes = self.superseded_by(session), None
         self._forget_session(session, SessionEvent.LEFT)
+        self.outbox.observe(Forgotten(session.token))
         room = session.room
-        if old is not None and old.state is not SessionState.EXPIRED:
+        if old is not None:
             room.members[old.name] = old
         else:
             del room.members[session.name]
@@ -145,7 +152,7 @@ class SessionRegistry:
         """The session's delivery address is known: it hears relays from now on."""
         self._step(session, SessionEvent.ENTERED)
         session.last_heard_us = now_us
-        self._set_address(session, address)
+        self.set_address(session, address)
         room = session.room
         room.add(session)
         if room.host is session and not room.host_has_entered:
@@ -157,15 +164,15 @@ class SessionRegistry:
     def move(self, session: Session, address: Address) -> None:
         """Relays follow the last valid datagram (R-TOK-3)."""
         self._release_address(session)
-        self._set_address(session, address)
+        self.set_address(session, address)
 
     # --- a session ends --------------------------------------------------------------------------
 
     def end(self, session: Session, event: SessionEvent, notice: Notice | None, now_us: int) -> None:
-        """End a session and tell whoever is to be told. `notice` None: it left of its own will (R-EXIT-1)."""
+        """End a session and tell those who are to be told. `notice` None: it left of its own will (R-EXIT-1)."""
         room = session.room
         was_host = room.host is session
-        was_heard = session.state is SessionState.IN_ROOM
+        was_relayed_to = self.tables.session.takes(session.state, SessionEvent.RELAYED)
         self._forget_session(session, event)
         if room.members.get(session.name) is session:
             del room.members[session.name]
@@ -179,7 +186,7 @@ class SessionRegistry:
             self.close_room(room, RoomEvent.HOST_GONE, Notice.ROOM_CLOSED, now_us)
             return
         self._step_room(room, RoomEvent.LEFT)
-        if was_heard and room.state is RoomState.OPEN and event in TOLD_TO_OTHERS:
+        if was_relayed_to and event in TOLD_TO_OTHERS and self.tables.room.takes(room.state, RoomEvent.RELAYED):
             self.tell_others(session, Notice.LEFT)
 
     def close_room(self, room: Room, event: RoomEvent, notice: Notice, now_us: int) -> None:
@@ -188,11 +195,11 @@ class SessionRegistry:
         host, room.host = room.host, None
         host_name = host.name if host is not None else ""
         told = [member for member in room.members.values() if member is not host]
-        told += [member.supersedes for member in told if member.supersedes is not None]
-        if host is not None and host.state is not SessionState.EXPIRED:
+        told += [old for member in told if (old := self.superseded_by(member)) is not None]
+        if host is not None and host.token in self.sessions:
             told.insert(0, host)
         for member in told:
-            if member.state is not SessionState.EXPIRED:
+            if member.token in self.sessions:
                 self._end_with_room(member, notice, host_name, now_us)
         linger_us = SHUTDOWN_LINGER_US if event is RoomEvent.SHUTDOWN else self.limits.linger
         if not room.host_has_entered:
@@ -200,20 +207,19 @@ class SessionRegistry:
             if not told:
                 linger_us = 0  # R-LIM-2: nobody was in it who must not hang
         if linger_us:
-            room.linger = self.timers.arm(now_us + linger_us, Deadline.LINGER, self._drain, room, self.cause)
+            self.timers.arm(Deadline.LINGER, room.name_bytes, now_us + linger_us)
         else:
-            self._drain(room, now_us)
+            self.drain(room)
 
     def shutdown(self, now_us: int) -> None:
         """Close every room and take nothing new; what is closing already lingers no longer than the rest."""
         self.is_stopping = True
         for room in list(self.rooms.values()):
-            if room.state is RoomState.OPEN:
+            when_us = now_us + SHUTDOWN_LINGER_US
+            if self.tables.room.takes(room.state, RoomEvent.SHUTDOWN):
                 self.close_room(room, RoomEvent.SHUTDOWN, Notice.SHUTDOWN, now_us)
-            elif room.linger is not None and room.linger.when_us > now_us + SHUTDOWN_LINGER_US:
-                self.timers.cancel(room.linger)
-                when_us = now_us + SHUTDOWN_LINGER_US
-                room.linger = self.timers.arm(when_us, Deadline.LINGER, self._drain, room, self.cause)
+            elif (self.timers.when_us(Deadline.LINGER, room.name_bytes) or 0) > when_us:
+                self.timers.arm(Deadline.LINGER, room.name_bytes, when_us)
 
     def _end_with_room(self, member: Session, notice: Notice, host: str, now_us: int) -> None:
         self._forget_session(member, SessionEvent.ROOM_CLOSED)
@@ -222,13 +228,13 @@ class SessionRegistry:
         self._remember(member, notice, host, now_us)
         self._step_room(member.room, RoomEvent.LEFT)
 
-    def _drain(self, room: Room, now_us: int) -> None:
+    def drain(self, room: Room) -> None:
         """The linger is over: nothing is left behind (R-ROOM-3)."""
-        for ended in list(room.ended.values()):
-            self._forget(ended, now_us)
+        for token in sorted(room.ended):
+            self.forget(room.ended[token])
         del self.rooms[room.name_bytes]
-        self.counts[Counter.ROOMS] -= 1
         self._step_room(room, RoomEvent.DRAINED)
+        self.outbox.observe(Forgotten(room.name_bytes))
 
     # --- telling ---------------------------------------------------------------------------------
 
@@ -240,8 +246,7 @@ class SessionRegistry:
             data = write_notice(codec, notice, name=session.name, room=room.name, host=host)
             targets = [member.address for member in group if member is not session and member.address is not None]
             if data is not None and targets:
-                self.counts[Counter.NOTICES] += len(targets)
-                self.out.append(Relay(data, targets, PacketKind.NOTICE, self.cause))
+                self.outbox.pending.append(Relay(data, targets, PacketKind.NOTICE))
 
     def answer_ended(self, ended: Ended, source: Address, size: int, now_us: int) -> None:
         """An ended token spoke: tell it why, but never be an amplifier (R-END-1)."""
@@ -263,35 +268,39 @@ class SessionRegistry:
         sentence = None
         if notice is not None:
             sentence = write_notice(session.codec, notice, name=session.name, room=session.room.name, host=host)
-        ended = Ended(session, notice, sentence, now_us, self.cause)
+        ended = Ended(
+            session.token, session.name, session.room, session.codec, session.ip, session.address, sentence, now_us
+        )
         if self.limits.linger:
             self.ended[ended.token] = session.room.ended[ended.token] = ended
-            ended.forget = self.timers.arm(
-                now_us + self.limits.linger, Deadline.FORGET, self._forget, ended, self.cause
-            )
-        self._tell(ended, now_us)
+            self.timers.arm(Deadline.FORGET, ended.token, now_us + self.limits.linger)
+        self.tell(ended, now_us)
+        if not self.limits.linger:
+            self.outbox.observe(Forgotten(ended.token))
 
-    def _tell(self, ended: Ended, now_us: int) -> None:
+    def tell(self, ended: Ended, now_us: int) -> None:
         """Tell it now, and say when again."""
         if ended.sentence is None or ended.address is None:
             return
         if not self.sessions_at.get(ended.address):
             self._send_notice(ended.sentence, ended.address)
         ended.times_told += 1
-        if ended.times_told < len(NOTICE_AGAIN_AFTER_US) and ended.forget is not None:
+        forget_us = self.timers.when_us(Deadline.FORGET, ended.token)
+        if ended.times_told < len(NOTICE_AGAIN_AFTER_US) and forget_us is not None:
             when_us = ended.ended_us + NOTICE_AGAIN_AFTER_US[ended.times_told]
-            if when_us < ended.forget.when_us:
-                ended.tell = self.timers.arm(when_us, Deadline.NOTICE, self._tell, ended, ended.cause)
+            if when_us < forget_us:
+                self.timers.arm(Deadline.NOTICE, ended.token, when_us)
 
-    def _forget(self, ended: Ended, _now_us: int) -> None:
-        self.timers.cancel(ended.tell)
-        self.timers.cancel(ended.forget)
+    def forget(self, ended: Ended) -> None:
+        """The ended token is remembered no longer."""
+        self.timers.cancel(Deadline.NOTICE, ended.token)
+        self.timers.cancel(Deadline.FORGET, ended.token)
         del self.ended[ended.token]
         del ended.room.ended[ended.token]
+        self.outbox.observe(Forgotten(ended.token))
 
     def _send_notice(self, data: bytes, address: Address) -> None:
-        self.counts[Counter.NOTICES] += 1
-        self.out.append(SendDatagram(data, address, PacketKind.NOTICE, self.cause))
+        self.outbox.pending.append(SendDatagram(data, address, PacketKind.NOTICE))
 
     # --- silence ---------------------------------------------------------------------------------
 
@@ -299,13 +308,13 @@ class SessionRegistry:
         """Look at the session's silence at `when_us`, unless that is done earlier anyway."""
         if not session.alarm_us or when_us < session.alarm_us:
             session.alarm_us = when_us
-            self._sequence += 1
-            heappush(self._silences, (when_us, self._sequence, session))
+            heappush(self._silences, (when_us, session.number, session))
 
     def next_silence_us(self) -> int | None:
         """When somebody's silence is to be looked at, or None."""
         heap = self._silences
-        while heap and (heap[0][2].state is SessionState.EXPIRED or heap[0][0] != heap[0][2].alarm_us):
+        # `is not`: a token may be granted again once it is forgotten.
+        while heap and (self.sessions.get(heap[0][2].token) is not heap[0][2] or heap[0][0] != heap[0][2].alarm_us):
             heappop(heap)
         return heap[0][0] if heap else None
 
@@ -319,47 +328,30 @@ class SessionRegistry:
             return False
         session = heappop(self._silences)[2]
         session.alarm_us = 0
-        is_tokened = session.state is SessionState.TOKENED
-        limit_us = self.limits.token_timeout if is_tokened else self.limits.idle_timeout
-        if session.last_heard_us + limit_us > now_us:
-            self._watch_silence(session, session.last_heard_us + limit_us)
+        is_tokened = self.tables.session.takes(session.state, SessionEvent.ENTERED)
+        if session.last_heard_us + self._silence_max_us(session) > now_us:
+            self.expect_speech(session)
             return True
-        self.cause = session.cause
-        if self.recorder is not None:
-            self.recorder.timer(Deadline.UNUSED if is_tokened else Deadline.IDLE, self.cause)
+        self.outbox.observe(TimerFired(Deadline.UNUSED if is_tokened else Deadline.IDLE, session.token))
         self.end(session, SessionEvent.IDLED, Notice.IDLED, now_us)
         return True
 
     # --- small steps -----------------------------------------------------------------------------
 
-    def count_rule(self, rule: Rule, amount: int = 1) -> None:
-        """Something was refused, dropped or withheld by `rule`."""
-        self.counts_by_rule[rule] = self.counts_by_rule.get(rule, 0) + amount
-
     def _step(self, session: Session, event: SessionEvent) -> None:
-        row = self.tables.session.rows[session.state, event]
-        if self.recorder is not None:
-            self.recorder.step(
-                Machine.SESSION, session.id, event, session.state, row.to, row.rule, self.cause,
-                token=session.trace_token() if self.recorder.names_tokens else "", key=session.token,
-            )  # fmt: skip
-        session.state = row.to
+        self.outbox.step(self.tables.session, (session,), event)
 
     def _step_room(self, room: Room, event: RoomEvent) -> None:
-        row = self.tables.room.rows[room.state, event]
-        if self.recorder is not None:
-            self.recorder.step(Machine.ROOM, room.name, event, room.state, row.to, row.rule, self.cause)
-        room.state = row.to
+        self.outbox.step(self.tables.room, (room,), event)
 
     def _forget_session(self, session: Session, event: SessionEvent) -> None:
         self._step(session, event)
         del self.sessions[session.token]
-        self.counts[Counter.SESSIONS] -= 1
         _decrement(self.sessions_per_ip, session.ip)
         session.room.remove(session)
         self._release_address(session)
 
-    def _set_address(self, session: Session, address: Address) -> None:
+    def set_address(self, session: Session, address: Address) -> None:
         # The IP address is the session's own; sharing its text matters where there are many.
         session.address = address = Address(session.ip, address.port)
         self.sessions_at[address] = self.sessions_at.get(address, 0) + 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address
-from tcrp.engine.timers import Timer
-from tcrp.spec.names import Notice, RoomState, SessionState
-from tcrp.trace.records import Cause, token_in_trace
+from tcrp.spec.names import RoomState, SessionState
 
 
 class Window:
@@ -27,6 +27,15 @@ class Window:
         moments = self._moments
         return len(moments) == self.most and now_us - moments[0] < self.span_us
 
+    def freeze(self, now_us: int) -> tuple[int, ...]:
+        """How long ago each of those that still matter was."""
+        return tuple(now_us - moment for moment in self._moments if now_us - moment < self.span_us)
+
+    def thaw(self, ages_us: Iterable[int], now_us: int) -> Window:
+        """The window with what `freeze` gave."""
+        self._moments.extend(now_us - age_us for age_us in ages_us)
+        return self
+
     def count(self, now_us: int) -> None:
         """One more."""
         self._moments.append(now_us)
@@ -40,80 +49,54 @@ class Session:
     """One user's life in one room, as the server knows it. Durations and moments in microseconds."""
 
     __slots__ = (
-        "address",
-        "alarm_us",
-        "cause",
-        "codec",
-        "ip",
-        "last_heard_us",
-        "name",
-        "rejected_in_a_row",
-        "room",
-        "state",
-        "supersedes",
-        "texts",
-        "token",
-        "token_id",
+        "_id", "address", "alarm_us", "asks_for_answers", "codec", "ip", "last_heard_us", "name", "number",
+        "rejected_in_a_row", "room", "state", "supersedes", "texts", "token",
     )  # fmt: skip
 
-    def __init__(self, token: bytes, name: str, room: Room, codec: Codec, ip: str, now_us: int, cause: Cause) -> None:
+    def __init__(self, token: bytes, name: str, room: Room, codec: Codec, ip: str, now_us: int, number: int) -> None:
         self.token = token
-        self.token_id = ""  # how traces call the token; made when first wanted
         self.name = name
         self.room = room
         self.codec = codec
         self.ip = ip
-        self.cause = cause
+        self.number = number  # in the order of grants: of equal silences the older session's is looked at first
         self.state = SessionState.ANONYMOUS
         self.address: Address | None = None  # where its relays go, once known
         self.last_heard_us = now_us
         self.alarm_us = 0  # the moment at which its silence is looked at next
         self.rejected_in_a_row = 0
         self.texts: Window | None = None  # made with the first text
-        self.supersedes: Session | None = None
+        self.supersedes: bytes | None = None  # the token of the session whose place it takes
+        self.asks_for_answers = False  # its keep-alives are to be answered
+        self._id = ""  # put together when first wanted
+
+    @property
+    def subject(self) -> bytes:
+        """How observations name it."""
+        return self.token
 
     @property
     def id(self) -> str:
-        """How traces call it."""
-        return f"{self.name}@{self.room.name}"
-
-    def trace_token(self) -> str:
-        """How traces call its token."""
-        if not self.token_id:
-            self.token_id = token_in_trace(self.token)
-        return self.token_id
+        """How people call it."""
+        if not self._id:
+            self._id = f"{self.name}@{self.room.name}"
+        return self._id
 
 
 class Room:
     """A room and who is in it. `members` and `fanout_groups` keep the order of coming: it is fan-out order."""
 
     __slots__ = (
-        "cause",
-        "ended",
-        "fanout_groups",
-        "host",
-        "host_has_entered",
-        "linger",
-        "locked",
-        "members",
-        "name",
-        "name_bytes",
-        "notice_readers",
-        "owner_ip",
-        "password",
-        "state",
-        "takeovers",
-        "wrong_passwords",
+        "ended", "fanout_groups", "host", "host_has_entered", "locked", "members", "name", "name_bytes",
+        "notice_readers", "owner_ip", "password", "state", "takeovers", "wrong_passwords",
     )  # fmt: skip
 
-    def __init__(self, name_bytes: bytes, password: str, owner_ip: str, cause: Cause) -> None:
+    def __init__(self, name_bytes: bytes, password: str, owner_ip: str) -> None:
         self.name_bytes = name_bytes
         self.name = name_bytes.decode()
         self.password = password
         self.owner_ip = owner_ip
-        self.cause = cause
         self.state = RoomState.VACANT
-        self.linger: Timer | None = None  # while it is closing
         self.host: Session | None = None
         self.host_has_entered = False
         self.members: dict[str, Session] = {}  # by user name, tokened ones included
@@ -124,12 +107,22 @@ class Room:
         self.wrong_passwords: dict[str, Window] = {}
         self.locked: dict[str, int] = {}  # IP address: until when it may not try
 
+    @property
+    def subject(self) -> bytes:
+        """How observations name it."""
+        return self.name_bytes
+
+    @property
+    def id(self) -> str:
+        """How people call it."""
+        return self.name
+
     def add(self, session: Session) -> None:
-        """The session hears relays from now on."""
+        """The session receives relays from now on."""
         self.fanout_groups.setdefault(session.codec, {})[session] = None
 
     def remove(self, session: Session) -> None:
-        """The session hears nothing any more."""
+        """The session receives nothing any more."""
         group = self.fanout_groups.get(session.codec)
         if group is not None and session in group:
             del group[session]
@@ -144,45 +137,25 @@ class Room:
         return reader
 
 
+@dataclass(slots=True)
 class Ended:
-    """A token that has ended and is remembered for a while, to tell whoever still speaks with it (R-END-1)."""
+    """A token that has ended and is remembered for a while, to tell its holder why if it still speaks (R-END-1)."""
 
-    __slots__ = (
-        "address",
-        "answered_us",
-        "cause",
-        "codec",
-        "ended_us",
-        "forget",
-        "id",
-        "ip",
-        "notice",
-        "room",
-        "sentence",
-        "tell",
-        "times_told",
-        "token",
-        "token_id",
-    )  # fmt: skip
+    token: bytes
+    name: str
+    room: Room
+    codec: Codec
+    ip: str
+    address: Address | None
+    sentence: bytes | None
+    ended_us: int
+    answered_us: int | None = None
+    times_told: int = 0
 
-    def __init__(
-        self, session: Session, notice: Notice | None, sentence: bytes | None, now_us: int, cause: Cause
-    ) -> None:
-        self.id = session.id
-        self.token = session.token
-        self.token_id = session.token_id
-        self.room = session.room
-        self.ip = session.ip
-        self.address = session.address
-        self.codec = session.codec
-        self.cause = cause
-        self.notice = notice
-        self.sentence = sentence
-        self.ended_us = now_us
-        self.answered_us: int | None = None
-        self.times_told = 0
-        self.tell: Timer | None = None
-        self.forget: Timer | None = None
+    @property
+    def id(self) -> str:
+        """How people call it."""
+        return f"{self.name}@{self.room.name}"
 
 
 def unmap_ipv4(ip: str) -> str:

@@ -1,4 +1,4 @@
-"""The server's engine: bytes and time go in, effects come out.
+"""The server's engine: bytes and time go in, outputs come out.
 
 Touches no socket, no clock, no source of chance and no log. The same object serves real sockets
 and simulated ones. A peer's bytes never raise; they are counted, and traced with their rule.
@@ -6,13 +6,26 @@ and simulated ones. A peer's bytes never raise; they are counted, and traced wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.handshakes import HandshakeServer
-from tcrp.engine.outputs import Address, Relay, ServerEffect, StreamId
+from tcrp.engine.outbox import Outbox
+from tcrp.engine.outputs import (
+    Address,
+    Detail,
+    Relay,
+    SendDatagram,
+    ServerOutput,
+    StreamId,
+    Subject,
+    TimerFired,
+    Withheld,
+)
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Session, Window, unmap_ipv4
+from tcrp.engine.state import ServerState, freeze, thaw
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
     REJECTED_IN_A_ROW_MAX,
@@ -21,7 +34,7 @@ from tcrp.spec.limits import (
     Limits,
 )
 from tcrp.spec.names import (
-    Counter,
+    Deadline,
     Machine,
     Notice,
     PacketKind,
@@ -31,101 +44,115 @@ from tcrp.spec.names import (
     SessionState,
 )
 from tcrp.spec.table import TABLES, Tables
-from tcrp.trace.records import Cause, Recorder
 
-Effects = list[ServerEffect]
+Outputs = list[ServerOutput]
 
 # Of an enum's members those that every relay looks up: before Python 3.12 each look-up is slow.
-_SESSION = Machine.SESSION
-_TOKENED = SessionState.TOKENED
-_IN_ROOM = SessionState.IN_ROOM
+_ENTERED = SessionEvent.ENTERED
 _SPOKE = SessionEvent.SPOKE
 _RELAYED = SessionEvent.RELAYED
+_RELAY = PacketKind.RELAY
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """How a server is set. `only` is the one dialect that is spoken; None recognises each request.
+
+    `tables` are the protocol's; tests run engines on changed ones.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    only: Codec | None = None
+    tables: Tables = TABLES
 
 
 class ServerEngine:
     """One server. All moments are microseconds of one clock that does not go backwards.
 
     `new_token` gives 32 lowercase hexadecimal digits and is the only source of chance (R-TOK-1).
-    `only` is the one dialect that is spoken; None recognises each request. Before each call the
-    driver may set `cause` to whatever brought the call about; effects carry it. `records_talk` False
-    keeps every datagram's own records out of the trace: what begins and ends is then all it holds.
+    `detail` says how much is observed. With `state`, which an engine of the same configuration has
+    frozen, it goes on from there; `now_us` is the moment at which it does.
     """
 
     def __init__(
         self,
-        limits: Limits,
-        new_token: Callable[[], bytes],
+        config: ServerConfig,
         *,
-        only: Codec | None = None,
-        recorder: Recorder | None = None,
-        records_talk: bool = True,
-        tables: Tables = TABLES,
+        new_token: Callable[[], bytes],
+        state: ServerState | None = None,
+        now_us: int = 0,
+        detail: Detail = Detail.NOTHING,
     ) -> None:
-        self.registry = SessionRegistry(limits, new_token, tables, recorder)
-        self.handshake_server = HandshakeServer(self.registry, only)
-        self._recorder = recorder if records_talk else None
-        self._tables = tables
-        self._now_us = 0
+        self._outbox: Outbox[ServerOutput] = Outbox(detail)
+        self.registry = SessionRegistry(config.limits, new_token, config.tables, self._outbox)
+        self.handshake_server = HandshakeServer(self.registry, config.only)
+        self._tables = config.tables
+        self._now_us = now_us
+        self._fire: dict[Deadline, Callable[[Subject, int], None]] = {
+            Deadline.HANDSHAKE: self.handshake_server.time_out,
+            Deadline.COMPLETION: self.handshake_server.complete,
+            Deadline.NOTICE: lambda token, now_us: self.registry.tell(self.registry.ended[token], now_us),  # type: ignore[index]
+            Deadline.FORGET: lambda token, _: self.registry.forget(self.registry.ended[token]),  # type: ignore[index]
+            Deadline.LINGER: lambda room, _: self.registry.drain(self.registry.rooms[room]),  # type: ignore[index]
+        }
+        if state is not None:
+            thaw(state, self.registry, self.handshake_server, config.only, now_us)
 
-    @property
-    def cause(self) -> Cause:
-        """What brought the next call about."""
-        return self.registry.cause
+    def freeze(self) -> ServerState:
+        """The state after the latest call, as a value: ids and plain data, times counted from that call.
 
-    @cause.setter
-    def cause(self, cause: Cause) -> None:
-        self.registry.cause = cause
+        States that behave in the same way from here on are equal and hash equal.
+        """
+        return freeze(self.registry, self.handshake_server, self._now_us)
 
     # --- TCP -------------------------------------------------------------------------------------
 
-    def stream_opened(self, stream: StreamId, peer: Address, now_us: int, *, name: str = "") -> Effects:
-        """A peer has connected. `name` is how traces call its handshake."""
+    def stream_opened(self, stream: StreamId, peer: Address, now_us: int, *, name: str = "") -> Outputs:
+        """A peer has connected. `name` is how observations call its handshake."""
         self._tick(now_us)
         self.handshake_server.opened(stream, peer, name or str(stream), now_us)
-        return self._effects()
+        return self._outbox.take()
 
-    def receive_stream(self, stream: StreamId, data: bytes, now_us: int) -> Effects:
+    def receive_stream(self, stream: StreamId, data: bytes, now_us: int) -> Outputs:
         """Bytes have arrived on a stream, cut anywhere."""
         self._tick(now_us)
         self.handshake_server.receive(stream, data, now_us)
-        return self._effects()
+        return self._outbox.take()
 
-    def stream_ended(self, stream: StreamId, now_us: int) -> Effects:
+    def stream_ended(self, stream: StreamId, now_us: int) -> Outputs:
         """The peer has half-closed: it sends nothing more, but may still read."""
         self._tick(now_us)
         self.handshake_server.ended(stream, now_us)
-        return self._effects()
+        return self._outbox.take()
 
-    def stream_closed(self, stream: StreamId, now_us: int) -> Effects:
+    def stream_closed(self, stream: StreamId, now_us: int) -> Outputs:
         """The connection is gone, both ways: reset, or closed by the peer's machine."""
         self._tick(now_us)
         self.handshake_server.closed(stream, now_us)
-        return self._effects()
+        return self._outbox.take()
 
     # --- UDP -------------------------------------------------------------------------------------
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Effects:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
         """One datagram has arrived. `room_len(1) token_len(1) room token text` (R-UDP-1).
 
         Each is dealt with before the next, so one sender's texts leave as they came (R-REL-2).
         """
-        self._tick(now_us)
-        registry = self.registry
-        registry.counts[Counter.DATAGRAMS] += 1
+        assert now_us >= self._now_us, "time does not go backwards"
+        self._now_us = now_us
         size = len(data)
         token_at = 2 + data[0] if size >= 2 else 2
         text_at = token_at + data[1] if size >= 2 else 2
         if size < text_at:
-            self._reject(size, "too short", Rule.UDP_1)
-            return self._effects()
-        session = registry.sessions.get(data[token_at:text_at])
+            self._outbox.drop(size, "too short", Rule.UDP_1)
+            return self._outbox.take()
+        session = self.registry.sessions.get(data[token_at:text_at])
         if source[0] != (session.ip if session is not None else ""):
             source = Address(unmap_ipv4(source[0]), source[1])
         if session is None:
             self._hear_no_session(data[token_at:text_at], source, size, now_us)
         elif source[0] != session.ip:
-            self._reject(size, "from another address", Rule.TOK_3)
+            self._outbox.drop(size, "from another address", Rule.TOK_3)
         elif size > CLIENT_DATAGRAM_BYTES_MAX:
             self._count_rejected(session, size, "over 4096 bytes", Rule.UDP_1, now_us)
         elif data[2:token_at] != session.room.name_bytes:
@@ -134,22 +161,20 @@ class ServerEngine:
             self._count_rejected(session, size, "not a text", Rule.UDP_3, now_us)
         else:
             self._hear(session, text, source, size, now_us)
-        return self._effects()
+        return self._outbox.take()
 
     # --- time and commands -----------------------------------------------------------------------
 
-    def handle_timeout(self, now_us: int) -> Effects:
+    def handle_timeout(self, now_us: int) -> Outputs:
         """Do all that is due. To be called at `next_deadline_us()` or later; earlier does no harm."""
         self._tick(now_us)
         registry = self.registry
         while (timer := registry.timers.pop_due(now_us)) is not None:
-            registry.cause = timer.cause
-            if self._recorder is not None:
-                self._recorder.timer(timer.what, timer.cause)
-            timer.action(timer.subject, now_us)
+            self._outbox.observe(TimerFired(timer.kind, timer.subject))
+            self._fire[timer.kind](timer.subject, now_us)
         while registry.expire_idle(now_us):
             pass
-        return self._effects()
+        return self._outbox.take()
 
     def next_deadline_us(self) -> int | None:
         """When `handle_timeout` is to be called next, or None: nothing is waited for."""
@@ -163,13 +188,18 @@ class ServerEngine:
         """Whether nothing but silence is waited for: no handshake, notice or linger is under way."""
         return not self.registry.timers
 
-    def shutdown(self, now_us: int) -> Effects:
-        """Close every room and take nothing new. Done when `is_quiescent`."""
+    @property
+    def has_rooms(self) -> bool:
+        """Whether there is a room that is not closed."""
+        return bool(self.registry.rooms)
+
+    def shutdown(self, now_us: int) -> Outputs:
+        """Close every room and take nothing new. Done when `has_rooms` is false."""
         self._tick(now_us)
         self.registry.shutdown(now_us)
-        return self._effects()
+        return self._outbox.take()
 
-    def remove(self, user: str, room: str, now_us: int) -> Effects | None:
+    def remove(self, user: str, room: str, now_us: int) -> Outputs | None:
         """End a member's session (removed). None: there is no such member."""
         self._tick(now_us)
         found = self.registry.rooms.get(room.encode())
@@ -177,34 +207,18 @@ class ServerEngine:
         if session is None:
             return None
         self.registry.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
-        return self._effects()
+        return self._outbox.take()
 
     def set_limits(self, limits: Limits) -> None:
         """Other limits from now on. Silences are measured anew; what is under way otherwise keeps its deadline."""
         self.registry.set_limits(limits)
 
-    def counters(self) -> Mapping[Counter, int]:
-        """What there is and what was counted."""
-        return self.registry.counts
-
-    def counts_by_rule(self) -> Mapping[Rule, int]:
-        """What was refused, dropped or withheld, by the rule that asks for it."""
-        return self.registry.counts_by_rule
-
-    def holdings(self, room: str) -> list[str]:
-        """What is still held of a room, as phrases: nothing, once it is closed (R-ROOM-3). Looks at everything."""
-        registry, name = self.registry, room.encode()
-        held = [f"the room {room}"] if name in registry.rooms else []
-        held += [f"the session {each.id}" for each in registry.sessions.values() if each.room.name_bytes == name]
-        held += [f"the ended token of {each.id}" for each in registry.ended.values() if each.room.name_bytes == name]
-        return held
-
     # --- the path of one datagram ----------------------------------------------------------------
 
     def _hear(self, session: Session, text: str, source: Address, size: int, now_us: int) -> None:
         """A valid datagram: its sender has spoken (R-IDLE-1)."""
-        registry = self.registry
-        if session.state is _TOKENED:
+        registry, outbox = self.registry, self._outbox
+        if (session.state, _ENTERED) in self._tables.session.rows:
             registry.enter(session, source, now_us)
         elif source != session.address and not session.codec.dialect.port_fixed:
             registry.move(session, source)
@@ -213,34 +227,26 @@ class ServerEngine:
         if text in session.codec.leave_words:
             registry.end(session, SessionEvent.LEFT, None, now_us)
             return
-        row = self._tables.session.rows[session.state, _SPOKE]
-        if self._recorder is not None:
-            self._recorder.step(
-                Machine.SESSION, session.id, _SPOKE, session.state, row.to, row.rule, registry.cause,
-                token=session.trace_token(), key=session.token,
-            )  # fmt: skip
-        session.state = row.to
+        outbox.step(self._tables.session, (session,), _SPOKE)
         if not text or text == session.codec.dialect.enter_word:
+            if session.asks_for_answers:
+                outbox.pending.append(SendDatagram(b"", session.address, PacketKind.KEEP_ALIVE_ANSWER))
             return
-        registry.counts[Counter.TEXTS] += 1
         texts = session.texts
         if texts is None or texts.most != registry.limits.texts_per_second_max:
             texts = session.texts = Window(registry.limits.texts_per_second_max, SECOND_US)
         if texts.is_full(now_us):
-            registry.counts[Counter.LIMITED] += 1
-            self._drop(size, "texts_per_second_max", Rule.LIM_1)
+            outbox.drop(size, "texts_per_second_max", Rule.LIM_1)
             return
         texts.count(now_us)
         self._relay(session, text)
 
     def _relay(self, session: Session, text: str) -> None:
         """One text to every other member who is in-room (R-REL-1), in each dialect's own form."""
-        registry, room, recorder = self.registry, session.room, self._recorder
-        row = self._tables.room.rows[room.state, RoomEvent.RELAYED]
-        if recorder is not None:
-            recorder.step(Machine.ROOM, room.name, RoomEvent.RELAYED, room.state, row.to, row.rule, registry.cause)
-        room.state = row.to
+        room = session.room
+        self._outbox.step(self._tables.room, (room,), RoomEvent.RELAYED)
         for codec, group in room.fanout_groups.items():
+            # `is not`: all of them are this engine's own objects.
             members = [member for member in group if member is not session]
             if not members:
                 continue
@@ -250,67 +256,31 @@ class ServerEngine:
             elif room.notice_reader(codec).read(data) is not None:
                 self._withhold(members, "reads as a notice", Rule.REL_3)
             else:
-                self._deliver(members, data)
-
-    def _deliver(self, members: list[Session], data: bytes) -> None:
-        registry, recorder = self.registry, self._recorder
-        row = self._tables.session.rows[_IN_ROOM, _RELAYED]  # of all of them: they are in-room
-        targets: list[Address] = []
-        for member in members:
-            assert member.address is not None, "whoever is in-room has an address"
-            targets.append(member.address)
-            member.state = row.to
-            if recorder is not None:
-                recorder.step(
-                    _SESSION, member.id, _RELAYED, _IN_ROOM, row.to, row.rule, registry.cause,
-                    token=member.trace_token(), key=member.token, aside=True,
-                )  # fmt: skip
-        registry.counts[Counter.RELAYS] += len(targets)
-        registry.out.append(Relay(data, targets, PacketKind.RELAY, registry.cause))
+                self._outbox.step(self._tables.session, members, _RELAYED)
+                # In-room members have an address.
+                self._outbox.pending.append(Relay(data, [member.address for member in members], _RELAY))  # type: ignore[misc]
 
     def _withhold(self, members: list[Session], why: str, rule: Rule) -> None:
-        self.registry.counts[Counter.WITHHELD_RELAYS] += len(members)
-        self.registry.count_rule(rule, len(members))
-        if self._recorder is not None:
-            for member in members:
-                self._recorder.drop(PacketKind.RELAY, 0, why, rule, self.registry.cause, to=member.name)
+        self._outbox.observe(Withheld(tuple(member.name for member in members), why, rule))
 
     def _hear_no_session(self, token: bytes, source: Address, size: int, now_us: int) -> None:
         """The token holds nothing: unknown, or ended and perhaps remembered (R-TOK-4)."""
         ended = self.registry.ended.get(token)
         if ended is None:
-            self._reject(size, "no such token", Rule.TOK_2)
+            self._outbox.drop(size, "no such token", Rule.TOK_2)
             return
-        if self._recorder is not None:
-            self._recorder.refuse(
-                Machine.SESSION, ended.id, _SPOKE, SessionState.EXPIRED, self.registry.cause,
-                why="the token has ended", rule=Rule.TOK_4,
-            )  # fmt: skip
-        self._reject(size, "the token has ended", Rule.TOK_4)
+        why = "the token has ended"
+        self._outbox.refuse(Machine.SESSION, ended.id, _SPOKE, SessionState.EXPIRED, why, Rule.TOK_4)
+        self._outbox.drop(size, why, Rule.TOK_4)
         self.registry.answer_ended(ended, source, size, now_us)
 
     def _count_rejected(self, session: Session, size: int, why: str, rule: Rule, now_us: int) -> None:
         """A datagram that its living token's owner should not have sent (R-IDLE-2)."""
-        self._reject(size, why, rule)
+        self._outbox.drop(size, why, rule)
         session.rejected_in_a_row += 1
         if session.rejected_in_a_row == REJECTED_IN_A_ROW_MAX:
             self.registry.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
 
-    def _reject(self, size: int, why: str, rule: Rule) -> None:
-        self.registry.counts[Counter.REJECTED_DATAGRAMS] += 1
-        self._drop(size, why, rule)
-
-    def _drop(self, size: int, why: str, rule: Rule) -> None:
-        self.registry.count_rule(rule)
-        if self._recorder is not None:
-            self._recorder.drop(PacketKind.DATAGRAM, size, why, rule, self.registry.cause)
-
-    # --- small steps -----------------------------------------------------------------------------
-
     def _tick(self, now_us: int) -> None:
         assert now_us >= self._now_us, "time does not go backwards"
         self._now_us = now_us
-
-    def _effects(self) -> Effects:
-        effects, self.registry.out = self.registry.out, []
-        return effects

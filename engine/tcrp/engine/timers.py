@@ -1,78 +1,76 @@
-"""Deadlines in a heap. Knows microseconds and order, no clock.
+"""Deadlines in a heap, as data. Knows microseconds and order, no clock.
 
-Equal moments come in the order in which they were armed. A cancelled timer stays in the heap until
-it comes up, so arming and cancelling are cheap, and nothing is ever searched for.
+A subject has at most one deadline of each kind. Equal moments come in the order in which they were
+armed. What is armed anew or cancelled stays in the heap until it comes up, so both are cheap, and
+nothing is ever searched for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
 
+from tcrp.engine.outputs import Subject
 from tcrp.spec.names import Deadline
-from tcrp.trace.records import Cause
 
 
-class Timer:
-    """Something to be done at a moment, and what brought it about."""
+@dataclass(frozen=True, slots=True)
+class TimerEntry:
+    """One deadline: when, what for, and whose. In a frozen state `when_us` counts from the state's moment."""
 
-    __slots__ = ("action", "cause", "live", "subject", "what", "when_us")
-
-    def __init__(
-        self, when_us: int, what: Deadline, action: Callable[[Any, int], None], subject: Any, cause: Cause
-    ) -> None:
-        self.when_us = when_us
-        self.what = what
-        self.action = action
-        self.subject = subject
-        self.cause = cause
-        self.live = True
+    when_us: int
+    kind: Deadline
+    subject: Subject
 
 
 class Timers:
-    """Timers by moment. `len()` is how many are still to come."""
+    """Deadlines by moment. `len()` is how many are still to come."""
 
-    __slots__ = ("_heap", "_live", "_sequence")
+    __slots__ = ("_armed", "_heap", "_sequence")
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Timer]] = []
+    def __init__(self, entries: Iterable[TimerEntry] = (), now_us: int = 0) -> None:
+        self._heap: list[tuple[int, int, Deadline, Subject]] = []
+        self._armed: dict[tuple[Deadline, Subject], tuple[int, int]] = {}
         self._sequence = 0
-        self._live = 0
+        for entry in entries:
+            self.arm(entry.kind, entry.subject, now_us + entry.when_us)
 
     def __len__(self) -> int:
-        return self._live
+        return len(self._armed)
 
-    def arm(
-        self, when_us: int, what: Deadline, action: Callable[[Any, int], None], subject: Any, cause: Cause
-    ) -> Timer:
-        """Arm a timer: at `when_us`, `action(subject, now_us)`. `what` is its name in traces."""
-        timer = Timer(when_us, what, action, subject, cause)
+    def arm(self, kind: Deadline, subject: Subject, when_us: int) -> None:
+        """Set the deadline of that kind of `subject`, in place of an earlier one."""
         self._sequence += 1
-        self._live += 1
-        heappush(self._heap, (when_us, self._sequence, timer))
-        return timer
+        self._armed[kind, subject] = when_us, self._sequence
+        heappush(self._heap, (when_us, self._sequence, kind, subject))
 
-    def cancel(self, timer: Timer | None) -> None:
-        """Take a timer back. One that has fired, or None, is taken back already."""
-        if timer is not None and timer.live:
-            timer.live = False
-            self._live -= 1
+    def cancel(self, kind: Deadline, subject: Subject) -> None:
+        """Take a deadline back, if there is one."""
+        self._armed.pop((kind, subject), None)
+
+    def when_us(self, kind: Deadline, subject: Subject) -> int | None:
+        """When that deadline is, or None."""
+        armed = self._armed.get((kind, subject))
+        return armed[0] if armed is not None else None
 
     def next_us(self) -> int | None:
         """The next deadline, or None."""
         heap = self._heap
-        while heap and not heap[0][2].live:
+        while heap and self._armed.get(heap[0][2:]) != heap[0][:2]:
             heappop(heap)
         return heap[0][0] if heap else None
 
-    def pop_due(self, now_us: int) -> Timer | None:
-        """The earliest timer that is due, which is then done with, or None."""
-        heap = self._heap
-        while heap and heap[0][0] <= now_us:
-            timer = heappop(heap)[2]
-            if timer.live:
-                timer.live = False
-                self._live -= 1
-                return timer
-        return None
+    def pop_due(self, now_us: int) -> TimerEntry | None:
+        """The earliest deadline that is due, which is then done with, or None."""
+        next_us = self.next_us()
+        if next_us is None or next_us > now_us:
+            return None
+        when_us, _, kind, subject = heappop(self._heap)
+        del self._armed[kind, subject]
+        return TimerEntry(when_us, kind, subject)
+
+    def freeze(self, now_us: int) -> tuple[TimerEntry, ...]:
+        """All deadlines in their order, counted from `now_us`."""
+        armed = sorted((when_us, order, kind, subject) for (kind, subject), (when_us, order) in self._armed.items())
+        return tuple(TimerEntry(when_us - now_us, kind, subject) for when_us, _, kind, subject in armed)

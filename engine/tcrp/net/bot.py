@@ -49,7 +49,7 @@ class Chat:
     async def say(self, text: str) -> None:
         """Say `text` to everybody else. Texts leave no faster than a server takes them.
 
-        Raises `NotNow` (of `tcrp.engine.client`) once the session has ended, `ValueError` for a text
+        Raises `IllegalEvent` (of `tcrp.spec.table`) once the session has ended, `ValueError` for a text
         that is too long for one datagram.
         """
         assert self._client is not None, "a chat is given out once it has been entered"

@@ -9,37 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
 
-from tcrp.engine.client import ClientEngine, Effects
+from tcrp.engine.client import ClientConfig, ClientEngine, Outputs
 from tcrp.engine.codec import Codec, port_is_clear
 from tcrp.engine.notices import ENDINGS
-from tcrp.engine.outputs import Address, CloseStream, NoticeReceived, SendDatagram, SendFrame, TextReceived
+from tcrp.engine.outputs import (
+    OBSERVATIONS,
+    Address,
+    CloseStream,
+    Detail,
+    NoticeReceived,
+    SendDatagram,
+    SendFrame,
+    ServerSilent,
+    TextReceived,
+)
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import HandshakeState, Notice, Operation, Reason, Rule, SessionState
-from tcrp.trace.records import Cause, Recorder
+from tcrp.spec.names import HandshakeState, Machine, Notice, Operation, Reason, SessionState
+from tcrp.trace.recorder import Cause, Instances, Recorder
+from tcrp.trace.records import Trace
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
-LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
-KEEP_ALIVES_PER_IDLE_TIMEOUT = 5
-"""How often a silent client says that it is there while the server would wait for it: four may be lost."""
-QUIET_KEEP_ALIVES = 2
-"""After so many keep-alives without a word from the server it is asked whether it still knows this client."""
-PROBE_SECONDS = (0.0, 0.1, 0.2)
-"""When it is told once more that the client is there, before it is asked: one datagram may be lost."""
-PROBES_UNANSWERED_MAX = 2
-OUR_TOKEN = re.compile(rb"[0-9a-f]{32}")  # R-TOK-1; other servers may mind being asked
-
 PORT_TRIES = 64
 """How often another port is asked for, where a dialect needs one that cannot be mistaken for text."""
-PACE_OF_THE_LIMIT = 0.75
-"""The share of `texts_per_second_max` that is used, because a network may push texts together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +74,11 @@ class Client:
     """One attempt. `await enter()`, then `await say(...)` and `leave()`, and at last `await close()`.
 
     `hear` is called with each text and notice, `ended` once when the session is over: by its own
-    leaving, by silence, by a notice, because the server is gone (`is_gone`), or because it was started
-    anew and knows nobody (`is_forgotten`). `source` is the local
-    IP address, or empty for whichever leads to the server. Without `keeps_alive` it speaks only when
-    told to. Requests name the own address, unless `announced_ip` and `announced_port` say otherwise.
+    leaving, by silence, by a notice, because the server is gone (`is_gone`), or because it answers no
+    more (`is_unheard`): it was restarted, or the network is broken. `source` is the local IP address,
+    or empty for the one that leads to the server. Without `keeps_alive` it speaks only when told to.
+    Requests name the own address, unless `announced_ip` and `announced_port` say otherwise. A trace
+    names it `actor`, and numbers its machines by `instances`.
     """
 
     def __init__(
@@ -99,7 +97,9 @@ class Client:
         announced_port: int = 0,
         hear: Callable[[TextReceived | NoticeReceived], None] = lambda _: None,
         ended: Callable[[], None] = lambda: None,
-        recorder: Recorder | None = None,
+        trace: Trace | None = None,
+        actor: str = "",
+        instances: Instances | None = None,
         started_us: int | None = None,
     ) -> None:
         self.server = server
@@ -108,18 +108,19 @@ class Client:
         self.room = room
         self.name = name
         self.is_gone = False
-        self.is_forgotten = False
+        self.is_unheard = False
         self.address: Address | None = None  # where it receives datagrams, once that is known
         self.told: Notice | None = None  # why the session ended, if the server said so
         self._password = password
         self._limits = limits or Limits()
-        self._keep_alive_us = self._limits.idle_timeout // KEEP_ALIVES_PER_IDLE_TIMEOUT if keeps_alive else None
+        self._keeps_alive = keeps_alive
         self._source = source
         self._announced_ip = announced_ip
         self._announced_port = announced_port
         self._hear = hear
         self._ended = ended
-        self._recorder = recorder
+        self._trace = trace
+        self._recorder = Recorder(trace, actor or name, Cause(), instances=instances)
         self._started_us = time.monotonic_ns() // 1000 if started_us is None else started_us
         self._engine: ClientEngine | None = None
         self._tcp: asyncio.Transport | None = None
@@ -129,10 +130,7 @@ class Client:
         self._settled = asyncio.Event()
         self._has_ended = False
         self._has_left = False
-        self._next_text_us = 0
-        self._heard_us = 0
-        self._probing: asyncio.Task[None] | None = None
-        self._unanswered = 0
+        self._sent = asyncio.Event()
 
     # --- beginning -------------------------------------------------------------------------------
 
@@ -158,6 +156,7 @@ class Client:
         where = f"[{ip}]:{self.server.tcp_port}" if ":" in ip else f"{ip}:{self.server.tcp_port}"
         engine, own_ip = await self._begin(family, ip)
         self._granted = loop.create_future()
+        self._recorder.adopt(Machine.HANDSHAKE)
         engine.start(self.now_us())
         self._rearm()
         try:
@@ -174,7 +173,7 @@ class Client:
     async def _begin(self, family: socket.AddressFamily, ip: str) -> tuple[ClientEngine, str]:
         """The UDP socket and the engine, which is told of it. Returns the engine and the own IP address."""
         own_ip, own_port = await self._open_udp(family, ip)
-        self._engine = ClientEngine(
+        config = ClientConfig(
             self.codec,
             self.operation,
             self.room,
@@ -183,8 +182,11 @@ class Client:
             ip=self._announced_ip or own_ip,
             udp_port=self._announced_port or own_port,
             limits=self._limits,
-            recorder=self._recorder,
+            keeps_alive=self._keeps_alive,
+            paces=self._keeps_alive,
         )
+        detail = Detail.EVERYTHING if self._trace is not None else Detail.NOTHING
+        self._engine = ClientEngine(config, detail=detail)
         return self._engine, own_ip
 
     async def break_off(self, *, says_part: bool) -> None:
@@ -194,11 +196,13 @@ class Client:
         transport, _ = await loop.create_connection(
             asyncio.Protocol, self.server.host, self.server.tcp_port, local_addr=(own_ip, 0)
         )
-        effects = engine.stream_opened("tcp", self.now_us()) if says_part else []
-        effects += engine.abandon(self.now_us())
-        for effect in effects:
-            if isinstance(effect, SendFrame):
-                transport.write(effect.data[:-1])
+        outputs = engine.stream_opened("tcp", self.now_us()) if says_part else []
+        outputs += engine.abandon(self.now_us())
+        for output in outputs:
+            if isinstance(output, SendFrame):
+                transport.write(output.data[:-1])
+            elif isinstance(output, OBSERVATIONS):
+                self._recorder.observe(output)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         transport.abort()
         await self.close()
@@ -257,27 +261,36 @@ class Client:
         return self._engine
 
     async def say(self, text: str) -> None:
-        """Say `text`, not sooner than the server's limit on texts wants.
+        """Say `text`, and wait until it is sent: not sooner than the server's limit on texts wants.
 
-        Raises `NotNow` when not in a room, `ValueError` if the text is too long for one datagram.
+        Raises `IllegalEvent` when not in a room, `ValueError` if the text is too long for one datagram.
         """
-        while (wait_us := self._next_text_us - self.now_us()) > 0:
-            await asyncio.sleep(wait_us / 1_000_000)
         self.say_now(text)
-        pace = self._limits.texts_per_second_max * PACE_OF_THE_LIMIT
-        self._next_text_us = self.now_us() + round(1_000_000 / pace)
+        while self.engine.queued and not self._has_ended:
+            self._sent.clear()
+            await self._sent.wait()
 
     def say_now(self, text: str) -> None:
-        """Say `text` whatever the server's limit; an empty one is a keep-alive. Raises as `say` does."""
-        self.engine.cause = Cause()
+        """Say `text`, or queue it; an empty one is a keep-alive. Raises as `say` does."""
+        self._recorder.cause = Cause()
         self._perform(self.engine.say(text, self.now_us()))
 
     def leave(self) -> None:
-        """Leave the room. Raises `NotNow`."""
-        self.engine.cause = Cause()
-        effects = self.engine.leave(self.now_us())
+        """Leave the room. Raises `IllegalEvent`."""
+        self._recorder.cause = Cause()
+        outputs = self.engine.leave(self.now_us())
         self._has_left = True
-        self._perform(effects)
+        self._perform(outputs)
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it holds a token that, as far as it knows, has not ended."""
+        return self._engine is not None and self._engine.is_living
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its request may still be granted."""
+        return self._engine is None or self._engine.is_under_way
 
     @property
     def is_over(self) -> bool:
@@ -292,9 +305,9 @@ class Client:
     def seconds_left(self) -> float | None:
         """How much longer it may be silent before it is gone, or None when it is not in a room."""
         engine = self._engine
-        if engine is None or engine.session not in LIVING:
+        if engine is None or not engine.is_living:
             return None
-        return (engine.spoke_us + engine.idle_timeout_us - self.now_us()) / 1_000_000
+        return (engine.idles_us - self.now_us()) / 1_000_000
 
     async def settle(self) -> None:
         """Wait until all is sent that the engine still wants to send, such as a leaving that is said thrice."""
@@ -307,9 +320,6 @@ class Client:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
         if self._tcp is not None:
             self._tcp.abort()
         if self._udp is not None:
@@ -322,134 +332,67 @@ class Client:
     def now_us(self) -> int:
         """Microseconds since the client was made, by a clock that does not go back."""
         now_us = time.monotonic_ns() // 1000 - self._started_us
-        if self._recorder is not None:
-            self._recorder.trace.now_us = now_us
+        if self._trace is not None:
+            self._trace.now_us = now_us
         return now_us
 
     def _rearm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        engine = self.engine
-        moments = [engine.next_deadline_us()]
-        if self._keep_alive_us is not None and engine.session is SessionState.IN_ROOM:
-            moments.append(engine.spoke_us + self._keep_alive_us)
-        next_us = min((each for each in moments if each is not None), default=None)
+        next_us = self.engine.next_deadline_us()
         if next_us is not None:
             seconds = max(next_us - self.now_us(), 0) / 1_000_000
             self._alarm = asyncio.get_running_loop().call_later(seconds, self._wake)
 
     def _wake(self) -> None:
-        engine, now_us = self.engine, self.now_us()
-        effects = engine.handle_timeout(now_us)
-        if (
-            self._keep_alive_us is not None
-            and engine.session is SessionState.IN_ROOM
-            and now_us >= engine.spoke_us + self._keep_alive_us
-        ):
-            engine.cause = Cause()
-            effects += engine.say("", now_us)
-            if now_us - self._heard_us >= QUIET_KEEP_ALIVES * self._keep_alive_us and OUR_TOKEN.fullmatch(engine.token):
-                self._probe()
-        self._perform(effects)
-
-    # --- a server that is quiet ------------------------------------------------------------------
-
-    def _probe(self) -> None:
-        """Nothing was heard for long. Is the room quiet, or was the server started anew, and drops all we say?"""
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.get_running_loop().create_task(self._ask_whether_it_knows_us())
-
-    async def _ask_whether_it_knows_us(self) -> None:
-        """Ask to join as whom it should know: a server that does refuses, because the name is taken (R-TCP-2).
-
-        No datagram tells: one with a token that nobody holds is answered with nothing (R-UDP-3).
-        """
-        for seconds in PROBE_SECONDS:
-            await asyncio.sleep(seconds)
-            if self.state is not SessionState.IN_ROOM:
-                return
-            self.say_now("")  # who has just spoken is not superseded (R-NAME-2)
-        double = Client(
-            self.server,
-            self.codec,
-            Operation.JOIN,
-            self.room,
-            self.name,
-            password=self._password,
-            limits=self._limits,
-            keeps_alive=False,
-            source=self._source,
-        )
-        try:
-            await double.enter()
-        except Unreachable:
-            self._unanswered += 1
-            if self._unanswered >= PROBES_UNANSWERED_MAX:
-                self.datagram_refused()
-        except RequestRefused as refused:
-            self._unanswered = 0
-            self._heard_us = self.now_us()
-            if refused.reason is Reason.NO_SUCH_ROOM:
-                self._forgotten()
-        else:  # it has let a second one in, or somebody else has made the room anew
-            double.leave()
-            await double.settle()
-            self._forgotten()
-        finally:
-            await double.close()
-
-    def _forgotten(self) -> None:
-        if self.state in LIVING:
-            self.is_forgotten = True
-            self._tell_ended()
+        self._perform(self.engine.handle_timeout(self.now_us()))
 
     # --- what comes in ---------------------------------------------------------------------------
 
     def opened(self, transport: asyncio.Transport) -> None:
         """The TCP connection is there."""
         self._tcp = transport
-        self.engine.cause = Cause()
+        self._recorder.cause = Cause()
         self._perform(self.engine.stream_opened("tcp", self.now_us()))
 
     def received(self, data: bytes) -> None:
         """The server has sent bytes over TCP."""
-        self.engine.cause = Cause()
+        self._recorder.cause = Cause()
         self._perform(self.engine.receive_stream(data, self.now_us()))
 
     def lost(self) -> None:
         """The TCP connection has ended, or the server sends nothing more."""
-        self.engine.cause = Cause()
+        self._recorder.cause = Cause()
         self._perform(self.engine.stream_closed(self.now_us()))
 
     def receive_datagram(self, data: bytes) -> None:
         """The server has sent a datagram."""
-        self._heard_us = self.now_us()
-        self.engine.cause = Cause()
+        self._recorder.cause = Cause()
         self._perform(self.engine.receive_datagram(data, self.now_us()))
 
     def datagram_refused(self) -> None:
         """The server's machine says that nobody listens there: the server has ended, and with it what it knew."""
-        if self.engine.session in LIVING and not self.is_gone:
+        if self.engine.is_living and not self.is_gone:
             self.is_gone = True
             self._tell_ended()
 
     # --- what goes out ---------------------------------------------------------------------------
 
-    def _perform(self, effects: Effects) -> None:
+    def _perform(self, outputs: Outputs) -> None:
         engine = self.engine
-        for effect in effects:
-            match effect:
+        for output in outputs:
+            match output:
                 case TextReceived():
-                    self._record_shown(effect, "relay", effect.name, effect.text)
-                    self._hear(effect)
+                    self._recorder.show(output)
+                    self._hear(output)
                 case NoticeReceived():
-                    self._record_shown(effect, effect.notice, effect.name, "")
-                    if effect.notice not in ENDINGS:
-                        self._hear(effect)
-                    elif not self._has_left:  # a leaver need not be told that he is gone
-                        self.told = effect.notice
-                        self._hear(effect)
+                    self._recorder.show(output)
+                    if output.notice not in ENDINGS:
+                        self._hear(output)
+                    elif not self._has_left:  # a leaver need not be told that the session is over
+                        self.told = output.notice
+                        self._hear(output)
                 case SendDatagram(data):
                     self.send_raw(data)
                 case SendFrame(_, data):
@@ -458,26 +401,25 @@ class Client:
                 case CloseStream():
                     if self._tcp is not None:
                         self._tcp.close()
+                case ServerSilent():
+                    self.is_unheard = True
+                    self._tell_ended()
                 case _:
-                    assert_never(effect)
+                    self._recorder.observe(output)
         self._look_at_handshake(engine)
         if engine.session is SessionState.EXPIRED:
             self._tell_ended()
         if engine.is_quiescent:
             self._settled.set()
+        if not engine.queued:
+            self._sent.set()
         if self._udp is not None:
             self._rearm()
-
-    def _record_shown(self, effect: TextReceived | NoticeReceived, what: str, name: str, text: str) -> None:
-        if self._recorder is not None:
-            rule = Rule.SHOW_1 if isinstance(effect, TextReceived) and effect.changed else None
-            self._recorder.shown(str(what), name, text, rule, effect.cause)
 
     def _look_at_handshake(self, engine: ClientEngine) -> None:
         if self._granted is None or self._granted.done():
             return
         if engine.handshake is HandshakeState.COMPLETED:
-            self._heard_us = self.now_us()
             self._granted.set_result(None)
         elif engine.handshake is HandshakeState.REFUSED or engine.reason is not None:
             self._granted.set_exception(RequestRefused(engine.reason))
@@ -487,6 +429,7 @@ class Client:
     def _tell_ended(self) -> None:
         if not self._has_ended:
             self._has_ended = True
+            self._sent.set()
             self._ended()
 
 

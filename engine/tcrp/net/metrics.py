@@ -62,7 +62,7 @@ class Metrics(Collector):
         """Called by the HTTP thread: reads figures, and copies what may grow meanwhile."""
         if self.server is None:
             return
-        counts = self.server.engine.counters()
+        counts = self.server.counters.counts
         for counter, help in GAUGES.items():
             yield GaugeMetricFamily(f"tcrp_{counter}", help, value=counts[counter])
         for counter, help in TOTALS.items():
@@ -70,6 +70,6 @@ class Metrics(Collector):
         unsent = "datagrams that the system did not take"
         yield CounterMetricFamily("tcrp_unsent_datagrams", unsent, value=self.server.unsent)
         by_rule = CounterMetricFamily("tcrp_refused_or_dropped", "what was refused or dropped", labels=["rule"])
-        for rule, count in dict(self.server.engine.counts_by_rule()).items():
+        for rule, count in dict(self.server.counters.by_rule).items():
             by_rule.add_metric([rule], count)
         yield by_rule

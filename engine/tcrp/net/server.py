@@ -10,27 +10,31 @@ import socket
 import time
 import typing
 from collections.abc import Callable
-from typing import assert_never
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import (
     Address,
     CloseStream,
+    Detail,
     FinishStream,
+    Observation,
     Relay,
     SendDatagram,
     SendFrame,
-    ServerEffect,
+    ServerOutput,
+    Stepped,
     StreamId,
 )
 from tcrp.engine.rooms import unmap_ipv4
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.net.listener import Listener
 from tcrp.net.tokens import system_token
 from tcrp.net.udp import UdpSocket
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import PacketKind
-from tcrp.trace.records import Cause, Recorder, Trace
+from tcrp.trace.counters import Counters
+from tcrp.trace.recorder import Cause, Recorder
+from tcrp.trace.records import Trace
 
 BACKLOG = 1024
 UNREAD_SECONDS = 5
@@ -63,7 +67,8 @@ class Server:
     """A chat server on real sockets. Ports 0 are chosen by the system; `trace` None: no trace is kept.
 
     `start()` raises `CannotBind` if a socket cannot be had. `await stop()` tells every room and
-    takes as long as the protocol's shutdown, half a second. `records_talk`: see `ServerEngine`.
+    takes as long as the protocol's shutdown, half a second. Without `records_chat` the trace holds only
+    what begins and ends, and not each text.
     `exhausted` is told when the system has no room for another connection.
     """
 
@@ -73,17 +78,18 @@ class Server:
         *,
         only: Codec | None = None,
         trace: Trace | None = None,
-        records_talk: bool = True,
+        records_chat: bool = True,
         observer: Observer | None = None,
         exhausted: Callable[[OSError], None] = lambda _: None,
     ) -> None:
         self._trace = trace
         self._exhausted = exhausted
         self._observer = observer
-        recorder = Recorder(trace, "server", names_tokens=records_talk) if trace is not None else None
-        self._records_talk = records_talk
-        self._cause = Cause()
-        self.engine = ServerEngine(limits, system_token, only=only, recorder=recorder, records_talk=records_talk)
+        self._recorder = Recorder(trace, "server", Cause(), remembers=records_chat)
+        self._records_chat = records_chat
+        self.counters = Counters()
+        detail = Detail.EVERYTHING if records_chat else Detail.CHANGES
+        self.engine = ServerEngine(ServerConfig(limits, only), new_token=system_token, detail=detail)
         self._started_us = time.monotonic_ns() // 1000
         self._connections: dict[StreamId, Connection] = {}
         self._streams = 0
@@ -131,7 +137,7 @@ class Server:
         if self._listener is None or self._udp is None:
             return
         self.perform(self.engine.shutdown(self.now_us()))
-        while self.engine.registry.rooms:
+        while self.engine.has_rooms:
             deadline_us = self.engine.next_deadline_us()
             assert deadline_us is not None, "a room that closes has a linger"
             await asyncio.sleep(max(deadline_us - self.now_us(), 0) / 1_000_000)
@@ -189,16 +195,18 @@ class Server:
     # --- what comes in ---------------------------------------------------------------------------
 
     def _begin_cause(self) -> None:
-        """What comes next is a chain of its own, if anybody follows chains: sessions remember theirs."""
-        self.engine.cause = Cause() if self._records_talk else self._cause
+        """What comes next is a chain of its own, if the recorder follows chains."""
+        if self._records_chat:
+            self._recorder.cause = Cause()
 
     def _receive_datagram(self, data: bytes, source: Address) -> None:
         self._begin_cause()
+        self.counters.datagram()
         now_us = self.now_us()
-        effects = self.engine.receive_datagram(data, source, now_us)
-        self.perform(effects)
+        outputs = self.engine.receive_datagram(data, source, now_us)
+        self.perform(outputs)
         if self._observer is not None and any(
-            effect.what is PacketKind.RELAY for effect in effects if type(effect) is Relay
+            effect.what is PacketKind.RELAY for effect in outputs if type(effect) is Relay
         ):
             self._observer.relay_took((self.now_us() - now_us) / 1_000_000)
 
@@ -208,6 +216,8 @@ class Server:
         stream = self._streams
         self._connections[stream] = connection
         self._begin_cause()
+        self._recorder.adopt(stream)
+        self.counters.stream_opened()
         name = f"{peer.ip}:{peer.port}"
         self.perform(self.engine.stream_opened(stream, peer, self.now_us(), name=name))
         return stream
@@ -224,19 +234,21 @@ class Server:
 
     def lost(self, stream: StreamId) -> None:
         """A connection is gone."""
-        self._connections.pop(stream, None)
+        if self._connections.pop(stream, None) is not None:
+            self.counters.stream_lost()
         if self._udp is not None:
             self._begin_cause()
             self.perform(self.engine.stream_closed(stream, self.now_us()))
 
     # --- what goes out ---------------------------------------------------------------------------
 
-    def perform(self, effects: list[ServerEffect]) -> None:
-        """Carry out what the engine wants."""
-        udp, connections = self._udp, self._connections
+    def perform(self, outputs: list[ServerOutput]) -> None:
+        """Carry out the effects, count, and write down what was observed."""
+        udp, connections, count = self._udp, self._connections, self.counters.add
         assert udp is not None, "effects are carried out while the sockets are open"
-        for effect in effects:
-            match effect:
+        for output in outputs:
+            count(output)
+            match output:
                 case Relay(data, targets):
                     udp.send(data, targets)
                 case SendDatagram(data, address):
@@ -251,8 +263,15 @@ class Server:
                 case CloseStream(stream):
                     connections.pop(stream).close()
                 case _:
-                    assert_never(effect)
+                    self._observe(output)
         self._rearm()
+
+    def _observe(self, observation: Observation) -> None:
+        """Write down what was observed; without the chat, only machines that change their state."""
+        if self._trace is None:
+            return
+        if self._records_chat or not isinstance(observation, Stepped) or observation.from_ is not observation.to:
+            self._recorder.observe(observation)
 
 
 def _bound(transport: str, family: socket.AddressFamily, host: str, port: int) -> socket.socket:

@@ -99,7 +99,7 @@ class _Service:
             self._log.info("stopping")
         finally:
             await server.stop()
-            self._log.tick(server.engine.counts_by_rule())
+            self._log.tick(server.counters.by_rule)
             if served is not None:
                 served.shutdown()
                 served.server_close()
@@ -133,7 +133,7 @@ class _Service:
             configuration.limits,
             only=configuration.only,
             trace=trace,
-            records_talk=configuration.trace is not None,
+            records_chat=configuration.trace is not None,
             observer=metrics,
             exhausted=self._on_exhausted,
         )
@@ -203,7 +203,7 @@ class _Service:
     async def _tick(self, server: Server) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._log.tick(server.engine.counts_by_rule())
+            self._log.tick(server.counters.by_rule)
 
     def _on_hangup(self, server: Server) -> None:
         try:

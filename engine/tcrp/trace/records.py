@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from json.encoder import encode_basestring as _quote  # what json.dumps(ensure_ascii=False) does to a string
 from typing import NamedTuple
 
-from tcrp.spec.names import DEADLINE_RULES, Deadline, Machine, Rule
+from tcrp.spec.names import Machine, Rule
 
 SCHEMA = "tcrp-trace/1"
 
@@ -30,22 +30,6 @@ class Kind(StrEnum):
     TIMER = "timer"
     FAULT = "fault"
     SHOW = "show"
-
-
-class Cause:
-    """What brought something about: the number of the latest record of a chain of events.
-
-    Drivers may keep more in a subclass; engines hand it on and look no further. `packet` and `link_name`
-    name the packet that began the chain, where one did.
-    """
-
-    __slots__ = ("record",)
-
-    packet = ""
-    link_name = ""
-
-    def __init__(self, record: int = 0) -> None:
-        self.record = record
 
 
 class StepRecord(NamedTuple):
@@ -62,16 +46,17 @@ class StepRecord(NamedTuple):
     to: str
     rule: Rule
     why: str
-    token: str
-    key: Hashable  # tells apart machines of one id, such as a user's connections; not written
+    token: str  # of a server's session, as `token_in_trace` writes it
+    instance: int  # tells apart machines of one id, such as a user's connections; from 1
     kind: Kind = Kind.STEP
 
     def line(self) -> str:
-        n, cause, t_us, actor, machine, id, event, from_, to, rule, why, token, _, _ = self
+        n, cause, t_us, actor, machine, id, event, from_, to, rule, why, token, instance, _ = self
         return "".join((
             '{"actor":', _quote(actor), ',"cause":', str(cause), ',"event":"', event, '","from":"', from_,
-            '","id":', _quote(id), ',"kind":"step","machine":"', machine, '","n":', str(n), ',"rule":"', rule,
-            '","t_us":', str(t_us), ',"to":"', to, f'","token":"{token}"' if token else '"',
+            '","id":', _quote(id), ',"instance":', str(instance), ',"kind":"step","machine":"', machine,
+            '","n":', str(n),
+            ',"rule":"', rule, '","t_us":', str(t_us), ',"to":"', to, f'","token":"{token}"' if token else '"',
             f',"why":{_quote(why)}}}' if why else "}",
         ))  # fmt: skip
 
@@ -204,69 +189,6 @@ class Trace:
         for listener in self.listeners:
             listener(record)
         return n
-
-
-class Recorder:
-    """Writes what one actor's machines do. Engines call it; whoever drives them gives it to them.
-
-    `key` tells this actor's machines apart from earlier ones of the same id. With `names_tokens`
-    false records say nothing of tokens, which then need not be hashed and remembered.
-    """
-
-    __slots__ = ("actor", "key", "names_tokens", "trace")
-
-    def __init__(self, trace: Trace, actor: str, key: Hashable = None, *, names_tokens: bool = True) -> None:
-        self.trace = trace
-        self.actor = actor
-        self.key = key
-        self.names_tokens = names_tokens
-
-    def step(
-        self, machine: Machine, id: str, event: str, from_: str, to: str, rule: Rule, cause: Cause,
-        *, why: str = "", token: str = "", key: Hashable = None, aside: bool = False,
-    ) -> None:  # fmt: skip
-        """A machine moved. What follows from it has it as its cause, unless it happened `aside`."""
-        trace = self.trace
-        n = trace.add(
-            StepRecord(
-                trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, why, token,
-                self.key if key is None else key,
-            )
-        )  # fmt: skip
-        if not aside:
-            cause.record = n
-
-    def refuse(
-        self, machine: Machine, id: str, event: str, from_: str, cause: Cause, *, why: str, rule: Rule | None = None
-    ) -> None:
-        """A machine was offered what it does not take."""
-        trace = self.trace
-        trace.add(
-            RefusalRecord(trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, rule, why)
-        )
-
-    def timer(self, what: Deadline, cause: Cause) -> None:
-        """A deadline was reached; what follows has it as its cause."""
-        trace = self.trace
-        cause.record = trace.add(
-            TimerRecord(trace.n + 1, cause.record, trace.now_us, self.actor, what, DEADLINE_RULES[what])
-        )
-
-    def shown(self, what: str, name: str, text: str, rule: Rule | None, cause: Cause) -> None:
-        """A text or a notice has reached this actor's screen."""
-        trace = self.trace
-        trace.add(ShowRecord(trace.n + 1, cause.record, trace.now_us, self.actor, what, name, text, rule))
-
-    def drop(self, what: str, size: int, why: str, rule: Rule, cause: Cause, to: str = "") -> None:
-        """The datagram of `cause` was not taken, or one was not sent to the member `to`."""
-        trace = self.trace
-        link, packet = (f"{self.actor}>{to}", "") if to else (cause.link_name, cause.packet)
-        trace.add(
-            PacketRecord(
-                trace.n + 1, cause.record, trace.now_us, self.actor, Kind.DROP, "udp", link, packet, size, what, why,
-                rule,
-            )
-        )  # fmt: skip
 
 
 class Digest:

@@ -21,7 +21,11 @@ REFUSED: tuple[Pair, ...] = tuple(
 )
 
 
-SHOWN_BY_PROPERTY = {Rule.TCP_1: Property.NO_TALK_ON_TCP, Rule.REL_2: Property.RELAYS_IN_ORDER}
+SHOWN_BY_PROPERTY = {
+    Rule.TCP_1: Property.NO_TALK_ON_TCP,
+    Rule.TCP_3: Property.STREAMS_HALF_CLOSE,
+    Rule.REL_2: Property.RELAYS_IN_ORDER,
+}
 
 
 @dataclass(slots=True)

@@ -133,6 +133,7 @@ class PacketKind(StrEnum):
     ENTER = "enter"
     SAY = "say"
     KEEP_ALIVE = "keep_alive"
+    KEEP_ALIVE_ANSWER = "keep_alive_answer"
     LEAVE = "leave"
     DATAGRAM = "datagram"
     RELAY = "relay"
@@ -184,6 +185,7 @@ class Property(StrEnum):
     LIVE_SESSION_HAS_A_DEADLINE = "live-session-has-a-deadline"
     ONLY_THE_SILENT_IDLE = "only-the-silent-idle"
     HANDSHAKE_ENDS = "handshake-ends"
+    STREAMS_HALF_CLOSE = "streams-half-close"
     LIMITS_HOLD = "limits-hold"
     DATAGRAMS_FIT = "datagrams-fit"
     SPEAKERS_ARRIVE = "speakers-arrive"
@@ -260,6 +262,8 @@ class Deadline(StrEnum):
     ENTER = "enter"
     UNUSED = "unused"
     IDLE = "idle"
+    KEEP_ALIVE = "keep_alive"
+    PACE = "pace"
     LEAVE = "leave"
     NOTICE = "notice"
     FORGET = "forget"
@@ -272,6 +276,8 @@ DEADLINE_RULES = {
     Deadline.ENTER: Rule.UDP_4,
     Deadline.UNUSED: Rule.TOK_5,
     Deadline.IDLE: Rule.IDLE_1,
+    Deadline.KEEP_ALIVE: Rule.IDLE_1,
+    Deadline.PACE: Rule.LIM_1,
     Deadline.LEAVE: Rule.EXIT_1,
     Deadline.NOTICE: Rule.END_1,
     Deadline.FORGET: Rule.END_1,

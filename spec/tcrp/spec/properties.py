@@ -85,6 +85,10 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         Property.HANDSHAKE_ENDS: Claim(
             "Every handshake ends within handshake_timeout after its opening.", (Rule.TCP_5,)
         ),
+        Property.STREAMS_HALF_CLOSE: Claim(
+            "After its last frame the server half-closes; it closes at the peer's end or at the handshake timeout.",
+            (Rule.TCP_3,),
+        ),
         Property.LIMITS_HOLD: Claim("No count of the server is above its limit.", (Rule.LIM_1,)),
         Property.DATAGRAMS_FIT: Claim("No datagram of ours is larger than its limit.", (Rule.UDP_1, Rule.UDP_2)),
         Property.SPEAKERS_ARRIVE: Claim(

@@ -34,6 +34,19 @@ class SpecError(Exception):
     """The machines, the names and the rules contradict each other: a fault in the specification."""
 
 
+class IllegalEvent(Exception):
+    """A machine was to take an event for which its table has no row: a fault of its driver.
+
+    Carries the machine, its state and the event.
+    """
+
+    def __init__(self, machine: Machine, state: StrEnum, event: StrEnum | str) -> None:
+        super().__init__(f"{machine}: {event} is not possible in the state {state}")
+        self.machine = machine
+        self.state = state
+        self.event = event
+
+
 @dataclass(frozen=True, slots=True)
 class Row(Generic[S]):
     """Where one event leads from one state, and the rule that says so."""
@@ -52,6 +65,10 @@ class Table(Generic[S, E]):
     initial: S
     final: frozenset[S]
     rows: Mapping[tuple[S, E], Row[S]]
+
+    def takes(self, state: S, event: E) -> bool:
+        """Whether the machine takes `event` in `state`."""
+        return (state, event) in self.rows
 
     def refused(self) -> Iterator[tuple[S, E]]:
         """The (state, event) pairs that lead nowhere, in the order of the names."""

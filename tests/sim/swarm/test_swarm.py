@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tcrp.engine.server import ServerEngine
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario, Shutdown, Step
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -37,18 +36,19 @@ def planted() -> ModuleType:
 
 
 BUGS = planted()
-# Not those that are made for one story: a token of carol's, a token that is granted again, a peer called silent.
+# Not those that are made for one story: a token of carol's, a token that is granted again, one datagram by hand, a
+# limit that its stories do not reach.
 FOUND = [
     BUGS.row_leads_elsewhere, BUGS.RelaysToStrangers, BUGS.RelaysBeforeTheTokenIsChecked, BUGS.EchoesTheSender,
     BUGS.ForgetsAMember, BUGS.RelaysTwice, BUGS.RelaysLater, BUGS.NamesAnother, BUGS.SpeaksLikeItself,
     BUGS.TalksOnTcp, BUGS.AnswersStrangers, BUGS.ClosesQuietly, BUGS.Amplifies, BUGS.RemembersTooLong,
-    BUGS.RoomOutlivesItsHost, BUGS.NeverIdles, BUGS.PadsRelays, BUGS.ClosesForEver, BUGS.TellsOnce,
-    BUGS.FreesNamesEarly, BUGS.LetsAnyoneTakeOver, BUGS.TokensOutliveTheirRoom, BUGS.NeverResetsTheIdleClock,
-    BUGS.DoesNotHearEnterWords,
+    BUGS.room_outlives_its_host, BUGS.never_idles, BUGS.waits_for_ever, BUGS.PadsRelays, BUGS.ClosesForEver,
+    BUGS.TellsOnce, BUGS.frees_names_early, BUGS.lets_anyone_take_over, BUGS.TokensOutliveTheirRoom,
+    BUGS.NeverResetsTheIdleClock, BUGS.NeverHalfCloses, BUGS.ClosesStreamsEarly, BUGS.DoesNotHearEnterWords,
 ]  # fmt: skip
 
 
-def first_failure(make_engine: Callable[..., ServerEngine]) -> tuple[Scenario, str]:
+def first_failure(make_engine: Callable[..., Any]) -> tuple[Scenario, str]:
     for seed in range(STORIES_MAX):
         scenario = story(seed)
         failure, _ = failure_of(scenario, make_engine=make_engine)
@@ -75,7 +75,7 @@ def test_our_own_engine_fails_in_none_of_some_hundred_stories() -> None:
 
 
 def test_a_fault_of_our_own_code_is_a_failure_with_the_place_where_it_is() -> None:
-    class Faulty(ServerEngine):
+    class Faulty(BUGS.Planted):  # type: ignore[misc, name-defined]
         def receive_datagram(self, *args: Any) -> Any:
             raise ZeroDivisionError("by hand")
 
@@ -85,7 +85,7 @@ def test_a_fault_of_our_own_code_is_a_failure_with_the_place_where_it_is() -> No
 
 
 def test_a_story_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
-    class Hangs(ServerEngine):
+    class Hangs(BUGS.Planted):  # type: ignore[misc, name-defined]
         def shutdown(self, now_us: int) -> Any:
             while True:
                 now_us += 1

@@ -7,9 +7,8 @@ says what each property claims.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
-from tcrp.engine.outputs import Relay, SendFrame, ServerEffect
+from tcrp.engine.outputs import OBSERVATIONS, Relay, SendFrame, ServerOutput, Stepped, Withheld
+from tcrp.sim.checks.limits import LimitChecks
 from tcrp.sim.checks.reference import ReferenceModel
 from tcrp.sim.checks.relays import RelayChecks
 from tcrp.sim.checks.results import CheckResults
@@ -21,7 +20,7 @@ from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.packets import Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SERVER_DATAGRAM_BYTES_MAX, Limits
-from tcrp.spec.names import Counter, Machine, PacketKind, Property, SessionEvent, SessionState
+from tcrp.spec.names import Machine, PacketKind, Property, RoomEvent, SessionEvent, SessionState
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, StepRecord
 
@@ -36,7 +35,7 @@ WHERE_TO: dict[Machine, tuple[str, dict[tuple[str, str], str], frozenset[str]]] 
 TCP_OF_THE_SERVER = frozenset((PacketKind.ANSWER, PacketKind.COMPLETION, PacketKind.REFUSAL, PacketKind.LISTING))
 SPEAKING = frozenset((PacketKind.SAY, PacketKind.ENTER, PacketKind.KEEP_ALIVE))
 BY_CLIENT_ENGINES = SPEAKING | {PacketKind.LEAVE}
-_SEND, _DROP = Kind.SEND, Kind.DROP  # before Python 3.12 to look up an enum's member is slow
+_SEND = Kind.SEND  # before Python 3.12 to look up an enum's member is slow
 
 
 class PropertyMonitor:
@@ -45,12 +44,12 @@ class PropertyMonitor:
     def __init__(self, hosts: Hosts, limits: Limits, left_out: frozenset[Property], shadows: Shadows) -> None:
         self.results = results = CheckResults(hosts.world, left_out)
         self._shadows = shadows
-        self._limits = limits
         self._model = model = ReferenceModel(hosts)
         self._relays = RelayChecks(results, model, hosts)
         self._endings = EndingChecks(results, model, limits)
         self._lives = LifeChecks(results, model, hosts, limits)
-        self._stands: dict[tuple[str, Machine, str, Hashable], str] = {}
+        self._limit_checks = LimitChecks(results, model, limits)
+        self._stands: dict[tuple[str, Machine, str, int], str] = {}
 
     # --- the trace -------------------------------------------------------------------------------
 
@@ -60,23 +59,15 @@ class PropertyMonitor:
         if kind is StepRecord:
             assert isinstance(record, StepRecord), "for the type checker"
             self._judge_step(record)
-            if record.actor == SERVER:
-                self._model.call.steps += 1
-                if record.machine is Machine.SESSION:
-                    self._keep_session(record)
-                elif record.machine is Machine.ROOM:
-                    self._model.step_room(record)
         elif kind is PacketRecord:
             assert isinstance(record, PacketRecord), "for the type checker"
             if record.kind is _SEND and record.proto == "udp":
                 self._judge_size(record)
-            elif record.kind is _DROP and record.actor == SERVER and record.what == PacketKind.RELAY:
-                self._model.call.withheld += 1
         elif kind is FaultRecord:
             self._lives.last_fault_us = record.t_us
 
     def _judge_step(self, record: StepRecord) -> None:
-        who = (record.actor, record.machine, record.id, record.key)
+        who = (record.actor, record.machine, record.id, record.instance)
         initial, rows, final = WHERE_TO[record.machine]
         stood = self._stands.get(who, initial)
         self.results.judge(
@@ -89,8 +80,6 @@ class PropertyMonitor:
         )
         if record.to in final:
             self._stands.pop(who, None)
-            if record.machine is Machine.SESSION and record.actor == SERVER:
-                self._stands[who] = record.to  # a token that has ended stays ended
         else:
             self._stands[who] = record.to
         self._shadows(record)
@@ -107,41 +96,59 @@ class PropertyMonitor:
             if record.what in SPEAKING:
                 self._lives.spoke_us[record.actor] = record.t_us
 
-    def _keep_session(self, record: StepRecord) -> None:
+    def _keep_step(self, step: Stepped) -> None:
+        """A machine of the server has taken a step."""
+        self._model.call.steps += 1
+        if step.machine is Machine.SESSION:
+            if step.event is not SessionEvent.RELAYED or step.subject not in self._model.living:
+                self._keep_session(step)
+        elif step.machine is Machine.ROOM:
+            self._model.step_room(step)
+            self._model.call.relayed |= step.event == RoomEvent.RELAYED
+
+    def _keep_session(self, step: Stepped) -> None:
         """A session of the server has begun, moved or ended."""
         judge, model = self.results.judge, self._model
-        entry = model.living.get(record.key)
-        if record.event == SessionEvent.GRANTED:
-            is_new = entry is None and record.key not in model.ended
-            judge(Property.TOKENS_UNIQUE, is_new, "a token of {record.id} was granted before", record=record)
-            self._lives.granted(model.grant(record))
+        entry = model.living.get(step.subject)
+        if step.event == SessionEvent.GRANTED:
+            is_new = entry is None and step.subject not in model.ended
+            judge(Property.TOKENS_UNIQUE, is_new, "a token of {} was granted before", step.id)
+            self._lives.granted(model.grant(step))
         elif entry is not None:
-            model.step(entry, record)
-            if record.event == SessionEvent.ENTERED:
+            model.step(entry, step)
+            if step.event == SessionEvent.ENTERED:
                 self._lives.expect_silence(entry)
-            elif record.event == SessionEvent.IDLED:
-                self._lives.idled(entry, record)
+            elif step.event == SessionEvent.IDLED:
+                self._lives.idled(entry, step)
             if entry.state is SessionState.EXPIRED:
                 judge(Property.TOKEN_ENDS_FOR_GOOD, True, "")
-        elif record.key in model.ended:
-            judge(
-                Property.TOKEN_ENDS_FOR_GOOD, False, "an ended token of {record.id} took {record.event}", record=record
-            )
+        elif step.subject in model.ended:
+            judge(Property.TOKEN_ENDS_FOR_GOOD, False, "an ended token of {} took {}", step.id, step.event)
 
     # --- what the server is given, and what it makes of it ---------------------------------------
 
     def before_call(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None:
         self._model.begin_call(packet, connection, host.local_us())
         self._lives.begin_call()
+        self._limit_checks.before_call()
 
-    def after_call(self, host: ServerHost, effects: list[ServerEffect]) -> None:
+    def after_call(self, host: ServerHost, outputs: list[ServerOutput]) -> None:
         call = self._model.call
-        relays = [effect for effect in effects if isinstance(effect, Relay) and effect.what is PacketKind.RELAY]
+        effects: list[ServerOutput] = []
+        for output in outputs:
+            kind = type(output)  # not isinstance: this is asked of millions
+            if kind is Stepped:
+                self._keep_step(output)  # type: ignore[arg-type]
+            elif kind is Withheld:
+                call.withheld += len(output.names)  # type: ignore[union-attr]
+            elif kind not in OBSERVATIONS:
+                effects.append(output)
+        relays = [effect for effect in effects if type(effect) is Relay and effect.what is PacketKind.RELAY]
         if relays or call.withheld:
             self._relays.judge(relays)
         self._judge_streams(effects)
         self._endings.judge(host, effects)
-        self._judge_limits(host)
+        self._limit_checks.judge(outputs)
         self._lives.judge(host)
 
     def server_crashed(self) -> None:
@@ -151,28 +158,18 @@ class PropertyMonitor:
         self._model.forget()
         self._endings.forget()
         self._lives.forget()
+        self._limit_checks.forget()
 
     def finish(self, server: ServerHost) -> None:
         """The story is over."""
         self._lives.finish(server)
 
-    def _judge_streams(self, effects: list[ServerEffect]) -> None:
+    def _judge_streams(self, outputs: list[ServerOutput]) -> None:
         """TCP hands out tokens; talk is none of its business (R-TCP-1)."""
         judge, call = self.results.judge, self._model.call
-        frames = [effect for effect in effects if isinstance(effect, SendFrame)]
+        frames = [effect for effect in outputs if isinstance(effect, SendFrame)]
         if call.packet is not None and call.connection is None:
             judge(Property.NO_TALK_ON_TCP, not frames, "a datagram caused bytes on TCP")
         for frame in frames:
             fits = frame.what in TCP_OF_THE_SERVER
             judge(Property.NO_TALK_ON_TCP, fits, "the server sent {} on TCP", frame.what)
-
-    def _judge_limits(self, host: ServerHost) -> None:
-        if host.engine is None:
-            return
-        counters, limits = host.engine.counters(), self._limits
-        for counter, most in (
-            (Counter.ROOMS, limits.rooms_max),
-            (Counter.SESSIONS, limits.sessions_max),
-            (Counter.CONNECTIONS, limits.connections_max),
-        ):
-            self.results.judge(Property.LIMITS_HOLD, counters[counter] <= most, "{} are more than {}", counter, most)

@@ -9,14 +9,13 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from tcrp.engine.codec import learns_port
-from tcrp.engine.outputs import Address, SendDatagram, ServerEffect
+from tcrp.engine.outputs import Address, SendDatagram, ServerOutput, Stepped
 from tcrp.sim.hosts.user import Hosts, UserHost
 from tcrp.sim.network.packets import Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import PacketKind, RoomEvent, RoomState, SessionEvent, SessionState
-from tcrp.trace.records import StepRecord
 
 
 @dataclass(slots=True)
@@ -51,6 +50,8 @@ class Call:
     is_valid: bool = False  # the token lives and comes from its own address
     others: list[SessionRecord] = field(default_factory=list)  # in-room in the speaker's room before the call
     steps: int = 0
+    granted: list[SessionRecord] = field(default_factory=list)
+    relayed: bool = False  # a text was taken, to be relayed
     told: list[SessionRecord] = field(default_factory=list)  # who ended other than by leaving
     closed: list[str] = field(default_factory=list)
     hosts_ended: list[SessionRecord] = field(default_factory=list)
@@ -67,6 +68,7 @@ class ReferenceModel:
         self.rooms: dict[str, RoomState] = {}
         self.hosts: dict[str, SessionRecord | None] = {}
         self.closing_us: dict[str, int] = {}  # since when each closing room closes
+        self.tokens: dict[str, set[Hashable]] = {}  # of all sessions that each room ever had
         self._town = hosts
         self._members: dict[str, dict[Hashable, SessionRecord]] = {}
         self._last_granted: SessionRecord | None = None
@@ -78,12 +80,14 @@ class ReferenceModel:
         self.rooms.clear()
         self.hosts.clear()
         self.closing_us.clear()
+        self.tokens.clear()
         self._members.clear()
 
     def forget_room(self, room: str) -> None:
         """A room is closed."""
         self.hosts.pop(room, None)
         self.closing_us.pop(room, None)
+        self.tokens.pop(room, None)
         self._members.pop(room, None)
 
     def user_of(self, entry: SessionRecord) -> UserHost | None:
@@ -92,16 +96,16 @@ class ReferenceModel:
 
     # --- steps of the server ---------------------------------------------------------------------
 
-    def grant(self, record: StepRecord) -> SessionRecord:
+    def grant(self, step: Stepped) -> SessionRecord:
         """A session begins."""
         connection = self.call.connection
-        name, _, room = record.id.partition("@")
+        name, _, room = step.id.partition("@")
         user = self._town.users.get(connection.client.id) if connection is not None else None
         if user is not None and connection is not None and not user.drives(connection):
             user = None  # a request that was made by hand, in whatever dialect
         entry = SessionRecord(
-            token=record.key,
-            id=record.id,
+            token=step.subject,
+            id=step.id,
             name=name,
             room=room,
             ip=connection.client_address.ip if connection is not None else "",
@@ -112,10 +116,12 @@ class ReferenceModel:
         entry.fixed = user is not None and user.codec.dialect.port_fixed
         if user is not None and connection is not None and learns_port(user.codec, LearnedFrom.REQUEST):
             entry.asked_from = connection.client_address
-        self.living[record.key] = self._last_granted = entry
+        self.living[step.subject] = self._last_granted = entry
+        self.tokens.setdefault(room, set()).add(step.subject)
+        self.call.granted.append(entry)
         return entry
 
-    def step(self, entry: SessionRecord, record: StepRecord) -> None:
+    def step(self, entry: SessionRecord, record: Stepped) -> None:
         """A living session moves."""
         entry.state = SessionState(record.to)
         if record.event == SessionEvent.ENTERED:
@@ -126,7 +132,7 @@ class ReferenceModel:
         if entry.state is SessionState.EXPIRED:
             self._end(entry, record)
 
-    def _end(self, entry: SessionRecord, record: StepRecord) -> None:
+    def _end(self, entry: SessionRecord, record: Stepped) -> None:
         del self.living[entry.token]
         self.ended[entry.token] = entry
         self._members.get(entry.room, {}).pop(entry.token, None)
@@ -142,7 +148,7 @@ class ReferenceModel:
         """Living sessions of one name in one room: more than one while a takeover is under way."""
         return (each for each in self.living.values() if each.id == id)
 
-    def step_room(self, record: StepRecord) -> None:
+    def step_room(self, record: Stepped) -> None:
         """A room moves."""
         self.rooms[record.id] = RoomState(record.to)
         if record.event == RoomEvent.CREATED:
@@ -190,8 +196,8 @@ class ReferenceModel:
         return True
 
 
-def notices_to(effects: list[ServerEffect]) -> set[Address | None]:
+def notices_to(outputs: list[ServerOutput]) -> set[Address | None]:
     """Whom single notices are sent to."""
     return {
-        effect.address for effect in effects if isinstance(effect, SendDatagram) and effect.what is PacketKind.NOTICE
+        effect.address for effect in outputs if isinstance(effect, SendDatagram) and effect.what is PacketKind.NOTICE
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import Address, Relay
 from tcrp.engine.reading import notice_reader
 from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
@@ -16,7 +17,7 @@ class RelayChecks:
     def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts) -> None:
         self._results = results
         self._model = model
-        self._town = hosts
+        self._hosts = hosts
 
     def judge(self, relays: list[Relay]) -> None:
         """Judge the relays that the server has sent, or withheld, for one datagram."""
@@ -28,7 +29,7 @@ class RelayChecks:
             return
         targets = [target for relay in relays for target in relay.targets]
         if speaker.has_spoken:  # a first text cannot be out of order
-            in_turn = all(relay.cause is packet for relay in relays)
+            in_turn = all(self._carries(relay, packet.data, speaker) for relay in relays if relay.targets)
             judge(Property.RELAYS_IN_ORDER, in_turn, "a text of {} was relayed out of turn", speaker.id)
         speaker.has_spoken = True
         strangers = [target for target in targets if not self._is_member(target)]
@@ -52,6 +53,26 @@ class RelayChecks:
             if relay.targets:
                 self._judge_wording(relay, speaker)
 
+    def _carries(self, relay: Relay, data: bytes, speaker: SessionRecord) -> bool:
+        """Whether a relay carries the text of this very datagram, where the dialects of both ends are known."""
+        user = self._model.user_of(speaker)
+        text = user.codec.read_text(data[2 + data[0] + data[1] :]) if user is not None else None
+        codecs = self._codecs_at(relay.targets[0])
+        if text is None or not codecs:
+            return True
+        return any((read := codec.read_relay(relay.data)) is not None and read.text == text for codec in codecs)
+
+    def _codecs_at(self, target: Address) -> list[Codec]:
+        """The dialects that members who receive at `target` may speak.
+
+        The session's dialect counts, whatever socket its relays have followed its token to.
+        """
+        others = self._model.call.others
+        users = [self._model.user_of(each) for each in others if each.address == target]
+        codecs = [user.codec for user in users if user is not None]
+        host = self._hosts.world.sockets.get(target)
+        return codecs or ([host.codec] if isinstance(host, UserHost) else [])
+
     def _is_member(self, target: Address) -> bool:
         """Whether somebody else in the speaker's room receives at the target's IP address."""
         return any(member.ip == target.ip for member in self._model.call.others)
@@ -67,13 +88,7 @@ class RelayChecks:
         return True
 
     def _judge_wording(self, relay: Relay, speaker: SessionRecord) -> None:
-        # The session's dialect counts, whoever's socket its relays have followed its token to.
-        others = self._model.call.others
-        users = [self._model.user_of(each) for each in others if each.address == relay.targets[0]]
-        codecs = [user.codec for user in users if user is not None]
-        host = self._town.world.sockets.get(relay.targets[0])
-        if not codecs and isinstance(host, UserHost):
-            codecs = [host.codec]
+        codecs = self._codecs_at(relay.targets[0])
         if not codecs:
             return
         named = [codec for codec in codecs if (read := codec.read_relay(relay.data)) and read.name == speaker.name]

@@ -9,8 +9,6 @@ whose time the machines would else take.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from statemachine.exceptions import TransitionNotAllowed
 
 from tcrp.spec.handshake import HandshakeMachine
@@ -33,7 +31,7 @@ WRITTEN: dict[Machine, type[ProtocolMachine]] = {
 STATES = {machine: {str(state.value): state.value for state in written.states} for machine, written in WRITTEN.items()}
 FINAL = {machine: frozenset(str(state.value) for state in written.final_states) for machine, written in WRITTEN.items()}
 
-Who = tuple[str, Machine, str, Hashable]
+Who = tuple[str, Machine, str, int]
 Answers = dict[tuple[Machine, str, str], str | None]
 
 
@@ -65,7 +63,7 @@ class Shadows:
     def __call__(self, record: Record) -> None:
         if not isinstance(record, StepRecord) or self.disagreement is not None:
             return
-        who = (record.actor, record.machine, record.id, record.key)
+        who = (record.actor, record.machine, record.id, record.instance)
         shadow = self._shadows.get(who) or self._begin(who)
         if shadow.state != record.from_:
             self._disagree(record, f"the machine is {shadow.state}")

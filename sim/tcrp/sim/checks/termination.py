@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tcrp.engine.outputs import SendDatagram, ServerEffect
+from tcrp.engine.outputs import SendDatagram, ServerOutput
+from tcrp.engine.state import ServerState
+from tcrp.sim.checks.inside import held_of_room
 from tcrp.sim.checks.reference import ReferenceModel, SessionRecord, notices_to
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.hosts.server import ServerHost
@@ -32,31 +34,31 @@ class EndingChecks:
         """The server has lost all that it knew."""
         self._untold.clear()
 
-    def judge(self, host: ServerHost, effects: list[ServerEffect]) -> None:
+    def judge(self, host: ServerHost, outputs: list[ServerOutput]) -> None:
         """Judge one call of the server's engine."""
         call = self._model.call
         if call.packet is not None and call.connection is None and not call.is_valid:
-            self._judge_rejected(effects)
+            self._judge_rejected(outputs)
         if call.told:
-            self._judge_told(effects)
+            self._judge_told(outputs)
         self._judge_rooms(host)
         if self._untold and not host.is_catching_up:
-            self._judge_told_again(effects)
+            self._judge_told_again(outputs)
 
-    def _judge_rejected(self, effects: list[ServerEffect]) -> None:
+    def _judge_rejected(self, outputs: list[ServerOutput]) -> None:
         """The token does not hold, or what it carries is no text: nothing moves but the count of R-IDLE-2."""
         judge, call = self._results.judge, self._model.call
         packet, entry = call.packet, call.entry
         assert packet is not None, "a datagram was heard"
         if entry is None or packet.source.ip != entry.ip:
-            quiet = not effects and not call.steps
+            quiet = not outputs and not call.steps
             judge(Property.REJECTED_CHANGES_NOTHING, quiet, "a datagram without a token had an effect")
             return
         if call.steps:
             return  # the owner's third in a row: removed, by R-IDLE-2
-        answers = [effect for effect in effects if isinstance(effect, SendDatagram)]
-        only_told = len(answers) == len(effects) and all(answer.what is PacketKind.NOTICE for answer in answers)
-        judge(Property.REJECTED_CHANGES_NOTHING, only_told, "an ended token had an effect: {}", effects)
+        answers = [effect for effect in outputs if isinstance(effect, SendDatagram)]
+        only_told = len(answers) == len(outputs) and all(answer.what is PacketKind.NOTICE for answer in answers)
+        judge(Property.REJECTED_CHANGES_NOTHING, only_told, "an ended token had an effect: {}", outputs)
         for answer in answers:
             small = len(answer.data) <= ANSWER_ENDED_FACTOR_MAX * len(packet.data)
             seldom = entry.answered_us is None or call.local_us - entry.answered_us >= ANSWER_ENDED_EVERY_US
@@ -71,8 +73,8 @@ class EndingChecks:
 
     # --- being told ------------------------------------------------------------------------------
 
-    def _judge_told(self, effects: list[ServerEffect]) -> None:
-        sent, call = notices_to(effects), self._model.call
+    def _judge_told(self, outputs: list[ServerOutput]) -> None:
+        sent, call = notices_to(outputs), self._model.call
         for entry in call.told:
             told = entry.address in sent or self._is_taken(entry) or entry.fixed
             self._results.judge(Property.ENDED_ARE_TOLD, told, "{} has ended and was not told", entry.id)
@@ -81,12 +83,12 @@ class EndingChecks:
             if entry.tell_us:
                 self._untold.append(entry)
 
-    def _judge_told_again(self, effects: list[ServerEffect]) -> None:
+    def _judge_told_again(self, outputs: list[ServerOutput]) -> None:
         now_us = self._model.call.local_us
         due = [entry for entry in self._untold if entry.tell_us[0] <= now_us]
         if not due:
             return
-        sent = notices_to(effects)
+        sent = notices_to(outputs)
         for entry in due:
             told = entry.address in sent or self._is_taken(entry) or entry.fixed
             in_time = told or now_us - entry.tell_us[0] <= LATE_US
@@ -105,7 +107,8 @@ class EndingChecks:
         judge, model = self._results.judge, self._model
         for room in model.call.closed:
             self._judge_linger(room, host)
-            held = host.engine.holdings(room) if host.engine is not None else []
+            state = host.engine.freeze() if host.engine is not None else ServerState()
+            held = held_of_room(state, room.encode(), model.tokens.get(room, set()))
             held += [f"session {entry.id}" for entry in model.living.values() if entry.room == room]
             judge(Property.CLOSED_ROOM_LEAVES_NOTHING, not held, "room {} is closed but leaves {}", room, held)
             self._untold = [entry for entry in self._untold if entry.room != room]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heappop, heappush
 
+from tcrp.engine.outputs import Stepped
 from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.checks.termination import LATE_US
@@ -13,7 +14,6 @@ from tcrp.sim.hosts.user import UNDER_WAY, Hosts
 from tcrp.sim.network.tcp import Connection
 from tcrp.spec.limits import SECOND_US, SHUTDOWN_LINGER_US, Limits, Takeover
 from tcrp.spec.names import PacketKind, Property, RoomState, SessionState
-from tcrp.trace.records import StepRecord
 
 ARRIVES_US = 2 * SECOND_US  # a datagram over a calm link has long arrived by then
 
@@ -73,7 +73,7 @@ class LifeChecks:
         is_tokened = entry.state is SessionState.TOKENED
         return entry.last_heard_us + (self._limits.token_timeout if is_tokened else self._limits.idle_timeout)
 
-    def idled(self, entry: SessionRecord, record: StepRecord) -> None:
+    def idled(self, entry: SessionRecord, record: Stepped) -> None:
         """A session has ended for its silence."""
         is_tokened = record.from_ == SessionState.TOKENED
         least_us = self._limits.token_timeout if is_tokened else self._limits.idle_timeout

@@ -7,7 +7,7 @@ from typing import Any
 
 from tcrp.sim.network.clock import HostClock
 from tcrp.sim.network.world import World
-from tcrp.trace.records import Cause
+from tcrp.trace.recorder import Cause
 
 
 class Host:

@@ -6,17 +6,29 @@ from collections.abc import Callable
 from typing import Any, Protocol, assert_never
 
 from tcrp.engine.codec import Codec
-from tcrp.engine.outputs import Address, CloseStream, FinishStream, Relay, SendDatagram, SendFrame, ServerEffect
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.outputs import (
+    OBSERVATIONS,
+    Address,
+    CloseStream,
+    Detail,
+    FinishStream,
+    Relay,
+    SendDatagram,
+    SendFrame,
+    ServerOutput,
+    Stepped,
+)
+from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.sim.hosts.host import Host
 from tcrp.sim.network.draws import key_of, mix
-from tcrp.sim.network.packets import Chain, Origin, Packet, chain_of
+from tcrp.sim.network.packets import Chain, Origin, Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, Machine, PacketKind, SessionEvent, SessionState
-from tcrp.trace.records import Cause, Recorder
+from tcrp.trace.counters import Counters
+from tcrp.trace.recorder import Instances, Recorder
 
 SERVER = "server"
 UDP_ADDRESS = Address("10.255.255.254", 9003)
@@ -28,7 +40,7 @@ class EngineObserver(Protocol):
     """Whoever watches what the server is given and what it makes of it."""
 
     def before_call(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None: ...
-    def after_call(self, host: ServerHost, effects: list[ServerEffect]) -> None: ...
+    def after_call(self, host: ServerHost, outputs: list[ServerOutput]) -> None: ...
     def server_crashed(self) -> None: ...
 
 
@@ -42,10 +54,12 @@ class ServerHost(Host):
         self.limits = limits
         self.engine: ServerEngine | None = None
         self.observer: EngineObserver | None = None
+        self.counts = False  # somebody asks for its counters
         self._only = only
         self._seed = seed
         self._make_engine = make_engine
         self._tokens = 0
+        self._instances = Instances()
         self.is_stopping = False  # it has been told to shut down
         self._connections: dict[str, Connection] = {}
         world.open_socket(UDP_ADDRESS, self)
@@ -54,8 +68,11 @@ class ServerHost(Host):
     def start_engine(self) -> None:
         """A new engine, which knows nothing of an earlier one."""
         trace = self.world.trace
-        recorder = Recorder(trace, SERVER) if trace is not None else None
-        self.engine = self._make_engine(self.limits, self._new_token, only=self._only, recorder=recorder)
+        self.recorder = Recorder(trace, SERVER, Chain(), instances=self._instances)
+        self._counters = Counters()
+        config = ServerConfig(self.limits, self._only)
+        detail = Detail.EVERYTHING if trace is not None else Detail.CHANGES
+        self.engine = self._make_engine(config, new_token=self._new_token, detail=detail)
 
     def _new_token(self) -> bytes:
         """In a simulation tokens come from the seed; on sockets from the system."""
@@ -72,7 +89,7 @@ class ServerHost(Host):
         """What the engine has counted; nothing while it is down."""
         if self.engine is None:
             return {str(counter): 0 for counter in Counter}
-        return {str(counter): count for counter, count in self.engine.counters().items()}
+        return {str(counter): count for counter, count in self._counters.counts.items()}
 
     # --- what arrives ----------------------------------------------------------------------------
 
@@ -84,8 +101,9 @@ class ServerHost(Host):
         if engine is None:
             self.world.drop(packet, "server down")
             return
-        engine.cause = packet
+        self.recorder.cause = packet
         if self.observer is not None:
+            self._counters.datagram()
             self.observer.before_call(self, packet, None)
         self._perform(engine.receive_datagram(packet.data, packet.source, self.local_us()))
 
@@ -98,7 +116,7 @@ class ServerHost(Host):
             connection.server_is_done = True
             connection.send_down(PacketKind.RESET, b"", packet)
             return
-        engine.cause = packet
+        self.recorder.cause = packet
         if self.observer is not None:
             self.observer.before_call(self, packet, connection)
         stream = connection.stream
@@ -106,16 +124,19 @@ class ServerHost(Host):
             self._connections[stream] = connection
             connection.send_down(PacketKind.OPENED, b"", packet)
             name = connection.client.id
-            effects = engine.stream_opened(stream, connection.client_address, local_us, name=name)
+            self.recorder.adopt(stream)
+            self._counters.stream_opened()
+            outputs = engine.stream_opened(stream, connection.client_address, local_us, name=name)
         elif packet.what is PacketKind.CLOSE:
-            effects = engine.stream_ended(stream, local_us)
+            outputs = engine.stream_ended(stream, local_us)
         elif packet.what is PacketKind.RESET:
             connection.server_is_done = True
-            self._connections.pop(stream, None)
-            effects = engine.stream_closed(stream, local_us)
+            if self._connections.pop(stream, None) is not None:
+                self._counters.stream_lost()
+            outputs = engine.stream_closed(stream, local_us)
         else:
-            effects = engine.receive_stream(stream, packet.data, local_us)
-        self._perform(effects)
+            outputs = engine.receive_stream(stream, packet.data, local_us)
+        self._perform(outputs)
 
     def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
         self.connection_event(*event)
@@ -131,26 +152,31 @@ class ServerHost(Host):
 
     # --- what the engine wants done --------------------------------------------------------------
 
-    def _perform(self, effects: list[ServerEffect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Relay):  # the commonest first, and no match: this is asked of millions
-                self.world.fan_out(SERVER, UDP_ADDRESS, effect, chain_of(effect.cause))
-            elif isinstance(effect, SendDatagram):
-                assert effect.address is not None, "a server's datagram has an address"
-                link = self.world.link_to(SERVER, effect.address)
-                self.world.send_datagram(
-                    link, effect.what, effect.data, UDP_ADDRESS, effect.address, chain_of(effect.cause)
-                )
-            elif isinstance(effect, SendFrame):
-                self._connections[str(effect.stream)].send_down(effect.what, effect.data, chain_of(effect.cause))
-            elif isinstance(effect, FinishStream):
-                self._connections[str(effect.stream)].send_down(PacketKind.CLOSE, b"", chain_of(effect.cause))
-            elif isinstance(effect, CloseStream):
-                self._close(self._connections.pop(str(effect.stream)), chain_of(effect.cause))
+    def _perform(self, outputs: list[ServerOutput]) -> None:
+        recorder, counts = self.recorder, self.counts
+        for output in outputs:
+            if counts:
+                self._counters.add(output)
+            kind = type(output)  # the commonest first, and no match: this is asked of millions
+            if kind is Stepped:
+                recorder.observe(output)  # type: ignore[arg-type]
+            elif kind is Relay:
+                self.world.fan_out(SERVER, UDP_ADDRESS, output, recorder.cause)  # type: ignore[arg-type]
+            elif isinstance(output, SendDatagram):
+                assert output.address is not None, "a server's datagram has an address"
+                link = self.world.link_to(SERVER, output.address)
+                self.world.send_datagram(link, output.what, output.data, UDP_ADDRESS, output.address, recorder.cause)
+            elif isinstance(output, SendFrame):
+                self._connections[str(output.stream)].send_down(output.what, output.data, recorder.cause)
+            elif isinstance(output, FinishStream):
+                self._connections[str(output.stream)].send_down(PacketKind.CLOSE, b"", recorder.cause)
+            elif isinstance(output, CloseStream):
+                self._close(self._connections.pop(str(output.stream)), recorder.cause)
             else:
-                assert_never(effect)
+                assert isinstance(output, OBSERVATIONS), "effects are carried out above"
+                recorder.observe(output)
         if self.observer is not None:
-            self.observer.after_call(self, effects)
+            self.observer.after_call(self, outputs)
         self.rearm()
 
     @staticmethod
@@ -189,20 +215,18 @@ class ServerHost(Host):
         engine = self.engine
         if engine is None:
             return False
-        engine.cause = origin
+        self.recorder.cause = origin
         if self.observer is not None:
             self.observer.before_call(self, None, None)
-        effects = command(engine)
-        if effects is None:
+        outputs = command(engine)
+        if outputs is None:
             return False
-        self._perform(effects)
+        self._perform(outputs)
         return True
 
-    def _refuse(self, id: str, cause: Cause) -> None:
-        if self.world.trace is not None:
-            Recorder(self.world.trace, SERVER).refuse(
-                Machine.SESSION, id, SessionEvent.REMOVED, SessionState.EXPIRED, cause, why="no such session"
-            )
+    def _refuse(self, id: str, origin: Origin) -> None:
+        self.recorder.cause = origin
+        self.recorder.refuse(Machine.SESSION, id, SessionEvent.REMOVED, SessionState.EXPIRED, "no such session")
 
     def _crash(self, restart_us: int | None, origin: Origin) -> None:
         self.world.record_fault(SERVER, "crash", "all state lost", origin)

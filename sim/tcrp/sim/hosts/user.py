@@ -5,14 +5,25 @@ from __future__ import annotations
 from hashlib import shake_128
 from typing import assert_never
 
-from tcrp.engine.client import ClientEngine, Effects
+from tcrp.engine.client import ClientConfig, ClientEngine, Outputs
 from tcrp.engine.codec import Codec
-from tcrp.engine.outputs import Address, CloseStream, NoticeReceived, SendDatagram, SendFrame, TextReceived
+from tcrp.engine.outputs import (
+    OBSERVATIONS,
+    Address,
+    CloseStream,
+    Detail,
+    NoticeReceived,
+    SendDatagram,
+    SendFrame,
+    ServerSilent,
+    Stepped,
+    TextReceived,
+)
 from tcrp.sim.hosts.forged import body_of, forged_datagram
 from tcrp.sim.hosts.host import Host
 from tcrp.sim.hosts.server import UDP_ADDRESS, ServerHost
 from tcrp.sim.network.draws import mix
-from tcrp.sim.network.packets import Chain, Origin, Packet, chain_of
+from tcrp.sim.network.packets import Chain, Origin, Packet
 from tcrp.sim.network.tcp import Connection, Tcp
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import (
@@ -44,7 +55,7 @@ from tcrp.spec.names import (
     SessionEvent,
     SessionState,
 )
-from tcrp.trace.records import Recorder, Trace
+from tcrp.trace.recorder import Instances, Recorder
 
 FIRST_PORT = 40001
 UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)
@@ -70,18 +81,20 @@ class Hosts:
 class UserHost(Host):
     """One user. `name` is what he calls himself, `id` how the scenario calls him."""
 
-    def __init__(self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str) -> None:
+    def __init__(self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str, *, keeps_alive: bool = False) -> None:
         super().__init__(hosts.world, id)
         self.hosts = hosts
         self.name = name
         self.codec = codec
+        self.keeps_alive = keeps_alive
+        self._instances = Instances()
         self.engine: ClientEngine | None = None
-        self._former: list[ClientEngine] = []  # sessions that have ended but still say that they leave
+        self.recorder: Recorder[Chain] = self._new_recorder()  # of the latest engine
+        self._former: list[tuple[ClientEngine, Recorder[Chain]]] = []  # sessions that have ended but still say so
         self.address = hosts.new_address(ip)
         self._connection: Connection | None = None
         self._raw: dict[str, bytes] = {}  # bytes for connections that no engine drives
         self._cut_short: Abandon | None = None
-        self._attempts = 0
         self.keeps_sent = False  # somebody will send it again
         self.sent: list[bytes] = []
         self._victim: UserHost | None = None
@@ -96,7 +109,7 @@ class UserHost(Host):
     @property
     def is_quiescent(self) -> bool:
         """Whether nothing but its own silence is waited for."""
-        return all(engine.is_quiescent for engine in self._engines())
+        return all(engine.is_quiescent for engine, _ in self._engines())
 
     def drives(self, connection: Connection) -> bool:
         """Whether its engine speaks on the connection, and not the script by hand."""
@@ -112,9 +125,9 @@ class UserHost(Host):
         if engine is None:
             self.world.drop(packet, "no session")
             return
-        engine.cause = packet
+        self.recorder.cause = packet
         # Nothing that a client hears brings a deadline forward, so there is no need to rearm.
-        self._carry_out(engine.receive_datagram(packet.data, self.local_us()))
+        self._carry_out(engine.receive_datagram(packet.data, self.local_us()), self.recorder)
 
     def connection_event(self, connection: Connection, packet: Packet) -> None:
         if self.is_paused:
@@ -126,7 +139,7 @@ class UserHost(Host):
         engine = self.engine
         if engine is None or connection is not self._connection:
             return
-        engine.cause = packet
+        self.recorder.cause = packet
         if self._cut_short is not None:
             self._break_off(connection, engine, packet)
         elif packet.what is PacketKind.OPENED:
@@ -153,46 +166,50 @@ class UserHost(Host):
             if packet.what is PacketKind.CLOSE:
                 connection.send_up(PacketKind.CLOSE, b"", packet)
 
-    def _engines(self) -> list[ClientEngine]:
-        return self._former if self.engine is None else [self.engine, *self._former]
+    def _engines(self) -> list[tuple[ClientEngine, Recorder[Chain]]]:
+        return self._former if self.engine is None else [(self.engine, self.recorder), *self._former]
+
+    def _new_recorder(self) -> Recorder[Chain]:
+        return Recorder(self.world.trace, self.id, Chain(), instances=self._instances)
 
     def next_deadline_us(self) -> int | None:
         if not self._former:
             return self.engine.next_deadline_us() if self.engine is not None else None
-        return min((us for each in self._engines() if (us := each.next_deadline_us()) is not None), default=None)
+        return min((us for each, _ in self._engines() if (us := each.next_deadline_us()) is not None), default=None)
 
     def handle_timeout(self, local_us: int) -> None:
-        for engine in self._engines():
-            self._carry_out(engine.handle_timeout(local_us))
+        for engine, recorder in self._engines():
+            self._carry_out(engine.handle_timeout(local_us), recorder)
         if self._former:
-            self._former = [engine for engine in self._former if not engine.is_quiescent]
+            self._former = [each for each in self._former if not each[0].is_quiescent]
         self.rearm()
 
     # --- what the engine wants done --------------------------------------------------------------
 
-    def _perform(self, effects: Effects) -> None:
-        self._carry_out(effects)
+    def _perform(self, outputs: Outputs) -> None:
+        self._carry_out(outputs, self.recorder)
         self.rearm()
 
-    def _carry_out(self, effects: Effects) -> None:
-        trace = self.world.trace
-        for effect in effects:
-            # The commonest first, and no match: this is asked of millions.
-            if isinstance(effect, TextReceived):
-                if trace is not None:
-                    self._show(effect, trace)
-            elif isinstance(effect, SendDatagram):
-                self._send(effect.data, effect.what, chain_of(effect.cause))
-            elif isinstance(effect, SendFrame):
+    def _carry_out(self, outputs: Outputs, recorder: Recorder[Chain]) -> None:
+        for output in outputs:
+            kind = type(output)  # the commonest first, and no match: this is asked of millions
+            if kind is Stepped:
+                recorder.observe(output)  # type: ignore[arg-type]
+            elif kind is TextReceived or kind is NoticeReceived:
+                if recorder.trace is not None:
+                    recorder.show(output)  # type: ignore[arg-type]
+            elif isinstance(output, SendDatagram):
+                self._send(output.data, output.what, recorder.cause)
+            elif isinstance(output, SendFrame):
                 assert self._connection is not None, "frames are sent on an open connection"
-                self._connection.send_up(effect.what, effect.data, chain_of(effect.cause))
-            elif isinstance(effect, NoticeReceived):
-                if trace is not None:
-                    self._show(effect, trace)
-            elif isinstance(effect, CloseStream):
-                self._close(chain_of(effect.cause))
+                self._connection.send_up(output.what, output.data, recorder.cause)
+            elif isinstance(output, CloseStream):
+                self._close(recorder.cause)
+            elif isinstance(output, ServerSilent):
+                recorder.show_words("server_silent", "", "", Rule.IDLE_1)
             else:
-                assert_never(effect)
+                assert isinstance(output, OBSERVATIONS), "effects are carried out above"
+                recorder.observe(output)
 
     def _close(self, cause: Chain) -> None:
         connection, self._connection = self._connection, None
@@ -205,14 +222,6 @@ class UserHost(Host):
             self.sent.append(data)
         link = self.world.network.between(self.id, self.hosts.server.id)
         self.world.send_datagram(link, what, data, self.address, UDP_ADDRESS, cause)
-
-    def _show(self, effect: TextReceived | NoticeReceived, trace: Trace) -> None:
-        recorder = Recorder(trace, self.id)
-        if isinstance(effect, TextReceived):
-            rule = Rule.SHOW_1 if effect.changed else None
-            recorder.shown("relay", effect.name, effect.text, rule, effect.cause)
-        else:
-            recorder.shown(effect.notice, effect.name, "", None, effect.cause)
 
     # --- what the script has the user do ---------------------------------------------------------
 
@@ -262,16 +271,14 @@ class UserHost(Host):
     def _join(self, operation: Operation, room: str, password: str, origin: Origin) -> bool:
         engine = self.engine
         if engine is not None:
-            if engine.session in (SessionState.TOKENED, SessionState.IN_ROOM):
+            if engine.is_living:
                 self._refuse(SessionEvent.GRANTED, origin, "in a room already")
                 return False
-            if engine.session is SessionState.ANONYMOUS and engine.handshake in UNDER_WAY:
+            if engine.is_under_way:
                 self._refuse(SessionEvent.GRANTED, origin, "joining already")
                 return False
-        self._attempts += 1
-        trace = self.world.trace
         try:
-            engine = ClientEngine(
+            config = ClientConfig(
                 self.codec,
                 operation,
                 room,
@@ -280,16 +287,18 @@ class UserHost(Host):
                 ip=self.address.ip,
                 udp_port=self.address.port,
                 limits=self.hosts.limits,
-                recorder=Recorder(trace, self.id, self._attempts) if trace is not None else None,
+                keeps_alive=self.keeps_alive,
             )
         except ValueError as error:
             self._refuse(SessionEvent.GRANTED, origin, str(error))
             return False
         if self.engine is not None and not self.engine.is_quiescent:
-            self._former.append(self.engine)
-        self.engine = engine
-        engine.cause = origin
-        engine.start(self.local_us())
+            self._former.append((self.engine, self.recorder))
+        detail = Detail.EVERYTHING if self.world.trace is not None else Detail.CHANGES
+        self.engine, self.recorder = ClientEngine(config, detail=detail), self._new_recorder()
+        self.recorder.cause = origin
+        self.recorder.adopt(Machine.HANDSHAKE)
+        self.engine.start(self.local_us())
         self._connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin)
         self.rearm()
         return True
@@ -304,9 +313,9 @@ class UserHost(Host):
         if engine is None or not engine.takes(SessionEvent.SPOKE):
             self._refuse(SessionEvent.SPOKE, origin, f"not in a room: {self.state}")
             return
-        engine.cause = origin
+        self.recorder.cause = origin
         try:
-            effects = engine.say(text, self.local_us())
+            outputs = engine.say(text, self.local_us())
         except ValueError as error:
             if not allow_invalid:
                 self._refuse(SessionEvent.SPOKE, origin, str(error))
@@ -315,7 +324,7 @@ class UserHost(Host):
                 engine.room, engine.token, self.codec.write_text(self.name, text), PacketKind.DATAGRAM, origin
             )
             return
-        self._perform(effects)
+        self._perform(outputs)
 
     def _leave(self, origin: Origin) -> None:
         if self._victim is not None and self._stolen is not None:
@@ -329,7 +338,7 @@ class UserHost(Host):
         if engine is None or not engine.takes(SessionEvent.LEFT):
             self._refuse(SessionEvent.LEFT, origin, f"not in a room: {self.state}")
             return
-        engine.cause = origin
+        self.recorder.cause = origin
         self._perform(engine.leave(self.local_us()))
 
     def _abandon(self, action: Abandon, origin: Origin) -> None:
@@ -343,14 +352,16 @@ class UserHost(Host):
         assert action is not None, "only a handshake that is to be abandoned is broken off"
         local_us = self.local_us()
         if action.after == "idle":
-            effects = engine.abandon(local_us)
+            outputs = engine.abandon(local_us)
         else:
-            effects = engine.stream_opened(connection.stream, local_us)
-            effects += engine.abandon(local_us)
-        for effect in effects:
-            if isinstance(effect, SendFrame):
-                data = effect.data if action.after == "accepted" else effect.data[:-1]
-                connection.send_up(effect.what, data, packet)
+            outputs = engine.stream_opened(connection.stream, local_us)
+            outputs += engine.abandon(local_us)
+        for output in outputs:
+            if isinstance(output, SendFrame):
+                data = output.data if action.after == "accepted" else output.data[:-1]
+                connection.send_up(output.what, data, packet)
+            elif isinstance(output, OBSERVATIONS):
+                self.recorder.observe(output)
         connection.client_is_done = True
         connection.send_up(PacketKind.RESET, b"", packet)
         self._connection = None
@@ -442,12 +453,10 @@ class UserHost(Host):
         self.world.at(now_us + action.every_us, self._flood, flood)
 
     def _refuse(self, event: SessionEvent, origin: Origin, why: str) -> None:
-        trace = self.world.trace
-        if trace is not None:
-            room = self.engine.room if self.engine is not None else ""
-            Recorder(trace, self.id).refuse(
-                Machine.SESSION, f"{self.name}@{room}" if room else self.name, event, self.state, origin, why=why
-            )
+        room = self.engine.room if self.engine is not None else ""
+        before, self.recorder.cause = self.recorder.cause, origin
+        self.recorder.refuse(Machine.SESSION, f"{self.name}@{room}" if room else self.name, event, self.state, why)
+        self.recorder.cause = before
 
 
 def _session_of(user: UserHost) -> tuple[str, bytes] | None:

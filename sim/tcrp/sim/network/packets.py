@@ -11,7 +11,7 @@ from tcrp.engine.outputs import Address
 from tcrp.sim.network.draws import FIRST_FACTOR, GOLDEN, MASK, SECOND_FACTOR, key_of
 from tcrp.sim.network.links import Link
 from tcrp.spec.names import PacketKind
-from tcrp.trace.records import Cause
+from tcrp.trace.recorder import Cause
 
 _WHAT_KEYS = {what: key_of("what", what) for what in PacketKind}
 
@@ -23,12 +23,6 @@ class Chain(Cause):
 
     key: int
     counts: dict[tuple[PacketKind, Link], int] | None  # packets that came of it
-
-
-def chain_of(cause: Cause) -> Chain:
-    """The chain that an effect belongs to."""
-    assert isinstance(cause, Chain), "engines hand back the causes that they were given"
-    return cause
 
 
 class Origin(Chain):

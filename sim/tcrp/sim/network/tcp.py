@@ -9,7 +9,7 @@ from tcrp.sim.network.links import Link, covers_link
 from tcrp.sim.network.packets import Chain, Origin, Packet, next_of_kind
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import LinkId
-from tcrp.spec.names import PacketKind, Rule
+from tcrp.spec.names import PacketKind
 from tcrp.trace.records import Kind
 
 SWEEP_LEAST = 64
@@ -117,10 +117,9 @@ class Tcp:
         return Packet(cause, pipe.link, what, data, address, address, proto="tcp", nth=nth)
 
     def _send_piece(self, connection: Connection, pipe: Pipe, packet: Packet, cause: Chain) -> None:
-        world, what = self.world, packet.what
+        world = self.world
         if world.trace is not None:
-            rule = Rule.TCP_3 if what is PacketKind.CLOSE and pipe is connection.down else None
-            world.record_packet(Kind.SEND, packet, pipe.link.source, cause.record, rule=rule)
+            world.record_packet(Kind.SEND, packet, pipe.link.source, cause.record)
         pipe.sent += 1
         if pipe.link.stops_streams or pipe.parked:
             pipe.parked.append((pipe.sent, packet))

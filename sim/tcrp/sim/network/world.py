@@ -13,7 +13,8 @@ from tcrp.engine.outputs import Address, Relay
 from tcrp.sim.network.links import CORRUPTED, DUPLICATED, Link, Network
 from tcrp.sim.network.packets import Chain, Packet, next_of_kind
 from tcrp.spec.names import PacketKind, Rule
-from tcrp.trace.records import Cause, FaultRecord, Kind, PacketRecord, Trace
+from tcrp.trace.recorder import Cause
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Trace
 
 _SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 to look up an enum's member is slow
 FIRST_DYNAMIC = 1 << 20

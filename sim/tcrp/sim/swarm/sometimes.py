@@ -62,11 +62,13 @@ class SometimesCoverage:
         counts = self.counts
         match step.machine, step.event:
             case Machine.SESSION, SessionEvent.GRANTED:
-                self._granted_us[step.key] = step.t_us
+                self._granted_us[(step.id, step.instance)] = step.t_us
             case Machine.SESSION, SessionEvent.ENTERED:
-                counts[Sometimes.ENTERED_LATE] += step.t_us - self._granted_us.get(step.key, step.t_us) >= SECOND_US
+                counts[Sometimes.ENTERED_LATE] += (
+                    step.t_us - self._granted_us.get((step.id, step.instance), step.t_us) >= SECOND_US
+                )
             case Machine.SESSION, SessionEvent.SPOKE:
-                self._spoke_us[step.key] = step.t_us
+                self._spoke_us[(step.id, step.instance)] = step.t_us
             case Machine.SESSION, SessionEvent.SUPERSEDED:
                 counts[Sometimes.NAME_TAKEN_OVER] += 1
             case Machine.SESSION, SessionEvent.REMOVED:
@@ -75,7 +77,7 @@ class SometimesCoverage:
                 counts[Sometimes.FELL_SILENT] += step.from_ == SessionState.IN_ROOM
             case Machine.SESSION, SessionEvent.ROOM_CLOSED:
                 counts[Sometimes.GUEST_LOST_ITS_ROOM] += step.from_ == SessionState.IN_ROOM
-                spoke_us = self._spoke_us.get(step.key, -SECOND_US)
+                spoke_us = self._spoke_us.get((step.id, step.instance), -SECOND_US)
                 counts[Sometimes.SPEAKER_LOST_ITS_ROOM] += 0 <= step.t_us - spoke_us < SECOND_US
             case Machine.ROOM, RoomEvent.SHUTDOWN:
                 counts[Sometimes.SHUT_DOWN] += 1

@@ -1,0 +1,78 @@
+"""What an engine has to say when a call is over, and the one place where its machines take steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from tcrp.engine.outputs import Detail, Dropped, Observation, Refused, Stepped, Subject
+from tcrp.spec.names import Machine, PacketKind, Rule
+from tcrp.spec.table import IllegalEvent, Table
+
+O = TypeVar("O")  # noqa: E741 (an output)
+
+_SESSION = Machine.SESSION
+
+
+class Moving(Protocol):
+    """What has a machine: a session, a room, a handshake."""
+
+    state: Any
+
+    @property
+    def subject(self) -> Subject: ...
+    @property
+    def id(self) -> str: ...
+
+
+class Outbox(Generic[O]):
+    """The outputs of the call that is being served, in their order."""
+
+    __slots__ = ("_observes_loops", "detail", "pending")
+
+    def __init__(self, detail: Detail) -> None:
+        self.detail = detail
+        self._observes_loops = detail is Detail.EVERYTHING
+        self.pending: list[O | Observation] = []
+
+    def take(self) -> list[O | Observation]:
+        """The outputs; the next call begins with none."""
+        outputs, self.pending = self.pending, []
+        return outputs
+
+    def step(
+        self, table: Table[Any, Any], moving: Sequence[Moving], event: str, rule: Rule | None = None, why: str = ""
+    ) -> None:
+        """Move all of `moving`, which are in one state, by `event`. `rule` replaces the row's own.
+
+        Nothing else changes the state of a machine. Raises `IllegalEvent` where the table has no row.
+        """
+        state = moving[0].state
+        row = table.rows.get((state, event))
+        if row is None:
+            raise IllegalEvent(table.machine, state, event)
+        to = row.to
+        if to is not state:
+            for each in moving:
+                each.state = to
+            if not self.detail:
+                return
+        elif not self._observes_loops and (not self.detail or table.machine is _SESSION):
+            return  # the commonest: a text is spoken or relayed
+        machine, by = table.machine, rule or row.rule
+        self.pending += [Stepped(machine, each.subject, each.id, event, state, to, by, why) for each in moving]
+
+    def refuse(self, machine: Machine, id: str, event: str, state: str, why: str, rule: Rule | None) -> None:
+        """A machine was offered what its state does not take, and the engine asked the table first."""
+        if self.detail:
+            self.pending.append(Refused(machine, id, event, state, why, rule))
+
+    def drop(self, size: int, why: str, rule: Rule) -> None:
+        """The datagram of this call is not taken."""
+        if self.detail:
+            self.pending.append(Dropped(PacketKind.DATAGRAM, size, why, rule))
+
+    def observe(self, observation: Observation) -> None:
+        """Something else happened."""
+        if self.detail:
+            self.pending.append(observation)

@@ -1,0 +1,194 @@
+"""From what an engine observed to records: numbers them and links each to what brought it about.
+
+One recorder follows one engine. It remembers what brought about the latest change of each subject, for
+a deadline that fires later follows from that. The engine knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+from tcrp.engine.outputs import (
+    Dropped,
+    Forgotten,
+    NoticeReceived,
+    Observation,
+    Refused,
+    Stepped,
+    Subject,
+    TextReceived,
+    TimerFired,
+    Withheld,
+)
+from tcrp.spec.names import DEADLINE_RULES, Machine, PacketKind, Rule, SessionEvent
+from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
+from tcrp.trace.records import (
+    Kind,
+    PacketRecord,
+    RefusalRecord,
+    ShowRecord,
+    StepRecord,
+    TimerRecord,
+    Trace,
+    token_in_trace,
+)
+
+TOKENS_MAX = 65536
+_FINAL = {table.machine: frozenset(map(str, table.final)) for table in (SESSION, ROOM, HANDSHAKE)}
+_SESSION = Machine.SESSION
+_RELAYED = SessionEvent.RELAYED
+
+
+class Cause:
+    """What brought something about: the number of the latest record of a chain of events.
+
+    Drivers may keep more in a subclass. `packet` and `link_name` name the packet that began the chain,
+    where one did.
+    """
+
+    __slots__ = ("record",)
+
+    packet = ""
+    link_name = ""
+
+    def __init__(self, record: int = 0) -> None:
+        self.record = record
+
+
+C = TypeVar("C", bound=Cause)
+_named_token = lru_cache(TOKENS_MAX)(token_in_trace)
+
+
+class Instances:
+    """Numbers an actor's machines of one id, from 1, in the order in which they begin."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Machine, str], int] = {}
+
+    def next(self, machine: Machine, id: str) -> int:
+        """The number of the next one."""
+        number = self._numbers[machine, id] = self._numbers.get((machine, id), 0) + 1
+        return number
+
+
+class Recorder(Generic[C]):
+    """Writes what one engine of `actor` observes, and knows the cause of each of its subjects.
+
+    Without a trace it knows causes only. `instances` is shared by the engines of one actor. With
+    `remembers` false it keeps nothing between calls: deadlines then have no cause, machines no number.
+    """
+
+    __slots__ = ("_instances", "_is_server", "_living", "_remembers", "actor", "cause", "causes", "trace")
+
+    def __init__(
+        self, trace: Trace | None, actor: str, cause: C, *, instances: Instances | None = None, remembers: bool = True
+    ) -> None:
+        self.trace = trace
+        self.actor = actor
+        self.cause = cause  # of what the engine puts out now
+        self.causes: dict[Subject, C] = {}
+        self._instances = instances or Instances()
+        self._living: dict[tuple[Machine, Subject], int] = {}  # the numbers of machines that have not ended
+        self._remembers = remembers
+        self._is_server = actor == "server"
+
+    def adopt(self, subject: Subject) -> None:
+        """The subject begins with the present cause, before any of its machines takes a step."""
+        if self._remembers:
+            self.causes[subject] = self.cause
+
+    def observe(self, observation: Observation) -> None:
+        """Write what was observed; what follows in the same call has it as its cause."""
+        kind = type(observation)  # not isinstance: this is asked of millions
+        if kind is Stepped:
+            self._step(observation)  # type: ignore[arg-type]
+        elif kind is Forgotten:
+            self.causes.pop(observation.subject, None)  # type: ignore[union-attr]
+        elif kind is TimerFired:
+            self._timer(observation)  # type: ignore[arg-type]
+        elif self.trace is not None:
+            if kind is Dropped:
+                self._drop(observation, self.trace)  # type: ignore[arg-type]
+            elif kind is Withheld:
+                self._withhold(observation, self.trace)  # type: ignore[arg-type]
+            else:
+                self._refuse(observation, self.trace)  # type: ignore[arg-type]
+
+    def _step(self, step: Stepped) -> None:
+        machine, subject, id, event, from_, to, rule, why = step
+        cause, trace = self.cause, self.trace
+        if from_ is not to and self._remembers:
+            self.causes[subject] = cause
+        if trace is None:
+            return
+        key = (machine, subject)
+        instance = self._living.get(key)
+        if instance is None:
+            instance = self._instances.next(machine, id) if self._remembers else 1
+            if self._remembers:
+                self._living[key] = instance
+        if from_ is not to and to in _FINAL[machine]:
+            self._living.pop(key, None)
+        is_servers = self._is_server and machine is _SESSION
+        token = _named_token(subject) if is_servers and self._remembers else ""
+        n = trace.add(
+            StepRecord(
+                trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, why, token,
+                instance,
+            )
+        )  # fmt: skip
+        if not (is_servers and event is _RELAYED):  # members hear a text beside each other, not one through another
+            cause.record = n
+
+    def _timer(self, fired: TimerFired) -> None:
+        deadline, subject = fired
+        cause = self.cause = self.causes.get(subject, self.cause)
+        trace = self.trace
+        if trace is not None:
+            rule = DEADLINE_RULES[deadline]
+            cause.record = trace.add(TimerRecord(trace.n + 1, cause.record, trace.now_us, self.actor, deadline, rule))
+
+    def _refuse(self, refused: Refused, trace: Trace) -> None:
+        machine, id, event, state, why, rule = refused
+        cause = self.cause.record
+        trace.add(RefusalRecord(trace.n + 1, cause, trace.now_us, self.actor, machine, id, event, state, rule, why))
+
+    def _drop(self, dropped: Dropped, trace: Trace) -> None:
+        cause = self.cause
+        self._lose(dropped.what, cause.link_name, cause.packet, dropped.size, dropped.why, dropped.rule, trace)
+
+    def _withhold(self, withheld: Withheld, trace: Trace) -> None:
+        for name in withheld.names:
+            self._lose(PacketKind.RELAY, f"{self.actor}>{name}", "", 0, withheld.why, withheld.rule, trace)
+
+    def _lose(self, what: str, link: str, packet: str, size: int, why: str, rule: Rule, trace: Trace) -> None:
+        trace.add(
+            PacketRecord(
+                trace.n + 1, self.cause.record, trace.now_us, self.actor, Kind.DROP, "udp", link, packet, size, what,
+                why, rule,
+            )
+        )  # fmt: skip
+
+    # --- what drivers write themselves -----------------------------------------------------------
+
+    def refuse(self, machine: Machine, id: str, event: str, state: str, why: str) -> None:
+        """A command was not possible, and never reached an engine."""
+        if self.trace is not None:
+            self._refuse(Refused(machine, id, event, state, why, None), self.trace)
+
+    def show(self, effect: TextReceived | NoticeReceived) -> None:
+        """A text or a notice has reached this actor's screen."""
+        if type(effect) is TextReceived:
+            self.show_words("relay", effect.name, effect.text, Rule.SHOW_1 if effect.changed else None)
+        else:
+            assert isinstance(effect, NoticeReceived), "the other one of the two"
+            self.show_words(effect.notice, effect.name, "", None)
+
+    def show_words(self, what: str, name: str, text: str, rule: Rule | None) -> None:
+        """Something has reached this actor's screen."""
+        trace = self.trace
+        if trace is not None:
+            trace.add(ShowRecord(trace.n + 1, self.cause.record, trace.now_us, self.actor, what, name, text, rule))
