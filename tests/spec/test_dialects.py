@@ -38,7 +38,11 @@ def test_there_is_no_ninth_dialect_by_name() -> None:
     ("old", "new", "said"),
     [
         ('head = "{name}: "', "", "mine.toml: relay.head: missing"),
-        ('room_closed = "Room closed"', "", "notices.room_closed is missing: nobody may hang"),
+        (
+            'room_closed = "Room closed"',
+            "",
+            "notices.room_closed is missing: a session that ends is told why (R-END-1)",
+        ),
         ("frames = 2", "frames = 3", "replies.frames: 3 is not between 1 and 2"),
         ("frames = 2", 'frames = "2"', "replies.frames: '2' is not a int"),
         ('form = "name"', 'form = "names"', "request.form: 'names' is none of name, name-port, json"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tcrp.spec.limits import SETTINGS, Limits, Takeover, Unit
+from tcrp.spec import limits
+from tcrp.spec.limits import CONSTANTS, SETTINGS, Limits, Takeover, Unit
 
 AGREED = {
     "rooms_max": 10_000,
@@ -55,3 +56,9 @@ def test_takeover_is_one_of_two_words() -> None:
     assert Limits().with_settings({"takeover": "off"}).takeover is Takeover.OFF
     with pytest.raises(ValueError, match="same_addres"):
         Limits().with_settings({"takeover": "same_addres"})
+
+
+def test_every_constant_has_its_rule() -> None:
+    units = {"SECOND_US", "MINUTE_US"}
+    written = [name for name, value in vars(limits).items() if name.isupper() and isinstance(value, int | tuple)]
+    assert [name for name in written if name not in units] == list(CONSTANTS)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tcrp.spec.names import Notice, Reason
+from tcrp.spec.names import Notice, Reason, Rule
 
 JsonTemplate = Mapping[str, Any] | list[Any] | str | int | float | bool | None
 
@@ -264,7 +264,9 @@ def _notices(table: _Table) -> tuple[dict[Notice, str], str | None]:
     sentences = {notice: table.string(notice) for notice in Notice if notice in table.content}
     for notice in (Notice.ROOM_CLOSED, Notice.IDLED, Notice.REMOVED, Notice.SUPERSEDED, Notice.SHUTDOWN):
         if notice not in sentences:
-            raise DialectError(f"{table.source}: notices.{notice} is missing: nobody may hang (R-END-1)")
+            raise DialectError(
+                f"{table.source}: notices.{notice} is missing: a session that ends is told why ({Rule.END_1})"
+            )
     table.done()
     return sentences, host_quit
 

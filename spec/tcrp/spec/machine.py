@@ -8,7 +8,7 @@ from statemachine import StateMachine
 class ProtocolMachine(StateMachine):
     """A machine without methods, guards, actions or delays: states, events, and where they lead.
 
-    A condition is a different event: whoever drives the machine names what happened, and the
+    A condition is a different event: the engine that drives the machine names what happened, and the
     machine says where that leads. An event that the present state does not take raises
     `TransitionNotAllowed`.
     """

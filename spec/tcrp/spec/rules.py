@@ -16,7 +16,7 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "the client closes when it has the completion.",
         Rule.TCP_4: "A name belongs to at most one room that is not closed.",
         Rule.TCP_5: "A peer that sends half a request, rubbish, or nothing is dropped at the handshake timeout "
-        "and holds up nobody else.",
+        "and delays no other peer.",
         Rule.TOK_1: "A token is 32 lowercase hexadecimal digits from the system's random source, unique, "
         "bound to one user, one room, one IP address.",
         Rule.TOK_2: "Only the holder of a living token enters, is relayed, or receives relays.",
@@ -33,15 +33,15 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "of R-IDLE-2, and is answered with nothing but R-END-1.",
         Rule.UDP_4: "A client that enters by datagram says so at once, again after 0.2, 0.6 and 1.4 s, "
         "then every 5 s until 25 s, unless something has arrived.",
-        Rule.REL_1: "A text is relayed once to every other member who is in the room, to nobody else, "
+        Rule.REL_1: "A text is relayed once to every other member who is in the room, to no other address, "
         "not back to its sender.",
         Rule.REL_2: "Texts of one sender are relayed in the order of their arrival.",
         Rule.REL_3: "A relay names its sender as the server knows the name; what a member's dialect would read "
         "as a notice is not sent to that member.",
-        Rule.ROOM_1: "Whoever creates a room is its host.",
+        Rule.ROOM_1: "The user who creates a room is its host.",
         Rule.ROOM_2: "The host ending in any way closes the room: every other session in it ends and is told.",
         Rule.ROOM_3: "A closed room leaves nothing behind: no session, no timer, no name, no remembered token.",
-        Rule.END_1: "Nobody hangs: whoever ends other than by leaving is told why, at once and again after "
+        Rule.END_1: "A session that ends other than by leaving is told why, at once and again after "
         "0.5, 1.5 and 3.5 s, and when the ended token speaks during linger.",
         Rule.EXIT_1: "A user leaves by the dialect's leave word; the token ends at once; the others are told "
         "where their dialect has a notice for it.",
@@ -60,12 +60,3 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "line ends and tabs become spaces.",
     }
 )
-
-SHOWN_OTHERWISE: Mapping[Rule, str] = MappingProxyType(
-    {
-        Rule.TCP_1: "the property no-talk-on-tcp, in every run",
-        Rule.TOK_1: "unit tests of the token source, and the property tokens-unique",
-        Rule.PASS_1: "a unit test of the comparison; its refusals are shown by scenarios",
-    }
-)
-"""Rules whose heart no scenario can show, and what shows it instead."""

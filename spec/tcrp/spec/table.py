@@ -2,7 +2,7 @@
 
 The table and the machine are two sides of one thing: the table answers in well under a
 microsecond, the machine is the language in which the protocol is written. Tests compare them over
-every cell, and simulated runs keep the machine beside the table as a shadow.
+every cell.
 """
 
 from __future__ import annotations
