@@ -103,7 +103,7 @@ def copy_of_the_sources(folder: Path) -> Path:
     return folder
 
 
-def test_a_stale_page_is_shown_with_its_first_difference(
+def test_a_stale_page_is_reported_with_its_first_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(copy_of_the_sources(tmp_path))

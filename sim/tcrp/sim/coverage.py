@@ -30,7 +30,7 @@ SHOWN_OTHERWISE: Mapping[Rule, str] = MappingProxyType(
         Rule.PASS_1: "a unit test of the comparison; scenarios show its refusals",
     }
 )
-"""Rules that scenarios show only in part, and what shows the rest."""
+"""Rules that no scenario can show in full, and what shows them instead."""
 
 
 @dataclass(slots=True)
