@@ -38,3 +38,15 @@ def test_the_spec_knows_nothing_of_simulators() -> None:
     files = [path for path in (ROOT / "spec").rglob("*") if path.suffix in (".py", ".md", ".toml", ".json")]
     assert files
     assert [path.name for path in files if OF_SIMULATORS.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_every_path_that_contributing_names_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = [path for path in re.findall(r"`([\w./-]+/[\w./-]*)`", text) if not path.startswith(".")]
+    assert len(paths) > 50
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_contributing_names_every_package() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [name for name in LINTER["root_packages"] if f"{name.replace('.', '/')}/ " not in text] == []
