@@ -65,7 +65,8 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
             "A session with a known address that ends other than by leaving is sent the reason at once.", (Rule.END_1,)
         ),
         Property.ENDED_ARE_TOLD_AGAIN: Claim(
-            "It is sent again after 0.5, 1.5 and 3.5 s, while the end is remembered and no session uses the address.",
+            "The reason is sent again after 0.5, 1.5 and 3.5 s, while the end is remembered and no session uses the "
+            "address.",
             (Rule.END_1,),
         ),
         Property.NO_AMPLIFICATION: Claim(
