@@ -23,7 +23,7 @@ imports: $(VENV)/dev
 	$(BIN)/lint-imports
 
 document: $(VENV)/run
-	$(BIN)/python -m tcrp.spec.document write
+	$(BIN)/python -m tools.protocol_document write
 	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
 
 # Brings the Japanese catalogue up to date with the texts in the code, and compiles it.
@@ -33,7 +33,7 @@ words: $(VENV)/dev
 	$(BIN)/pybabel -q compile -D tcrp -d cli/tcrp/cli/locale
 
 check-document: $(VENV)/run
-	$(BIN)/python -m tcrp.spec.document check
+	$(BIN)/python -m tools.protocol_document check
 
 coverage: $(VENV)/run
 	$(BIN)/chat-sim coverage sim/scenarios

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tcrp.sim.coverage import Coverage
+from tcrp.sim.coverage import SHOWN_OTHERWISE, Coverage
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.spec.names import Rule
-from tcrp.spec.rules import SHOWN_OTHERWISE
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "sim" / "scenarios").rglob("*.yaml"))
 

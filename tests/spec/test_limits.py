@@ -1,10 +1,11 @@
-"""Settings: their defaults, and both sides of every bound."""
+"""Settings: the defaults, and both sides of every bound."""
 
 from __future__ import annotations
 
 import pytest
 
-from tcrp.spec.limits import SETTINGS, Limits, Takeover, Unit
+from tcrp.spec import limits
+from tcrp.spec.limits import CONSTANTS, SETTINGS, Limits, Takeover, Unit
 
 AGREED = {
     "rooms_max": 10_000,
@@ -32,7 +33,7 @@ def test_the_defaults_are_the_agreed_ones() -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_bound_is_allowed_and_one_beyond_it_is_not(name: str) -> None:
+def test_a_bound_is_allowed_and_the_next_value_is_not(name: str) -> None:
     setting = SETTINGS[name]
     for bound, beyond in ((setting.least, setting.least - 1), (setting.most, setting.most + 1)):
         assert getattr(Limits().with_settings({name: bound}), name) == bound
@@ -41,12 +42,12 @@ def test_a_bound_is_allowed_and_one_beyond_it_is_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["5", 5.0, True, None])
-def test_a_number_is_a_whole_number(value: object) -> None:
+def test_only_a_whole_number_is_a_number(value: object) -> None:
     with pytest.raises(ValueError, match=r"rooms_max is .*; a whole number is expected"):
         Limits().with_settings({"rooms_max": value})
 
 
-def test_an_unknown_setting_is_named() -> None:
+def test_an_unknown_setting_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="there is no setting named 'room_max'"):
         Limits().with_settings({"room_max": 1})
 
@@ -55,3 +56,9 @@ def test_takeover_is_one_of_two_words() -> None:
     assert Limits().with_settings({"takeover": "off"}).takeover is Takeover.OFF
     with pytest.raises(ValueError, match="same_addres"):
         Limits().with_settings({"takeover": "same_addres"})
+
+
+def test_every_constant_has_its_rule() -> None:
+    units = {"SECOND_US", "MINUTE_US"}
+    written = [name for name, value in vars(limits).items() if name.isupper() and isinstance(value, int | tuple)]
+    assert [name for name in written if name not in units] == list(CONSTANTS)

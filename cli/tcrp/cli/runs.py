@@ -16,14 +16,13 @@ from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
 from tcrp.cli.report import digest_line, print_verdict
 from tcrp.cli.steps import fold, steps_table
 from tcrp.cli.version import tcrp_version
-from tcrp.sim.coverage import REFUSED, ROWS, Coverage
+from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE, Coverage
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.spec.names import Rule
-from tcrp.spec.rules import SHOWN_OTHERWISE
 from tcrp.trace.records import Record, header_line
 
 PROGRAM = "chat-sim"

@@ -25,7 +25,7 @@ from tcrp.cli.console import console_for
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
 from tcrp.cli.failure_artifacts import SHRUNK, shrink_into, write_bundle
 from tcrp.engine.server import ServerEngine
-from tcrp.sim.coverage import REFUSED, ROWS
+from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
@@ -35,7 +35,6 @@ from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.generator import HORIZON_US_MIN, NAMES, STEPS_MAX, Knobs
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.names import Property, Rule
-from tcrp.spec.rules import SHOWN_OTHERWISE
 
 PROGRAM = "chat-sim"
 BATCH = 20

@@ -84,6 +84,11 @@ class TextReceived(NamedTuple):
     text: str
     changed: bool
 
+    @property
+    def rule(self) -> Rule | None:
+        """The rule by which something was taken out."""
+        return Rule.SHOW_1 if self.changed else None
+
 
 class NoticeReceived(NamedTuple):
     """A notice, for a screen. `name` is the member it speaks of, or empty."""

@@ -329,7 +329,7 @@ class SessionRegistry:
         session = heappop(self._silences)[2]
         session.alarm_us = 0
         is_tokened = self.tables.session.takes(session.state, SessionEvent.ENTERED)
-        if session.last_heard_us + self._silence_max_us(session) > now_us:
+        if session.last_heard_us + self._silence_max_us(session) > when_us:  # its turn comes among the others
             self.expect_speech(session)
             return True
         self.outbox.observe(TimerFired(Deadline.UNUSED if is_tokened else Deadline.IDLE, session.token))

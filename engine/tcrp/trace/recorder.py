@@ -182,7 +182,7 @@ class Recorder(Generic[C]):
     def show(self, effect: TextReceived | NoticeReceived) -> None:
         """A text or a notice has reached this actor's screen."""
         if type(effect) is TextReceived:
-            self.show_words("relay", effect.name, effect.text, Rule.SHOW_1 if effect.changed else None)
+            self.show_words("relay", effect.name, effect.text, effect.rule)
         else:
             assert isinstance(effect, NoticeReceived), "the other one of the two"
             self.show_words(effect.notice, effect.name, "", None)

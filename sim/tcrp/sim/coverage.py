@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import assert_never
 
 from tcrp.sim.run import Verdict
@@ -19,13 +20,21 @@ ROWS: tuple[Pair, ...] = tuple(
 REFUSED: tuple[Pair, ...] = tuple(
     (table.machine, str(state), str(event)) for table in (SESSION, ROOM, HANDSHAKE) for state, event in table.refused()
 )
-
-
 SHOWN_BY_PROPERTY = {
     Rule.TCP_1: Property.NO_TALK_ON_TCP,
     Rule.TCP_3: Property.STREAMS_HALF_CLOSE,
     Rule.REL_2: Property.RELAYS_IN_ORDER,
 }
+"""Rules that no single record shows: each counts as exercised when its property was checked."""
+
+SHOWN_OTHERWISE: Mapping[Rule, str] = MappingProxyType(
+    {
+        Rule.TCP_1: "the property no-talk-on-tcp, in every run",
+        Rule.TOK_1: "unit tests of the token source, and the property tokens-unique",
+        Rule.PASS_1: "a unit test of the comparison; scenarios show its refusals",
+    }
+)
+"""Rules that no scenario can show in full, and what shows them instead."""
 
 
 @dataclass(slots=True)

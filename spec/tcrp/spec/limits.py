@@ -1,7 +1,7 @@
 """Every limit and timeout of the protocol, under the one name it has everywhere.
 
-The same name is the key in a TOML file, the command-line option and the scenario's key. Fixed
-sizes that a peer can rely on (they are part of the bytes) are constants, not settings.
+The same name is the key in a TOML file and the command-line option. Fixed sizes and times that a
+peer can rely on are constants, not settings.
 """
 
 from __future__ import annotations
@@ -9,36 +9,71 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from tcrp.spec.durations import parse_duration, write_duration
+from tcrp.spec.names import Rule
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 
-CLIENT_DATAGRAM_BYTES_MAX = 4096  # R-UDP-1
-SERVER_DATAGRAM_BYTES_MAX = 4094  # R-UDP-2
-NAME_BYTES_MAX = 255  # R-NAME-1
-TOKEN_BYTES_MAX = 255  # R-TOK-1
-TOKEN_BYTES = 32  # R-TOK-1: ours, hexadecimal digits
-PORT_MIN = 1024  # R-ADDR-1
+CLIENT_DATAGRAM_BYTES_MAX = 4096
+SERVER_DATAGRAM_BYTES_MAX = 4094
+NAME_BYTES_MAX = 255
+TOKEN_BYTES_MAX = 255
+TOKEN_BYTES = 32
+PORT_MIN = 1024
 PORT_MAX = 65535
 
-ENTER_AGAIN_AFTER_US = (0, 200_000, 600_000, 1_400_000)  # R-UDP-4
-ENTER_EVERY_US = 5 * SECOND_US  # R-UDP-4
-ENTER_UNTIL_US = 25 * SECOND_US  # R-UDP-4
-NOTICE_AGAIN_AFTER_US = (0, 500_000, 1_500_000, 3_500_000)  # R-END-1
-ANSWER_ENDED_EVERY_US = SECOND_US  # R-END-1
-ANSWER_ENDED_FACTOR_MAX = 3  # R-END-1
-LEAVE_AGAIN_AFTER_US = (0, 200_000, 600_000)  # R-EXIT-1
-EARLY_DATAGRAMS_MAX = 16  # section 1: datagrams that overtake the completion
-REJECTED_IN_A_ROW_MAX = 3  # R-IDLE-2
-TAKEOVERS_A_MINUTE_MAX = 3  # R-NAME-2
-SHUTDOWN_LINGER_US = 500_000  # section 1
+ENTER_AGAIN_AFTER_US = (0, 200_000, 600_000, 1_400_000)
+ENTER_EVERY_US = 5 * SECOND_US
+ENTER_UNTIL_US = 25 * SECOND_US
+NOTICE_AGAIN_AFTER_US = (0, 500_000, 1_500_000, 3_500_000)
+ANSWER_ENDED_EVERY_US = SECOND_US
+ANSWER_ENDED_FACTOR_MAX = 3
+LEAVE_AGAIN_AFTER_US = (0, 200_000, 600_000)
+EARLY_DATAGRAMS_MAX = 16
+REJECTED_IN_A_ROW_MAX = 3
+TAKEOVERS_A_MINUTE_MAX = 3
+SHUTDOWN_LINGER_US = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """What a constant fixes, and the rule that it belongs to."""
+
+    rule: Rule
+    help: str
+
+
+CONSTANTS: Mapping[str, Constant] = MappingProxyType(
+    {
+        "CLIENT_DATAGRAM_BYTES_MAX": Constant(Rule.UDP_1, "bytes of a client's datagram"),
+        "SERVER_DATAGRAM_BYTES_MAX": Constant(Rule.UDP_2, "bytes of a server's datagram"),
+        "NAME_BYTES_MAX": Constant(Rule.NAME_1, "bytes of a room's or user's name"),
+        "TOKEN_BYTES_MAX": Constant(Rule.TOK_1, "bytes of a token that a client takes"),
+        "TOKEN_BYTES": Constant(Rule.TOK_1, "bytes of a token that the server grants, hexadecimal digits"),
+        "PORT_MIN": Constant(Rule.ADDR_1, "lowest UDP port that a client may name"),
+        "PORT_MAX": Constant(Rule.ADDR_1, "highest UDP port"),
+        "ENTER_AGAIN_AFTER_US": Constant(Rule.UDP_4, "when a client first sends its enter datagram"),
+        "ENTER_EVERY_US": Constant(Rule.UDP_4, "interval of its later enter datagrams"),
+        "ENTER_UNTIL_US": Constant(Rule.UDP_4, "when it stops sending them"),
+        "NOTICE_AGAIN_AFTER_US": Constant(Rule.END_1, "when an ended session is told why"),
+        "ANSWER_ENDED_EVERY_US": Constant(Rule.END_1, "shortest interval of answers to an ended token"),
+        "ANSWER_ENDED_FACTOR_MAX": Constant(Rule.END_1, "bytes of answers to an ended token for each byte received"),
+        "LEAVE_AGAIN_AFTER_US": Constant(Rule.EXIT_1, "when a client sends its leave word"),
+        "EARLY_DATAGRAMS_MAX": Constant(Rule.LIM_1, "datagrams that a client keeps until its completion arrives"),
+        "REJECTED_IN_A_ROW_MAX": Constant(Rule.IDLE_2, "rejected datagrams in a row that end a session"),
+        "TAKEOVERS_A_MINUTE_MAX": Constant(Rule.NAME_2, "takeovers of one name in a minute"),
+        "SHUTDOWN_LINGER_US": Constant(Rule.END_1, "how long a server lingers when it is shut down"),
+    }
+)
+"""Every constant by name, in the order of the documents."""
 
 
 class Unit(StrEnum):
-    """How a setting's value is counted."""
+    """The unit of a setting's value."""
 
     COUNT = "count"
     BYTES = "bytes"
@@ -55,7 +90,7 @@ class Takeover(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a setting is for and what it may hold. `least` and `most` are inclusive, in the field's unit."""
+    """The purpose and allowed values of a setting. `least` and `most` are inclusive, in the field's unit."""
 
     unit: Unit
     help: str
@@ -88,9 +123,9 @@ class Limits:
         metadata={"setting": Setting(Unit.BYTES, "bytes of one request, its header included", 64, 2**24)},
     )
     unentered_rooms_per_ip_max: int = _count(10, "rooms of one IP address whose host has not entered")
-    idle_timeout: int = _seconds(300, "silence after which a member is gone")
+    idle_timeout: int = _seconds(300, "silence after which a session ends")
     token_timeout: int = _seconds(30, "time within which a token must be used")
-    handshake_timeout: int = _seconds(10, "time within which a connection must be done")
+    handshake_timeout: int = _seconds(10, "time within which a handshake must end")
     linger: int = _seconds(5, "how long an ended room's name and ended tokens are remembered", least_us=0)
     takeover_after: int = _seconds(3, "silence after which a name may be taken over", least_us=0)
     texts_per_second_max: int = _count(20, "texts of one user a second; empty ones are free")
@@ -112,7 +147,7 @@ class Limits:
                 raise ValueError(f"{name} is {value}; allowed are {setting.least} to {setting.most}")
 
     def with_settings(self, settings: Mapping[str, Any]) -> Limits:
-        """These limits with some changed. Raises `ValueError` for an unknown name or a value out of bounds."""
+        """A copy with some settings changed. Raises `ValueError` for an unknown name or a value out of bounds."""
         if unknown := settings.keys() - SETTINGS.keys():
             raise ValueError(f"there is no setting named {sorted(unknown)[0]!r}")
         changes = dict(settings)
@@ -156,6 +191,6 @@ def parse_setting(name: str, value: object) -> int | str:
 
 
 def write_setting(name: str, limits: Limits) -> str:
-    """The value of a setting as it is written."""
+    """The value of a setting in its written form, such as `300s`."""
     value = getattr(limits, name)
     return write_duration(value) if SETTINGS[name].unit is Unit.DURATION else str(value)

@@ -1,7 +1,7 @@
-"""The words of the protocol: states, events, rules, reasons and notices, spelled once.
+"""The names of the protocol: states, events, rules, reasons and notices, each spelled once.
 
-Knows no behaviour. Everything that is written to a trace, a scenario, a metric or a document uses
-these spellings. A member is a `str`, so that it can be a dictionary key at the speed of one.
+Has no behaviour. Traces, metrics and documents all use these spellings. Members are `str`, so that as
+dictionary keys they are as fast as strings.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Reason(StrEnum):
 
 
 class Notice(StrEnum):
-    """A sentence of the server to a member, by what it says."""
+    """The kinds of notices: sentences from the server to a member."""
 
     JOINED = "joined"
     LEFT = "left"
@@ -117,7 +117,7 @@ class Notice(StrEnum):
 
 
 class PacketKind(StrEnum):
-    """What a packet is for, as traces and scenarios name it."""
+    """What a packet is for, as traces name it."""
 
     OPEN = "open"
     OPENED = "opened"
@@ -141,7 +141,7 @@ class PacketKind(StrEnum):
 
 
 class Counter(StrEnum):
-    """What a server counts. The first three are what there is now; the others only grow."""
+    """What a server counts. The first three are gauges; the others only grow."""
 
     ROOMS = "rooms"
     SESSIONS = "sessions"
@@ -159,7 +159,7 @@ class Counter(StrEnum):
 
 
 class Property(StrEnum):
-    """What must hold after every step, whatever the scenario. Their claims stand in `tcrp.spec.properties`."""
+    """What must hold after every step of every run. The claims are in `tcrp.spec.properties`."""
 
     TABLE_STEPS = "table-steps"
     SHADOW_AGREES = "shadow-agrees"
@@ -193,33 +193,8 @@ class Property(StrEnum):
     CLOSING_ROOMS_CLOSE = "closing-rooms-close"
 
 
-class Sometimes(StrEnum):
-    """What a swarm of stories must meet at least once: one that never does has tested nothing."""
-
-    DUPLICATE_ARRIVED = "a-duplicate-arrived"
-    CORRUPTED_ARRIVED = "a-corrupted-datagram-arrived"
-    NOTICE_LOST = "a-notice-was-lost"
-    ENTER_LOST = "an-enter-was-lost"
-    ENDED_TOKEN_SPOKE = "an-ended-token-spoke"
-    TOKEN_FROM_ELSEWHERE = "a-token-came-from-elsewhere"
-    TOKEN_REPLAYED = "a-token-was-replayed"
-    ENTERED_LATE = "a-member-entered-late"
-    NAME_TAKEN_OVER = "a-name-was-taken-over"
-    GRANT_UNDONE = "a-grant-was-undone"
-    GUEST_LOST_ITS_ROOM = "a-guest-lost-its-room"
-    SPEAKER_LOST_ITS_ROOM = "a-room-closed-under-a-speaking-guest"
-    SENDER_REMOVED = "a-sender-was-removed"
-    SHUT_DOWN = "a-server-was-shut-down"
-    CRASHED = "a-server-crashed"
-    LOCKED_OUT = "an-address-was-locked-out"
-    FELL_SILENT = "a-member-fell-silent"
-    QUEUE_OVERFLOWED = "a-queue-overflowed"
-    TOO_LONG_FOR_ONE = "a-relay-was-too-long-for-one-form"
-    READ_AS_A_NOTICE = "a-text-read-as-a-notice"
-
-
 class Rule(StrEnum):
-    """The rules of the protocol, by id. Their sentences stand in `tcrp.spec.rules`."""
+    """The rules of the protocol, by id. Their sentences are in `tcrp.spec.rules`."""
 
     TCP_1 = "R-TCP-1"
     TCP_2 = "R-TCP-2"
@@ -255,7 +230,7 @@ class Rule(StrEnum):
 
 
 class Deadline(StrEnum):
-    """What an engine waits for, as traces name it."""
+    """The deadlines of an engine, as traces name them."""
 
     HANDSHAKE = "handshake"
     COMPLETION = "completion"

@@ -18,7 +18,7 @@ from tcrp.sim.swarm.batch import run_batch
 from tcrp.sim.swarm.failures import NEVER_ENDS, failure_of
 from tcrp.sim.swarm.generator import MALLORY, Knobs, story
 from tcrp.sim.swarm.shrink import Shrinker
-from tcrp.spec.names import Sometimes
+from tcrp.sim.swarm.sometimes import SOMETIMES, Sometimes
 
 STORIES_MAX = 1000
 STEPS_MAX = 6
@@ -103,6 +103,10 @@ def test_a_story_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
 
 def _is_shutdown(step: Step) -> bool:
     return isinstance(step.action, Shutdown)
+
+
+def test_everything_that_a_swarm_must_meet_has_a_claim() -> None:
+    assert set(SOMETIMES) == set(Sometimes)
 
 
 def test_a_swarm_meets_what_it_must_meet() -> None:
