@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,16 +14,30 @@ from hypothesis import strategies as st
 from conversation import SECOND, Chat
 from tcrp.engine.client import ClientConfig, ClientEngine, ClientState
 from tcrp.engine.codec import codec
-from tcrp.engine.outputs import Address, ClientOutput, Detail, ServerOutput
+from tcrp.engine.outputs import OBSERVATIONS, Address, ClientOutput, Detail, ServerOutput, Stepped
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import Operation, Reason
+from tcrp.spec.names import Machine, Operation, Reason
 from tcrp.spec.table import IllegalEvent
 
 random_runs = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EVERYTHING = Detail.EVERYTHING
+
+
+def typed(outputs: Sequence[Any] | str | None) -> Sequence[Any] | str | None:
+    """The outputs with their types: two of different types may be equal as tuples."""
+    return outputs if isinstance(outputs, str | None) else [(type(each), each) for each in outputs]
+
+
+def is_observed(output: ServerOutput, detail: Detail) -> bool:
+    """Whether an engine that observes so much puts this out."""
+    if not isinstance(output, OBSERVATIONS):
+        return True
+    stays = isinstance(output, Stepped) and output.machine is Machine.SESSION and output.from_ is output.to
+    return detail is EVERYTHING or (detail is Detail.CHANGES and not stays)
+
 
 # --- a server's random run -----------------------------------------------------------------------
 
@@ -163,6 +177,10 @@ class Server:
     def takes(self, pause_us: int, call: Call, *, wake_us: int | None = None) -> list[ServerOutput] | None:
         """What the engine puts out. `wake_us` is when it is woken, if the call is a waking."""
         engine = self.engine
+        if isinstance(call, Limited):  # which has no moment
+            self.config = replace(self.config, limits=call.limits)
+            engine.set_limits(call.limits)
+            return None
         now_us = self.now_us = max(self.now_us + pause_us, wake_us or 0)
         match call:
             case Opened(ip):
@@ -183,10 +201,6 @@ class Server:
                 return engine.handle_timeout(now_us)
             case Removes(user, room):
                 return engine.remove(user, room, now_us)
-            case Limited(limits):
-                self.config = replace(self.config, limits=limits)
-                engine.set_limits(limits)
-                return None
             case ShutsDown():
                 return engine.shutdown(now_us)
 
@@ -214,7 +228,8 @@ def test_a_server_that_is_written_down_and_read_again_goes_on_as_it_would_have(
     assert restored.engine.freeze() == original.engine.freeze()
     for pause_us, call in after:
         wake_us = original.wake_us(pause_us, call)
-        assert restored.takes(pause_us, call, wake_us=wake_us) == original.takes(pause_us, call, wake_us=wake_us)
+        outputs = original.takes(pause_us, call, wake_us=wake_us)
+        assert typed(restored.takes(pause_us, call, wake_us=wake_us)) == typed(outputs)
         is_over = original.engine.next_deadline_us() is None
         assert (restored.engine.next_deadline_us() is None) is is_over
         assert restored.engine.is_quiescent is original.engine.is_quiescent
@@ -230,7 +245,8 @@ def test_a_server_knows_no_absolute_time(config: ServerConfig, beginning: Any, r
     for pause_us, call in beginning + run:
         wake_us = early.wake_us(pause_us, call)
         outputs = early.takes(pause_us, call, wake_us=wake_us)
-        assert outputs == late.takes(pause_us, call, wake_us=None if wake_us is None else wake_us + later_us)
+        late_us = None if wake_us is None else wake_us + later_us
+        assert typed(late.takes(pause_us, call, wake_us=late_us)) == typed(outputs)
         one, other = early.engine.freeze(), late.engine.freeze()
         assert (one, hash(one)) == (other, hash(other))
 
@@ -246,7 +262,7 @@ def test_what_a_server_holds_does_not_depend_on_how_much_it_observes(
         wake_us = all_of_it.wake_us(pause_us, call)
         everything = all_of_it.takes(pause_us, call, wake_us=wake_us) or []
         some = less.takes(pause_us, call, wake_us=wake_us) or []
-        assert [each for each in everything if each in some] == some
+        assert typed(some) == typed([each for each in everything if is_observed(each, detail)])
         assert less.engine.freeze() == all_of_it.engine.freeze()
 
 
@@ -443,7 +459,7 @@ def test_a_client_that_is_written_down_and_read_again_goes_on_as_it_would_have(
     assert restored.freeze() == state
     for pause_us, call in after:
         now_us = client_wake_us(original, call, now_us + pause_us)
-        assert client_takes(restored, call, now_us) == client_takes(original, call, now_us)
+        assert typed(client_takes(restored, call, now_us)) == typed(client_takes(original, call, now_us))
         assert restored.next_deadline_us() == original.next_deadline_us()
         assert restored.is_quiescent is original.is_quiescent
         one, other = original.freeze(), restored.freeze()

@@ -185,6 +185,7 @@ class Property(StrEnum):
     LIVE_SESSION_HAS_A_DEADLINE = "live-session-has-a-deadline"
     ONLY_THE_SILENT_IDLE = "only-the-silent-idle"
     HANDSHAKE_ENDS = "handshake-ends"
+    KEEP_ALIVE_CHANGES_NOTHING = "keep-alive-changes-nothing"
     STREAMS_HALF_CLOSE = "streams-half-close"
     LIMITS_HOLD = "limits-hold"
     DATAGRAMS_FIT = "datagrams-fit"

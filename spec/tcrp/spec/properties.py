@@ -98,6 +98,11 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         Property.DATAGRAMS_FIT: Claim(
             "No datagram of our server or client exceeds its limit.", (Rule.UDP_1, Rule.UDP_2)
         ),
+        Property.KEEP_ALIVE_CHANGES_NOTHING: Claim(
+            "A keep-alive, by which a client also asks whether the server still knows it, moves no machine from its "
+            "state and sends nothing but an empty datagram to its own session.",
+            (Rule.IDLE_1, Rule.NAME_2),
+        ),
         Property.STREAMS_HALF_CLOSE: Claim(
             "After its last frame the server half-closes; it closes at the peer's end or at the handshake timeout.",
             (Rule.TCP_3,),

@@ -47,7 +47,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.EXIT_1: "A user leaves with the dialect's leave word; the token ends at once; the other members are told "
         "where their dialect has a notice for it.",
         Rule.IDLE_1: "A session that is silent for idle_timeout ends; any valid datagram breaks the silence; "
-        "an empty text is a keep-alive and is not relayed.",
+        "an empty text is a keep-alive and is not relayed. A client whose JSON request holds answer_keep_alive: true "
+        "is answered with an empty datagram.",
         Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session.",
         Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control or bidi characters; "
         "user names also without : [ ], not システム, and unique in their room.",

@@ -7,7 +7,7 @@ says what each property claims.
 
 from __future__ import annotations
 
-from tcrp.engine.outputs import OBSERVATIONS, Relay, SendFrame, ServerOutput, Stepped, Withheld
+from tcrp.engine.outputs import OBSERVATIONS, Relay, SendDatagram, SendFrame, ServerOutput, Stepped, Withheld
 from tcrp.sim.checks.limits import LimitChecks
 from tcrp.sim.checks.reference import ReferenceModel
 from tcrp.sim.checks.relays import RelayChecks
@@ -146,6 +146,9 @@ class PropertyMonitor:
         relays = [effect for effect in effects if type(effect) is Relay and effect.what is PacketKind.RELAY]
         if relays or call.withheld:
             self._relays.judge(relays)
+        if call.is_valid and call.was_in_room and call.packet is not None:
+            if call.packet.what is PacketKind.KEEP_ALIVE and call.packet.note != "corrupted":
+                self._judge_keep_alive(outputs, effects)
         self._judge_streams(effects)
         self._endings.judge(host, effects)
         self._limit_checks.judge(outputs)
@@ -163,6 +166,17 @@ class PropertyMonitor:
     def finish(self, server: ServerHost) -> None:
         """The story is over."""
         self._lives.finish(server)
+
+    def _judge_keep_alive(self, outputs: list[ServerOutput], effects: list[ServerOutput]) -> None:
+        """A client's question whether the server still knows it can change nothing (R-IDLE-1)."""
+        moved = [output for output in outputs if type(output) is Stepped and output.from_ is not output.to]
+        answered = [effect for effect in effects if isinstance(effect, SendDatagram)]
+        quiet = len(answered) == len(effects) <= 1 and not any(each.data for each in answered)
+        entry = self._model.call.entry
+        own = entry is None or all(each.address is not None and each.address.ip == entry.ip for each in answered)
+        self.results.judge(
+            Property.KEEP_ALIVE_CHANGES_NOTHING, quiet and own and not moved, "a keep-alive gave {}", outputs
+        )
 
     def _judge_streams(self, outputs: list[ServerOutput]) -> None:
         """TCP hands out tokens; talk is none of its business (R-TCP-1)."""

@@ -48,6 +48,7 @@ class Call:
     local_us: int = 0
     entry: SessionRecord | None = None  # whose token the packet carries
     is_valid: bool = False  # the token lives and comes from its own address
+    was_in_room: bool = False  # before the call
     others: list[SessionRecord] = field(default_factory=list)  # in-room in the speaker's room before the call
     steps: int = 0
     granted: list[SessionRecord] = field(default_factory=list)
@@ -177,6 +178,7 @@ class ReferenceModel:
             return call
         owner_is_near = packet.source.ip == entry.ip and room == entry.room.encode()
         call.is_valid = owner_is_near and len(data) <= CLIENT_DATAGRAM_BYTES_MAX and self._is_text(entry, text)
+        call.was_in_room = entry.state is SessionState.IN_ROOM
         if call.is_valid:
             entry.last_heard_us = call.local_us
             if not entry.fixed:

@@ -1,0 +1,489 @@
+"""A state is a value: it can be kept, compared and gone on from, and nothing that matters is left out of it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conversation import SECOND, Chat
+from tcrp.engine.client import ClientConfig, ClientEngine, ClientState
+from tcrp.engine.codec import codec
+from tcrp.engine.outputs import OBSERVATIONS, Address, ClientOutput, Detail, ServerOutput, Stepped
+from tcrp.engine.server import ServerConfig, ServerEngine
+from tcrp.engine.state import ServerState
+from tcrp.spec.dialects import NAMES
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import Machine, Operation, Reason
+from tcrp.spec.table import IllegalEvent
+
+random_runs = settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EVERYTHING = Detail.EVERYTHING
+
+
+def typed(outputs: Sequence[Any] | str | None) -> Sequence[Any] | str | None:
+    """The outputs with their types: two of different types may be equal as tuples."""
+    return outputs if isinstance(outputs, str | None) else [(type(each), each) for each in outputs]
+
+
+def is_observed(output: ServerOutput, detail: Detail) -> bool:
+    """Whether an engine that observes so much puts this out."""
+    if not isinstance(output, OBSERVATIONS):
+        return True
+    stays = isinstance(output, Stepped) and output.machine is Machine.SESSION and output.from_ is output.to
+    return detail is EVERYTHING or (detail is Detail.CHANGES and not stays)
+
+
+# --- a server's random run -----------------------------------------------------------------------
+
+IPS = ("10.0.0.1", "10.0.0.2", "::ffff:10.0.0.1")
+ROOMS = ("lobby", "vault")
+USERS = ("ann", "bob", "carol")
+BODIES = (b"", b"hello", b"join", b"/exit", b'{"text": "hi"}', b'{"message": "hi"}', b"exit", b"\xff", b"x" * 4100)
+PORTS = (40001, 40002)
+
+
+@dataclass(frozen=True)
+class Opened:
+    ip: str
+
+
+@dataclass(frozen=True)
+class Asks:
+    """A request on the latest stream but `back`, or the first `cut` bytes of one."""
+
+    back: int
+    dialect: str
+    operation: Operation
+    room: str
+    name: str
+    password: str
+    cut: int | None
+
+
+@dataclass(frozen=True)
+class Bytes:
+    back: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Ends:
+    back: int
+    is_closed: bool
+
+
+@dataclass(frozen=True)
+class Says:
+    """A datagram with the token that was granted as the `grant`th."""
+
+    grant: int
+    room: str
+    body: bytes
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Wakes:
+    """Woken at the next deadline, or late."""
+
+    late_us: int
+
+
+@dataclass(frozen=True)
+class Removes:
+    user: str
+    room: str
+
+
+@dataclass(frozen=True)
+class Limited:
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class ShutsDown:
+    pass
+
+
+Call = Opened | Asks | Bytes | Ends | Says | Wakes | Removes | Limited | ShutsDown
+SMALL = Limits(
+    rooms_max=2, members_max=3, sessions_max=5, sessions_per_ip_max=4, connections_max=4, connections_per_ip_max=3,
+    request_bytes_max=128, unentered_rooms_per_ip_max=1, idle_timeout=20 * SECOND, token_timeout=8 * SECOND,
+    takeover_after=SECOND, texts_per_second_max=2, password_tries_max=2,
+)  # fmt: skip
+limits = st.sampled_from(
+    [
+        SMALL, Limits(), SMALL.with_settings({"linger": 0}), SMALL.with_settings({"linger": SECOND}),
+        replace(SMALL, texts_per_second_max=3, password_tries_max=1, idle_timeout=5 * SECOND),
+    ]
+)  # fmt: skip
+backs = st.sampled_from([0, 0, 0, 1, 2])
+asks = st.builds(
+    Asks, backs, st.sampled_from(["text", "json", *NAMES]), st.sampled_from([Operation.CREATE, Operation.JOIN]),
+    st.sampled_from(ROOMS), st.sampled_from(USERS), st.sampled_from(["", "", "sesame"]),
+    st.none() | st.integers(1, 60),
+)  # fmt: skip
+says = st.builds(
+    Says, st.integers(1, 6), st.sampled_from(["lobby", "lobby", "vault"]), st.sampled_from(BODIES),
+    st.sampled_from(IPS), st.sampled_from(PORTS),
+)  # fmt: skip
+calls: st.SearchStrategy[Call] = st.one_of(
+    st.builds(Opened, st.sampled_from(IPS)), asks, asks, says, says,
+    st.builds(Bytes, backs, st.sampled_from([b"\x9c\x41", b"\0", b"\x9c"])),
+    st.builds(Ends, backs, st.booleans()), st.builds(Wakes, st.sampled_from([0, 0, 1, SECOND, 30 * SECOND])),
+    st.builds(Removes, st.sampled_from(USERS), st.sampled_from(ROOMS)), st.builds(Limited, limits),
+    st.builds(ShutsDown),
+)  # fmt: skip
+pauses = st.sampled_from([0, 0, 0, 1, 200_000, 500_000, SECOND, 3 * SECOND, 61 * SECOND])
+runs = st.lists(st.tuples(pauses, calls), max_size=40)
+joins = [
+    (0, Opened(IPS[0])), (0, Asks(0, "text", Operation.CREATE, "lobby", "ann", "", None)), (0, Wakes(0)),
+    (0, Opened(IPS[1])), (0, Asks(0, "json", Operation.JOIN, "lobby", "bob", "", None)), (0, Wakes(0)),
+    (0, Says(1, "lobby", b"", IPS[0], 40001)), (0, Says(2, "lobby", b"hello", IPS[1], 40002)),
+]  # fmt: skip
+beginnings = st.sampled_from([[], joins])
+
+
+class Server:
+    """An engine, the moment, how many streams were opened and how many tokens were granted."""
+
+    def __init__(self, config: ServerConfig, *, now_us: int = 0, streams: int = 0, tokens: int = 0) -> None:
+        self.config = config
+        self.now_us = now_us
+        self.streams = streams
+        self.tokens = tokens
+        self.engine = ServerEngine(config, new_token=self.new_token, now_us=now_us, detail=EVERYTHING)
+
+    def new_token(self) -> bytes:
+        self.tokens += 1
+        return b"%032x" % self.tokens
+
+    def restored(self) -> Server:
+        """Another one, whose engine has been written down and read again."""
+        other = Server(self.config, now_us=self.now_us, streams=self.streams, tokens=self.tokens)
+        state: ServerState = pickle.loads(pickle.dumps(self.engine.freeze()))  # noqa: S301 (our own bytes)
+        other.engine = ServerEngine(
+            other.config, new_token=other.new_token, state=state, now_us=self.now_us, detail=EVERYTHING
+        )
+        return other
+
+    def takes(self, pause_us: int, call: Call, *, wake_us: int | None = None) -> list[ServerOutput] | None:
+        """What the engine puts out. `wake_us` is when it is woken, if the call is a waking."""
+        engine = self.engine
+        if isinstance(call, Limited):  # which has no moment
+            self.config = replace(self.config, limits=call.limits)
+            engine.set_limits(call.limits)
+            return None
+        now_us = self.now_us = max(self.now_us + pause_us, wake_us or 0)
+        match call:
+            case Opened(ip):
+                self.streams += 1
+                return engine.stream_opened(self.streams, Address(ip, 50000), now_us, name=f"peer{self.streams}")
+            case Asks(back, dialect, operation, room, name, password, cut):
+                data = codec(dialect).write_request(operation, room.encode(), name, password, IPS[0], PORTS[0])
+                return engine.receive_stream(self.streams - back, data[:cut], now_us)
+            case Bytes(back, data):
+                return engine.receive_stream(self.streams - back, data, now_us)
+            case Ends(back, is_closed):
+                stream = self.streams - back
+                return engine.stream_closed(stream, now_us) if is_closed else engine.stream_ended(stream, now_us)
+            case Says(grant, room, body, ip, port):
+                data = bytes((len(room), 32)) + room.encode() + b"%032x" % grant + body
+                return engine.receive_datagram(data, Address(ip, port), now_us)
+            case Wakes():
+                return engine.handle_timeout(now_us)
+            case Removes(user, room):
+                return engine.remove(user, room, now_us)
+            case ShutsDown():
+                return engine.shutdown(now_us)
+
+    def wake_us(self, pause_us: int, call: Call) -> int | None:
+        """When this call wakes the engine, if it does."""
+        if not isinstance(call, Wakes):
+            return None
+        return max(self.engine.next_deadline_us() or 0, self.now_us + pause_us) + call.late_us
+
+
+configs = st.builds(
+    ServerConfig, limits, st.sampled_from([None, None, None, *map(codec, ("text", "json", "name-port-list"))])
+)
+
+
+@random_runs
+@given(configs, beginnings, runs, runs)
+def test_a_server_that_is_written_down_and_read_again_goes_on_as_it_would_have(
+    config: ServerConfig, beginning: Any, before: Any, after: Any
+) -> None:
+    original = Server(config)
+    for pause_us, call in beginning + before:
+        original.takes(pause_us, call, wake_us=original.wake_us(pause_us, call))
+    restored = original.restored()
+    assert restored.engine.freeze() == original.engine.freeze()
+    for pause_us, call in after:
+        wake_us = original.wake_us(pause_us, call)
+        outputs = original.takes(pause_us, call, wake_us=wake_us)
+        assert typed(restored.takes(pause_us, call, wake_us=wake_us)) == typed(outputs)
+        is_over = original.engine.next_deadline_us() is None
+        assert (restored.engine.next_deadline_us() is None) is is_over
+        assert restored.engine.is_quiescent is original.engine.is_quiescent
+        assert restored.engine.has_rooms is original.engine.has_rooms
+        one, other = original.engine.freeze(), restored.engine.freeze()
+        assert (one, hash(one)) == (other, hash(other))
+
+
+@random_runs
+@given(configs, beginnings, runs, st.integers(1, 10**15))
+def test_a_server_knows_no_absolute_time(config: ServerConfig, beginning: Any, run: Any, later_us: int) -> None:
+    early, late = Server(config), Server(config, now_us=later_us)
+    for pause_us, call in beginning + run:
+        wake_us = early.wake_us(pause_us, call)
+        outputs = early.takes(pause_us, call, wake_us=wake_us)
+        late_us = None if wake_us is None else wake_us + later_us
+        assert typed(late.takes(pause_us, call, wake_us=late_us)) == typed(outputs)
+        one, other = early.engine.freeze(), late.engine.freeze()
+        assert (one, hash(one)) == (other, hash(other))
+
+
+@random_runs
+@given(configs, beginnings, runs, st.sampled_from(list(Detail)))
+def test_what_a_server_holds_does_not_depend_on_how_much_it_observes(
+    config: ServerConfig, beginning: Any, run: Any, detail: Detail
+) -> None:
+    all_of_it, less = Server(config), Server(config)
+    less.engine = ServerEngine(config, new_token=less.new_token, detail=detail)
+    for pause_us, call in beginning + run:
+        wake_us = all_of_it.wake_us(pause_us, call)
+        everything = all_of_it.takes(pause_us, call, wake_us=wake_us) or []
+        some = less.takes(pause_us, call, wake_us=wake_us) or []
+        assert typed(some) == typed([each for each in everything if is_observed(each, detail)])
+        assert less.engine.freeze() == all_of_it.engine.freeze()
+
+
+# --- different ways to one state -----------------------------------------------------------------
+
+
+def vault(*, moment_us: int = 0) -> Chat:
+    """A room with a password and two members, who entered ten seconds ago."""
+    chat = Chat()
+    chat.now_us = moment_us
+    chat.user("alice", "json").creates("vault", "sesame")
+    chat.user("bob", "json").joins("vault", "sesame")
+    chat.passes(10)
+    return chat
+
+
+def bobs(chat: Chat, body: bytes, *, room: str = "vault") -> None:
+    """A datagram with bob's token."""
+    bob = list(chat.users.values())[1]
+    bob.sends(body, room=room)
+
+
+def rejected_and_cleared(chat: Chat) -> None:
+    bobs(chat, b'{"username": "bob", "message": "hi"}', room="attic")
+    bobs(chat, b"")
+
+
+def only_valid(chat: Chat) -> None:
+    bobs(chat, b"")
+
+
+def wrong_password(chat: Chat) -> None:
+    assert chat.user("carol", "json", ip="10.5.0.5").joins("vault", "wrong").refused is Reason.WRONG_PASSWORD
+    chat.passes(60)
+
+
+def locked_out(chat: Chat) -> None:
+    for _ in range(5):
+        chat.user("carol", "json", ip="10.5.0.5").joins("vault", "wrong")
+    chat.passes(60)
+
+
+def no_password(chat: Chat) -> None:
+    chat.passes(60)
+
+
+def text_of_long_ago(chat: Chat) -> None:
+    bobs(chat, b'{"username": "bob", "message": "hi"}')
+    chat.passes(1)
+    bobs(chat, b"")
+
+
+def no_text(chat: Chat) -> None:
+    chat.passes(1)
+    bobs(chat, b"")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (rejected_and_cleared, only_valid), (wrong_password, no_password), (locked_out, no_password),
+        (text_of_long_ago, no_text),
+    ],
+)  # fmt: skip
+def test_different_ways_lead_to_one_state(one: Callable[[Chat], None], other: Callable[[Chat], None]) -> None:
+    chats = vault(), vault(moment_us=12345)
+    before = chats[0].server.freeze()
+    assert before == chats[1].server.freeze()
+    one(chats[0])
+    other(chats[1])
+    now = chats[0].now_us + 12345
+    assert chats[1].now_us == now
+    for chat in chats:
+        chat.do(chat.server.handle_timeout(chat.now_us))  # a state is that of the latest call
+    states = [chat.server.freeze() for chat in chats]
+    assert states[0] == states[1]
+    assert hash(states[0]) == hash(states[1])
+    assert states[0] != before
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda chat: bobs(chat, b"\xff"),
+        lambda chat: bobs(chat, b'{"username": "bob", "message": "hi"}'),
+        lambda chat: chat.user("carol", "json").joins("vault", "wrong"),
+        lambda chat: chat.user("carol", "json").joins("vault", "sesame"),
+        lambda chat: chat.peer(),
+        lambda chat: chat.do(chat.server.shutdown(chat.now_us)),
+        lambda chat: chat.do(chat.server.remove("bob", "vault", chat.now_us) or []),
+    ],
+)
+def test_what_matters_later_makes_another_state(step: Callable[[Chat], object]) -> None:
+    chat = vault()
+    chat.do(chat.server.handle_timeout(chat.now_us))
+    before = chat.server.freeze()
+    step(chat)
+    assert chat.server.freeze() != before
+
+
+def test_a_state_holds_no_password_in_its_text() -> None:
+    assert "sesame" not in repr(vault().server.freeze())
+
+
+# --- a client's random run -----------------------------------------------------------------------
+
+ClientCall = tuple[str, Any]
+LOBBY = b"lobby"
+
+
+def replies(dialect: str) -> list[bytes]:
+    """What a server may answer, whole and in halves."""
+    speaks = codec(dialect)
+    answer = speaks.write_answer(Operation.JOIN, LOBBY) if speaks.dialect.frames == 2 else b""
+    completion = speaks.write_completion(Operation.JOIN, LOBBY, "bob", b"t0ken")
+    refusal = b"".join(speaks.write_refusal(2, LOBBY, Reason.NAME_TAKEN))
+    return [answer + completion, answer, completion, completion[:20], completion[20:], refusal, b"\xff" * 40]
+
+
+def client_calls(dialect: str) -> st.SearchStrategy[ClientCall]:
+    """What may happen to a client of that dialect."""
+    speaks = codec(dialect)
+    datagrams = [b"", b"Room closed", b"alice: hi", b"\xff", "bobがlobbyから退出しました。".encode()]
+    relay = speaks.write_relay("alice", "hello")
+    if relay is not None:
+        datagrams.append(relay)
+    return st.one_of(
+        st.tuples(st.just("stream"), st.sampled_from(replies(dialect))),
+        st.tuples(st.just("datagram"), st.sampled_from(datagrams)),
+        st.tuples(st.just("say"), st.sampled_from(["", "hi", "hello", "x" * 5000])),
+        st.tuples(st.just("wake"), st.sampled_from([0, 0, 0, 1, SECOND, 70 * SECOND])),
+        st.tuples(st.sampled_from(["leave", "abandon", "closed", "opened"]), st.none()),
+    )
+
+
+@st.composite
+def client_runs(draw: st.DrawFn) -> tuple[ClientConfig, list[tuple[int, ClientCall]], list[tuple[int, ClientCall]]]:
+    dialect = draw(st.sampled_from(NAMES))
+    config = ClientConfig(
+        codec(dialect), Operation.JOIN, "lobby", "bob", udp_port=5000,
+        limits=Limits(idle_timeout=60 * SECOND, texts_per_second_max=draw(st.sampled_from([1, 20]))),
+        keeps_alive=draw(st.booleans()), paces=draw(st.booleans()),
+    )  # fmt: skip
+    run = st.lists(st.tuples(pauses, client_calls(dialect)), max_size=30)
+    granted: list[tuple[int, ClientCall]] = [(0, ("opened", None)), (0, ("stream", replies(dialect)[0]))]
+    return config, draw(st.sampled_from([[], granted])) + draw(run), draw(run)
+
+
+def client_takes(engine: ClientEngine, call: ClientCall, now_us: int) -> list[ClientOutput] | str:
+    """What the client puts out, or what it raises."""
+    kind, value = call
+    try:
+        match kind:
+            case "stream":
+                return engine.receive_stream(value, now_us)
+            case "datagram":
+                return engine.receive_datagram(value, now_us)
+            case "say":
+                return engine.say(value, now_us)
+            case "leave":
+                return engine.leave(now_us)
+            case "abandon":
+                return engine.abandon(now_us)
+            case "closed":
+                return engine.stream_closed(now_us)
+            case "opened":
+                return engine.stream_opened(1, now_us)
+            case _:
+                return engine.handle_timeout(now_us)
+    except (IllegalEvent, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def client_wake_us(engine: ClientEngine, call: ClientCall, now_us: int) -> int:
+    """When the call happens."""
+    if call[0] != "wake":
+        return now_us
+    return max(engine.next_deadline_us() or 0, now_us) + int(call[1])
+
+
+@random_runs
+@given(client_runs())
+def test_a_client_that_is_written_down_and_read_again_goes_on_as_it_would_have(
+    told: tuple[ClientConfig, list[tuple[int, ClientCall]], list[tuple[int, ClientCall]]],
+) -> None:
+    config, before, after = told
+    original, now_us = ClientEngine(config, detail=EVERYTHING), 0
+    original.start(0)
+    for pause_us, call in before:
+        now_us = client_wake_us(original, call, now_us + pause_us)
+        client_takes(original, call, now_us)
+    state: ClientState = pickle.loads(pickle.dumps(original.freeze()))  # noqa: S301 (our own bytes)
+    restored = ClientEngine(config, state=state, now_us=now_us, detail=EVERYTHING)
+    assert restored.freeze() == state
+    for pause_us, call in after:
+        now_us = client_wake_us(original, call, now_us + pause_us)
+        assert typed(client_takes(restored, call, now_us)) == typed(client_takes(original, call, now_us))
+        assert restored.next_deadline_us() == original.next_deadline_us()
+        assert restored.is_quiescent is original.is_quiescent
+        one, other = original.freeze(), restored.freeze()
+        assert (one, hash(one)) == (other, hash(other))
+
+
+def test_a_clients_different_ways_lead_to_one_state() -> None:
+    def client(start_us: int) -> ClientEngine:
+        speaks = codec("text")
+        engine = ClientEngine(ClientConfig(speaks, Operation.JOIN, "lobby", "bob", paces=True), now_us=start_us)
+        engine.start(start_us)
+        engine.stream_opened(1, start_us)
+        engine.receive_stream(speaks.write_answer(Operation.JOIN, LOBBY), start_us)
+        engine.receive_stream(speaks.write_completion(Operation.JOIN, LOBBY, "bob", b"t"), start_us)
+        engine.receive_datagram(b"alice: hi", start_us)
+        return engine
+
+    one, other = client(0), client(777)
+    assert (one.freeze(), hash(one.freeze())) == (other.freeze(), hash(other.freeze()))
+    one.say("a text", SECOND)  # whose pace is over when the next thing is said
+    one.say("", 5 * SECOND)
+    other.say("", 5 * SECOND + 777)
+    for engine, now_us in ((one, 400 * SECOND), (other, 400 * SECOND + 777)):
+        assert engine.is_living
+        engine.handle_timeout(now_us)
+        assert not engine.is_living
+    assert (one.freeze(), hash(one.freeze())) == (other.freeze(), hash(other.freeze()))
