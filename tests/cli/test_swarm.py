@@ -179,7 +179,7 @@ def test_diff_of_a_trace_that_cannot_be_read_says_where(capsys: pytest.CaptureFi
     cut.write_text("".join(lines)[:-1])
     capsys.readouterr()
     assert main(["diff", str(whole), str(cut)]) == 2
-    said = f"chat-sim: {cut}:{len(lines)}:{len(lines[-1])}: the last line is cut off: no newline ends it\n"
+    said = f"chat-sim: {cut}:{len(lines)}:{len(lines[-1])}: the last line is cut off: it does not end with a newline\n"
     assert capsys.readouterr().err == said
 
 

@@ -80,9 +80,9 @@ def test_any_header_is_one_line_and_is_read_back(header: Header) -> None:
         ('{"schema": 1}', 12, "schema is 1; a text is expected"),
         ('{"schema":"tcrp-trace/1"}', 1, "the key 'mode' is missing"),
         (
-            '{"mode":"dreamt","schema":"tcrp-trace/1"}',
+            '{"mode":"replayed","schema":"tcrp-trace/1"}',
             9,
-            "mode is 'dreamt'; allowed are simulated, sockets, live",
+            "mode is 'replayed'; allowed are simulated, sockets, live",
         ),
         (
             '{"mode":"live","schema":"tcrp-trace/1","weather":""}',
@@ -109,7 +109,7 @@ def test_any_header_is_one_line_and_is_read_back(header: Header) -> None:
             13,
             'dialects is ["text", 1]; a list of texts is expected',
         ),
-        ('{"cast":{"a":{},"a":{}},"schema":"tcrp-trace/1"}', 17, "the key 'a' stands here twice"),
+        ('{"cast":{"a":{},"a":{}},"schema":"tcrp-trace/1"}', 17, "the key 'a' is repeated"),
     ],
 )
 def test_a_mistake_is_named_with_its_column(text: str, column: int, what: str) -> None:

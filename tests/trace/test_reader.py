@@ -158,11 +158,11 @@ def column_of(part: str, line: str) -> int:
             "from is 'open'; allowed are anonymous, tokened, in-room, expired",
         ),
         (SECOND, '"R-IDLE-1"', '"R-IDLE-9"', '"R-IDLE-9"', "rule is 'R-IDLE-9'; this version does not know it"),
-        (SECOND, '"n":2', '"n":3', "3", "n is 3; 2 is expected, for records are numbered from 1"),
-        (SECOND, '"cause":1', '"cause":2', '2,"kind', "cause is 2; a cause comes before its record, which is 2"),
+        (SECOND, '"n":2', '"n":3', "3", "n is 3; 2 is expected (records are numbered 1, 2, 3 and so on)"),
+        (SECOND, '"cause":1', '"cause":2', '2,"kind', "cause is 2; it must be less than n, which is 2"),
         (SECOND, '"cause":1', '"cause":-1', "-1,", "cause is -1; it cannot be negative"),
-        (SECOND, '"t_us":5', '"t_us":4', "4", "t_us is 4; time goes back, the record before is of 5"),
-        (SECOND, '"n":2', '"n":2,"n":2', None, "the key 'n' stands here twice"),
+        (SECOND, '"t_us":5', '"t_us":4', "4", "t_us is 4, less than 5 in the previous record: time goes back"),
+        (SECOND, '"n":2', '"n":2,"n":2', None, "the key 'n' is repeated"),
         (SECOND, '"server"', '"\\ud800"', '"\\ud800"', "actor holds half of a surrogate pair"),
         (SECOND, '"rule":', '"rule"', '"R-IDLE-1"', "not JSON: Expecting ':' delimiter"),
         (SECOND, SECOND, "[1]", "[", "a JSON object is expected"),
@@ -192,8 +192,8 @@ def test_what_is_nested_too_deeply_or_too_long_is_a_mistake_too() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "1:1: there is no whole line; a trace begins with its header"),
-        (b'{"schema":"tcrp-tr', "1:19: the last line is cut off: no newline ends it"),
+        (b"", "1:1: no complete line; a trace begins with a header line"),
+        (b'{"schema":"tcrp-tr', "1:19: the last line is cut off: it does not end with a newline"),
         (b'{"schema":"tcrp-trace/2"}\n', "1:11: schema is 'tcrp-trace/2'; this version reads 'tcrp-trace/1'"),
         (b"claim: it holds\n", "1:1: not JSON: Expecting value"),
         (f"{HEADER.line()}\n{FIRST}\n{SECOND}".encode(), f"3:{len(SECOND) + 1}: the last line is cut off: "),
@@ -231,7 +231,7 @@ def test_of_a_trace_that_is_still_written_whole_lines_are_read(tmp_path: Path, c
 def test_a_trace_without_a_whole_header_cannot_be_read_yet(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text(HEADER.line(), encoding="utf-8")
-    with pytest.raises(TraceError, match="there is no whole line"):
+    with pytest.raises(TraceError, match="no complete line"):
         read_trace(path, still_written=True)
 
 

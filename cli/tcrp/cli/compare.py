@@ -79,7 +79,7 @@ def _readable_twice(name: str) -> Iterator[str]:
 
 
 def read_records(path: str, name: str) -> Iterator[Record]:
-    """The records of a trace, read as they are asked for. Raises `UsageError`, which calls the file `name`."""
+    """The records of a trace, read as they are asked for. Raises `UsageError`, with `name` for the file."""
     try:
         yield from read_trace(path)[1]
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One line of a trace as a JSON object, and where in the line a mistake stands.
+"""One line of a trace as a JSON object, and where in the line a mistake is.
 
 Knows JSON and positions, not what a header or a record holds. Positions are looked for only once a
 mistake is known, so that a line without one costs no more than its parsing.
@@ -45,7 +45,7 @@ class Line(NamedTuple):
         except json.JSONDecodeError as error:
             raise self.error(f"not JSON: {error.msg}", error.colno) from None
         except _RepeatedKey as error:
-            raise self.error(f"the key {error.key!r} stands here twice", _column_of_repeated(self.text)) from None
+            raise self.error(f"the key {error.key!r} is repeated", _column_of_repeated(self.text)) from None
         except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
             raise self.error(f"not JSON that can be read: {error}") from None
         if type(data) is not dict:

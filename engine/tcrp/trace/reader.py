@@ -47,8 +47,8 @@ def read_trace(
 ) -> tuple[Header, Iterator[Record]]:
     """The header of a trace and, read as they are asked for, its records.
 
-    `source` is the path of a file, or a text stream or other iterable of lines, which errors call
-    `name`. With `still_written` a last line that is not whole yet is left out. Both the call and the
+    `source` is the path of a file, or a text stream or other iterable of lines, which is
+    called `name` in errors. With `still_written` a last line that is not whole yet is left out. Both the call and the
     iterator raise `TraceError`; a path raises `OSError` as well.
     """
     if isinstance(source, str | PathLike):
@@ -60,7 +60,7 @@ def read_trace(
     try:
         first = next(lines, None)
         if first is None:
-            raise TraceError(path, 1, 1, "there is no whole line; a trace begins with its header")
+            raise TraceError(path, 1, 1, "no complete line; a trace begins with a header line")
         header = read_header(first)
     except BaseException:
         lines.close()
@@ -78,7 +78,9 @@ def _lines(path: str, texts: Generator[str], *, still_written: bool) -> Generato
             if not text.endswith("\n"):
                 if still_written:
                     return
-                raise TraceError(path, number, len(text) + 1, "the last line is cut off: no newline ends it")
+                raise TraceError(
+                    path, number, len(text) + 1, "the last line is cut off: it does not end with a newline"
+                )
             yield Line(path, number, text[:-1])
 
 
@@ -215,11 +217,13 @@ def _records(lines: Generator[Line]) -> Generator[Record]:
             record = _record(line)
             n += 1
             if record.n != n:
-                raise line.error_in(["n"], f"is {record.n}; {n} is expected, for records are numbered from 1")
+                raise line.error_in(["n"], f"is {record.n}; {n} is expected (records are numbered 1, 2, 3 and so on)")
             if record.cause >= n:
-                raise line.error_in(["cause"], f"is {record.cause}; a cause comes before its record, which is {n}")
+                raise line.error_in(["cause"], f"is {record.cause}; it must be less than n, which is {n}")
             if record.t_us < t_us:
-                raise line.error_in(["t_us"], f"is {record.t_us}; time goes back, the record before is of {t_us}")
+                raise line.error_in(
+                    ["t_us"], f"is {record.t_us}, less than {t_us} in the previous record: time goes back"
+                )
             t_us = record.t_us
             yield record
 
