@@ -378,6 +378,8 @@ def test_a_trace_of_a_client_holds_its_steps_and_what_it_showed(server: LiveServ
         assert bob.hears() == b"ann: hello"
     header, *records = map(json.loads, trace.read_text().splitlines())
     assert (header["schema"], header["mode"]) == ("tcrp-trace/1", "sockets")
+    assert header["cast"] == {"ann": {"name": "ann", "dialect": "json"}}
+    assert (header["limits"], header["dialects"]) == ({"idle_timeout": "300s"}, ["json"])
     assert [(r["machine"], r["event"]) for r in records if r["kind"] == "step"] == [
         ("handshake", "requested"), ("handshake", "accepted"), ("handshake", "completed"), ("session", "granted"),
         ("session", "entered"), ("session", "spoke"), ("session", "left"),

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tcrp.spec.limits import SETTINGS
+from tcrp.trace.header import CastMember
+from tcrp.trace.reader import read_trace
+
 ROOT = Path(__file__).parents[2]
 STORY = ROOT / "sim" / "scenarios" / "the-story.yaml"
 FAILING = """\
@@ -83,7 +87,7 @@ def test_a_claim_that_does_not_hold_is_exit_code_1_with_the_nearest_miss_and_a_l
     assert "✗ does not hold  nobody leaves" in ran.stdout
     assert f"{failing}:6: expected {{a: {{state: in-room}}}}" in ran.stdout
     assert "nearest: it was expired since 1 s; it had been in-room at 0.04 s" in ran.stdout
-    assert "session a@r  in-room → expired  left  R-EXIT-1" in ran.stdout
+    assert "session a@r in-room -> expired (left, R-EXIT-1)" in ran.stdout
     assert f"replay: chat-sim run '{failing}' --seed 4" in ran.stdout
 
 
@@ -94,6 +98,10 @@ def test_a_trace_is_written_and_its_lines_are_what_the_digest_is_of(tmp_path: Pa
     header, *lines = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(header)["schema"] == "tcrp-trace/1"
     assert json.loads(header)["mode"] == "simulated"
+    read, _ = read_trace(tmp_path / "t.jsonl")
+    assert read.cast["alice"] == CastMember("alice", read.cast["alice"].dialect)
+    assert read.dialects == tuple(sorted({member.dialect for member in read.cast.values()}))
+    assert read.limits.keys() == SETTINGS.keys()
     assert [json.loads(line)["n"] for line in lines] == list(range(1, len(lines) + 1))
     digest = hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
     assert ran.stdout.splitlines()[-1] == f"digest sha256:{digest}"

@@ -8,6 +8,9 @@ import pytest
 
 from tcrp.cli.sim import main
 from tcrp.live.compare import Collector, Difference, MachineName, differences
+from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, Rule
+from tcrp.trace.records import FaultRecord
+from trace_samples import step
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
 PLAYED = 22
@@ -98,8 +101,10 @@ def test_machines_that_part_are_told_with_their_first_different_step() -> None:
 
 def test_a_machine_of_a_later_process_is_another_one() -> None:
     collector = Collector({"127.0.0.1:5": "bob"}.get)  # type: ignore[arg-type]
-    step = {"kind": "step", "actor": "server", "machine": "handshake", "id": "127.0.0.1:5", "event": "requested",
-            "from": "idle", "to": "requested"}  # fmt: skip
-    collector.read([step, {"kind": "drop"}], 0)
-    collector.read([step], 1)
+    requested = step(
+        Machine.HANDSHAKE, "127.0.0.1:5", HandshakeEvent.REQUESTED, HandshakeState.IDLE, HandshakeState.REQUESTED,
+        Rule.TCP_2,
+    )  # fmt: skip
+    collector.read([requested, FaultRecord(2, 0, 5, "server", "crash", "")], 0)
+    collector.read([requested], 1)
     assert [str(name) for name in collector.moves] == ["server: handshake bob", "server: handshake bob (2)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -101,7 +102,7 @@ def test_ctrl_c_says_what_was_done(tmp_path: Path) -> None:
         (["swarm", "--vary", "none.toml"], "none.toml: cannot be read"),
         (["shrink", str(STORY)], "breaks no property, so there is nothing to shrink"),
         (["shrink", "no-such-bundle"], "no-such-bundle: there is no such file or folder"),
-        (["diff", str(STORY), str(STORY)], "is no trace: a line of JSON for each record is expected"),
+        (["diff", str(STORY), str(STORY)], f"{STORY}:1:1: not JSON: Expecting value"),
         (["diff", "none", "none"], "none: cannot be read: No such file or directory"),
     ],
 )
@@ -152,4 +153,46 @@ def test_diff_shows_where_two_traces_part_and_why(capsys: pytest.CaptureFixture[
     assert main(["diff", a, b]) == 1
     shown = capsys.readouterr().out
     assert "the same up to record 39; then they part:" in shown
+    assert "they differ in: t_us" in shown
+    assert shown.count("what led there in") == 2
+    led = [line for line in shown.splitlines() if line.startswith("    ")]
+    assert len(led) % 2 == 0
+    assert led[: len(led) // 2] == led[len(led) // 2 :]
+
+
+def test_diff_says_which_trace_ends_first(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    whole, short = tmp_path / "whole", tmp_path / "short"
+    main(["run", str(STORY), "--trace", str(whole), "--format", "quiet"])
+    short.write_text("".join(whole.read_text().splitlines(keepends=True)[:11]))
+    capsys.readouterr()
+    assert main(["diff", str(short), str(whole)]) == 1
+    shown = capsys.readouterr().out
+    assert "the same up to record 10; then they part:" in shown
+    assert "(ends here)" in shown
+    assert shown.count("what led there in") == 1
+
+
+def test_diff_of_a_trace_that_cannot_be_read_says_where(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    main(["run", str(STORY), "--trace", str(whole), "--format", "quiet"])
+    lines = whole.read_text().splitlines(keepends=True)
+    cut.write_text("".join(lines)[:-1])
+    capsys.readouterr()
+    assert main(["diff", str(whole), str(cut)]) == 2
+    said = f"chat-sim: {cut}:{len(lines)}:{len(lines[-1])}: the last line is cut off: it does not end with a newline\n"
+    assert capsys.readouterr().err == said
+
+
+def test_diff_reads_pipes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    main(["run", str(STORY), "--trace", str(a), "--format", "quiet"])
+    b.write_text(a.read_text().replace('"what":"enter"', '"what":"leave"', 1))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    capsys.readouterr()
+    with subprocess.Popen(["cp", str(a), str(pipe)]) as copying:
+        assert main(["diff", str(pipe), str(b)]) == 1
+    assert copying.returncode == 0
+    shown = capsys.readouterr().out
+    assert "they differ in: what" in shown
     assert shown.count("what led there in") == 2

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from processes import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all, room_of, until
+from tcrp.spec.dialects import NAMES
 
 NO_SUCH_ROOM, BAD_REQUEST, ROOM_FULL, TOO_MANY = 2, 4, 5, 7
 LONGEST = 2**232 - 1
@@ -383,6 +384,8 @@ def test_a_trace_of_a_server_holds_every_step_and_no_secret(tmp_path: Path) -> N
         assert server.stop() == 0
         header, *records = map(json.loads, trace.read_text().splitlines())
         assert (header["schema"], header["mode"]) == ("tcrp-trace/1", "sockets")
+        assert header["limits"]["takeover_after"] == "3s"
+        assert header["dialects"] == list(NAMES)
         steps = [(r["machine"], r["event"]) for r in records if r["kind"] == "step"]
         assert ("session", "spoke") in steps
         assert steps[-1] == ("room", "drained")

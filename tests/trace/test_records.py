@@ -6,35 +6,8 @@ import json
 
 import pytest
 
-from tcrp.spec.names import Deadline, Machine, Rule
-from tcrp.trace.records import (
-    Digest,
-    FaultRecord,
-    Kind,
-    PacketRecord,
-    Record,
-    RefusalRecord,
-    ShowRecord,
-    StepRecord,
-    TimerRecord,
-    Trace,
-    header_line,
-    token_in_trace,
-)
-
-ODD = 'a "quoted" \\ 日本\n\x07'
-RECORDS: list[Record] = [
-    StepRecord(1, 0, 5, ODD, Machine.SESSION, ODD, "granted", "anonymous", "tokened", Rule.TOK_1, ODD, "0123abcd", 3),
-    StepRecord(1, 0, 5, "server", Machine.ROOM, "lobby", "created", "vacant", "open", Rule.ROOM_1, "", "", 1),
-    RefusalRecord(1, 0, 5, ODD, Machine.SESSION, ODD, "spoke", "expired", Rule.TOK_4, ODD),
-    RefusalRecord(1, 0, 5, "bob", Machine.SESSION, "bob", "spoke", "anonymous", None, "too early"),
-    PacketRecord(1, 0, 5, ODD, Kind.DROP, "udp", ODD, ODD, 7, "say", ODD, Rule.TOK_3),
-    PacketRecord(1, 0, 5, "bob", Kind.SEND, "tcp", "bob>server", "bob.join#1/open", 0, "open", "", None),
-    TimerRecord(1, 0, 5, ODD, Deadline.IDLE, Rule.IDLE_1),
-    FaultRecord(1, 0, 5, ODD, ODD, ODD),
-    ShowRecord(1, 0, 5, ODD, "relay", ODD, ODD, Rule.SHOW_1),
-    ShowRecord(1, 0, 5, "bob", "room_closed", "", "", None),
-]
+from tcrp.trace.records import Digest, FaultRecord, Record, Trace, token_in_trace
+from trace_samples import RECORDS
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.kind}")
@@ -64,11 +37,3 @@ def test_records_are_numbered_and_digested_in_order() -> None:
 
 def test_a_token_appears_as_eight_digits_of_its_hash() -> None:
     assert token_in_trace(b"secret") == "2bb80d53"
-
-
-def test_the_header_is_json_too() -> None:
-    assert json.loads(header_line(scenario="日本.yaml", seed=3)) == {
-        "schema": "tcrp-trace/1",
-        "scenario": "日本.yaml",
-        "seed": 3,
-    }

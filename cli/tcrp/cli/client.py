@@ -148,7 +148,7 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     screen = _screen(plain=options.plain)
     server = ServerAt(options.host, options.tcp_port, options.udp_port)
-    trace = _trace(options.trace, screen)
+    trace = _trace(options.trace, screen, codec.dialect.name, limits, name)
     talk = Talk(screen, server, codec, limits, keeps_alive=not options.no_keep_alive, trace=trace)
     try:
         name = name or await _ask_name(screen, _("Your name:"), is_user=True)
@@ -163,7 +163,7 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
         return INTERRUPTED if closed.is_interrupt else HOLDS
 
 
-def _trace(file: str | None, screen: Screen) -> Trace | None:
+def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name: str | None) -> Trace | None:
     """A trace that is written to `file`; the chat goes on if that fails. Raises `UsageError` if it cannot begin."""
     if file is None:
         return None
@@ -171,15 +171,23 @@ def _trace(file: str | None, screen: Screen) -> Trace | None:
     import platform
 
     from tcrp.net.trace_file import TraceFile
-    from tcrp.trace.records import Trace, header_line
+    from tcrp.spec.limits import write_setting
+    from tcrp.trace.header import CastMember, Header, Mode
+    from tcrp.trace.records import Trace
 
     def complain_of(error: OSError) -> None:
         screen.warn(_("{file}: the trace ends here: {why}").format(file=file, why=error.strerror))
 
     trace = Trace()
-    header = header_line(mode="sockets", versions={"python": platform.python_version(), "tcrp": tcrp_version()})
+    header = Header(
+        Mode.SOCKETS,
+        versions={"python": platform.python_version(), "tcrp": tcrp_version()},
+        cast={} if name is None else {name: CastMember(name, dialect)},  # None: it is asked for later
+        limits={"idle_timeout": write_setting("idle_timeout", limits)},  # the only one that a client knows of
+        dialects=(dialect,),
+    )
     try:
-        trace.listeners.append(TraceFile(Path(file), header, asyncio.get_running_loop().call_soon, complain_of))
+        trace.listeners.append(TraceFile(Path(file), header.line(), asyncio.get_running_loop().call_soon, complain_of))
     except OSError as error:
         why = _("{file}: the trace cannot be written: {why}").format(file=file, why=error.strerror)
         raise UsageError(why) from None

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
-from tcrp.trace.records import SCHEMA
+from tcrp.trace.causes import chain_of_causes
+from tcrp.trace.reader import TraceError, read_trace
+from tcrp.trace.records import Record
+from tcrp.trace.sentences import timed_sentence
 
 PROGRAM = "chat-sim"
 HASH_SEEDS = ("1", "2")
 COMMON_SHOWN = 3
 CAUSES_SHOWN = 5
-
-Record = dict[str, Any]
 
 
 def determinism(files: Sequence[Path]) -> int:
@@ -49,75 +53,96 @@ def determinism(files: Sequence[Path]) -> int:
                 console.print(Text.assemble(("✔", "green"), f" {file}"))
             else:
                 console.print(Text.assemble(("✗", "red"), f" {file}: two runs of one seed differ"))
-                a, b = (read_trace(str(trace)) for trace in traces)
+                a, b = map(str, traces)
                 show_difference(a, b, f"PYTHONHASHSEED={HASH_SEEDS[0]}", f"PYTHONHASHSEED={HASH_SEEDS[1]}")
                 result = DOES_NOT_HOLD
     return result
 
 
 def diff(first: str, second: str) -> int:
-    """Show where two traces part. 0: nowhere; 1: somewhere."""
-    return HOLDS if show_difference(read_trace(first), read_trace(second), first, second) else DOES_NOT_HOLD
+    """Show where two traces part. 0: nowhere; 1: somewhere. Raises `UsageError` for a file that is no trace."""
+    with _readable_twice(first) as path:
+        return HOLDS if show_difference(path, second, first, second) else DOES_NOT_HOLD
 
 
-def read_trace(name: str) -> list[Record]:
-    """The records of a trace, without its header. Raises `UsageError`."""
+@contextmanager
+def _readable_twice(name: str) -> Iterator[str]:
+    """The path of a file with the same bytes: a copy of what a pipe holds, else the file itself."""
+    if not Path(name).is_fifo():
+        yield name
+        return
+    with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
+        copy = Path(folder) / "trace.jsonl"
+        with Path(name).open("rb") as pipe, copy.open("wb") as file:
+            shutil.copyfileobj(pipe, file)
+        yield str(copy)
+
+
+def read_records(path: str, name: str) -> Iterator[Record]:
+    """The records of a trace, read as they are asked for. Raises `UsageError`, with `name` for the file."""
     try:
-        lines = Path(name).read_text(encoding="utf-8").splitlines()
-        header, *records = [json.loads(line) for line in lines]
-        schema = header.get("schema") if isinstance(header, dict) else None
+        yield from read_trace(path)[1]
     except OSError as error:
         raise UsageError(f"{name}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise UsageError(f"{name}: is no trace: a line of JSON for each record is expected") from None
-    if schema != SCHEMA:
-        raise UsageError(f"{name}: is no trace: the first line does not say {SCHEMA}")
-    return records
+    except TraceError as error:
+        raise UsageError(str(TraceError(name, error.line, error.column, error.what))) from None
 
 
-def show_difference(a: list[Record], b: list[Record], name_a: str, name_b: str) -> bool:
-    """Show the first records that differ, side by side, and what led to each. Returns whether there are none."""
+def show_difference(path_a: str, path_b: str, name_a: str, name_b: str) -> bool:
+    """Show the first records that differ, side by side, and what led to each. Returns whether there are none.
+
+    Holds no more of the records that both traces have than the number of each one's cause. The trace
+    `a` is read a second time, for the records that led to the difference.
+    """
     console = console_for()
-    at = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-    if at == len(a) == len(b):
-        console.print(f"the same {at} records")
+    causes = array("Q")
+    common: deque[Record] = deque(maxlen=COMMON_SHOWN)
+    for a, b in zip_longest(read_records(path_a, name_a), read_records(path_b, name_b)):
+        if a != b:
+            break
+        assert a is not None, "one of two traces has a record"
+        causes.append(a.cause)
+        common.append(a)
+    else:
+        console.print(f"the same {len(causes)} records")
         return True
-    console.print(f"the same up to record {at}; then they part:")
+    console.print(f"the same up to record {len(causes)}; then they part:")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
     table.add_column(name_a, overflow="fold")
     table.add_column(name_b, overflow="fold")
-    for n in range(max(at - COMMON_SHOWN, 0), at):
-        table.add_row(Text(sentence(a[n]), "dim"), Text(sentence(b[n]), "dim"))
-    left = Text(sentence(a[at]) if at < len(a) else "(ends here)", "red")
-    table.add_row(left, Text(sentence(b[at]) if at < len(b) else "(ends here)", "red"))
+    for record in common:
+        table.add_row(Text(_numbered(record), "dim"), Text(_numbered(record), "dim"))
+    table.add_row(*(Text("(ends here)" if each is None else _numbered(each), "red") for each in (a, b)))
     print_table(console, table)
-    for records, name in ((a, name_a), (b, name_b)):
-        if at < len(records):
-            console.print(f"what led there in {name}:")
-            for record in causes(records, at):
-                console.print(Text(f"    {sentence(record)}", "dim"))
+    if type(a) is type(b) and a is not None and b is not None:
+        console.print(f"they differ in: {', '.join(_fields_that_differ(a, b))}")
+    chains = {
+        name: chain_of_causes(record.cause, lambda n: causes[n - 1], CAUSES_SHOWN)
+        for name, record in ((name_a, a), (name_b, b))
+        if record is not None
+    }
+    earlier = _records_numbered({n for chain in chains.values() for n in chain}, path_a, name_a)
+    for name, chain in chains.items():
+        console.print(f"what led there in {name}:")
+        for n in chain:
+            console.print(Text(f"    {_numbered(earlier[n])}", "dim"))
     return False
 
 
-def causes(records: list[Record], at: int) -> list[Record]:
-    """The records that brought about record `at`, the latest last."""
-    chain: list[Record] = []
-    n = records[at].get("cause", 0)
-    while 0 < n <= len(records) and len(chain) < CAUSES_SHOWN:
-        chain.append(records[n - 1])
-        n = records[n - 1].get("cause", 0)
-    return chain[::-1]
+def _records_numbered(numbers: set[int], path: str, name: str) -> dict[int, Record]:
+    """The records of a trace that have these numbers."""
+    if not numbers:
+        return {}
+    found: dict[int, Record] = {}
+    for record in islice(read_records(path, name), max(numbers)):
+        if record.n in numbers:
+            found[record.n] = record
+    return found
 
 
-def sentence(record: Record) -> str:
-    """A record in one line."""
-    seconds = f"{record['t_us'] / 1e6:.6f}"
-    head = f"{record['n']} {seconds} {record['actor']} {record['kind']}"
-    if record["kind"] in ("step", "refuse"):
-        to = f" → {record['to']}" if "to" in record else f" ({record['why']})"
-        return f"{head} {record['machine']} {record['id']}: {record['event']}, {record['from']}{to}"
-    if "packet" in record:
-        why = f" ({record['why']})" if "why" in record else ""
-        return f"{head} {record['packet']} {record['link']}, {record['bytes']} B{why}"
-    more = (record.get(key, "") for key in ("what", "name", "text", "why"))
-    return " ".join([head, *filter(None, more)])
+def _fields_that_differ(a: Record, b: Record) -> list[str]:
+    return [name.rstrip("_") for name, x, y in zip(a._fields, a, b, strict=True) if x != y]
+
+
+def _numbered(record: Record) -> str:
+    return f"{record.n}  {timed_sentence(record)}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from tcrp.cli.trace_headers import scenario_header
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, Failure, failure_of
 from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
-from tcrp.trace.records import Digest, Record, header_line
+from tcrp.trace.records import Digest, Record
 
 STORY, SHRUNK, TRACE, README = "story.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
 
@@ -24,7 +25,7 @@ def write_bundle(
     (folder / STORY).write_text(write_scenario(scenario, [f"breaks {failure.kind}: {failure.what}"]), encoding="utf-8")
     digest = Digest()
     with (folder / TRACE).open("w", encoding="utf-8", newline="\n") as trace:
-        trace.write(header_line(scenario=STORY, seed=scenario.seed, mode="simulated") + "\n")
+        trace.write(scenario_header(scenario, scenario.seed, STORY).line() + "\n")
 
         def write(record: Record) -> None:
             trace.write(record.line() + "\n")

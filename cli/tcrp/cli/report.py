@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from tcrp.cli.steps import one_line
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
 from tcrp.spec.properties import CLAIMS
+from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.records import Record
+from tcrp.trace.sentences import timed_sentence
 
 STEPS_THAT_LED_THERE = 6
 
@@ -78,9 +79,5 @@ def _run_again(verdict: Verdict) -> list[Record]:
 
 
 def _print_causes(console: Console, records: list[Record], n: int) -> None:
-    chain: list[Record] = []
-    while 0 < n <= len(records) and len(chain) < STEPS_THAT_LED_THERE:
-        chain.append(records[n - 1])
-        n = records[n - 1].cause
-    for record in reversed(chain):
-        console.print(Text(f"      {one_line(record)}", "dim"))
+    for number in chain_of_causes(n, lambda n: records[n - 1].cause, STEPS_THAT_LED_THERE):
+        console.print(Text(f"      {timed_sentence(records[number - 1])}", "dim"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +14,7 @@ from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
 from tcrp.cli.report import digest_line, print_verdict
 from tcrp.cli.steps import fold, steps_table
-from tcrp.cli.version import tcrp_version
+from tcrp.cli.trace_headers import scenario_header
 from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE, Coverage
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
@@ -23,7 +22,7 @@ from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.spec.names import Rule
-from tcrp.trace.records import Record, header_line
+from tcrp.trace.records import Record
 
 PROGRAM = "chat-sim"
 
@@ -73,12 +72,7 @@ def _printer(record: Record) -> None:
 
 
 def _header(scenario: Scenario, seed: int | None) -> str:
-    return header_line(
-        scenario=scenario.path,
-        seed=scenario.seed if seed is None else seed,
-        mode="simulated",
-        versions={"python": platform.python_version(), "tcrp": tcrp_version()},
-    )
+    return scenario_header(scenario, scenario.seed if seed is None else seed).line()
 
 
 # --- several -------------------------------------------------------------------------------------

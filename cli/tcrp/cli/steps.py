@@ -184,11 +184,3 @@ def _notice(record: ShowRecord) -> str:
 def _several(ids: list[str]) -> str:
     shown = ", ".join(ids[:NAMES_SHOWN_MAX])
     return shown if len(ids) <= NAMES_SHOWN_MAX else f"{shown} and {len(ids) - NAMES_SHOWN_MAX} more"
-
-
-def one_line(record: Record) -> str:
-    """A record in one plain line, for reports."""
-    label = _label(record)
-    if label is None:
-        return f"{record.t_us / 1_000_000:.6f}  {record.actor}  {record.kind} {getattr(record, 'what', '')}".rstrip()
-    return "  ".join(cell.plain for cell in _cells(Row([record], [label])) if cell.plain)

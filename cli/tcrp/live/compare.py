@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tcrp.spec.names import Machine
 from tcrp.trace.records import Record, StepRecord
-
-ROOM = str(Machine.ROOM)
-HANDSHAKE = str(Machine.HANDSHAKE)
 
 
 class MachineName(NamedTuple):
@@ -52,15 +49,14 @@ class Collector:
             key = None if record.machine is Machine.ROOM else record.instance
             self._add(record.actor, record.machine, record.id, key, record.event, record.from_, record.to)
 
-    def read(self, records: Iterable[dict[str, Any]], run: int) -> None:
-        """The lines of a server's trace; `run` numbers its processes."""
+    def read(self, records: Iterable[Record], run: int) -> None:
+        """The records of a server's trace; `run` numbers its processes."""
         for each in records:
-            if each.get("kind") != "step":
+            if type(each) is not StepRecord:
                 continue
-            machine, id = each["machine"], each["id"]
-            key = None if machine == ROOM else (run, each.get("token", id))
-            id = self._rename(id) if machine == HANDSHAKE else id
-            self._add(each["actor"], machine, id, key, each["event"], each["from"], each["to"])
+            key = None if each.machine is Machine.ROOM else (run, each.token or each.id)
+            id = self._rename(each.id) if each.machine is Machine.HANDSHAKE else each.id
+            self._add(each.actor, each.machine, id, key, each.event, each.from_, each.to)
 
     def _add(self, actor: str, machine: str, id: str, key: object, event: str, from_: str, to: str) -> None:
         known = self._nth.setdefault((actor, machine, id), {})

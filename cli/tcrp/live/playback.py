@@ -203,7 +203,7 @@ class Stage:
             for address in user.proxy.connections
         }
         collector = Collector(lambda id: owners.get(id, id))
-        for run, records in self._server.steps():
+        for run, records in self._server.records():
             collector.read(records, run)
         moves = dict(collector.moves)
         for user in self._users.values():

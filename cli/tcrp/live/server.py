@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
 
 from tcrp.engine.outputs import Address
 from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
 from tcrp.spec.limits import SETTINGS, Limits, write_setting
+from tcrp.trace.reader import read_trace
+from tcrp.trace.records import Record
 
 READY = re.compile(r"ready on TCP (\S+):(\d+) and UDP \S+:(\d+)")
 READY_SECONDS = 30
@@ -103,12 +103,11 @@ class LiveServer:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
 
-    def steps(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        """The records of each process so far, in order: its number, and its trace's lines that are whole."""
+    def records(self) -> Iterator[tuple[int, Iterator[Record]]]:
+        """The records of each process so far, in order: its number, and its trace as far as lines are whole."""
         for number, trace in enumerate(self._traces):
-            text = trace.read_text(encoding="utf-8") if trace.exists() else ""
-            whole = text[: text.rfind("\n") + 1]
-            yield number, [json.loads(line) for line in whole.splitlines()[1:]]
+            if trace.exists() and trace.stat().st_size:  # a process may have ended before it wrote any
+                yield number, read_trace(trace, still_written=True)[1]
 
     async def close(self) -> None:
         """End it as a crash does: a shutdown would be steps of its own."""

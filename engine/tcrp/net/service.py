@@ -19,8 +19,10 @@ from tcrp.engine.outputs import Address
 from tcrp.net.log import Format, Log
 from tcrp.net.server import CannotBind, Server
 from tcrp.net.trace_file import TraceFile
+from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
-from tcrp.trace.records import Trace, header_line
+from tcrp.trace.header import Header, Mode, written_limits
+from tcrp.trace.records import Trace
 
 TICK_SECONDS = 1.0
 EXHAUSTED_AGAIN_SECONDS = 60
@@ -120,7 +122,9 @@ class _Service:
         trace.listeners.append(self._log.hear)
         if configuration.trace is not None:
             versions = {"python": platform.python_version(), "tcrp": configuration.version}
-            header = header_line(mode="sockets", versions=versions)
+            dialects = NAMES if configuration.only is None else (configuration.only.dialect.name,)
+            limits = written_limits(configuration.limits)
+            header = Header(Mode.SOCKETS, versions=versions, limits=limits, dialects=dialects).line()
             try:
                 self._trace_file = TraceFile(
                     configuration.trace, header, asyncio.get_running_loop().call_soon, self._on_full_disk

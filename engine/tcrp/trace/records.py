@@ -4,14 +4,13 @@ Knows the format, who writes and in which order; not what the records mean. The 
 simulated time and real sockets. Lines are put together by hand because a run writes millions of
 them (and those of the commonest kinds by `join`, which takes enums as the strings that they are, and a
 third less time than formatting): keys are sorted as they are written here, and tests read every kind
-back with `json`.
+back (`tcrp.trace.reader`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import StrEnum
 from json.encoder import encode_basestring as _quote  # what json.dumps(ensure_ascii=False) does to a string
 from typing import NamedTuple
@@ -217,11 +216,6 @@ class Digest:
         self._lines.append("")
         self._hash.update("\n".join(self._lines).encode())
         self._lines.clear()
-
-
-def header_line(**fields: str | int | Mapping[str, str]) -> str:
-    """The first line of a trace."""
-    return json.dumps({"schema": SCHEMA, **fields}, sort_keys=True, ensure_ascii=False)
 
 
 def token_in_trace(token: bytes) -> str:

@@ -22,6 +22,7 @@ from tcrp.sim.scenario.model import (
     Told,
     Window,
 )
+from tcrp.trace.sentences import sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def _judge_records(claim: Records, window: Window, history: History) -> Nearest:
     if found or claim not in history.nearest:
         return f"there are {len(found)} such records", found[-1][1] if found else 0
     record = history.nearest[claim][1]
-    return f"there are none; the nearest is {record.line()}", record.n
+    return f"there are none; the nearest is at {seconds(record.t_us)} {sentence(record)}", record.n
 
 
 def _judge_packets(claim: Packets, window: Window, history: History) -> Nearest:
