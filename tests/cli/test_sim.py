@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_exit_code_2_and_one_line_with_its_place(tmp_path
     ("words", "said"),
     [
         (("run", "nowhere.yaml"), "nowhere.yaml: there is no such file or folder"),
-        (("run", "."), ".: no scenario (*.yaml) is in this folder"),
+        (("run", "."), ".: there is no scenario (*.yaml) in this folder"),
         (("run", str(STORY), "--trace", "no/such/folder/t"), "the trace cannot be written: No such file or directory"),
         (("run", str(STORY), "--rows", "1"), "'1' is neither a number of at least 2 nor 'all'"),
         (("run", str(STORY), "--seed", "x"), "invalid int value: 'x'"),

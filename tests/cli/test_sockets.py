@@ -80,7 +80,7 @@ def test_a_story_longer_than_ones_patience_says_what_it_would_take(
 
 def test_options_of_simulated_runs_do_not_go_with_sockets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--sockets", "--trace", str(tmp_path / "t"), str(SCENARIOS / "the-story.yaml")]) == 2
-    assert "--trace and --format are of simulated runs" in capsys.readouterr().err
+    assert "--trace and --format do not work with --sockets" in capsys.readouterr().err
     assert main(["run", "--sockets", "--patience", "soon", str(SCENARIOS / "the-story.yaml")]) == 2
     assert "--patience: a duration such as" in capsys.readouterr().err
 
