@@ -1,4 +1,4 @@
-"""Dialects as files: all eight are complete, and a file that is wrong says where."""
+"""The files of the eight dialects are complete, and an error in such a file names its place."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def text_dialect() -> str:
     return (FILES / "text.toml").read_text(encoding="utf-8")
 
 
-def test_every_file_is_a_dialect_and_every_dialect_a_file() -> None:
+def test_every_file_is_a_dialect_and_every_dialect_has_a_file() -> None:
     assert sorted(path.stem for path in FILES.glob("*.toml")) == sorted(NAMES)
     assert [dialect(name).name for name in NAMES] == list(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_dialect_can_refuse_for_every_reason_and_tells_every_ending(name: str) -> None:
+def test_a_dialect_has_every_refusal_and_a_notice_for_every_ending(name: str) -> None:
     assert set(dialect(name).refusals) == set(Reason)
     assert all(dialect(name).notices[notice] for notice in ENDINGS)
 
 
-def test_there_is_no_ninth_dialect_by_name() -> None:
+def test_an_unknown_dialect_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         dialect("klingon")
 
@@ -38,7 +38,7 @@ def test_there_is_no_ninth_dialect_by_name() -> None:
     ("old", "new", "said"),
     [
         ('head = "{name}: "', "", "mine.toml: relay.head: missing"),
-        ('room_closed = "Room closed"', "", "notices.room_closed is missing: nobody may hang"),
+        ('room_closed = "Room closed"', "", "notices.room_closed is missing: every session must be told why it ended"),
         ("frames = 2", "frames = 3", "replies.frames: 3 is not between 1 and 2"),
         ("frames = 2", 'frames = "2"', "replies.frames: '2' is not a int"),
         ('form = "name"', 'form = "names"', "request.form: 'names' is none of name, name-port, json"),
@@ -50,13 +50,13 @@ def test_there_is_no_ninth_dialect_by_name() -> None:
         ("[request]", "[request", "mine.toml: Expected"),
     ],
 )
-def test_a_wrong_file_names_itself_and_the_key(old: str, new: str, said: str) -> None:
+def test_an_error_names_the_file_and_the_key(old: str, new: str, said: str) -> None:
     with pytest.raises(DialectError) as error:
         parse(text_dialect().replace(old, new), "mine.toml")
     assert said in str(error.value)
     assert str(error.value).startswith("mine.toml: ")
 
 
-def test_a_ninth_dialect_is_a_file_and_no_code() -> None:
+def test_a_ninth_dialect_needs_only_a_file() -> None:
     ninth = parse(text_dialect().replace('name = "text"', 'name = "shout"').replace("{name}: ", "{name}!! "), "shout")
     assert (ninth.name, ninth.relay.head) == ("shout", "{name}!! ")

@@ -1,4 +1,4 @@
-"""The generated page and the words that it is made of are complete and fresh."""
+"""The generated page is up to date, and the sentences in it are complete."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def test_every_rule_is_enforced_somewhere() -> None:
     assert [rule for rule, files in find_enforced(ROOT).items() if not files] == []
 
 
-def test_the_page_is_fresh() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert (ROOT / DOCUMENT).read_text(encoding="utf-8") == document(find_enforced(ROOT))
 
 
-def test_a_stale_page_is_shown_with_its_first_difference(
+def test_a_stale_page_is_reported_with_its_first_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "spec").mkdir()

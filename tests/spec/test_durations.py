@@ -1,4 +1,4 @@
-"""Durations and settings as people write them."""
+"""Durations and settings in their written form."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def test_durations_carry_units(text: str, us: int) -> None:
         ("9999h", "9999h is longer than a year"),
     ],
 )
-def test_other_durations_are_errors_that_say_what_is_expected(text: str, said: str) -> None:
+def test_an_invalid_duration_is_an_error_that_says_what_is_expected(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=r".") as error:
         parse_duration(text)
     assert said in str(error.value)
 
 
 @given(st.integers(0, LONGEST_US))
-def test_what_is_written_is_read_again(us: int) -> None:
+def test_a_written_duration_reads_back(us: int) -> None:
     assert parse_duration(write_duration(us)) == us
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_is_read_as_it_is_written(name: str) -> None:
+def test_every_written_setting_reads_back(name: str) -> None:
     assert parse_setting(name, write_setting(name, Limits())) == getattr(Limits(), name)
 
 
@@ -55,7 +55,9 @@ def test_every_setting_is_read_as_it_is_written(name: str) -> None:
         ("takeover", "on", "takeover is 'on'; allowed are same_address, off"),
     ],
 )
-def test_a_wrong_setting_names_itself_its_value_and_what_is_allowed(name: str, value: object, said: str) -> None:
+def test_an_invalid_setting_is_an_error_with_name_value_and_what_is_allowed(
+    name: str, value: object, said: str
+) -> None:
     with pytest.raises(ValueError, match=r".") as error:
         parse_setting(name, value)
     assert said in str(error.value)

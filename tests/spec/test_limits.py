@@ -1,4 +1,4 @@
-"""Settings: their defaults, and both sides of every bound."""
+"""Settings: the defaults, and both sides of every bound."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_defaults_are_the_agreed_ones() -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_bound_is_allowed_and_one_beyond_it_is_not(name: str) -> None:
+def test_a_bound_is_allowed_and_the_next_value_is_not(name: str) -> None:
     setting = SETTINGS[name]
     for bound, beyond in ((setting.least, setting.least - 1), (setting.most, setting.most + 1)):
         assert getattr(Limits().with_settings({name: bound}), name) == bound
@@ -41,12 +41,12 @@ def test_a_bound_is_allowed_and_one_beyond_it_is_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["5", 5.0, True, None])
-def test_a_number_is_a_whole_number(value: object) -> None:
+def test_only_a_whole_number_is_a_number(value: object) -> None:
     with pytest.raises(ValueError, match=r"rooms_max is .*; a whole number is expected"):
         Limits().with_settings({"rooms_max": value})
 
 
-def test_an_unknown_setting_is_named() -> None:
+def test_an_unknown_setting_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="there is no setting named 'room_max'"):
         Limits().with_settings({"room_max": 1})
 

@@ -1,4 +1,4 @@
-"""The tables against the machines that they were read from, and against the protocol as it was agreed."""
+"""The tables, compared with the machines that they were read from and with the agreed protocol."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_table_is_what_was_agreed(table: Table[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize(("table", "machine", "state", "event"), CELLS)
-def test_the_machine_does_in_every_cell_what_its_table_says(
+def test_machine_and_table_agree_in_every_cell(
     table: Table[Any, Any], machine: type[ProtocolMachine], state: Any, event: Any
 ) -> None:
     running = machine(start_value=state)
@@ -81,13 +81,13 @@ def test_the_machine_does_in_every_cell_what_its_table_says(
 
 
 @pytest.mark.parametrize(("table", "machine"), WRITTEN, ids=lambda each: getattr(each, "machine", ""))
-def test_beginning_and_ends_are_the_machines(table: Table[Any, Any], machine: type[ProtocolMachine]) -> None:
+def test_initial_and_final_states_are_the_machines(table: Table[Any, Any], machine: type[ProtocolMachine]) -> None:
     assert machine().current_state_value is table.initial
     assert {state.value for state in machine.states if state.final} == table.final
     assert not any(state in table.final for state, _ in table.rows)
 
 
-def test_rows_and_refused_pairs_are_all_there_is() -> None:
+def test_rows_and_refused_pairs_are_all_pairs() -> None:
     for table, _ in WRITTEN:
         refused = set(table.refused())
         assert refused.isdisjoint(table.rows)
@@ -95,7 +95,7 @@ def test_rows_and_refused_pairs_are_all_there_is() -> None:
 
 
 class Door(ProtocolMachine):
-    """A machine that only these tests know."""
+    """A machine for these tests only."""
 
     states_ = States.from_enum(RoomState, initial=RoomState.VACANT, final=RoomState.CLOSED, use_enum_instance=True)
     created = states_.VACANT.to(states_.OPEN)
@@ -122,7 +122,7 @@ def test_a_rule_without_a_transition_is_a_spec_error() -> None:
         read(Machine.ROOM, Door, RoomState, RoomEvent, rules)
 
 
-def test_an_event_that_nothing_takes_is_a_spec_error() -> None:
+def test_an_event_without_a_transition_is_a_spec_error() -> None:
     with pytest.raises(
         SpecError, match=r"events that no transition takes: \['host_gone', 'joined', 'left', 'relayed'\]"
     ):

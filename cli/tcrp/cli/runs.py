@@ -206,7 +206,7 @@ def _print_counts(coverage: Coverage) -> bool:
         rules.add_column(name, justify="right" if name == "times" else "left", no_wrap=True)
     for rule in Rule:
         times = coverage.rules[rule]
-        otherwise = f"its heart is shown by {SHOWN_OTHERWISE[rule]}" if rule in SHOWN_OTHERWISE else ""
+        otherwise = f"shown by {SHOWN_OTHERWISE[rule]}" if rule in SHOWN_OTHERWISE else ""
         rules.add_row(rule, Text(str(times), "" if times or otherwise else "bold red"), Text(otherwise, "dim"))
     print_table(console, rules)
     missing_rows, missing_rules = coverage.missing_rows(), coverage.missing_rules(SHOWN_OTHERWISE)

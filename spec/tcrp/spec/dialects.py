@@ -1,10 +1,10 @@
-"""Dialects as data: what a TOML file says about one way to speak the protocol, checked and frozen.
+"""Dialects as data: reads the TOML file of a dialect into a checked, frozen `Dialect`.
 
-Knows the shape of such a file, not what to do with it: bytes are made of it in
-`tcrp.engine.codec`. A ninth dialect is another file; nothing else changes.
+Knows the format of the file, not the bytes: `tcrp.engine.codec` makes those. A ninth dialect is
+another file; nothing else changes.
 
-In a JSON template a string that is just `{role}` stands for a value of that role; inside a longer
-string it is filled in.
+In a JSON template the string `{role}` stands for a value of that role, of any JSON type; inside a
+longer string it is replaced by text.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
 
 
 class DialectError(Exception):
-    """A dialect's file says something that cannot be. The message names the file and the key."""
+    """A dialect's file is invalid. The message names the file and the key."""
 
 
 class RequestForm(StrEnum):
@@ -57,7 +57,7 @@ class ReplyForm(StrEnum):
 
 
 class RoomIn(StrEnum):
-    """How the room stands in a reply."""
+    """How the room is written in a reply."""
 
     ECHOED = "echoed"  # length and bytes
     LENGTH_ONLY = "length-only"  # length given, bytes absent
@@ -65,7 +65,7 @@ class RoomIn(StrEnum):
 
 
 class LearnedFrom(StrEnum):
-    """Where the server learns to which UDP port it shall send."""
+    """Where the server learns the UDP port to send to."""
 
     REQUEST = "request"
     TRAILER = "trailer"  # or the first datagram, whichever is first
@@ -83,7 +83,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal's frame. `completion` is a second one that some dialects send after it, in state 2."""
+    """The frame of a refusal. `completion` is a second frame, in state 2, that some dialects send after it."""
 
     state: int
     room: RoomIn
@@ -104,7 +104,7 @@ class RelayForm:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One way to speak the protocol."""
+    """Everything in which one dialect differs from the others."""
 
     name: str
     sentence: str
@@ -264,13 +264,15 @@ def _notices(table: _Table) -> tuple[dict[Notice, str], str | None]:
     sentences = {notice: table.string(notice) for notice in Notice if notice in table.content}
     for notice in (Notice.ROOM_CLOSED, Notice.IDLED, Notice.REMOVED, Notice.SUPERSEDED, Notice.SHUTDOWN):
         if notice not in sentences:
-            raise DialectError(f"{table.source}: notices.{notice} is missing: nobody may hang (R-END-1)")
+            raise DialectError(
+                f"{table.source}: notices.{notice} is missing: every session must be told why it ended (R-END-1)"
+            )
     table.done()
     return sentences, host_quit
 
 
 class _Table:
-    """A TOML table that gives out each key once and then knows which were not asked for."""
+    """A TOML table that records which keys were read, so that unknown ones can be reported."""
 
     def __init__(self, content: Mapping[str, Any], source: str, path: str) -> None:
         self.content = content

@@ -1,4 +1,4 @@
-"""Durations as people write them, with a unit: `300s`, `1.5ms`. Exact: no floats."""
+"""Reads and writes durations with a unit: `300s`, `1.5ms`. Exact: no floats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handshake machine: one TCP connection, which hands out one token or one refusal."""
+"""The handshake machine: one TCP connection, which ends in one token, one list of rooms or one refusal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tcrp.spec.names import Rule
 class HandshakeMachine(ProtocolMachine):
     """idle → requested → accepted → completed, or refused, or abandoned.
 
-    The server is `requested` from the first whole header, the client from the moment it has sent
-    its request. With a one-frame dialect `accepted` and `completed` happen in one step.
+    The server's machine is `requested` from the first complete header, the client's from the sending
+    of its request. With a one-frame dialect `accepted` and `completed` happen in one step.
     """
 
     states_ = States.from_enum(

@@ -38,7 +38,7 @@ SHUTDOWN_LINGER_US = 500_000  # section 1
 
 
 class Unit(StrEnum):
-    """How a setting's value is counted."""
+    """The unit of a setting's value."""
 
     COUNT = "count"
     BYTES = "bytes"
@@ -55,7 +55,7 @@ class Takeover(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a setting is for and what it may hold. `least` and `most` are inclusive, in the field's unit."""
+    """The purpose and allowed values of a setting. `least` and `most` are inclusive, in the field's unit."""
 
     unit: Unit
     help: str
@@ -88,9 +88,9 @@ class Limits:
         metadata={"setting": Setting(Unit.BYTES, "bytes of one request, its header included", 64, 2**24)},
     )
     unentered_rooms_per_ip_max: int = _count(10, "rooms of one IP address whose host has not entered")
-    idle_timeout: int = _seconds(300, "silence after which a member is gone")
+    idle_timeout: int = _seconds(300, "silence after which a session ends")
     token_timeout: int = _seconds(30, "time within which a token must be used")
-    handshake_timeout: int = _seconds(10, "time within which a connection must be done")
+    handshake_timeout: int = _seconds(10, "time within which a handshake must end")
     linger: int = _seconds(5, "how long an ended room's name and ended tokens are remembered", least_us=0)
     takeover_after: int = _seconds(3, "silence after which a name may be taken over", least_us=0)
     texts_per_second_max: int = _count(20, "texts of one user a second; empty ones are free")
@@ -112,7 +112,7 @@ class Limits:
                 raise ValueError(f"{name} is {value}; allowed are {setting.least} to {setting.most}")
 
     def with_settings(self, settings: Mapping[str, Any]) -> Limits:
-        """These limits with some changed. Raises `ValueError` for an unknown name or a value out of bounds."""
+        """A copy with some settings changed. Raises `ValueError` for an unknown name or a value out of bounds."""
         if unknown := settings.keys() - SETTINGS.keys():
             raise ValueError(f"there is no setting named {sorted(unknown)[0]!r}")
         changes = dict(settings)
@@ -156,6 +156,6 @@ def parse_setting(name: str, value: object) -> int | str:
 
 
 def write_setting(name: str, limits: Limits) -> str:
-    """The value of a setting as it is written."""
+    """The value of a setting in its written form, such as `300s`."""
     value = getattr(limits, name)
     return write_duration(value) if SETTINGS[name].unit is Unit.DURATION else str(value)

@@ -1,4 +1,4 @@
-"""The strict base of the protocol's machines: what is not written down is refused, never ignored."""
+"""The strict base class of the protocol's machines: an event without a transition is refused, never ignored."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from statemachine import StateMachine
 
 
 class ProtocolMachine(StateMachine):
-    """A machine without methods, guards, actions or delays: states, events, and where they lead.
+    """A machine of states and transitions only: no methods, guards, actions or delays.
 
-    A condition is a different event: whoever drives the machine names what happened, and the
-    machine says where that leads. An event that the present state does not take raises
+    A condition is a different event: the caller names what happened, and the machine has one target
+    state for it. An event that has no transition from the current state raises
     `TransitionNotAllowed`.
     """
 

@@ -1,7 +1,7 @@
-"""The words of the protocol: states, events, rules, reasons and notices, spelled once.
+"""The names of the protocol: states, events, rules, reasons and notices, each spelled once.
 
-Knows no behaviour. Everything that is written to a trace, a scenario, a metric or a document uses
-these spellings. A member is a `str`, so that it can be a dictionary key at the speed of one.
+Has no behaviour. Traces, scenarios, metrics and documents all use these spellings. Members are `str`,
+so that as dictionary keys they are as fast as strings.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Reason(StrEnum):
 
 
 class Notice(StrEnum):
-    """A sentence of the server to a member, by what it says."""
+    """The kinds of notices: sentences from the server to a member."""
 
     JOINED = "joined"
     LEFT = "left"
@@ -140,7 +140,7 @@ class PacketKind(StrEnum):
 
 
 class Counter(StrEnum):
-    """What a server counts. The first three are what there is now; the others only grow."""
+    """What a server counts. The first three are gauges; the others only grow."""
 
     ROOMS = "rooms"
     SESSIONS = "sessions"
@@ -158,7 +158,7 @@ class Counter(StrEnum):
 
 
 class Property(StrEnum):
-    """What must hold after every step, whatever the scenario. Their claims stand in `tcrp.spec.properties`."""
+    """What must hold after every step of every scenario. The claims are in `tcrp.spec.properties`."""
 
     TABLE_STEPS = "table-steps"
     SHADOW_AGREES = "shadow-agrees"
@@ -217,7 +217,7 @@ class Sometimes(StrEnum):
 
 
 class Rule(StrEnum):
-    """The rules of the protocol, by id. Their sentences stand in `tcrp.spec.rules`."""
+    """The rules of the protocol, by id. Their sentences are in `tcrp.spec.rules`."""
 
     TCP_1 = "R-TCP-1"
     TCP_2 = "R-TCP-2"
@@ -253,7 +253,7 @@ class Rule(StrEnum):
 
 
 class Deadline(StrEnum):
-    """What an engine waits for, as traces name it."""
+    """The deadlines of an engine, as traces name them."""
 
     HANDSHAKE = "handshake"
     COMPLETION = "completion"

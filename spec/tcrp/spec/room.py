@@ -1,4 +1,4 @@
-"""The room machine: the life of a room's name, from its creation to the end of its linger."""
+"""The room machine: from the creation of a room to the end of its linger."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tcrp.spec.names import Rule
 class RoomMachine(ProtocolMachine):
     """vacant → open → closing → closed.
 
-    `closing` is not an instant: for a linger time the name stays taken and ended tokens are
-    remembered. The host's end is `host_gone`; any other member's end is `left`.
+    `closing` lasts for the linger time: the name stays taken and ended tokens are remembered. The end
+    of the host is `host_gone`, the end of any other member is `left`.
     """
 
     states_ = States.from_enum(State, initial=State.VACANT, final=State.CLOSED, use_enum_instance=True)

@@ -9,18 +9,18 @@ from tcrp.spec.names import Rule
 
 SENTENCES: Mapping[Rule, str] = MappingProxyType(
     {
-        Rule.TCP_1: "TCP creates, joins and hands over the token, nothing else; no chat text crosses it.",
+        Rule.TCP_1: "TCP creates, joins and hands over the token, nothing else; it carries no chat text.",
         Rule.TCP_2: "A request is answered, or refused with the first reason that applies; "
         "a refused request yields no token and changes nothing.",
-        Rule.TCP_3: "After its last frame the server half-closes, discards what still comes, then closes; "
+        Rule.TCP_3: "After its last frame the server half-closes, discards what still arrives, then closes; "
         "the client closes when it has the completion.",
         Rule.TCP_4: "A name belongs to at most one room that is not closed.",
         Rule.TCP_5: "A peer that sends half a request, rubbish, or nothing is dropped at the handshake timeout "
-        "and holds up nobody else.",
+        "and delays no other peer.",
         Rule.TOK_1: "A token is 32 lowercase hexadecimal digits from the system's random source, unique, "
         "bound to one user, one room, one IP address.",
         Rule.TOK_2: "Only the holder of a living token enters, is relayed, or receives relays.",
-        Rule.TOK_3: "A token counts only from the IP address to which it was given; the port may change, "
+        Rule.TOK_3: "A token is valid only from the IP address to which it was given; the port may change, "
         "and relays then follow the last valid datagram unless the dialect fixes the port.",
         Rule.TOK_4: "A token that has ended never works again.",
         Rule.TOK_5: "A session that has not entered within token_timeout ends.",
@@ -29,33 +29,34 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.UDP_1: "A client's datagram is at most 4096 bytes: room_len(1) token_len(1) room token text.",
         Rule.UDP_2: "A server's datagram is at most 4094 bytes in the receiver's dialect; "
         "a relay too long for one member is not sent to that member.",
-        Rule.UDP_3: "A datagram that is malformed, or whose token does not hold, changes nothing but the count "
-        "of R-IDLE-2, and is answered with nothing but R-END-1.",
-        Rule.UDP_4: "A client that enters by datagram says so at once, again after 0.2, 0.6 and 1.4 s, "
-        "then every 5 s until 25 s, unless something has arrived.",
-        Rule.REL_1: "A text is relayed once to every other member who is in the room, to nobody else, "
+        Rule.UDP_3: "A datagram that is malformed, or whose token is not valid, changes nothing but the count "
+        "of R-IDLE-2, and gets no answer but that of R-END-1.",
+        Rule.UDP_4: "A client that enters by datagram sends the enter word or an empty text at once, again "
+        "after 0.2, 0.6 and 1.4 s, then every 5 s until 25 s, unless something has arrived.",
+        Rule.REL_1: "A text is relayed once to every other member who is in the room, and to no one else: "
         "not back to its sender.",
-        Rule.REL_2: "Texts of one sender are relayed in the order of their arrival.",
-        Rule.REL_3: "A relay names its sender as the server knows the name; what a member's dialect would read "
-        "as a notice is not sent to that member.",
-        Rule.ROOM_1: "Whoever creates a room is its host.",
-        Rule.ROOM_2: "The host ending in any way closes the room: every other session in it ends and is told.",
+        Rule.REL_2: "Texts of one sender are relayed in the order in which they arrived.",
+        Rule.REL_3: "A relay names its sender, by the name that the server knows; a text that a member's dialect would "
+        "read as a notice is not sent to that member.",
+        Rule.ROOM_1: "The user who creates a room is its host.",
+        Rule.ROOM_2: "The host ending in any way but being superseded closes the room: every other session in it ends "
+        "and is told.",
         Rule.ROOM_3: "A closed room leaves nothing behind: no session, no timer, no name, no remembered token.",
-        Rule.END_1: "Nobody hangs: whoever ends other than by leaving is told why, at once and again after "
-        "0.5, 1.5 and 3.5 s, and when the ended token speaks during linger.",
-        Rule.EXIT_1: "A user leaves by the dialect's leave word; the token ends at once; the others are told "
+        Rule.END_1: "No client hangs: a session that ends other than by leaving is told why, at once and again after "
+        "0.5, 1.5 and 3.5 s, and when its token is used during linger.",
+        Rule.EXIT_1: "A user leaves with the dialect's leave word; the token ends at once; the other members are told "
         "where their dialect has a notice for it.",
-        Rule.IDLE_1: "A user silent for idle_timeout ends; any valid datagram is speaking; "
+        Rule.IDLE_1: "A session that is silent for idle_timeout ends; any valid datagram breaks the silence; "
         "an empty text is a keep-alive and is not relayed.",
-        Rule.IDLE_2: "Three rejected datagrams in a row on a living token from its own IP end it.",
+        Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session.",
         Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control or bidi characters; "
-        "user names also without : [ ], not システム, unique in their room.",
+        "user names also without : [ ], not システム, and unique in their room.",
         Rule.NAME_2: "Joining under a taken name from its holder's IP, with the right password, after the holder "
         "has been silent for takeover_after, supersedes the old session.",
-        Rule.PASS_1: "A room may have a password, compared in constant time, its tries limited per room and "
-        "address; it stands in no log, trace or error.",
-        Rule.LIM_1: "Everything has a limit; what is over it is refused or dropped and counted by rule.",
-        Rule.LIM_2: "Rooms whose host has not entered are limited per IP and go without linger.",
+        Rule.PASS_1: "A room may have a password, compared in constant time; tries are limited per room and "
+        "address; it appears in no log, trace or error.",
+        Rule.LIM_1: "Everything has a limit; what exceeds it is refused or dropped, and counted by rule.",
+        Rule.LIM_2: "Rooms whose host has not entered are limited per IP and close without linger.",
         Rule.SHOW_1: "Text from the network is shown without control, escape and bidi characters; "
         "line ends and tabs become spaces.",
     }
@@ -68,4 +69,4 @@ SHOWN_OTHERWISE: Mapping[Rule, str] = MappingProxyType(
         Rule.PASS_1: "a unit test of the comparison; its refusals are shown by scenarios",
     }
 )
-"""Rules whose heart no scenario can show, and what shows it instead."""
+"""Rules that no scenario can show in full, and what shows them instead."""

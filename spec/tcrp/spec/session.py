@@ -13,7 +13,7 @@ from tcrp.spec.names import SessionState as State
 class SessionMachine(ProtocolMachine):
     """anonymous → tokened → in-room → expired.
 
-    The server runs one for each user; the client runs its own, from its own point of view.
+    The server runs one for each session; the client runs its own, as far as it can see.
     """
 
     states_ = States.from_enum(State, initial=State.ANONYMOUS, final=State.EXPIRED, use_enum_instance=True)

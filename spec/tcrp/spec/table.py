@@ -1,8 +1,8 @@
-"""A machine read once into a frozen table, which is what the engines run.
+"""Reads each machine once into a frozen table, which is what the engines run.
 
-The table and the machine are two sides of one thing: the table answers in well under a
-microsecond, the machine is the language in which the protocol is written. Tests compare them over
-every cell, and simulated runs keep the machine beside the table as a shadow.
+The protocol is written as machines; the tables exist because a lookup takes well under a microsecond.
+Tests compare machine and table over every cell, and simulated runs keep the machine beside the table
+as a shadow.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class SpecError(Exception):
-    """The machines, the names and the rules contradict each other: a fault in the specification."""
+    """The machines, the names and the rules contradict each other: the specification is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row(Generic[S]):
-    """Where one event leads from one state, and the rule that says so."""
+    """The target state of one event in one state, and the rule that demands it."""
 
     to: S
     rule: Rule
@@ -44,7 +44,7 @@ class Row(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[S, E]):
-    """A machine as data. A (state, event) that has no row is refused."""
+    """A machine as data. A (state, event) pair without a row is refused."""
 
     machine: Machine
     states: type[S]
@@ -54,7 +54,7 @@ class Table(Generic[S, E]):
     rows: Mapping[tuple[S, E], Row[S]]
 
     def refused(self) -> Iterator[tuple[S, E]]:
-        """The (state, event) pairs that lead nowhere, in the order of the names."""
+        """The (state, event) pairs without a row, in the order of the names."""
         return ((state, event) for state in self.states for event in self.events if (state, event) not in self.rows)
 
 
@@ -68,7 +68,7 @@ def read(
     """Read the class `written` into a table. Raises `SpecError` where class, names and rules disagree."""
     rows: dict[tuple[S, E], Row[S]] = {}
     for state in written.states:
-        # list(): a transition's truth value is its library's own affair.
+        # list(): the library's list of transitions has a truth value of its own.
         for transition in list(state.transitions):
             # .events, not .event: a transition shared by several events joins their names.
             for event in transition.events:
@@ -103,7 +103,7 @@ HANDSHAKE: Table[HandshakeState, HandshakeEvent] = read(
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The three tables that an engine runs. Tests run engines on changed ones."""
+    """The three tables that an engine runs. Tests pass changed ones."""
 
     session: Table[SessionState, SessionEvent]
     room: Table[RoomState, RoomEvent]
