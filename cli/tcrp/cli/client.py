@@ -15,8 +15,8 @@ from tcrp.cli.i18n import _
 from tcrp.cli.version import tcrp_version
 
 if TYPE_CHECKING:
+    from tcrp.cli.chat_session import ChatSession, Outcome
     from tcrp.cli.screen import Screen
-    from tcrp.cli.talk import Outcome, Talk
     from tcrp.spec.limits import Limits
     from tcrp.trace.records import Trace
 
@@ -98,7 +98,7 @@ def checked_name(typed: str, *, is_user: bool) -> str:
     except UnicodeEncodeError:  # bytes of the command line that are no text
         data = b"\xff"
     if fault(data) is not None:
-        from tcrp.cli.talk import name_rule
+        from tcrp.cli.chat_session import name_rule
 
         raise UsageError(name_rule())
     return name
@@ -133,9 +133,9 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
     import asyncio
     import signal
 
+    from tcrp.cli.chat_session import ChatSession, RoomRequest
     from tcrp.cli.dialects import dialect_named
     from tcrp.cli.screen import Closed
-    from tcrp.cli.talk import Talk, Visit
     from tcrp.net.client import ServerAt
     from tcrp.spec.names import Operation
 
@@ -149,16 +149,16 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
     screen = _screen(plain=options.plain)
     server = ServerAt(options.host, options.tcp_port, options.udp_port)
     trace = _trace(options.trace, screen)
-    talk = Talk(screen, server, codec, limits, keeps_alive=not options.no_keep_alive, trace=trace)
+    chat = ChatSession(screen, server, codec, limits, keeps_alive=not options.no_keep_alive, trace=trace)
     try:
         name = name or await _ask_name(screen, _("Your name:"), is_user=True)
         if options.join is None and options.create is None:
-            return await _menu(screen, talk, name, password, asks_password=codec.takes_password and not password)
+            return await _menu(screen, chat, name, password, asks_password=codec.takes_password and not password)
         operation, room = (
             (Operation.JOIN, options.join) if options.join is not None else (Operation.CREATE, options.create)
         )
-        visit = Visit(operation, checked_name(room, is_user=False), name, password)
-        return _exit_code(await talk.visit(visit))
+        request = RoomRequest(operation, checked_name(room, is_user=False), name, password)
+        return _exit_code(await chat.run(request))
     except Closed as closed:
         return INTERRUPTED if closed.is_interrupt else HOLDS
 
@@ -196,9 +196,9 @@ def _screen(*, plain: bool) -> Screen:
     return Terminal()
 
 
-async def _menu(screen: Screen, talk: Talk, name: str, password: str, *, asks_password: bool) -> int:
+async def _menu(screen: Screen, chat: ChatSession, name: str, password: str, *, asks_password: bool) -> int:
     """Ask what is wanted, again and again, until nothing is. Raises `Closed`."""
-    from tcrp.cli.talk import Visit
+    from tcrp.cli.chat_session import RoomRequest
     from tcrp.spec.names import Operation
 
     result = HOLDS
@@ -213,7 +213,7 @@ async def _menu(screen: Screen, talk: Talk, name: str, password: str, *, asks_pa
         if asks_password:
             password = await screen.ask(_("Its password (none: just Enter):"), hidden=True)
         operation = Operation.CREATE if choice == CREATE else Operation.JOIN
-        result = _exit_code(await talk.visit(Visit(operation, room, name, password)))
+        result = _exit_code(await chat.run(RoomRequest(operation, room, name, password)))
 
 
 async def _ask_name(screen: Screen, question: str, *, is_user: bool) -> str:
@@ -225,7 +225,7 @@ async def _ask_name(screen: Screen, question: str, *, is_user: bool) -> str:
 
 
 def _exit_code(outcome: Outcome) -> int:
-    from tcrp.cli.talk import Outcome
+    from tcrp.cli.chat_session import Outcome
 
     return {Outcome.LEFT: HOLDS, Outcome.INTERRUPTED: INTERRUPTED, Outcome.LOST: DOES_NOT_HOLD}.get(outcome, CANNOT)
 

@@ -21,8 +21,8 @@ class MachineName(NamedTuple):
     nth: int
 
     def __str__(self) -> str:
-        manieth = f" ({self.nth})" if self.nth > 1 else ""
-        return f"{self.actor}: {self.machine} {self.id}{manieth}"
+        nth = f" ({self.nth})" if self.nth > 1 else ""
+        return f"{self.actor}: {self.machine} {self.id}{nth}"
 
 
 Moves = dict[MachineName, list[str]]

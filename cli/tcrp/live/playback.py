@@ -40,18 +40,18 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.sim.script import filled
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 """How often is looked whether a state that a step waits for has come true."""
 SLACK_SECONDS = 0.3
 """How much later than the simulated run a real one ends: its last packets have really to travel."""
-_stages = itertools.count(os.getpid())
+_playbacks = itertools.count(os.getpid())
 
 
 class Addresses:
     """Addresses of the loopback: those of a scenario's users, one for one, and one for the server and the proxies."""
 
     def __init__(self) -> None:
-        self._net = 16 + next(_stages) % 200  # stages that play at the same time keep apart
+        self._net = 16 + next(_playbacks) % 200  # stages that play at the same time keep apart
         self._known: dict[str, str] = {}
 
     @property
@@ -65,7 +65,7 @@ class Addresses:
         return self._known.setdefault(ip, f"127.{self._net}.{number >> 8}.{number & 255}")
 
 
-class Stage:
+class Playback:
     """Plays a scenario once: `open()`, `play()`, and `close()` if it is not played.
 
     `ends_us` is when the simulated run ended. Traces go to `folder`.
@@ -75,7 +75,7 @@ class Stage:
         self._scenario = scenario
         self._ends_us = ends_us
         self._addresses = Addresses()
-        self._ways = Network(scenario.network)
+        self._network = Network(scenario.network)
         self._server = LiveServer(
             self._addresses.server, scenario.limits, scenario.server_dialect, folder, self._server_is_up
         )
@@ -95,12 +95,12 @@ class Stage:
                 self._addresses.server,
                 own_ip,
                 (self._server.tcp, self._server.udp),
-                UserImpairment(self._ways, user.id, self._seed),
+                UserImpairment(self._network, user.id, self._seed),
                 self._users,
             )
             await self._users[user.id].proxy.open()
 
-    async def play(self) -> Moves:
+    async def run(self) -> Moves:
         """Play the story to its end. Returns what each machine did."""
         self._began = time.monotonic()
         try:
@@ -123,7 +123,7 @@ class Stage:
 
     async def _run_script(self) -> None:
         for number, step in enumerate(self._scenario.script):
-            task = asyncio.create_task(self._take_in_time(step, number))
+            task = asyncio.create_task(self._take_at_its_time(step, number))
             self._rows.setdefault(step.row, []).append(task)
         tasks = list(itertools.chain(*self._rows.values()))
         try:
@@ -135,7 +135,7 @@ class Stage:
                 if isinstance(result, Exception):
                     raise result
 
-    async def _take_in_time(self, step: Step, number: int) -> None:
+    async def _take_at_its_time(self, step: Step, number: int) -> None:
         when = step.when
         match when:
             case At(at_us, every_us, times):
@@ -149,7 +149,7 @@ class Stage:
                 self._take(step, 1)
             case When(claim):
                 while not self._is_true(claim):
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
                 self._take(step, 1)
 
     async def _until(self, t_us: int, later: float = 0.0) -> None:
@@ -171,13 +171,13 @@ class Stage:
         action = step.action
         match action:
             case SetLinks(links, settings):
-                self._ways.set(links, settings)
+                self._network.set(links, settings)
             case Cut(links, for_us):
-                self._ways.cut(links)
+                self._network.cut(links)
                 if for_us is not None:
-                    asyncio.get_running_loop().call_later(for_us / 1_000_000, self._ways.heal, links)
+                    asyncio.get_running_loop().call_later(for_us / 1_000_000, self._network.heal, links)
             case Heal(links):
-                self._ways.heal(links)
+                self._network.heal(links)
             case Hold() | Release() | Stall() | Reset():
                 raise AssertionError(f"{action} does not fit sockets")
             case _ if step.actor == SERVER:

@@ -49,7 +49,7 @@ class Proxy:
         self.connections: list[Address] = []  # as the server sees them, in order
         self._server_tcp = server_tcp
         self._server_udp = server_udp
-        self._weather = impairment
+        self._impairment = impairment
         self.tcp_port = 0  # where requests go
         self._listener: asyncio.Server | None = None
         self._front: socket.socket | None = None
@@ -123,7 +123,7 @@ class Proxy:
 
     def send_up(self, data: bytes) -> None:
         """A datagram of the user's, on its way to the server."""
-        seconds = self._weather.datagram(len(data), up=True)
+        seconds = self._impairment.datagram(len(data), up=True)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self._arrive, data)
 
@@ -145,7 +145,7 @@ class Proxy:
             data = self._back.recv(CHUNK)
         except OSError:
             return  # the report of a datagram that found nobody
-        seconds = self._weather.datagram(len(data), up=False)
+        seconds = self._impairment.datagram(len(data), up=False)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self._deliver, data)
 
@@ -197,7 +197,7 @@ class Proxy:
             writer.write_eof()
 
     async def _wait(self, *, up: bool) -> None:
-        while (seconds := self._weather.segment(up=up)) is None:
+        while (seconds := self._impairment.segment(up=up)) is None:
             await asyncio.sleep(0.01)  # until the way is open again
         await asyncio.sleep(seconds)
 

@@ -69,25 +69,25 @@ class LiveServer:
                 self._signal(signal.SIGKILL)
                 self._process = None
                 if restart_us is not None:
-                    self._later(restart_us / 1_000_000, self._start_again)
+                    self._later(restart_us / 1_000_000, self._restart)
             case Start():
-                self._later(0, self._start_again)
+                self._later(0, self._restart)
             case Pause(for_us):
                 self._signal(signal.SIGSTOP)
-                self._later(for_us / 1_000_000, self._go_on)
+                self._later(for_us / 1_000_000, self._resume)
             case Shutdown():
                 self._signal(signal.SIGTERM)
             case Remove():
                 raise AssertionError("a server that runs by itself is told to remove nobody")
 
-    async def _start_again(self) -> None:
+    async def _restart(self) -> None:
         process = self._process
         if process is not None:
             if process.returncode is None:
                 return  # it is up
         await self.start()
 
-    async def _go_on(self) -> None:
+    async def _resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def _later(self, seconds: float, what: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -110,7 +110,7 @@ class LiveUser:
             case Crash():
                 self._crash()
             case Datagram():
-                self._send_made(action)
+                self._send_forged(action)
             case Stream(data):
                 self._spawn(self._stream(data))
             case Abandon():
@@ -196,16 +196,16 @@ class LiveUser:
         client = self._client
         return (client.room, client.engine.token) if client is not None and client.has_token else None
 
-    def _send_made(self, made: Datagram) -> None:
-        if made.token_of is None and made.hex is not None:
-            self.proxy.send_up(made.hex)
+    def _send_forged(self, forged: Datagram) -> None:
+        if forged.token_of is None and forged.hex is not None:
+            self.proxy.send_up(forged.hex)
             return
-        holder = self._others[made.token_of] if made.token_of is not None else self
+        holder = self._others[forged.token_of] if forged.token_of is not None else self
         held = self._stolen[1:] if holder is self and self._stolen is not None else holder.held()
         if held is not None:
             room, token = held
-            body = body_of(made, holder.codec, holder.name)
-            self.proxy.send_up(forged_datagram(room if made.room is None else made.room, token, body))
+            body = body_of(forged, holder.codec, holder.name)
+            self.proxy.send_up(forged_datagram(room if forged.room is None else forged.room, token, body))
 
     async def _stream(self, data: bytes) -> None:
         reader, writer = await asyncio.open_connection(self.proxy.ip, self.proxy.tcp_port)

@@ -33,7 +33,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class RoomRequest:
     """What is asked of a server."""
 
     operation: Operation
@@ -42,7 +42,7 @@ class Visit:
     password: str = ""
 
 
-class Talk:
+class ChatSession:
     """Stays in rooms of one server, on one screen."""
 
     def __init__(
@@ -62,51 +62,51 @@ class Talk:
         self._keeps_alive = keeps_alive
         self._trace = trace
         self._started_us = time.monotonic_ns() // 1000
-        self._stays = 0
+        self._sessions = 0
 
-    async def visit(self, visit: Visit) -> Outcome:
+    async def run(self, request: RoomRequest) -> Outcome:
         """Be in a room until it is over, and again if the user wishes so."""
         while True:
-            outcome, again = await self._stay(visit)
+            outcome, again = await self._run_once(request)
             if again is None or not self._screen.can_offer:
                 return outcome
-            visit = again
+            request = again
 
     # --- one stay --------------------------------------------------------------------------------
 
-    async def _stay(self, visit: Visit) -> tuple[Outcome, Visit | None]:
+    async def _run_once(self, request: RoomRequest) -> tuple[Outcome, RoomRequest | None]:
         """One stay: how it ended, and what the user wants next."""
         over = asyncio.Event()
-        stay = _Stay(self._screen, self._codec, visit.name)
+        view = _RoomView(self._screen, self._codec, request.name)
         client = Client(
             self._server,
             self._codec,
-            visit.operation,
-            visit.room,
-            visit.name,
-            password=visit.password,
+            request.operation,
+            request.room,
+            request.name,
+            password=request.password,
             limits=self._limits,
             keeps_alive=self._keeps_alive,
-            recorder=self._recorder(visit.name),
+            recorder=self._recorder(request.name),
             started_us=self._started_us,
-            hear=stay.hear,
+            hear=view.hear,
             ended=over.set,
         )
         try:
             await client.enter()
         except Unreachable as error:
             self._screen.warn(unreachable(error))
-            return Outcome.NEVER_BEGAN, visit if await self._agrees(_("Try again? [y/n]")) else None
+            return Outcome.NEVER_BEGAN, request if await self._agrees(_("Try again? [y/n]")) else None
         except RequestRefused as refused:
-            self._screen.warn(refusal(refused.reason, visit))
-            return Outcome.NEVER_BEGAN, await self._offer_another(refused.reason, visit)
+            self._screen.warn(refusal(refused.reason, request))
+            return Outcome.NEVER_BEGAN, await self._offer_another(refused.reason, request)
         except ValueError:
             self._screen.warn(name_rule())
             return Outcome.NEVER_BEGAN, None
         try:
             hint = " " + _("/help shows what you can type.") if self._screen.can_offer else ""
-            self._screen.note(_("You are in {room} as {name}.").format(room=visit.room, name=visit.name) + hint)
-            outcome = await self._until_over(client, stay, over)
+            self._screen.note(_("You are in {room} as {name}.").format(room=request.room, name=request.name) + hint)
+            outcome = await self._until_over(client, view, over)
         finally:
             if client.state in LIVING and not client.is_over:
                 client.leave()
@@ -116,14 +116,14 @@ class Talk:
         if outcome is not Outcome.LOST:
             return outcome, None
         self._screen.warn(ending(client))
-        return outcome, await self._offer_again(visit)
+        return outcome, await self._offer_again(request)
 
     def _recorder(self, name: str) -> Recorder | None:
-        self._stays += 1
-        return Recorder(self._trace, name, self._stays) if self._trace is not None else None
+        self._sessions += 1
+        return Recorder(self._trace, name, self._sessions) if self._trace is not None else None
 
-    async def _until_over(self, client: Client, stay: _Stay, over: asyncio.Event) -> Outcome:
-        typing = asyncio.create_task(self._type(client, stay))
+    async def _until_over(self, client: Client, view: _RoomView, over: asyncio.Event) -> Outcome:
+        typing = asyncio.create_task(self._type(client, view))
         ending = asyncio.create_task(over.wait())
         warning = asyncio.create_task(self._warn_of_silence(client))
         try:
@@ -136,7 +136,7 @@ class Talk:
             await asyncio.gather(typing, ending, warning, return_exceptions=True)
             await self._screen.rest()
 
-    async def _type(self, client: Client, stay: _Stay) -> Outcome:
+    async def _type(self, client: Client, view: _RoomView) -> Outcome:
         """Do what is typed until it is a leaving."""
         while True:
             try:
@@ -147,7 +147,7 @@ class Talk:
             if command == "/leave" or line in self._codec.leave_words:
                 return Outcome.LEFT
             if command == "/who":
-                self._screen.note(stay.who())
+                self._screen.note(view.who())
             elif command == "/help":
                 for help in self._help():
                     self._screen.note(help)
@@ -191,16 +191,16 @@ class Talk:
 
     # --- what next -------------------------------------------------------------------------------
 
-    async def _offer_again(self, visit: Visit) -> Visit | None:
-        if not await self._agrees(_("Join {room} again? [y/n]").format(room=visit.room)):
+    async def _offer_again(self, request: RoomRequest) -> RoomRequest | None:
+        if not await self._agrees(_("Join {room} again? [y/n]").format(room=request.room)):
             return None
-        return replace(visit, operation=Operation.JOIN)
+        return replace(request, operation=Operation.JOIN)
 
-    async def _offer_another(self, reason: Reason | None, visit: Visit) -> Visit | None:
+    async def _offer_another(self, reason: Reason | None, request: RoomRequest) -> RoomRequest | None:
         match reason:
             case Reason.WRONG_PASSWORD if self._codec.takes_password and self._screen.can_offer:
                 password = await self._screen.ask(_("The room's password (Enter: give up):"), hidden=True)
-                return replace(visit, password=password) if password else None
+                return replace(request, password=password) if password else None
             case Reason.NO_SUCH_ROOM:
                 question, operation = _("Create it? [y/n]"), Operation.CREATE
             case Reason.ROOM_EXISTS:
@@ -209,7 +209,7 @@ class Talk:
                 return None
         if not await self._agrees(question):
             return None
-        return replace(visit, operation=operation)
+        return replace(request, operation=operation)
 
     async def _agrees(self, question: str) -> bool:
         if not self._screen.can_offer:
@@ -221,7 +221,7 @@ class Talk:
         return answer.lower() in ("y", "yes", "はい")
 
 
-class _Stay:
+class _RoomView:
     """Who was heard in a room, and how that is shown."""
 
     def __init__(self, screen: Screen, codec: Codec, name: str) -> None:
@@ -268,7 +268,7 @@ def unreachable(error: Unreachable) -> str:
     return _("No chat server at {where}: {why}").format(where=error.where, why=why)
 
 
-def refusal(reason: Reason | None, visit: Visit) -> str:
+def refusal(reason: Reason | None, request: RoomRequest) -> str:
     """Why a request was refused, and what to do."""
     words: dict[Reason | None, Callable[[], str]] = {
         None: lambda: _("The server refuses, and its reason is none that is known."),
@@ -280,7 +280,7 @@ def refusal(reason: Reason | None, visit: Visit) -> str:
         Reason.NAME_TAKEN: lambda: _("Somebody in {room} is called {name} already; take another name."),
         Reason.ROOM_FULL: lambda: _("The room {room} is full."),
     }
-    return words[reason]().format(room=visit.room, name=visit.name)
+    return words[reason]().format(room=request.room, name=request.name)
 
 
 def ending(client: Client) -> str:
