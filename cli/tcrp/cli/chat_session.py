@@ -104,7 +104,7 @@ class ChatSession:
             self._screen.warn(name_rule())
             return Outcome.NEVER_BEGAN, None
         try:
-            hint = " " + _("/help shows what you can type.") if self._screen.can_offer else ""
+            hint = " " + _("Type /help for help.") if self._screen.can_offer else ""
             self._screen.note(_("You are in {room} as {name}.").format(room=request.room, name=request.name) + hint)
             outcome = await self._until_over(client, view, over)
         finally:
@@ -152,7 +152,7 @@ class ChatSession:
                 for help in self._help():
                     self._screen.note(help)
             elif command.startswith("/") and not command.startswith("//"):
-                self._screen.warn(_("There is no {command}; /help shows what there is.").format(command=command))
+                self._screen.warn(_("Unknown command {command}; type /help for help.").format(command=command))
             elif command:
                 await self._say(client, line.removeprefix("/") if command.startswith("//") else line)
 
@@ -160,9 +160,9 @@ class ChatSession:
         try:
             await client.say(text)
         except NotNow:
-            self._screen.warn(_("You are not in the room any more; this was not sent: {text}").format(text=text))
+            self._screen.warn(_("You are no longer in the room. Not sent: {text}").format(text=text))
         except ValueError:
-            self._screen.warn(_("This is too long for one message; nothing was sent."))
+            self._screen.warn(_("Too long for one message; nothing was sent."))
         else:
             self._screen.own(client.name, text)
 
@@ -174,19 +174,19 @@ class ChatSession:
                 await asyncio.sleep(left - before)
                 continue
             self._screen.warn(
-                _("You have been silent for long: in {seconds} s you are out of the room, unless you speak.").format(
-                    seconds=max(round(left), 1)
-                )
+                _(
+                    "You have been silent for a long time. Say something within {seconds} s, or your session ends."
+                ).format(seconds=max(round(left), 1))
             )
             await asyncio.sleep(max(left, 0.0) + 1)
 
     def _help(self) -> list[str]:
         leave = ", ".join(["/leave", *self._codec.dialect.leave_words])
         return [
-            _("{words}: leave the room; so does Ctrl-D").format(words=leave),
-            _("/who: who is here, as far as this dialect tells"),
-            _("//text: say a text that begins with a slash"),
-            _("arrow keys: what you typed before"),
+            _("{words}: leave the room (or press Ctrl-D)").format(words=leave),
+            _("/who: list the members you have heard of"),
+            _("//text: send a text that begins with a slash"),
+            _("arrow keys: go through what you typed before"),
         ]
 
     # --- what next -------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class ChatSession:
     async def _offer_another(self, reason: Reason | None, request: RoomRequest) -> RoomRequest | None:
         match reason:
             case Reason.WRONG_PASSWORD if self._codec.takes_password and self._screen.can_offer:
-                password = await self._screen.ask(_("The room's password (Enter: give up):"), hidden=True)
+                password = await self._screen.ask(_("Room password (Enter to give up):"), hidden=True)
                 return replace(request, password=password) if password else None
             case Reason.NO_SUCH_ROOM:
                 question, operation = _("Create it? [y/n]"), Operation.CREATE
@@ -237,16 +237,16 @@ class _RoomView:
                 self._screen.text(name, text)
             case NoticeReceived(Notice.JOINED, name):
                 self._here[name] = None
-                self._screen.note(_("{name} has come").format(name=name))
+                self._screen.note(_("{name} joined").format(name=name))
             case NoticeReceived(Notice.LEFT, name):
                 self._here.pop(name, None)
-                self._screen.note(_("{name} has left").format(name=name))
+                self._screen.note(_("{name} left").format(name=name))
 
     def who(self) -> str:
         """Who is here, as far as was heard."""
         if not self._tells:
-            return _("This dialect does not tell who is here.")
-        return _("Heard of since you came: {names}").format(names=", ".join(self._here))
+            return _("This dialect has no notice for who joins.")
+        return _("Heard of since you joined: {names}").format(names=", ".join(self._here))
 
 
 # --- in words --------------------------------------------------------------------------------------
@@ -254,15 +254,15 @@ class _RoomView:
 
 def name_rule() -> str:
     """What names are allowed (R-NAME-1)."""
-    return _("Names are 1 to 255 bytes without control characters; a user's name also without : [ ]")
+    return _("Names are 1 to 255 bytes without control characters; a user name must not contain : [ ] either.")
 
 
 def unreachable(error: Unreachable) -> str:
     """Why there is no server."""
     words = {
-        NO_HOST: lambda: _("this name is no known host"),
-        NO_ANSWER: lambda: _("it does not answer"),
-        BROKEN_OFF: lambda: _("it broke the connection off, or speaks another dialect"),
+        NO_HOST: lambda: _("unknown host"),
+        NO_ANSWER: lambda: _("no answer"),
+        BROKEN_OFF: lambda: _("the connection was closed, or the server speaks another dialect"),
     }
     why = words[error.why]() if error.why in words else error.why
     return _("No chat server at {where}: {why}").format(where=error.where, why=why)
@@ -271,13 +271,13 @@ def unreachable(error: Unreachable) -> str:
 def refusal(reason: Reason | None, request: RoomRequest) -> str:
     """Why a request was refused, and what to do."""
     words: dict[Reason | None, Callable[[], str]] = {
-        None: lambda: _("The server refuses, and its reason is none that is known."),
-        Reason.BAD_REQUEST: lambda: _("The server does not take this request. Is the dialect right?"),
-        Reason.TOO_MANY_REQUESTS: lambda: _("The server has too many requests; try again in a minute."),
-        Reason.ROOM_EXISTS: lambda: _("There is a room {room} already."),
+        None: lambda: _("The server refused the request for an unknown reason."),
+        Reason.BAD_REQUEST: lambda: _("The server does not accept this request. Is the dialect right?"),
+        Reason.TOO_MANY_REQUESTS: lambda: _("Too many requests; try again in a minute."),
+        Reason.ROOM_EXISTS: lambda: _("The room {room} already exists."),
         Reason.NO_SUCH_ROOM: lambda: _("There is no room {room}."),
-        Reason.WRONG_PASSWORD: lambda: _("The password of {room} is another."),
-        Reason.NAME_TAKEN: lambda: _("Somebody in {room} is called {name} already; take another name."),
+        Reason.WRONG_PASSWORD: lambda: _("Wrong password for {room}."),
+        Reason.NAME_TAKEN: lambda: _("The name {name} is taken in {room}; choose another name."),
         Reason.ROOM_FULL: lambda: _("The room {room} is full."),
     }
     return words[reason]().format(room=request.room, name=request.name)
@@ -286,9 +286,9 @@ def refusal(reason: Reason | None, request: RoomRequest) -> str:
 def ending(client: Client) -> str:
     """Why a session ended."""
     if client.is_gone:
-        return _("The server is not there any more.")
+        return _("Lost the connection to the server.")
     if client.is_forgotten:
-        return _("The server was started anew and does not know you any more.")
+        return _("The server has been restarted and does not know you any more.")
     match client.told:
         case Notice.ROOM_CLOSED:
             return _("The room was closed.")
@@ -299,4 +299,4 @@ def ending(client: Client) -> str:
         case Notice.SUPERSEDED:
             return _("You joined from elsewhere.")
         case _other:
-            return _("You were silent too long and are out of the room.")
+            return _("You were silent for too long, so your session has ended.")

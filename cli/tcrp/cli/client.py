@@ -44,29 +44,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description=_("Chat in a room. Without --join or --create it asks what you want."),
+        description=_("Chat in a room. Without --join or --create, a menu asks what to do."),
         allow_abbrev=False,
     )
-    parser.add_argument("--name", metavar=_("NAME"), help=_("what you are called"))
+    parser.add_argument("--name", metavar=_("NAME"), help=_("your name in the room"))
     rooms = parser.add_mutually_exclusive_group()
     rooms.add_argument("--join", metavar=_("ROOM"), help=_("join this room"))
     rooms.add_argument("--create", metavar=_("ROOM"), help=_("create this room and be its host"))
-    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=_("where the server is (127.0.0.1)"))
-    parser.add_argument("--tcp-port", type=_port, default=9002, metavar="PORT", help=_("its port for requests (9002)"))
-    parser.add_argument("--udp-port", type=_port, default=9003, metavar="PORT", help=_("its port for the talk (9003)"))
-    parser.add_argument("--dialect", default="json", metavar="NAME", help=_("how it speaks, or a TOML file (json)"))
-    parser.add_argument("--password-file", metavar="FILE", help=_("the room's password is the first line of this file"))
-    parser.add_argument("--no-keep-alive", action="store_true", help=_("say nothing while you say nothing"))
-    parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server bears (300s)"))
-    parser.add_argument("--trace", metavar="FILE", help=_("write every step of the machines to this file"))
-    parser.add_argument("--plain", action="store_true", help=_("one line in, one line out: for pipes, screen readers"))
+    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=_("address of the server (127.0.0.1)"))
+    parser.add_argument(
+        "--tcp-port", type=_port, default=9002, metavar="PORT", help=_("TCP port of the server, for requests (9002)")
+    )
+    parser.add_argument(
+        "--udp-port",
+        type=_port,
+        default=9003,
+        metavar="PORT",
+        help=_("UDP port of the server, for chat traffic (9003)"),
+    )
+    parser.add_argument(
+        "--dialect", default="json", metavar="NAME", help=_("dialect of the server, or a TOML file (json)")
+    )
+    parser.add_argument("--password-file", metavar="FILE", help=_("file whose first line is the room's password"))
+    parser.add_argument(
+        "--no-keep-alive", action="store_true", help=_("do not send keep-alives while you type nothing")
+    )
+    parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server tolerates (300s)"))
+    parser.add_argument("--trace", metavar="FILE", help=_("write every step of the state machines to this file"))
+    parser.add_argument(
+        "--plain", action="store_true", help=_("one line in, one line out: for pipes and screen readers")
+    )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
 
 
 def _port(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) < 6 and 1 <= int(word) <= 65535):
-        raise argparse.ArgumentTypeError(_("{word!r} is no port: 1 to 65535").format(word=word))
+        raise argparse.ArgumentTypeError(_("{word!r} is not a port: 1 to 65535").format(word=word))
     return int(word)
 
 
@@ -81,7 +95,7 @@ def _chat(options: argparse.Namespace) -> int:
     password = _password(options.password_file)
     limits = _limits(options.idle_timeout)
     if not options.plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(_("there is no terminal here; use --plain"))
+        raise UsageError(_("there is no terminal; use --plain"))
     with contextlib.suppress(asyncio.CancelledError):
         return asyncio.run(_converse(options, limits, name, password))
     return INTERRUPTED
@@ -110,11 +124,9 @@ def _password(file: str | None) -> str:
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise UsageError(
-            _("{file}: the password cannot be read: {why}").format(file=file, why=error.strerror)
-        ) from None
+        raise UsageError(_("{file}: cannot read the password: {why}").format(file=file, why=error.strerror)) from None
     except UnicodeDecodeError:
-        raise UsageError(_("{file}: is not UTF-8").format(file=file)) from None
+        raise UsageError(_("{file}: not valid UTF-8").format(file=file)) from None
     return lines[0] if lines else ""
 
 
@@ -174,14 +186,14 @@ def _trace(file: str | None, screen: Screen) -> Trace | None:
     from tcrp.trace.records import Trace, header_line
 
     def complain_of(error: OSError) -> None:
-        screen.warn(_("{file}: the trace ends here: {why}").format(file=file, why=error.strerror))
+        screen.warn(_("{file}: cannot write the trace any further: {why}").format(file=file, why=error.strerror))
 
     trace = Trace()
     header = header_line(mode="sockets", versions={"python": platform.python_version(), "tcrp": tcrp_version()})
     try:
         trace.listeners.append(TraceFile(Path(file), header, asyncio.get_running_loop().call_soon, complain_of))
     except OSError as error:
-        why = _("{file}: the trace cannot be written: {why}").format(file=file, why=error.strerror)
+        why = _("{file}: cannot write the trace: {why}").format(file=file, why=error.strerror)
         raise UsageError(why) from None
     return trace
 
@@ -207,11 +219,11 @@ async def _menu(screen: Screen, chat: ChatSession, name: str, password: str, *, 
         if choice == QUIT:
             return result
         if choice not in (CREATE, JOIN):
-            screen.warn(_("1, 2 or 3, please."))
+            screen.warn(_("Please enter 1, 2 or 3."))
             continue
-        room = await _ask_name(screen, _("The room's name:"), is_user=False)
+        room = await _ask_name(screen, _("Room name:"), is_user=False)
         if asks_password:
-            password = await screen.ask(_("Its password (none: just Enter):"), hidden=True)
+            password = await screen.ask(_("Room password (Enter for none):"), hidden=True)
         operation = Operation.CREATE if choice == CREATE else Operation.JOIN
         result = _exit_code(await chat.run(RoomRequest(operation, room, name, password)))
 

@@ -47,7 +47,7 @@ class Plain:
             try:
                 return data.removesuffix(b"\r").decode()
             except UnicodeDecodeError:
-                self.warn(_("A line is not UTF-8 and was not sent."))
+                self.warn(_("A line was not valid UTF-8 and was not sent."))
         self._lines.put_nowait(None)
         raise Closed
 
