@@ -103,11 +103,11 @@ def test_ctrl_c_reports_what_was_done(tmp_path: Path) -> None:
     [
         (["swarm", "--runs", "1", "--for", "1s"], "either --runs or --for, not both"),
         (["swarm", "--for", "soon"], "--for: a duration such as"),
-        (["swarm", "--vary", "none.toml"], "none.toml: cannot be read"),
+        (["swarm", "--vary", "none.toml"], "none.toml: cannot read the file"),
         (["shrink", str(SCENARIO)], "does not fail, so there is nothing to shrink"),
         (["shrink", "no-such-bundle"], "no-such-bundle: there is no such file or folder"),
-        (["diff", str(SCENARIO), str(SCENARIO)], "is no trace: a line of JSON for each record is expected"),
-        (["diff", "none", "none"], "none: cannot be read: No such file or directory"),
+        (["diff", str(SCENARIO), str(SCENARIO)], "not a trace: one JSON object per line is expected"),
+        (["diff", "none", "none"], "none: cannot read the file: No such file or directory"),
     ],
 )
 def test_a_user_error_is_reported_in_one_line(
@@ -160,5 +160,5 @@ def test_diff_shows_where_two_traces_first_differ_and_why(capsys: pytest.Capture
     Path(b).write_text("\n".join(lines) + "\n")
     assert main(["diff", a, b]) == 1
     shown = capsys.readouterr().out
-    assert "the same up to record 39; then they part:" in shown
-    assert shown.count("what led there in") == 2
+    assert "the same up to record 39; the next records differ:" in shown
+    assert shown.count("causes in ") == 2

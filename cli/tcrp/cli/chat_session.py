@@ -1,4 +1,4 @@
-"""A user's stay in a room: what is typed, what is shown, how it ends, and whether it begins anew."""
+"""A chat session: sends typed lines, shows texts and notices, and offers to join again when it ends."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tcrp.trace.records import Recorder, Trace
 
 WARN_SECONDS = 30.0
 WARN_SHARE = 0.2
-"""How long before its end a silence is warned of: half a minute, or a fifth of it if that is less."""
+"""The user is warned this long before the idle timeout: 30 s, or a fifth of the timeout if that is less."""
 
 
 class Outcome(Enum):
-    """How a stay ended."""
+    """How a session ended."""
 
     LEFT = auto()
     INTERRUPTED = auto()
-    LOST = auto()  # by silence, by the server, or because there is none any more
+    LOST = auto()  # by silence, by the server, or because the server is gone
     NEVER_BEGAN = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class RoomRequest:
-    """What is asked of a server."""
+    """A request to create or join a room."""
 
     operation: Operation
     room: str
@@ -43,7 +43,7 @@ class RoomRequest:
 
 
 class ChatSession:
-    """Stays in rooms of one server, on one screen."""
+    """Sessions with one server on one screen, one after another."""
 
     def __init__(
         self,
@@ -65,17 +65,17 @@ class ChatSession:
         self._sessions = 0
 
     async def run(self, request: RoomRequest) -> Outcome:
-        """Be in a room until it is over, and again if the user wishes so."""
+        """Run a session to its end, and others after it as the user wishes. Returns the last outcome."""
         while True:
             outcome, again = await self._run_once(request)
             if again is None or not self._screen.can_offer:
                 return outcome
             request = again
 
-    # --- one stay --------------------------------------------------------------------------------
+    # --- one session -----------------------------------------------------------------------------
 
     async def _run_once(self, request: RoomRequest) -> tuple[Outcome, RoomRequest | None]:
-        """One stay: how it ended, and what the user wants next."""
+        """Run one session. Returns its outcome and the request that the user wants to make next."""
         over = asyncio.Event()
         view = _RoomView(self._screen, self._codec, request.name)
         client = Client(
@@ -128,7 +128,7 @@ class ChatSession:
         warning = asyncio.create_task(self._warn_of_silence(client))
         try:
             await asyncio.wait({typing, ending}, return_when=asyncio.FIRST_COMPLETED)
-            # A line that was typed first counts first: leaving ends the session too.
+            # Leaving ends the session too, so the typed command decides if both are done.
             return typing.result() if typing.done() else Outcome.LOST
         finally:
             for task in (typing, ending, warning):
@@ -137,7 +137,7 @@ class ChatSession:
             await self._screen.rest()
 
     async def _type(self, client: Client, view: _RoomView) -> Outcome:
-        """Do what is typed until it is a leaving."""
+        """Execute the typed lines until the user leaves."""
         while True:
             try:
                 line = await self._screen.line()
@@ -167,7 +167,7 @@ class ChatSession:
             self._screen.own(client.name, text)
 
     async def _warn_of_silence(self, client: Client) -> None:
-        """Warn each time that a silence is about to end the session."""
+        """Warn whenever the user's silence is about to end the session."""
         before = min(WARN_SECONDS, self._limits.idle_timeout / 1_000_000 * WARN_SHARE)
         while (left := client.seconds_left()) is not None:
             if left > before:
@@ -222,15 +222,15 @@ class ChatSession:
 
 
 class _RoomView:
-    """Who was heard in a room, and how that is shown."""
+    """Shows the texts and notices of a room, and remembers which members were heard of."""
 
     def __init__(self, screen: Screen, codec: Codec, name: str) -> None:
         self._screen = screen
-        self._tells = Notice.JOINED in codec.dialect.notices
+        self._has_joined_notice = Notice.JOINED in codec.dialect.notices
         self._here: dict[str, None] = {name: None}
 
     def hear(self, effect: TextReceived | NoticeReceived) -> None:
-        """A text or a notice has come. Endings are told when the stay is over."""
+        """Show a text or a notice. The notice that ends the session is shown by the caller."""
         match effect:
             case TextReceived(name, text):
                 self._here[name] = None
@@ -243,22 +243,22 @@ class _RoomView:
                 self._screen.note(_("{name} left").format(name=name))
 
     def who(self) -> str:
-        """Who is here, as far as was heard."""
-        if not self._tells:
+        """The members who were heard of, as a message."""
+        if not self._has_joined_notice:
             return _("This dialect has no notice for who joins.")
         return _("Heard of since you joined: {names}").format(names=", ".join(self._here))
 
 
-# --- in words --------------------------------------------------------------------------------------
+# --- messages --------------------------------------------------------------------------------------
 
 
 def name_rule() -> str:
-    """What names are allowed (R-NAME-1)."""
+    """Which names are allowed (R-NAME-1)."""
     return _("Names are 1 to 255 bytes without control characters; a user name must not contain : [ ] either.")
 
 
 def unreachable(error: Unreachable) -> str:
-    """Why there is no server."""
+    """Why the server cannot be reached."""
     words = {
         NO_HOST: lambda: _("unknown host"),
         NO_ANSWER: lambda: _("no answer"),
@@ -269,7 +269,7 @@ def unreachable(error: Unreachable) -> str:
 
 
 def refusal(reason: Reason | None, request: RoomRequest) -> str:
-    """Why a request was refused, and what to do."""
+    """Why a request was refused, and what the user can do."""
     words: dict[Reason | None, Callable[[], str]] = {
         None: lambda: _("The server refused the request for an unknown reason."),
         Reason.BAD_REQUEST: lambda: _("The server does not accept this request. Is the dialect right?"),

@@ -1,4 +1,4 @@
-"""`chat-client`: arguments in, a chat, exit code out. 0: left; 1: the session ended otherwise; 2: it never began."""
+"""`chat-client`. Exit code 0: the user left; 1: the session ended otherwise; 2: it never began."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `chat-client`."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows the rest
+            stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes ?
     options = _parser().parse_args(arguments)
     try:
         return _chat(options)
@@ -85,7 +85,7 @@ def _port(word: str) -> int:
 
 
 def _chat(options: argparse.Namespace) -> int:
-    # Not at the top: `--help` needs neither the network nor the machines.
+    # Imported late: `--help` needs neither the network nor the machines.
     import asyncio
 
     name = None if options.name is None else checked_name(options.name, is_user=True)
@@ -102,14 +102,14 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def checked_name(typed: str, *, is_user: bool) -> str:
-    """A name in Unicode's normal form C, as names must be. Raises `UsageError`."""
+    """The name in Unicode normal form C (R-NAME-1). Raises `UsageError` if it is not allowed."""
     from tcrp.engine.text import room_name_fault, user_name_fault
 
     name = unicodedata.normalize("NFC", typed.strip())
     fault = user_name_fault if is_user else room_name_fault
     try:
         data = name.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no text
+    except UnicodeEncodeError:  # the command line held bytes that are not UTF-8
         data = b"\xff"
     if fault(data) is not None:
         from tcrp.cli.chat_session import name_rule
@@ -156,7 +156,7 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
         raise UsageError(_("the dialect {name} has no passwords").format(name=codec.dialect.name))
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
-    # Whoever is asked to end leaves his room first.
+    # On SIGTERM the client leaves the room before it ends.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     screen = _screen(plain=options.plain)
     server = ServerAt(options.host, options.tcp_port, options.udp_port)
@@ -176,7 +176,7 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
 
 
 def _trace(file: str | None, screen: Screen) -> Trace | None:
-    """A trace that is written to `file`; the chat goes on if that fails. Raises `UsageError` if it cannot begin."""
+    """A trace written to `file`. Raises `UsageError` if the file cannot be opened; later errors are warnings."""
     if file is None:
         return None
     import asyncio
@@ -185,13 +185,13 @@ def _trace(file: str | None, screen: Screen) -> Trace | None:
     from tcrp.net.trace_file import TraceFile
     from tcrp.trace.records import Trace, header_line
 
-    def complain_of(error: OSError) -> None:
+    def warn_of(error: OSError) -> None:
         screen.warn(_("{file}: cannot write the trace any further: {why}").format(file=file, why=error.strerror))
 
     trace = Trace()
     header = header_line(mode="sockets", versions={"python": platform.python_version(), "tcrp": tcrp_version()})
     try:
-        trace.listeners.append(TraceFile(Path(file), header, asyncio.get_running_loop().call_soon, complain_of))
+        trace.listeners.append(TraceFile(Path(file), header, asyncio.get_running_loop().call_soon, warn_of))
     except OSError as error:
         why = _("{file}: cannot write the trace: {why}").format(file=file, why=error.strerror)
         raise UsageError(why) from None
@@ -209,7 +209,7 @@ def _screen(*, plain: bool) -> Screen:
 
 
 async def _menu(screen: Screen, chat: ChatSession, name: str, password: str, *, asks_password: bool) -> int:
-    """Ask what is wanted, again and again, until nothing is. Raises `Closed`."""
+    """Show the menu after each chat, until the user quits. Raises `Closed`."""
     from tcrp.cli.chat_session import RoomRequest
     from tcrp.spec.names import Operation
 

@@ -1,4 +1,4 @@
-"""`chat-sim determinism` and `diff`: is it the same trace, and if not, where do two traces part?"""
+"""`chat-sim determinism` and `diff`: compares two traces and shows where they first differ."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 
 def determinism(files: Sequence[Path]) -> int:
-    """Run each scenario in two processes with different hash seeds; compare their traces to the byte."""
+    """Run each scenario in two processes with different hash seeds; compare the traces byte by byte."""
     console = console_for()
     result = HOLDS
     with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
@@ -56,7 +56,7 @@ def determinism(files: Sequence[Path]) -> int:
 
 
 def diff(first: str, second: str) -> int:
-    """Show where two traces part. 0: nowhere; 1: somewhere."""
+    """Show where two traces first differ. Returns exit code 0 if they are equal, 1 if not."""
     return HOLDS if show_difference(read_trace(first), read_trace(second), first, second) else DOES_NOT_HOLD
 
 
@@ -67,22 +67,22 @@ def read_trace(name: str) -> list[Record]:
         header, *records = [json.loads(line) for line in lines]
         schema = header.get("schema") if isinstance(header, dict) else None
     except OSError as error:
-        raise UsageError(f"{name}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{name}: cannot read the file: {error.strerror}") from None
     except ValueError:
-        raise UsageError(f"{name}: is no trace: a line of JSON for each record is expected") from None
+        raise UsageError(f"{name}: not a trace: one JSON object per line is expected") from None
     if schema != SCHEMA:
-        raise UsageError(f"{name}: is no trace: the first line does not say {SCHEMA}")
+        raise UsageError(f"{name}: not a trace: the first line does not name the schema {SCHEMA}")
     return records
 
 
 def show_difference(a: list[Record], b: list[Record], name_a: str, name_b: str) -> bool:
-    """Show the first records that differ, side by side, and what led to each. Returns whether there are none."""
+    """Show the first records that differ, side by side, with their causes. Returns whether the traces are equal."""
     console = console_for()
     at = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     if at == len(a) == len(b):
         console.print(f"the same {at} records")
         return True
-    console.print(f"the same up to record {at}; then they part:")
+    console.print(f"the same up to record {at}; the next records differ:")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
     table.add_column(name_a, overflow="fold")
     table.add_column(name_b, overflow="fold")
@@ -93,14 +93,14 @@ def show_difference(a: list[Record], b: list[Record], name_a: str, name_b: str) 
     print_table(console, table)
     for records, name in ((a, name_a), (b, name_b)):
         if at < len(records):
-            console.print(f"what led there in {name}:")
+            console.print(f"causes in {name}:")
             for record in causes(records, at):
                 console.print(Text(f"    {sentence(record)}", "dim"))
     return False
 
 
 def causes(records: list[Record], at: int) -> list[Record]:
-    """The records that brought about record `at`, the latest last."""
+    """The chain of records that caused record `at`, which is the last one."""
     chain: list[Record] = []
     n = records[at].get("cause", 0)
     while 0 < n <= len(records) and len(chain) < CAUSES_SHOWN:
@@ -110,7 +110,7 @@ def causes(records: list[Record], at: int) -> list[Record]:
 
 
 def sentence(record: Record) -> str:
-    """A record in one line."""
+    """A record as one line of text."""
     seconds = f"{record['t_us'] / 1e6:.6f}"
     head = f"{record['n']} {seconds} {record['actor']} {record['kind']}"
     if record["kind"] in ("step", "refuse"):

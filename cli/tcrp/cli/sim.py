@@ -1,4 +1,7 @@
-"""`chat-sim`: arguments in, exit code out. 0: the claim holds; 1: it does not; 2: it cannot be read or run."""
+"""`chat-sim`: parses the arguments and runs a command.
+
+Exit code 0: the claim holds; 1: it does not; 2: the scenario cannot be read or run.
+"""
 
 from __future__ import annotations
 
@@ -166,7 +169,7 @@ def _trace_file(name: str | None) -> Iterator[TextIO | None]:
         with open(name, "w", encoding="utf-8", newline="\n") as file:
             yield file
     except OSError as error:
-        raise UsageError(f"{name}: the trace cannot be written: {error.strerror}") from None
+        raise UsageError(f"{name}: cannot write the trace: {error.strerror}") from None
 
 
 # --- spec ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Scenarios simulated and on sockets, side by side, for somebody who watches."""
+"""`chat-sim run --sockets`: runs scenarios in the simulator and on sockets, and compares the steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tcrp.sim.scenario.reader import read_scenario
 
 PROGRAM = "chat-sim"
 BATCH = 20
-"""Stories played at the same time: most of their time is waiting."""
+"""Scenarios run at the same time on sockets: they spend most of the time waiting."""
 DIFFERENCES_SHOWN = 5
 
 
@@ -39,7 +39,7 @@ class SimulatedRun(NamedTuple):
 
 
 class Comparison:
-    """A scenario's two runs."""
+    """The comparison of a scenario's two runs."""
 
     def __init__(self, file: Path, moves: Moves, differences: list[Difference]) -> None:
         self.file = file
@@ -49,7 +49,7 @@ class Comparison:
 
 
 def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None) -> int:
-    """Simulate each scenario, play it on sockets, and say whether each machine did the same."""
+    """Run each scenario in the simulator and on sockets; report whether each machine took the same steps."""
     console = console_for()
     runs: list[SimulatedRun] = []
     unfit: list[tuple[Path, str]] = []
@@ -71,7 +71,7 @@ def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None)
             runs.append(SimulatedRun(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
     if not runs:
         for file, why in unfit:
-            complain(PROGRAM, f"{file}: cannot be played on sockets: {why}")
+            complain(PROGRAM, f"{file}: cannot run on sockets: {why}")
         return CANNOT
     try:
         comparisons = asyncio.run(_compare_all(runs))
@@ -82,7 +82,7 @@ def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None)
 
 
 async def _compare_all(runs: list[SimulatedRun]) -> list[Comparison]:
-    """Play runs, some at a time, the longest first so that nobody waits for one that began last."""
+    """Repeat the runs on sockets, in batches, the longest first so that runs of similar length share a batch."""
     in_order = sorted(runs, key=lambda run: -run.ends_us)
     comparisons: list[Comparison] = []
     for first in range(0, len(in_order), BATCH):
@@ -94,7 +94,7 @@ async def _compare_batch(runs: list[SimulatedRun]) -> list[Comparison]:
     with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
         playbacks: list[Playback] = []
         try:
-            # All servers are up before any story begins: starting one would disturb the others' times.
+            # All servers are up before any script begins: starting one would disturb the times of the others.
             for number, run in enumerate(runs):
                 own = Path(folder) / str(number)
                 own.mkdir()
@@ -125,9 +125,7 @@ def _report(comparisons: list[Comparison], unfit: list[tuple[Path, str]]) -> int
             console.print(Text(f"    simulated:  {difference.simulated or 'no more steps'}"))
             console.print(Text(f"    on sockets: {difference.on_sockets or 'no more steps'}"))
     for file, why in unfit:
-        console.print(Text(f"- {file.stem}: not played: {why}", "dim"))
+        console.print(Text(f"- {file.stem}: not run: {why}", "dim"))
     same = sum(not each.differences for each in comparisons)
-    console.print(
-        f"{same} take the same steps on sockets, {len(comparisons) - same} do not, {len(unfit)} are not played"
-    )
+    console.print(f"{same} take the same steps on sockets, {len(comparisons) - same} do not, {len(unfit)} were not run")
     return HOLDS if same == len(comparisons) else DOES_NOT_HOLD

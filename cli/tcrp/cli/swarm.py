@@ -69,9 +69,9 @@ def read_knobs(file: str | None) -> Knobs:
     try:
         table = tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{file}: cannot read the file: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read: {error}") from None
+        raise UsageError(f"{file}: cannot read the file: {error}") from None
     known = {each.name: each for each in fields(Knobs)}
     values: dict[str, Any] = {}
     for name, value in table.items():

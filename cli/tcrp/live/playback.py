@@ -1,4 +1,4 @@
-"""One scenario on real sockets, in real time: who does what, and when."""
+"""Runs one scenario on real sockets, in real time: executes its script."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ from tcrp.sim.scenario.model import (
 from tcrp.sim.script import filled
 
 POLL_SECONDS = 0.02
-"""How often is looked whether a state that a step waits for has come true."""
+"""How often a step that waits for a state checks it."""
 SLACK_SECONDS = 0.3
-"""How much later than the simulated run a real one ends: its last packets have really to travel."""
+"""How much longer than the simulated run a run on sockets lasts, so that its last packets arrive."""
 _playbacks = itertools.count(os.getpid())
 
 
 class Addresses:
-    """Addresses of the loopback: those of a scenario's users, one for one, and one for the server and the proxies."""
+    """Loopback addresses: one for each address of a scenario's users, and one for the server and the proxies."""
 
     def __init__(self) -> None:
-        self._net = 16 + next(_playbacks) % 200  # stages that play at the same time keep apart
+        self._net = 16 + next(_playbacks) % 200  # concurrent playbacks use different networks
         self._known: dict[str, str] = {}
 
     @property
     def server(self) -> str:
-        """Where the server is, and what users speak to instead."""
+        """The address of the server and of the users' proxies."""
         return f"127.{self._net}.255.254"
 
     def of(self, ip: str) -> str:
-        """The address that stands for `ip`."""
+        """The loopback address that stands for `ip`."""
         number = len(self._known) + 1
         return self._known.setdefault(ip, f"127.{self._net}.{number >> 8}.{number & 255}")
 
 
 class Playback:
-    """Plays a scenario once: `open()`, `play()`, and `close()` if it is not played.
+    """Runs a scenario once on sockets: `open()`, `run()`, and `close()` if it is not run.
 
-    `ends_us` is when the simulated run ended. Traces go to `folder`.
+    `ends_us` is the time at which the simulated run ended. Traces are written to `folder`.
     """
 
     def __init__(self, scenario: Scenario, seed: int, ends_us: int, folder: Path) -> None:
@@ -101,7 +101,7 @@ class Playback:
             await self._users[user.id].proxy.open()
 
     async def run(self) -> Moves:
-        """Play the story to its end. Returns what each machine did."""
+        """Run the script to its end. Returns the steps of each machine."""
         self._began = time.monotonic()
         try:
             await self._run_script()
@@ -110,7 +110,7 @@ class Playback:
         return self._moves()
 
     async def close(self) -> None:
-        """End everything at once."""
+        """Stop clients, proxies and server at once."""
         for user in self._users.values():
             await user.close()
         await self._server.close()
@@ -179,24 +179,26 @@ class Playback:
             case Heal(links):
                 self._network.heal(links)
             case Hold() | Release() | Stall() | Reset():
-                raise AssertionError(f"{action} does not fit sockets")
+                raise AssertionError(f"{action} cannot run on sockets")
             case _ if step.actor == SERVER:
-                assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), "the reader knows its verbs"
+                assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), (
+                    "the reader allows no other action of a server"
+                )
                 self._server.act(action)
                 if isinstance(action, Crash):
                     for user in self._users.values():
                         user.proxy.refuse()
             case _:
-                assert not isinstance(action, Start | Shutdown | Remove), "the reader knows the users' verbs"
+                assert not isinstance(action, Start | Shutdown | Remove), "the reader allows no such action of a user"
                 if isinstance(action, Move) and action.address is not None:
                     action = replace(action, address=self._addresses.of(action.address))
                 user = self._users[step.actor]
                 user.act(filled(action, repetition), allow_invalid=step.allow_invalid)
 
-    # --- what came of it -------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------------
 
     def _moves(self) -> Moves:
-        """What every machine has done so far."""
+        """The steps of every machine so far."""
         owners = {
             f"{address.ip}:{address.port}": user.id
             for user in self._users.values()

@@ -1,4 +1,4 @@
-"""A user of a scenario on real sockets: real clients behind a proxy of his own, and what the script has him do."""
+"""A user of a scenario on real sockets: real clients behind the user's own proxy, driven by the script."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEP
 
 
 class LiveUser:
-    """One user. `others` are all users of the story, by id."""
+    """One user. `others` are all users of the scenario, by id."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class LiveUser:
 
     @property
     def state(self) -> SessionState:
-        """Of the latest session, as the user knows it."""
+        """The state of the latest session, as the client knows it."""
         return self._client.state if self._client is not None else SessionState.ANONYMOUS
 
     def _client_address(self) -> Address | None:
         return self._client.address if self._client is not None else None
 
     async def close(self) -> None:
-        """End everything at once."""
+        """Stop all clients and the proxy at once."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -93,7 +93,7 @@ class LiveUser:
     # --- the script ------------------------------------------------------------------------------
 
     def act(self, action: UserAction, *, allow_invalid: bool) -> None:
-        """Take a step; one that cannot be taken is passed over, as a simulated user passes it over."""
+        """Perform an action; one that is not possible now is skipped, as a simulated user skips it."""
         match action:
             case Create(room, password):
                 self._ask(Operation.CREATE, room, password)
@@ -119,7 +119,7 @@ class LiveUser:
                 held = self._others[victim].held()
                 self._stolen = (self._others[victim], *held) if held is not None else None
             case Clock() | Pause() | Spoof() | Replay() | Flood():
-                raise AssertionError(f"{action} does not fit sockets")
+                raise AssertionError(f"{action} cannot run on sockets")
 
     def _ask(self, operation: Operation, room: str, password: str) -> None:
         client = self._client
@@ -156,7 +156,7 @@ class LiveUser:
         try:
             await client.enter()
         except (Unreachable, RequestRefused):
-            return  # its machines say so
+            return  # its trace shows the failure
 
     def _say(self, text: str, *, allow_invalid: bool) -> None:
         if self._stolen is not None:
@@ -189,10 +189,10 @@ class LiveUser:
             self._spawn(client.close())
         self.proxy.move(self.proxy.own_ip)  # a new socket
 
-    # --- what no honest client does --------------------------------------------------------------
+    # --- forged and stolen datagrams --------------------------------------------------------------
 
     def held(self) -> tuple[str, bytes] | None:
-        """The room and token that he holds, living or not."""
+        """The room and token of the user's latest session, living or ended."""
         client = self._client
         return (client.room, client.engine.token) if client is not None and client.has_token else None
 
@@ -212,7 +212,7 @@ class LiveUser:
         try:
             writer.write(data)
             while await reader.read(4096):
-                pass  # until the server has had enough
+                pass  # until the server closes the connection
         except OSError:
             return
         finally:
