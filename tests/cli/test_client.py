@@ -265,6 +265,7 @@ def test_it_speaks_every_dialect_that_the_server_recognises(server: LiveServer, 
             assert bob.hears() == b"ann: hello"
             bob.says("hello, ann")
             ann.shows("bob hello, ann")
+            until(lambda: ann.lines[-1] == ">", "the prompt")  # printing suspends raw mode; Ctrl-D would be lost
             ann.types(CTRL_D)
             assert ann.ends() == 0
 

@@ -23,7 +23,7 @@ UNNAMED_PORT = 38138  # where it sent a join notice, though no client had named 
 
 NINTH = """
 name = "shouted"
-sentence = "A dialect of nobody's: words in capitals, and a relay that shouts."
+sentence = "A dialect for this test: sentences in capitals, and relays in capitals."
 [request]
 form = "json"
 json = { WHO = "{name}", SECRET = "{password}" }

@@ -144,7 +144,7 @@ def test_a_peer_that_resets_after_its_request_leaves_no_room(server: LiveServer)
         b"\x05\x20lobby" + b"f" * 32 + b"hello",
         b"\x05\x20lobby" + bytes(60_000),
     ],
-    ids=["empty", "one byte", "lengths alone", "65507 zeros", "a token of nobody's", "60000 bytes"],
+    ids=["empty", "one byte", "lengths alone", "65507 zeros", "an unknown token", "60000 bytes"],
 )
 def test_invalid_datagrams_get_no_answer(server: LiveServer, data: bytes) -> None:
     with room_of(server, "ann", "bob") as [ann, bob]:
