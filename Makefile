@@ -26,6 +26,11 @@ document: $(VENV)/run
 	$(BIN)/python -m tools.protocol_document write
 	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
 
+# Draws docs/run.svg, the picture in the README, from a run of the current code.
+.PHONY: picture
+picture: $(VENV)/run
+	$(BIN)/python -m tools.picture write
+
 # Brings the Japanese catalogue up to date with the texts in the code, and compiles it.
 words: $(VENV)/dev
 	$(BIN)/pybabel -q extract -k _ --no-default-keywords --sort-by-file --no-location -o $(VENV)/tcrp.pot cli/tcrp/cli

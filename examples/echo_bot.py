@@ -1,4 +1,4 @@
-"""A bot that says again what others say, until somebody says "enough".
+"""A bot that repeats what other members say, until one of them says "enough".
 
 chat-server &
 python examples/echo_bot.py --room lobby
@@ -13,7 +13,7 @@ import tcrp.net
 
 
 async def echo(host: str, tcp_port: int, udp_port: int, room: str, name: str) -> None:
-    """Sit in `room` and say everything again."""
+    """Join `room` and repeat every text."""
     async with tcrp.net.connect(host, room=room, name=name, tcp_port=tcp_port, udp_port=udp_port) as chat:
         print(f"in {chat.room} as {chat.name}", flush=True)
         async for message in chat:
