@@ -38,7 +38,7 @@ from tcrp.sim.scenario.model import (
     UserIs,
     When,
 )
-from tcrp.sim.script import filled
+from tcrp.sim.scenario.verbs import filled
 
 LOOK_SECONDS = 0.02
 """How often is looked whether a state that a step waits for has come true."""
@@ -168,7 +168,7 @@ class Stage:
                 return bool(moves) and moves[-1] == state
 
     def _take(self, step: Step, repetition: int) -> None:
-        action = step.action
+        action = filled(step.action, repetition)
         match action:
             case SetLinks(links, settings):
                 self._ways.set(links, settings)
@@ -191,7 +191,7 @@ class Stage:
                 if isinstance(action, Move) and action.address is not None:
                     action = replace(action, address=self._addresses.of(action.address))
                 user = self._users[step.actor]
-                user.act(filled(action, repetition), allow_invalid=step.allow_invalid)
+                user.act(action, allow_invalid=step.allow_invalid)
 
     # --- what came of it -------------------------------------------------------------------------
 

@@ -197,8 +197,8 @@ class LiveUser:
         return (client.room, client.engine.token) if client is not None and client.has_token else None
 
     def _send_made(self, made: Datagram) -> None:
-        if made.token_of is None and made.hex is not None:
-            self.proxy.send_up(made.hex)
+        if made.token_of is None and made.data is not None:
+            self.proxy.send_up(made.data)
             return
         holder = self._others[made.token_of] if made.token_of is not None else self
         held = self._stolen[1:] if holder is self and self._stolen is not None else holder.held()

@@ -27,7 +27,7 @@ from tcrp.sim.scenario.model import (
     Step,
     User,
 )
-from tcrp.sim.scenario.writer import numbered
+from tcrp.sim.scenario.steps import numbered
 from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, failure_of
 from tcrp.spec.limits import Limits
 
