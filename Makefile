@@ -25,6 +25,7 @@ imports: $(VENV)/dev
 document: $(VENV)/run
 	$(BIN)/python -m tcrp.spec.document write
 	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
+	$(BIN)/python -m tools.scenario_words > docs/scenarios.md
 
 # Brings the Japanese catalogue up to date with the texts in the code, and compiles it.
 words: $(VENV)/dev

@@ -131,14 +131,14 @@ MOMENTS = Simple(_between, {"type": "array", "items": DURATION.schema(), "minIte
                  lambda ends: [DURATION.write(each) for each in ends])  # fmt: skip
 WINDOW = Record(
     model.Window,
-    Field("by", DURATION, "It has happened no later than then.", "{bob: {state: expired}, by: 8s}", into="by_us"),
-    Field("at", DURATION, "It holds then.", "{bob: {state: in-room}, at: 2s}", into="at_us"),
+    Field("by", DURATION, "It has happened by that moment.", "{bob: {state: expired}, by: 8s}", into="by_us"),
+    Field("at", DURATION, "It holds at that moment.", "{bob: {state: in-room}, at: 2s}", into="at_us"),
     Field("between", MOMENTS, "It happens in that span.", "{bob: {state: expired}, between: [1s, 2s]}",
           into="between_us"),
 )  # fmt: skip
 USER_CLAIMS: Record[Any] = Record(
     dict,
-    UserClaim("state", Word(names.SessionState), "The client's own, latest session is in that state.",
+    UserClaim("state", Word(names.SessionState), "The state of the client's own, latest session.",
               "{bob: {state: expired}}", make=lambda user, state: model.StateExpected(model.UserIs(user, state))),
     UserClaim("sees", SEEN, "These relays were shown in this order, with others between them or not; or how "
               "many were shown. Notices are no relays.", '{bob: {sees: ["a", {from: alice, text: "b"}]}}',
@@ -173,12 +173,12 @@ COUNTS = Simple(_counts, {**mapping_of({str(each): AMOUNT.schema() for each in n
                 lambda counts: {name: AMOUNT.write(each) for name, each in counts})  # fmt: skip
 COUNT = Field("count", AMOUNT, "How many there are; without it, at least one.")
 CLAIMS: dict[str, Record[Any]] = {
-    Machine.SESSION: _machine(Machine.SESSION, SESSION_ID, "The server's latest session of that name is in a state.",
+    Machine.SESSION: _machine(Machine.SESSION, SESSION_ID, "The state of the server's latest session of that name.",
                               "{session: bob@lobby, state: expired}"),
-    Machine.ROOM: _machine(Machine.ROOM, KNOWN_ROOM, "The server's latest room of that name is in a state.",
+    Machine.ROOM: _machine(Machine.ROOM, KNOWN_ROOM, "The state of the server's latest room of that name.",
                            "{room: lobby, state: closed}"),
-    Machine.HANDSHAKE: _machine(Machine.HANDSHAKE, USER, "The server's latest handshake of a user is in a state.",
-                                "{handshake: bob, state: closed}"),
+    Machine.HANDSHAKE: _machine(Machine.HANDSHAKE, USER, "The state of the server's latest handshake with a user.",
+                                "{handshake: bob, state: completed}"),
     "step": _records("step", "The trace has such steps of machines: the server's, unless `actor` says otherwise.",
                      "{step: {machine: session, id: bob@lobby, event: left}, count: 1}"),
     "refuse": _records("refuse", "The trace has such refusals: the server's, unless `actor` says otherwise.",

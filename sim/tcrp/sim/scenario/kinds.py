@@ -367,8 +367,9 @@ def mapping_of(properties: Schema, required: Iterable[str] = ()) -> Schema:
 DURATION = define("duration", Simple(lambda value, _: duration_us(value, value.scalar()),
                   {"type": "string", "pattern": f"^{PATTERN.pattern}$"}, write_duration),
                   "A time span with its unit: us, ms, s, m or h.", "1.5s")  # fmt: skip
-SKEW = Simple(_skew_us, {"type": "string", "pattern": f"^-?{PATTERN.pattern}$"},
-              lambda us: ("-" if us < 0 else "") + write_duration(abs(us)))  # fmt: skip
+SKEW = define("signed_duration", Simple(_skew_us, {"type": "string", "pattern": f"^-?{PATTERN.pattern}$"},
+              lambda us: ("-" if us < 0 else "") + write_duration(abs(us))),
+              "A time span that may be negative.", "-2s")  # fmt: skip
 SHARE = define("share", quantity(r"(\d{1,3}(?:\.\d{1,4})?)%", "a share such as 2% or 0.5%", _share_ppm, _write_share),
                "A part of everything, with up to four digits after the point.", "2.5%")  # fmt: skip
 COUNT = quantity(r"(\d{1,18})(?:\.\.(\d{1,18}))?", "a count such as 3 or 1..5", _amount, _write_amount)

@@ -134,14 +134,12 @@ class Record(Kind[T]):
         return isinstance(value, self.make) if isinstance(self.make, type) else value is not None
 
     def fill(self, value: T, placeholder: str, number: int) -> T:
-        if not self.has_placeholders:
-            return value
         changes: dict[str, Any] = {}
-        for each in self.fields:
+        for each in self.fields if self.has_placeholders else ():
             held = getattr(value, each.attribute)
             if each.kind.has_placeholders and each.kind.holds(held):
                 changes[each.attribute] = each.kind.fill(held, placeholder, number)
-        return replace(value, **changes)  # type: ignore[type-var]
+        return replace(value, **changes) if changes else value  # type: ignore[type-var]
 
     # --- describing ------------------------------------------------------------------------------
 
