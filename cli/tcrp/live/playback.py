@@ -38,7 +38,7 @@ from tcrp.sim.scenario.model import (
     UserIs,
     When,
 )
-from tcrp.sim.script import filled
+from tcrp.sim.scenario.verbs import filled
 
 POLL_SECONDS = 0.02
 """How often a step that waits for a state checks it."""
@@ -168,7 +168,7 @@ class Playback:
                 return bool(moves) and moves[-1] == state
 
     def _take(self, step: Step, repetition: int) -> None:
-        action = step.action
+        action = filled(step.action, repetition)
         match action:
             case SetLinks(links, settings):
                 self._network.set(links, settings)
@@ -193,7 +193,7 @@ class Playback:
                 if isinstance(action, Move) and action.address is not None:
                     action = replace(action, address=self._addresses.of(action.address))
                 user = self._users[step.actor]
-                user.act(filled(action, repetition), allow_invalid=step.allow_invalid)
+                user.act(action, allow_invalid=step.allow_invalid)
 
     # --- results ---------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from tcrp.sim.scenario.model import (
     Flood,
     Hold,
     Join,
+    LinkPatch,
     LinkSettings,
     MachineIs,
     Pause,
@@ -65,7 +66,10 @@ def unsupported(scenario: Scenario, verdict: Verdict, patience_us: int) -> str |
             return f"line {step.place.line}: it sends a request to a server whose process has ended after a shutdown"
     if (line := _line_of_a_race(scenario)) is not None:
         return f"line {line}: two users request the same name at the same time, and either may be first"
-    settings = [scenario.network.default, *(rule.settings for rule in scenario.network.links)]
+    settings: list[LinkSettings | LinkPatch] = [
+        scenario.network.default,
+        *(rule.settings for rule in scenario.network.links),
+    ]
     settings += [step.action.settings for step in scenario.script if isinstance(step.action, SetLinks)]
     for each in settings:
         if why := _beyond_a_proxy(each):
@@ -79,7 +83,7 @@ def unsupported(scenario: Scenario, verdict: Verdict, patience_us: int) -> str |
     return None
 
 
-def _beyond_a_proxy(settings: LinkSettings) -> str | None:
+def _beyond_a_proxy(settings: LinkSettings | LinkPatch) -> str | None:
     """Why a proxy cannot apply the settings of a link so that runs can be compared."""
     if settings.loss is not None and (0 < settings.loss.share_ppm < PPM or settings.loss.burst is not None):
         return "its datagrams are lost at random"

@@ -197,8 +197,8 @@ class LiveUser:
         return (client.room, client.engine.token) if client is not None and client.has_token else None
 
     def _send_forged(self, forged: Datagram) -> None:
-        if forged.token_of is None and forged.hex is not None:
-            self.proxy.send_up(forged.hex)
+        if forged.token_of is None and forged.data is not None:
+            self.proxy.send_up(forged.data)
             return
         holder = self._others[forged.token_of] if forged.token_of is not None else self
         held = self._stolen[1:] if holder is self and self._stolen is not None else holder.held()

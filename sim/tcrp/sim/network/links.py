@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from tcrp.sim.network.draws import HALF, PPM, delay_us, key_of, loss_threshold, mix
-from tcrp.sim.scenario.model import CALM, Burst, LinkId, LinkSettings, NetworkSettings, Span
+from tcrp.sim.scenario.model import CALM, Burst, LinkId, LinkPatch, LinkSettings, NetworkSettings, Span
 
 EVERYONE = "all"
 SLOT_US = 10_000
@@ -125,23 +125,19 @@ class Link:
         self.apply(settings)
 
     def apply(self, settings: LinkSettings) -> None:
-        """Replace the settings by `settings`, which must be complete."""
-        assert settings.delay is not None, "a link has every setting"
-        assert settings.loss is not None, "a link has every setting"
-        assert settings.reorder is not None, "a link has every setting"
-        assert settings.segment is not None, "a link has every setting"
+        """Bring complete `settings` into force."""
         self.settings = settings
         self._loss = loss_threshold(settings.loss.share_ppm)
         burst = settings.loss.burst
         self._gilbert_elliott = GilbertElliott(burst, mix(self.key ^ self._seed)) if burst is not None else None
-        self._duplicate = _draw_threshold(settings.duplicate_ppm or 0)
+        self._duplicate = _draw_threshold(settings.duplicate_ppm)
         self._reorder = _draw_threshold(settings.reorder.share_ppm)
-        self._corrupt = _draw_threshold(settings.corrupt_ppm or 0)
-        self.cuts_streams = bool(settings.segment.most_us)  # TCP data arrives in pieces
+        self._corrupt = _draw_threshold(settings.corrupt_ppm)
+        self.cuts_streams = settings.segment is not None  # TCP data arrives in pieces
         self._has_extras = bool(self._duplicate or self._reorder or self._corrupt)
         self._rate_bps = settings.rate_bps or 0
         self._mtu_bytes = settings.mtu_bytes or 0
-        self._queue_bytes = settings.queue_bytes or 0
+        self._queue_bytes = settings.queue_bytes
         if isinstance(settings.delay, Span):
             self._least_us = settings.delay.least_us
             self._span_us = settings.delay.most_us - settings.delay.least_us + 1
@@ -177,7 +173,6 @@ class Link:
         """The delay of a packet with this key, from the lower 32 bits."""
         if self._span_us:
             return self._least_us + (self._span_us * (key & (HALF - 1)) >> 32)
-        assert self.settings.delay is not None, "a link has every setting"
         return delay_us(self.settings.delay, key & (HALF - 1))
 
     # --- links that are not plain ----------------------------------------------------------------
@@ -210,7 +205,6 @@ class Link:
         """The transit time of a datagram: waiting in the queue, delay, and the extra delay of REORDERED."""
         waits_us = max(self._free_us - now_us, 0)
         if extras & REORDERED:
-            assert self.settings.reorder is not None, "a link has every setting"
             waits_us += self.settings.reorder.by_us
         return waits_us + self.delay_us(key)
 
@@ -227,13 +221,12 @@ class Link:
     def segments(self, key: int, data: bytes) -> list[bytes]:
         """`data` as TCP cuts it into segments."""
         span = self.settings.segment
-        assert span is not None, "a link has every setting"
-        if not span.most_us or len(data) <= 1:
+        if span is None or len(data) <= 1:
             return [data]
         pieces: list[bytes] = []
         at = 0
         while at < len(data):
-            size = delay_us(span, mix(key ^ _SEGMENT ^ at) & (HALF - 1))  # a uniform draw of a number of bytes
+            size = span.least + ((span.most - span.least + 1) * (mix(key ^ _SEGMENT ^ at) & (HALF - 1)) >> 32)
             pieces.append(data[at : at + size])
             at += size
         return pieces
@@ -245,7 +238,7 @@ class Network:
     def __init__(self, network: NetworkSettings, seed: int = 0) -> None:
         self._seed = key_of(seed, "burst")
         self._default = network.default
-        self._changes: list[tuple[LinkId, LinkSettings]] = [(rule.link, rule.settings) for rule in network.links]
+        self._changes: list[tuple[LinkId, LinkPatch]] = [(rule.link, rule.settings) for rule in network.links]
         self._marks: dict[str, list[LinkId]] = {"is_cut": [], "is_held": [], "is_stalled": []}
         self._links: dict[tuple[str, str], Link] = {}
 
@@ -258,7 +251,7 @@ class Network:
                 self._refresh(link)
         return link
 
-    def set(self, links: Iterable[LinkId], settings: LinkSettings) -> None:
+    def set(self, links: Iterable[LinkId], settings: LinkPatch) -> None:
         """Change settings of links; those that are None stay as they are."""
         self._changes += [(link, settings) for link in links]
         self._refresh_all()
@@ -306,7 +299,7 @@ class Network:
         settings = self._default
         for id, change in self._changes:
             if covers_link(id, link):
-                settings = change.over(settings)
+                settings = settings.patched(change)
         if settings != link.settings:
             link.apply(settings)
         for mark, ids in self._marks.items():

@@ -14,12 +14,12 @@ from tcrp.engine.codec import codec
 from tcrp.engine.frames import CREATE, HEADER_BYTES, JOIN, STATE_REQUEST, write_frame
 from tcrp.sim.network.draws import PPM, key_of, mix
 from tcrp.sim.scenario.model import (
-    CALM,
     ORDINARY,
     Abandon,
     Action,
     At,
     Burst,
+    ByteSpan,
     Clock,
     Crash,
     Create,
@@ -57,7 +57,7 @@ from tcrp.sim.scenario.model import (
     User,
 )
 from tcrp.sim.scenario.presets import PRESETS
-from tcrp.sim.scenario.writer import numbered
+from tcrp.sim.scenario.steps import numbered
 from tcrp.spec import dialects
 from tcrp.spec.limits import Limits, Takeover
 from tcrp.spec.names import Operation
@@ -218,13 +218,7 @@ class Generator:
         steps: list[Planned] = [
             (at_us, NETWORK, Heal(everywhere), 0, 1),
             (at_us, NETWORK, Release(everywhere), 0, 1),
-            (
-                at_us,
-                NETWORK,
-                SetLinks(everywhere, replace(ORDINARY, mtu_bytes=None, rate_bps=None, segment=None)),
-                0,
-                1,
-            ),
+            (at_us, NETWORK, SetLinks(everywhere, ORDINARY.as_patch()), 0, 1),
         ]
         return steps + [(at_us + SECOND, user, Say("still here"), 0, 1) for user in self._users]
 
@@ -275,7 +269,7 @@ class Generator:
     def _link_settings(self) -> LinkSettings:
         dice = self._dice
         if dice.chance(25):
-            return PRESETS[dice.one_of(tuple(PRESETS))].over(ORDINARY)
+            return ORDINARY.patched(PRESETS[dice.one_of(tuple(PRESETS))])
         settings = ORDINARY
         least, most = dice.one_of(((1, 1), (1, 5), (5, 50), (1, 500), (100, 120)))
         settings = replace(settings, delay=Span(least * MS, most * MS))
@@ -296,7 +290,7 @@ class Generator:
         if dice.chance(10):
             settings = replace(settings, rate_bps=dice.one_of((8_000, 64_000)), queue_bytes=dice.one_of((200, 2000)))
         if dice.chance(20):
-            settings = replace(settings, segment=Span(1, dice.one_of((1, 7, 40))))
+            settings = replace(settings, segment=ByteSpan(1, dice.one_of((1, 7, 40))))
         return settings
 
     # --- actions of users -------------------------------------------------------------------------
@@ -349,9 +343,9 @@ class Generator:
             case 0:
                 made = Datagram(token_of=self._user(), room=dice.one_of(("elsewhere", *self._rooms)), text="by hand")
             case 1:
-                made = Datagram(token_of=self._user(), hex=b"\xff\x00")
+                made = Datagram(token_of=self._user(), data=b"\xff\x00")
             case _:
-                made = Datagram(hex=bytes(dice.below(256) for _ in range(dice.below(40))))
+                made = Datagram(data=bytes(dice.below(256) for _ in range(dice.below(40))))
         return self._user(), made
 
     def _stream(self) -> tuple[str, Action]:
@@ -402,13 +396,7 @@ class Generator:
         return NETWORK, Reset(self._both_directions())
 
     def _set(self) -> tuple[str, Action]:
-        impairment = self._link_settings()
-        # The scenario format can set a bound, but not remove one.
-        segment = impairment.segment if impairment.segment != CALM.segment else None
-        impairment = replace(
-            impairment, mtu_bytes=impairment.mtu_bytes or None, rate_bps=impairment.rate_bps or None, segment=segment
-        )
-        return NETWORK, SetLinks(self._one_direction(), impairment)
+        return NETWORK, SetLinks(self._one_direction(), self._link_settings().as_patch())
 
     # --- actions of attackers --------------------------------------------------------------------
 

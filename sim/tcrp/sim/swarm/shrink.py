@@ -27,7 +27,7 @@ from tcrp.sim.scenario.model import (
     Step,
     User,
 )
-from tcrp.sim.scenario.writer import numbered
+from tcrp.sim.scenario.steps import numbered
 from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, failure_of
 from tcrp.spec.limits import Limits
 
