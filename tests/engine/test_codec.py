@@ -25,7 +25,7 @@ from tcrp.engine.codec import (
     recognise,
 )
 from tcrp.engine.frames import HEADER_BYTES, write_frame
-from tcrp.spec.dialects import NAMES, LearnedFrom, RelayForm, dialect
+from tcrp.spec.dialects import NAMES, LearnedFrom, RelayForm, RoomIn, dialect
 from tcrp.spec.names import Operation, Reason
 
 JSON_NAMES = tuple(name for name in NAMES if name.startswith("json"))
@@ -237,6 +237,19 @@ def test_an_answer_accepts_by_its_status_and_not_by_its_sentence(name: str, payl
     assert isinstance(reply, Accepted) is accepted
 
 
+def test_an_answer_accepts_when_all_that_its_template_fixes_agrees() -> None:
+    """No dialect of the eight fixes two values; a ninth may."""
+    answer = replace(codec("json-name").dialect.answer, json={"state": 1, "success": 1, "error": ""})
+    speaks = codec_of(replace(dialect("json-name"), answer=answer))
+    for payload, accepted in (
+        (b'{"state": 1, "success": 1, "error": ""}', True),
+        (b'{"state": 1, "success": 0, "error": ""}', False),
+        (b'{"state": 1, "success": 1, "error": "full"}', False),
+        (b'{"state": 1, "success": 1}', False),
+    ):
+        assert isinstance(speaks.read_reply(Frame(0, 2, 1, payload)), Accepted) is accepted
+
+
 def test_a_dialect_of_one_frame_has_no_acceptance() -> None:
     speaks = codec("json-address")
     assert isinstance(speaks.read_reply(Frame(0, 2, 1, b"\x00")), Denied)
@@ -312,6 +325,15 @@ def test_where_a_refusal_holds_the_room_and_an_answer_does_not_the_length_tells(
     assert completion.payload == b"a token"
 
 
+def test_an_answer_of_one_byte_may_leave_the_room_out_where_its_refusals_hold_it() -> None:
+    """No dialect of the eight does; a ninth may. The answer is then the frame of one byte, so refusals need words."""
+    refusals = {reason: replace(each, room=RoomIn.EMPTY) for reason, each in dialect("text").refusals.items()}
+    speaks = codec_of(replace(dialect("text"), refusals=refusals))
+    answer = speaks.read_frame(speaks.write_answer(JOIN, b"lobby"))
+    assert isinstance(answer, Frame)
+    assert answer.payload == b"\x00"
+
+
 def test_a_listing_joins_names_with_commas() -> None:
     listing = codec("name-port-list").write_listing([b"attic", b"lobby", b"yard"])
     assert listing == write_frame(0, 2, 1, b"", b"attic,lobby,yard")
@@ -383,6 +405,7 @@ def test_a_relay_is_written_in_these_bytes_and_read_back(name: str) -> None:
         ("json-port", b"[bob] hi"),
         ("json-port", b"[]: hi"),
         ("json-endpoint", b'\x00{"sender": "bob", "message": "hi"}'),
+        ("json-endpoint", b'\x00\x01{"sender": "bob", "message": "hi"}'),
         ("json-endpoint", b"\x00\x00hi"),
         ("json-endpoint", b'\x00\x00{"sender": "", "message": "hi"}'),
         ("json-endpoint", b'\x00\x00{"sender": 1, "message": "hi"}'),
@@ -454,6 +477,7 @@ def test_a_sentence_is_read_as_it_was_written(name: str) -> None:
     [
         b'\x00\x00{"sender": "bob", "message": "Room closed"}',
         b'{"sender": "", "message": "Room closed"}',
+        b'\x00\x01{"sender": "", "message": "Room closed"}',
         b'\x00\x00{"sender": "", "message": 1}',
         b'\x00\x00{"message": "Room closed"}',
         b"\x00\x00Room closed",
