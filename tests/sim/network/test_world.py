@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tcrp.engine.outputs import Address, Relay
-from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.network.links import Network
 from tcrp.sim.network.packets import Origin, Packet
 from tcrp.sim.network.world import World
@@ -294,7 +293,7 @@ def packets(extra: str) -> dict[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
 
     def hear(record: Record) -> None:
-        if isinstance(record, PacketRecord) and record.kind in (Kind.ARRIVE, Kind.DROP) and record.actor != SERVER:
+        if isinstance(record, PacketRecord) and record.kind in (Kind.ARRIVE, Kind.DROP) and record.actor != "server":
             found[f"{record.kind} {record.packet} {record.link}"] = record.why, record.t_us
 
     def arrivals(record: Record) -> None:
