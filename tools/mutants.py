@@ -387,7 +387,7 @@ def _stages(inner: Path) -> tuple[tuple[str, ...], ...]:
     wide = Path("tests", inner.parts[1])
     others = [
         str(file.relative_to(ROOT))
-        for file in sorted((ROOT / wide).rglob("test_*.py"))
+        for file in sorted({*(ROOT / wide).glob("test_*.py"), *(ROOT / package).rglob("test_*.py")})
         if file != own and not str(file.relative_to(ROOT)).startswith(SLOW)
     ]
     # The tests that stand nearest to the module are the likeliest to notice.

@@ -168,7 +168,7 @@ def _user(user: User) -> dict[str, Any] | None:
         entry["attacker"] = True
     if user.allow_invalid_name:
         entry["allow_invalid"] = True
-    return entry
+    return entry or None
 
 
 def _network(scenario: Scenario) -> dict[str, Any]:
