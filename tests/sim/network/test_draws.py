@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from tcrp.sim.network.draws import delay_us, key_of, loss_threshold, mix
+from tcrp.sim.network.draws import _log2_table, delay_us, key_of, loss_threshold, mix
 from tcrp.sim.scenario.model import Exponential, Span
 
 MANY = 40_000
@@ -27,6 +27,19 @@ def test_draws_are_these_numbers_and_no_others() -> None:
         18862,
         5000,
     ]
+
+
+def test_a_thousand_exponential_delays_are_these() -> None:
+    """Pinned to the microsecond: a rounding that changes is another trace."""
+    drawn = [delay_us(Exponential(10_000_000_000, 0), key & LOW_BITS) for key in KEYS[:1000]]
+    assert key_of(*drawn) == 9915431780815998380
+
+
+def test_the_table_of_logarithms_is_right_to_its_last_bit() -> None:
+    table = _log2_table()
+    assert (table[0], table[512], table[1024]) == (0, math.floor(math.log2(1.5) * (1 << 32)), 1 << 32)
+    for at, entry in enumerate(table):
+        assert -2 < entry - math.log2(1 + at / 1024) * (1 << 32) < 1
 
 
 def test_words_that_are_cut_elsewhere_are_another_key() -> None:
