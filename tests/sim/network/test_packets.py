@@ -66,7 +66,7 @@ def test_packets_of_a_kind_are_counted_for_each_link_from_1() -> None:
 
 
 def test_a_new_packet_is_a_datagram_of_no_record_and_no_note() -> None:
-    fresh = packet(Origin("x", 0), UP, PacketKind.SAY)
+    fresh = Packet(Origin("x", 0), UP, PacketKind.SAY, b"data", HERE, THERE)
     assert (fresh.record, fresh.proto, fresh.note, fresh.nth) == (0, "udp", "", 1)
 
 
