@@ -120,6 +120,19 @@ def test_a_links_state_depends_on_the_slot_and_on_nothing_that_was_sent() -> Non
     assert [other.is_bad(slot * SLOT_US) for slot in range(5000)] != states
 
 
+def test_states_of_links_are_these() -> None:
+    """Pinned: a change here changes traces."""
+    assert (SLOT_US, BLOCK_SLOTS) == (10_000, 1024)
+    model = GilbertElliott(Burst(50_000, 200_000), 99)
+    states = "".join("x" if model.is_bad(slot * SLOT_US) else "." for slot in range(3000))
+    assert key_of(states) == 16973590773379769945
+
+
+def test_the_stationary_share_is_drawn_to_a_millionth() -> None:
+    """The first draw of this key lies between 666,666 and 666,667 millionths; 2 / (2 + 1) is the former."""
+    assert GilbertElliott(Burst(2, 1), 833321).is_bad(0) is False
+
+
 def test_the_beginnings_of_blocks_are_bad_as_often_as_all_slots() -> None:
     """A block's first state is drawn from the stationary share, not taken from the block before."""
     share = 0.02 / 0.32
@@ -203,6 +216,17 @@ def test_shares_are_duplicated_reordered_and_corrupted_each_by_its_own_draw() ->
         both = len(happened[one] & happened[other])  # as many as chance has: no draw stands for two
         expected = MANY * shares[one] * shares[other]
         assert abs(both - expected) < 4 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize(
+    ("what", "below", "at"),
+    [(DUPLICATED, 2498044, 316114), (REORDERED, 3615677, 799062), (CORRUPTED, 3964801, 1723310)],
+)
+def test_a_draw_below_the_bound_happens_and_one_on_it_does_not(what: int, below: int, at: int) -> None:
+    """5 % of 21 bits are 104,857: these keys draw 104,856 and 104,857."""
+    link = link_with(duplicate_ppm=50_000, reorder=Reorder(50_000, 1), corrupt_ppm=50_000)
+    assert link.extras(below) & what == what
+    assert link.extras(at) & what == 0
 
 
 @pytest.mark.parametrize(
