@@ -9,7 +9,7 @@ from tcrp.sim.scenario.errors import nearest, one_of
 from tcrp.sim.scenario.kinds import IP, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
 from tcrp.sim.scenario.model import LinkId, User
 from tcrp.sim.scenario.nodes import Value
-from tcrp.sim.scenario.records import Field, Record
+from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.spec.dialects import NAMES
 
 RESERVED = (
@@ -31,8 +31,7 @@ USER_ENTRY: Record[Any] = Record(
     Field("allow_invalid", TRUTH, "Lets a name through that R-NAME-1 forbids.",
           'colon: {name: "a:b", allow_invalid: true}', into="allow_invalid_name"),
     may_be_nothing=True,
-    defaults={**dict.fromkeys(("name", "address", "count")), "dialect": "json", "attacker": False,
-              "allow_invalid_name": False},
+    defaults={**defaults_of(User), "name": None, "count": None},
 )  # fmt: skip
 
 

@@ -160,10 +160,10 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody of the story. A crowd is already spread out: `crowd-1`, `crowd-2`, …"""
+    """A user of the scenario. Each member of a crowd is one: `crowd-1`, `crowd-2`, …"""
 
     id: str
-    name: str  # what the user calls himself in the chat
+    name: str  # in the chat
     dialect: str = "json"
     address: str | None = None  # an IP address, else one is given in order of appearance
     attacker: bool = False
@@ -174,7 +174,7 @@ class User:
 
 # --- what actors do ----------------------------------------------------------------------------
 # Texts and room names may hold `{i}` (the number in the crowd) and `{n}` (the repetition, from 1);
-# whoever runs the step fills them in.
+# `filled` in verbs.py puts the latter in when the step is taken.
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class Spoof:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Send again what `victim` sent as his `nth` datagram, from 1; `is_spoofed`: with his address as source."""
+    """Send the `nth` datagram of `victim`, from 1, again; `is_spoofed`: with the victim's address as source."""
 
     victim: str
     nth: int
@@ -518,7 +518,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Packets:
-    """Packets sent, by what they are for and between whom; None: any."""
+    """Packets sent, by their kind and their ends; None: any."""
 
     what: str | None = None
     source: str | None = None

@@ -395,7 +395,8 @@ class Generator:
         return NETWORK, Reset(self._both_ways())
 
     def _set(self) -> tuple[str, Action]:
-        return NETWORK, SetLinks(self._one_way(), self._weather().as_patch())
+        patch = self._weather().as_patch()
+        return NETWORK, SetLinks(self._one_way(), patch)
 
     # --- what attackers do -----------------------------------------------------------------------
 
