@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from tcrp.cli.report import STEPS_THAT_LED_THERE, digest_line, print_verdict, replay_line
+from tcrp.cli.report import CAUSES_SHOWN_MAX, digest_line, print_verdict, replay_line
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import Machine
@@ -65,17 +65,17 @@ def test_a_claim_that_does_not_hold_says_what_came_nearest_where_it_stands_and_h
     assert lines[-2] == "  replay: chat-sim run 'a story.yaml' --seed 7"
 
 
-def test_the_steps_that_led_there_are_told_in_their_order_the_nearest_last() -> None:
+def test_the_causes_are_told_in_their_order_the_nearest_last() -> None:
     lines = said(verdict_of(FAILING))
     causes = [line.strip() for line in lines if line.startswith("      ")]
-    assert 1 < len(causes) <= STEPS_THAT_LED_THERE
-    assert causes[-1].endswith("◂ bob: hi")
+    assert 1 < len(causes) <= CAUSES_SHOWN_MAX
+    assert causes[-1].endswith("alice: shows 'hi' from bob")
     times = [float(line.partition(" ")[0]) for line in causes]
     assert times == sorted(times)
 
 
 def test_a_step_that_was_never_taken_is_told_with_its_line() -> None:
-    assert "  a story.yaml:5: bob.join#1 waited for a state that never came" in said(verdict_of(WAITING))
+    assert "  a story.yaml:5: bob.join#1 waited for a state that never occurred" in said(verdict_of(WAITING))
 
 
 @pytest.mark.parametrize(("count", "shown", "more"), [(0, 0, None), (5, 5, None), (6, 5, 1), (9, 5, 4)])
@@ -85,11 +85,11 @@ def test_of_steps_that_could_not_be_taken_the_first_five_are_told(count: int, sh
         for n in range(1, count + 1)
     )
     lines = said(replace(verdict_of(HOLDING), refused_steps=refused))
-    assert [line for line in lines if "could not:" in line] == [
-        f"  ! at {n} s bob could not: say (no token)" for n in range(1, shown + 1)
+    assert [line for line in lines if "could not do:" in line] == [
+        f"  ! at {n} s bob could not do: say (no token)" for n in range(1, shown + 1)
     ]
     assert [line for line in lines if "more steps" in line] == (
-        [f"  ! and {more} more steps could not be taken"] if more else []
+        [f"  ! and {more} more steps could not be done"] if more else []
     )
 
 

@@ -93,7 +93,7 @@ def test_help_says_what_may_be_given() -> None:
         "--log-format text|json",
         "--idle-timeout TIME",
         "--rooms-max N",
-        "a member is gone (300s)",
+        "silence after which a session ends (300s)",
         "for requests; 0 picks a free one (9002)",
     ):
         assert words in text
@@ -110,7 +110,7 @@ def test_help_says_what_may_be_given() -> None:
         (("--tcp-port", "http"), "tcp_port is 'http'; allowed are 0 to 65535"),
         (("--tcp-port", "9" * 10), f"tcp_port is '{'9' * 10}'; allowed are 0 to 65535"),
         (("--tcp-port", "٣"), "tcp_port is '٣'; allowed are 0 to 65535"),
-        (("--host", ""), "host is ''; a text is expected"),
+        (("--host", ""), "host is ''; a string is expected"),
         (("--log-format", "xml"), "log_format is 'xml'; allowed are text, json"),
         (("--rooms-max", "0"), "rooms_max is 0; allowed are 1 to 10000000"),
     ],
@@ -129,11 +129,11 @@ def test_a_port_may_be_the_systems_choice_or_the_largest(port: str) -> None:
     [
         ("tcp_port = true", "tcp_port is True; allowed are 0 to 65535"),
         ("tcp_port = 1.5", "tcp_port is 1.5; allowed are 0 to 65535"),
-        ("host = 7", "host is 7; a text is expected"),
+        ("host = 7", "host is 7; a string is expected"),
         ("idle_timeout = 300", "idle_timeout is 300; a duration with its unit is expected, such as 300s"),
         ("tpc_port = 1", "there is no setting named 'tpc_port'; did you mean 'tcp_port'?"),
-        ("colour = 1", "there is no setting named 'colour'; chat-server --print-config shows them all"),
-        ("host = ", "is not TOML: Invalid value"),
+        ("colour = 1", "there is no setting named 'colour'; chat-server --print-config shows all of them"),
+        ("host = ", "not valid TOML: Invalid value"),
     ],
 )
 def test_a_wrong_file_names_itself_and_the_key(tmp_path: Path, toml: str, message: str) -> None:
@@ -144,8 +144,8 @@ def test_a_wrong_file_names_itself_and_the_key(tmp_path: Path, toml: str, messag
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     missing, binary = str(tmp_path / "missing.toml"), tmp_path / "binary.toml"
     binary.write_bytes(b"\xff")
-    assert said(config=missing) == f"{missing}: cannot be read: No such file or directory"
-    assert said(config=str(binary)) == f"{binary}: is not UTF-8"
+    assert said(config=missing) == f"{missing}: cannot read the file: No such file or directory"
+    assert said(config=str(binary)) == f"{binary}: not valid UTF-8"
 
 
 # --- written down ----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class Book:
     def hears(
         self, machine: Machine, event: str, id: str = "bob@lobby", *, rule: Rule = Rule.TOK_2, why: str = ""
     ) -> None:
-        self.log.hear(StepRecord(1, 0, 0, "server", machine, id, event, "a", "b", rule, why, "t0k3nt0k", None))
+        self.log.hear(StepRecord(1, 0, 0, "server", machine, id, event, "a", "b", rule, why, "t0k3nt0k", 1))
 
     @property
     def says(self) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tcrp.net.metrics import GAUGES, LOOPBACK, TOTALS, Metrics
 from tcrp.spec.names import Counter, Rule
+from tcrp.trace.counters import Counters
 
 
 @contextlib.contextmanager
@@ -33,9 +34,10 @@ def read(address: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 def server(**counts: int) -> Any:
-    counters = dict.fromkeys(Counter, 0) | {Counter(name): count for name, count in counts.items()}
-    engine = SimpleNamespace(counters=lambda: counters, counts_by_rule=lambda: {Rule.UDP_3: 4, Rule.LIM_1: 2})
-    return cast(Any, SimpleNamespace(engine=engine, unsent=3))
+    counters = Counters()
+    counters.counts |= {Counter(name): count for name, count in counts.items()}
+    counters.by_rule |= {Rule.UDP_3: 4, Rule.LIM_1: 2}
+    return cast(Any, SimpleNamespace(counters=counters, unsent=3))
 
 
 def test_every_counter_is_a_gauge_or_a_total_with_a_sentence() -> None:
@@ -44,7 +46,7 @@ def test_every_counter_is_a_gauge_or_a_total_with_a_sentence() -> None:
     assert list(GAUGES) == [Counter.ROOMS, Counter.SESSIONS, Counter.CONNECTIONS]
 
 
-def test_figures_are_those_of_the_engine_by_name_and_by_rule() -> None:
+def test_figures_are_those_of_the_server_by_name_and_by_rule() -> None:
     metrics = Metrics()
     metrics.server = server(rooms=1, sessions=2, texts=30, relays=90)
     with served(metrics) as address:

@@ -12,7 +12,7 @@ from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord
 
 ENTERED = (Machine.SESSION, "tokened", "entered")
-STEP = StepRecord(1, 0, 0, "server", Machine.SESSION, "b", "entered", "tokened", "in-room", Rule.UDP_4, "", "", None)
+STEP = StepRecord(1, 0, 0, "server", Machine.SESSION, "b", "entered", "tokened", "in-room", Rule.UDP_4, "", "", 1)
 
 
 def refusal(from_: str, event: str, rule: Rule | None) -> RefusalRecord:
@@ -66,10 +66,12 @@ def test_packets_shows_and_timers_count_for_their_rule_and_faults_for_nothing() 
 
 def test_rules_that_no_record_shows_are_counted_by_the_property_that_judged_them() -> None:
     judged = dict.fromkeys(Property, 0) | {Property.NO_TALK_ON_TCP: 3, Property.RELAYS_IN_ORDER: 4}
+    judged[Property.STREAMS_HALF_CLOSE] = 5
     coverage = Coverage()
     coverage.add_judged(cast(Verdict, SimpleNamespace(judged=judged)))
     coverage.add_judged(cast(Verdict, SimpleNamespace(judged=judged)))
-    assert {rule: times for rule, times in coverage.rules.items() if times} == {Rule.TCP_1: 6, Rule.REL_2: 8}
+    counted = {rule: times for rule, times in coverage.rules.items() if times}
+    assert counted == {Rule.TCP_1: 6, Rule.TCP_3: 10, Rule.REL_2: 8}
 
 
 def test_two_coverages_add_up_row_by_row() -> None:

@@ -265,11 +265,12 @@ def test_records_are_counted_and_the_nearest_is_shown_where_there_is_none() -> N
     claim = Records("step", (("event", "spoke"),), Amount(2, 2))
     case = Case(claim)
     assert case.judged() == ("there are 0 such records", 0)
-    near = StepRecord(
-        7, 0, 0, "server", Machine.SESSION, "bob", "left", "in-room", "expired", Rule.EXIT_1, "", "", None
-    )
+    near = StepRecord(7, 0, 0, "server", Machine.SESSION, "bob", "left", "in-room", "expired", Rule.EXIT_1, "", "", 1)
     case.history.nearest[claim] = 1, near
-    assert case.judged() == (f"there are none; the nearest is {near.line()}", 7)
+    assert case.judged() == (
+        "there are none; the nearest is at 0 s server: session bob in-room -> expired (left, R-EXIT-1)",
+        7,
+    )
     case.history.matches[claim] += [(1 * SECOND, 11), (3 * SECOND, 13)]
     assert case.judged() == HOLDS
     assert case.judged(BY_2) == ("there are 1 such records", 11)

@@ -45,7 +45,7 @@ def history(*claims: Claim, hears: Iterable[Record] = ()) -> History:
 def step(
     n: int, actor: str, machine: Machine, id: str, event: str, from_: str, to: str, *, why: str = ""
 ) -> StepRecord:
-    return StepRecord(n, 0, n * 1000, actor, machine, id, event, from_, to, Rule.TOK_2, why, "", None)
+    return StepRecord(n, 0, n * 1000, actor, machine, id, event, from_, to, Rule.TOK_2, why, "", 1)
 
 
 def session(n: int, actor: str, event: str, from_: str, to: str, id: str = "bob@lobby") -> StepRecord:

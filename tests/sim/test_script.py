@@ -24,7 +24,7 @@ from tcrp.sim.scenario.model import (
     Join,
     Leave,
     LinkId,
-    LinkSettings,
+    LinkPatch,
     MachineIs,
     NetworkSettings,
     Place,
@@ -42,7 +42,8 @@ from tcrp.sim.scenario.model import (
     UserIs,
     When,
 )
-from tcrp.sim.script import ScriptRunner, claim_met_by, filled
+from tcrp.sim.scenario.verbs import filled
+from tcrp.sim.script import ScriptRunner, claim_met_by
 from tcrp.spec.names import Machine, RoomState, Rule, SessionState
 from tcrp.trace.records import FaultRecord, Record, StepRecord, TimerRecord, Trace
 
@@ -103,9 +104,7 @@ class Play:
                 actor, machine, id = user, Machine.SESSION, f"{user}@lobby"
             case MachineIs(machine, id, state):
                 actor = "server"
-        self.script.hear(
-            StepRecord(1, 0, 0, actor, machine, id, "event", "before", str(state), Rule.TOK_2, "", "", None)
-        )
+        self.script.hear(StepRecord(1, 0, 0, actor, machine, id, "event", "before", str(state), Rule.TOK_2, "", "", 1))
 
     @property
     def told(self) -> list[tuple[int, str]]:
@@ -200,7 +199,7 @@ def test_everyone_is_anonymous_at_first() -> None:
 
 
 def record(actor: str, machine: Machine, id: str, to: str) -> StepRecord:
-    return StepRecord(1, 0, 0, actor, machine, id, "event", "before", to, Rule.TOK_2, "", "", None)
+    return StepRecord(1, 0, 0, actor, machine, id, "event", "before", to, Rule.TOK_2, "", "", 1)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_a_claim_is_met_by_a_step_of_its_machine_into_its_state(claim: StateClai
 
 def test_network_actions_change_links_and_are_traced_as_faults() -> None:
     play = Play(
-        step("network.set#1", At(1), SetLinks((UP,), LinkSettings(delay=Span(9, 9)))),
+        step("network.set#1", At(1), SetLinks((UP,), LinkPatch(delay=Span(9, 9)))),
         step("network.cut#1", At(2), Cut((UP,))),
         step("network.heal#1", At(3), Heal((UP,))),
         step("network.hold#1", At(4), Hold((UP, LinkId("server", "bob")))),
@@ -276,7 +275,7 @@ def test_who_is_replayed_later_keeps_what_was_sent() -> None:
         (Create("room {n}", "pw"), Create("room 3", "pw")),
         (Join("room {n}"), Join("room 3")),
         (Datagram("bob", "room {n}", "text {n}"), Datagram("bob", "room 3", "text 3")),
-        (Datagram(hex=b"{n}"), Datagram(hex=b"{n}")),
+        (Datagram(data=b"{n}"), Datagram(data=b"{n}")),
         (Leave(), Leave()),
     ],
 )

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import tcrp.sim.checks.monitor as monitor
-from tcrp.spec.names import Property, Rule, Sometimes
-from tcrp.spec.properties import CLAIMS, SOMETIMES, Claim
-from tcrp.spec.rules import SHOWN_OTHERWISE
+from tcrp.sim.coverage import SHOWN_OTHERWISE
+from tcrp.sim.swarm.sometimes import SOMETIMES, Sometimes
+from tcrp.spec.names import Property, Rule
+from tcrp.spec.properties import CLAIMS, Claim
 
 CHECKS = Path(monitor.__file__).parent
 WITHOUT_RULES = {

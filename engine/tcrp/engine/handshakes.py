@@ -303,9 +303,7 @@ class HandshakeServer:
         if compare_digest(room.password.encode(), request.password.encode()):
             return True
         ip = handshake.ip
-        most = self.registry.limits.password_tries_max
-        tries = room.wrong_passwords.get(ip) or Window(most, MINUTE_US)
-        tries = room.wrong_passwords[ip] = tries.with_most(most, now_us)
+        tries = room.wrong_passwords.setdefault(ip, Window(self.registry.limits.password_tries_max, MINUTE_US))
         tries.count(now_us)
         if tries.is_full(now_us):
             room.locked[ip] = now_us + MINUTE_US

@@ -66,6 +66,11 @@ class SessionRegistry:
         self.limits = limits
         for session in self.sessions.values():
             self.expect_speech(session)
+            if session.texts is not None:
+                session.texts = session.texts.with_most(limits.texts_per_second_max)
+        for room in self.rooms.values():
+            for ip, tries in room.wrong_passwords.items():
+                room.wrong_passwords[ip] = tries.with_most(limits.password_tries_max)
 
     def expect_speech(self, session: Session) -> None:
         """Look at the session's silence when it would have lasted too long."""

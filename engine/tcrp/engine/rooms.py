@@ -36,9 +36,11 @@ class Window:
         self._moments.extend(now_us - age_us for age_us in ages_us)
         return self
 
-    def with_most(self, most: int, now_us: int) -> Window:
-        """This window; under another limit, one with the same moments."""
-        return self if most == self.most else Window(most, self.span_us).thaw(self.freeze(now_us), now_us)
+    def with_most(self, most: int) -> Window:
+        """A window for another limit, with the latest of the same moments."""
+        window = Window(most, self.span_us)
+        window._moments.extend(self._moments)
+        return window
 
     def count(self, now_us: int) -> None:
         """One more."""

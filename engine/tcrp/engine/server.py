@@ -232,9 +232,9 @@ class ServerEngine:
             if session.asks_for_answers:
                 outbox.pending.append(SendDatagram(b"", session.address, PacketKind.KEEP_ALIVE_ANSWER))
             return
-        texts, most = session.texts, registry.limits.texts_per_second_max
-        if texts is None or texts.most != most:
-            texts = session.texts = Window(most, SECOND_US) if texts is None else texts.with_most(most, now_us)
+        texts = session.texts
+        if texts is None:
+            texts = session.texts = Window(registry.limits.texts_per_second_max, SECOND_US)
         if texts.is_full(now_us):
             outbox.drop(size, "texts_per_second_max", Rule.LIM_1)
             return

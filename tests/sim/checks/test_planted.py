@@ -76,6 +76,7 @@ script:
   - {at: 14s, bob: {datagram: {token_of: bob, room: lobby, text: "by hand"}}}
   - {at: 15s, erin: {join: lobby}}
   - {at: 16s, double: {join: lobby}}
+  - {at: 18s, bob: keep_alive}
   - {every: 20s, times: 4, at: 20s, alice: {say: "tick"}}
   - {every: 20s, times: 4, at: 21s, bob: {say: "tock"}}
   - {at: 105s, late: {join: lobby}}
@@ -346,6 +347,16 @@ class AnswersStrangers(Planted):
         return outputs
 
 
+class AnswersKeepAlivesAloud(Planted):
+    """Who only says that he is there is told something."""
+
+    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+        outputs = super().receive_datagram(data, source, now_us)
+        if len(data) >= 2 and len(data) == 2 + data[0] + data[1]:
+            outputs.append(SendDatagram(b"still here", source, PacketKind.KEEP_ALIVE_ANSWER))
+        return outputs
+
+
 class ClosesQuietly(Planted):
     """Whoever falls silent is not told."""
 
@@ -538,6 +549,7 @@ PLANTED: list[tuple[Property, EngineMaker]] = [
     (Property.TOKENS_UNIQUE, GrantsATokenAgain),
     (Property.REJECTED_CHANGES_NOTHING, AnswersStrangers),
     (Property.REJECTED_CHANGES_NOTHING, MovesAMachineForAnyone),
+    (Property.KEEP_ALIVE_CHANGES_NOTHING, AnswersKeepAlivesAloud),
     (Property.ENDED_ARE_TOLD, ClosesQuietly),
     (Property.ENDED_ARE_TOLD_AGAIN, TellsOnce),
     (Property.NO_AMPLIFICATION, Amplifies),

@@ -26,8 +26,10 @@ from tcrp.sim.network.links import (
 from tcrp.sim.scenario.model import (
     CALM,
     Burst,
+    ByteSpan,
     Exponential,
     LinkId,
+    LinkPatch,
     LinkRule,
     LinkSettings,
     Loss,
@@ -46,7 +48,7 @@ SECOND_US = 1_000_000
 
 def link_with(**settings: object) -> Link:
     link = Link("bob", "server", seed=7)
-    link.apply(LinkSettings(**settings).over(CALM))  # type: ignore[arg-type]
+    link.apply(LinkSettings(**settings))  # type: ignore[arg-type]
     return link
 
 
@@ -79,9 +81,9 @@ def test_a_links_delay_is_the_one_that_its_settings_draw(delay: Span | Exponenti
 
 def test_delay_and_loss_change_with_the_settings() -> None:
     link = link_with(delay=Exponential(20_000), loss=Loss(1_000_000))
-    link.apply(LinkSettings(delay=Span(30, 30)).over(CALM))
+    link.apply(LinkSettings(delay=Span(30, 30)))
     assert (link.plainly_us(0), link.delay_us(0)) == (30, 30)
-    link.apply(LinkSettings(delay=Exponential(20_000, 7)).over(CALM))
+    link.apply(LinkSettings(delay=Exponential(20_000, 7)))
     assert link.delay_us(0xFFFFFFFF) == 7
 
 
@@ -262,7 +264,7 @@ def test_a_corrupted_datagram_differs_in_one_bit_anywhere() -> None:
 
 def test_draws_beyond_loss_and_delay_are_these() -> None:
     """Pinned: a change here changes traces."""
-    link = link_with(duplicate_ppm=100_000, reorder=Reorder(100_000, 1), corrupt_ppm=100_000, segment=Span(1, 9))
+    link = link_with(duplicate_ppm=100_000, reorder=Reorder(100_000, 1), corrupt_ppm=100_000, segment=ByteSpan(1, 9))
     assert [key for key in range(60) if link.extras(key)] == [
         0,
         3,
@@ -289,7 +291,7 @@ def test_draws_beyond_loss_and_delay_are_these() -> None:
 
 
 def test_a_stream_is_cut_into_pieces_of_the_sizes_asked_for() -> None:
-    link = link_with(segment=Span(1, 64))
+    link = link_with(segment=ByteSpan(1, 64))
     assert link.cuts_streams is True
     data = bytes(range(256)) * 20
     pieces = link.segments(12345, data)
@@ -297,16 +299,16 @@ def test_a_stream_is_cut_into_pieces_of_the_sizes_asked_for() -> None:
     assert {len(piece) for piece in pieces[:-1]} <= set(range(1, 65))
     assert len({len(piece) for piece in pieces}) > 20
     assert link.segments(12345, data) == pieces != link.segments(54321, data)
-    assert link_with(segment=Span(1, 1)).segments(1, b"abc") == [b"a", b"b", b"c"]
-    assert link_with(segment=Span(2, 2)).segments(1, b"abc") == [b"ab", b"c"]
+    assert link_with(segment=ByteSpan(1, 1)).segments(1, b"abc") == [b"a", b"b", b"c"]
+    assert link_with(segment=ByteSpan(2, 2)).segments(1, b"abc") == [b"ab", b"c"]
 
 
 def test_a_stream_is_whole_where_no_sizes_are_asked_for_or_nothing_can_be_cut() -> None:
     assert link_with().segments(1, b"abc") == [b"abc"]
     assert link_with().cuts_streams is False
-    assert link_with(segment=Span(1, 1)).segments(1, b"a") == [b"a"]
-    assert link_with(segment=Span(1, 1)).segments(1, b"") == [b""]
-    assert link_with(segment=Span(1, 1)).segments(1, b"ab") == [b"a", b"b"]
+    assert link_with(segment=ByteSpan(1, 1)).segments(1, b"a") == [b"a"]
+    assert link_with(segment=ByteSpan(1, 1)).segments(1, b"") == [b""]
+    assert link_with(segment=ByteSpan(1, 1)).segments(1, b"ab") == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("mark", ["is_cut", "is_held", "is_stalled"])
@@ -347,7 +349,7 @@ def test_a_link_on_which_more_goes_wrong_is_neither_plain_nor_calm(settings: dic
         ({"delay": Span(999_999, 999_999)}, True),
         ({"delay": Exponential(10)}, False),
         ({"loss": Loss(1)}, False),
-        ({"segment": Span(1, 9)}, True),
+        ({"segment": ByteSpan(1, 9)}, True),
     ],
 )
 def test_a_calm_link_delivers_within_a_second(settings: dict[str, object], calm: bool) -> None:
@@ -370,19 +372,19 @@ ALL_UP = LinkId("all", "server")
 
 def test_settings_of_links_lie_over_the_default_and_later_ones_over_earlier_ones() -> None:
     settings = NetworkSettings(
-        LinkSettings(Span(10, 10)).over(CALM),
+        LinkSettings(Span(10, 10)),
         (
-            LinkRule(BOB_UP, LinkSettings(loss=Loss(1_000_000)), HERE),
-            LinkRule(ALL_UP, LinkSettings(delay=Span(30, 30)), HERE),
+            LinkRule(BOB_UP, LinkPatch(loss=Loss(1_000_000)), HERE),
+            LinkRule(ALL_UP, LinkPatch(delay=Span(30, 30)), HERE),
         ),
     )
     network = Network(settings)
     bob, carol, back = (network.between(*ends) for ends in (("bob", "server"), ("carol", "server"), ("server", "bob")))
     assert [link.delay_us(0) for link in (bob, carol, back)] == [30, 30, 10]
     assert [link.loses(1 << 63) for link in (bob, carol, back)] == [True, False, False]
-    network.set([BOB_UP], LinkSettings(delay=Span(5, 5)))
+    network.set([BOB_UP], LinkPatch(delay=Span(5, 5)))
     assert (bob.delay_us(0), bob.loses(1 << 63), carol.delay_us(0)) == (5, True, 30)
-    network.set([LinkId("carol", "server"), LinkId("server", "bob")], LinkSettings(delay=Span(6, 6)))
+    network.set([LinkId("carol", "server"), LinkId("server", "bob")], LinkPatch(delay=Span(6, 6)))
     assert [link.delay_us(0) for link in (bob, carol, back)] == [5, 6, 6]
 
 
@@ -395,7 +397,7 @@ def test_a_link_is_one_for_each_direction_with_its_name_and_key() -> None:
 
 
 def test_bursts_of_links_and_seeds_differ() -> None:
-    settings = NetworkSettings(LinkSettings(loss=Loss(1_000_000, BURST)).over(CALM))
+    settings = NetworkSettings(LinkSettings(loss=Loss(1_000_000, BURST)))
 
     def losses(seed: int, user: str) -> list[bool]:
         link = Network(settings, seed).between(user, "server")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tcrp.engine.outputs import Address
 from tcrp.sim.network.draws import GOLDEN, key_of, mix
 from tcrp.sim.network.links import Link
-from tcrp.sim.network.packets import Chain, Origin, Packet, chain_of, next_of_kind
+from tcrp.sim.network.packets import Chain, Origin, Packet, next_of_kind
 from tcrp.spec.names import PacketKind
-from tcrp.trace.records import Cause
 
 HERE, THERE = Address("10.0.0.1", 1), Address("10.0.0.2", 2)
 UP, DOWN = Link("bob", "server"), Link("server", "alice")
@@ -68,10 +65,3 @@ def test_packets_of_a_kind_are_counted_for_each_link_from_1() -> None:
 def test_a_new_packet_is_a_datagram_of_no_record_and_no_note() -> None:
     fresh = Packet(Origin("x", 0), UP, PacketKind.SAY, b"data", HERE, THERE)
     assert (fresh.record, fresh.proto, fresh.note, fresh.nth) == (0, "udp", "", 1)
-
-
-def test_engines_hand_back_the_causes_that_they_were_given() -> None:
-    origin = Origin("x", 0)
-    assert chain_of(origin) is origin
-    with pytest.raises(AssertionError):
-        chain_of(Cause())

@@ -9,10 +9,11 @@ from tcrp.sim.network.links import Network
 from tcrp.sim.network.packets import Origin, Packet
 from tcrp.sim.network.world import World
 from tcrp.sim.run import Run
-from tcrp.sim.scenario.model import CALM, LinkId, LinkSettings, Loss, NetworkSettings, Reorder, Span
+from tcrp.sim.scenario.model import LinkId, LinkSettings, Loss, NetworkSettings, Reorder, Span
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import PacketKind
-from tcrp.trace.records import Cause, Kind, PacketRecord, Record, Trace
+from tcrp.trace.recorder import Cause
+from tcrp.trace.records import Kind, PacketRecord, Record, Trace
 
 BOB, ALICE = Address("10.0.0.1", 5000), Address("10.0.0.2", 5000)
 UP = LinkId("bob", "alice")
@@ -39,7 +40,7 @@ class Wire:
         self.records: list[Record] = []
         trace = Trace()
         trace.listeners.append(self.records.append)
-        default = LinkSettings(**{"delay": Span(30, 30), **settings}).over(CALM)  # type: ignore[arg-type]
+        default = LinkSettings(**{"delay": Span(30, 30), **settings})  # type: ignore[arg-type]
         self.world = World(Network(NetworkSettings(default)), trace)
         self.alice = Inbox(self.world, "alice")
         self.world.open_socket(ALICE, self.alice)
@@ -147,7 +148,7 @@ def test_a_record_of_a_packet_has_the_one_before_as_its_cause() -> None:
 
 
 def test_without_a_trace_the_same_happens_and_nothing_is_written_down() -> None:
-    world = World(Network(NetworkSettings(LinkSettings(delay=Span(30, 30)).over(CALM))), None)
+    world = World(Network(NetworkSettings(LinkSettings(delay=Span(30, 30)))), None)
     alice = Inbox(world, "alice")
     world.open_socket(ALICE, alice)
     origin = Origin("x", 7)
@@ -255,7 +256,7 @@ def test_a_fan_out_sends_the_same_to_each_in_their_order() -> None:
     carol = Address("10.0.0.3", 1)
     wire.world.open_socket(carol, Inbox(wire.world, "carol"))
     for kind in (PacketKind.RELAY, PacketKind.NOTICE, PacketKind.NOTICE):
-        wire.world.fan_out("bob", BOB, Relay(b"hi", [ALICE, carol], kind, Cause()), wire.origin)
+        wire.world.fan_out("bob", BOB, Relay(b"hi", [ALICE, carol], kind), wire.origin)
     wire.settles()
     sent = [each.packet.partition("/")[2] for each in wire.records if isinstance(each, PacketRecord)][:6]
     assert sent == [
