@@ -25,6 +25,7 @@ imports: $(VENV)/dev
 document: $(VENV)/run
 	$(BIN)/python -m tools.protocol_document write
 	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
+	$(BIN)/python -m tools.scenario_words > docs/scenarios.md
 
 # Draws docs/run.svg, the picture in the README, from a run of the current code.
 .PHONY: picture

@@ -1,4 +1,4 @@
-"""What random stories cost and find: planted bugs, one core against all, and the simulator with every fault on.
+"""What random scenarios cost and find: planted bugs, one core against all, and the simulator with every fault on.
 
 python -m bench.swarm
 """
@@ -20,7 +20,7 @@ from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.swarm.failures import failure_of
-from tcrp.sim.swarm.generator import story
+from tcrp.sim.swarm.generator import generate
 from tcrp.sim.swarm.shrink import Shrinker
 
 PLANTED = Path(__file__).parents[1] / "tests" / "sim" / "swarm" / "test_swarm.py"
@@ -30,7 +30,7 @@ EVERYTHING = (
     "delay: 5ms..20ms, loss: 2%, duplicate: 1%, reorder: {share: 2%, by: 30ms}, corrupt: 0.1%, mtu: 1400, "
     "rate: 100Mbit/s, queue: 1000000, segment: 1..64"
 )
-TALK = """
+CHAT = """
 claim: twenty users speak once each within twenty seconds
 users:
   host: {{dialect: {dialect}}}
@@ -45,11 +45,11 @@ until: 20s
 """
 
 
-def talk(dialect: str) -> Scenario:
-    """Twenty who join and then speak, one after the other, over twenty seconds."""
+def chat(dialect: str) -> Scenario:
+    """Twenty users who join and then speak, one after another, over twenty seconds."""
     each = '  - {{at: {at}ms, guest-{n}: {{say: "hello, I am {n}"}}}}'
     texts = "\n".join(each.format(at=1000 + 950 * n, n=n) for n in range(1, 20))
-    return read_scenario_text(TALK.format(dialect=dialect, texts=texts))
+    return read_scenario_text(CHAT.format(dialect=dialect, texts=texts))
 
 
 def _planted() -> ModuleType:
@@ -62,30 +62,30 @@ def _planted() -> ModuleType:
 
 
 def planted_bugs() -> None:
-    """How soon each planted bug is found on one core, and how short its story gets."""
-    print(f"{'planted bug':32} {'found by':28} {'stories':>8} {'found in':>9} {'steps':>6} {'shrunk to':>9} {'in':>7}")
+    """How soon each planted bug is found on one core, and how short its scenario gets."""
+    print(f"{'planted bug':32} {'found by':28} {'runs':>8} {'found in':>9} {'steps':>6} {'shrunk to':>9} {'in':>7}")
     for bug in _planted().FOUND:
         began = time.perf_counter()
-        stories = 0
+        runs = 0
         failure: Any = None
         while failure is None and time.perf_counter() - began < FIND_SECONDS:
-            scenario = story(stories)
+            scenario = generate(runs)
             failure, _ = failure_of(scenario, make_engine=bug)
-            stories += 1
+            runs += 1
         found = time.perf_counter() - began
         if failure is None:
-            print(f"{bug.__name__:32} not found in {stories} stories")
+            print(f"{bug.__name__:32} not found in {runs} runs")
             continue
         began = time.perf_counter()
         shrunk = Shrinker(failure.kind, bug).shrink(scenario)
         print(
-            f"{bug.__name__:32} {failure.kind:28} {stories:8} {found:7.2f} s {len(scenario.script):6} "
+            f"{bug.__name__:32} {failure.kind:28} {runs:8} {found:7.2f} s {len(scenario.script):6} "
             f"{len(shrunk.script):9} {time.perf_counter() - began:5.2f} s"
         )
 
 
 def one_core_and_all() -> None:
-    """Events a second of a swarm on one core, and on all."""
+    """Events a second of a swarm on one core, and on all cores."""
 
     def swarm(jobs: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
@@ -125,9 +125,9 @@ def every_fault() -> None:
 
 
 def against_real_time() -> None:
-    """How much faster than real time a talk of twenty goes by."""
+    """How much faster than real time a chat of twenty users runs."""
     for dialect in ("text", "json"):
-        scenario = talk(dialect)
+        scenario = chat(dialect)
         [took] = in_turns(lambda: seconds(lambda: [Run(scenario, watched=False).go() for _ in range(20)]) / 20)  # noqa: B023
         print(
             f"twenty users who each speak once in 20 s, dialect {dialect}: {20 / took:,.0f} times faster than real time"

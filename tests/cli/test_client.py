@@ -1,4 +1,4 @@
-"""`chat-client` as people use it: on a terminal, through pipes, in two languages."""
+"""`chat-client` on a terminal, through pipes, and in two languages."""
 
 from __future__ import annotations
 
@@ -47,40 +47,40 @@ def client(server: LiveServer, *arguments: str, **env: str) -> Iterator[Terminal
 # --- on a terminal -------------------------------------------------------------------------------
 
 
-def test_started_bare_it_asks_and_the_password_stays_unseen(server: LiveServer) -> None:
+def test_without_arguments_it_asks_and_does_not_echo_the_password(server: LiveServer) -> None:
     with client(server) as ann:
         ann.shows("Your name:")
         ann.enters("a:nn")
-        ann.shows("a user's name also without : [ ]")
+        ann.shows("a user name must not contain : [ ]")
         ann.enters("ann")
         ann.shows("1 create a room, 2 join a room, 3 quit:")
         ann.enters("1")
-        ann.shows("The room's name:")
+        ann.shows("Room name:")
         ann.enters("den")
-        ann.shows("Its password")
+        ann.shows("Room password")
         ann.enters("open sesame")
         ann.shows("You are in den as ann.")
         assert not any("sesame" in line for line in ann.lines)
         with client(server, "--name", "bob", "--join", "den") as bob:
-            bob.shows("The password of den is another.")
+            bob.shows("Wrong password for den.")
             bob.enters("open sesame")
             bob.shows("You are in den as bob.")
-            ann.shows("bob has come")
+            ann.shows("bob joined")
             bob.enters("hello, ann")
             ann.shows("bob hello, ann")
             bob.enters("/leave")
             assert bob.ends() == 0
-        ann.shows("bob has left")
+        ann.shows("bob left")
         ann.enters("exit")
         until(lambda: sum("3 quit:" in line for line in ann.lines) == 2, "the menu again")
         ann.enters("3")
         assert ann.ends() == 0
 
 
-def test_what_arrives_does_not_tear_the_line_that_is_typed(server: LiveServer) -> None:
-    with client(server, "--name", "ann", "--create", "tear") as ann:
-        ann.shows("You are in tear")
-        bob = Peer(server, "bob").joins("tear")
+def test_arriving_texts_do_not_break_the_line_being_typed(server: LiveServer) -> None:
+    with client(server, "--name", "ann", "--create", "lines") as ann:
+        ann.shows("You are in lines")
+        bob = Peer(server, "bob").joins("lines")
         bob.says("first")
         ann.shows("bob first")
         ann.types("half a sen")
@@ -88,13 +88,13 @@ def test_what_arrives_does_not_tear_the_line_that_is_typed(server: LiveServer) -
         for number in range(3):
             bob.says(f"meanwhile {number}")
         ann.shows("bob meanwhile 2")
-        until(lambda: ann.lines[-1] == "> half a sen", "the line that is typed, below all that came")
+        until(lambda: ann.lines[-1] == "> half a sen", "the line being typed, below all texts")
         ann.enters("tence")
         ann.shows("ann half a sentence")
         assert bob.hears() == b"ann: half a sentence"
 
 
-def test_the_arrow_key_brings_back_what_was_typed(server: LiveServer) -> None:
+def test_the_arrow_key_recalls_the_previous_line(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "history") as ann:
         ann.shows("You are in history")
         bob = Peer(server, "bob").joins("history")
@@ -108,29 +108,29 @@ def test_the_arrow_key_brings_back_what_was_typed(server: LiveServer) -> None:
         assert bob.hears() == b"ann: say it again!"
 
 
-def test_commands_are_helped_with_and_who_is_there_is_told(server: LiveServer) -> None:
+def test_help_lists_the_commands_and_who_lists_the_members(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "words") as ann:
         ann.shows("You are in words")
         bob = Peer(server, "bob").joins("words")
         bob.says("here")
         ann.shows("bob here")
         ann.enters("/who")
-        ann.shows("Heard of since you came: ann, bob")
+        ann.shows("Heard of since you joined: ann, bob")
         ann.enters("/help")
-        ann.shows("/leave, exit, /exit: leave the room; so does Ctrl-D")
+        ann.shows("/leave, exit, /exit: leave the room (or press Ctrl-D)")
         ann.enters("/nonsense")
-        ann.shows("There is no /nonsense; /help shows what there is.")
+        ann.shows("Unknown command /nonsense; type /help for help.")
         ann.enters("//nonsense")
         assert bob.hears() == b"ann: /nonsense"
         ann.enters("x" * 4000 + "あ" * 100)
-        ann.shows("This is too long for one message; nothing was sent.")
+        ann.shows("Too long for one message; nothing was sent.")
         ann.enters("after that")
         assert bob.hears() == b"ann: after that"
 
 
 @pytest.mark.parametrize(("key", "code"), [(CTRL_D, 0), (CTRL_C, 130)])
-def test_breaking_off_leaves_politely(server: LiveServer, key: str, code: int) -> None:
-    room = f"polite{code}"
+def test_ctrl_c_and_ctrl_d_leave_the_room(server: LiveServer, key: str, code: int) -> None:
+    room = f"key{code}"
     with room_of(server, "bob", room=room) as [bob], client(server, "--name", "ann", "--join", room) as ann:
         ann.shows(f"You are in {room}")
         until(lambda: ann.lines[-1] == ">", "the prompt")
@@ -139,7 +139,7 @@ def test_breaking_off_leaves_politely(server: LiveServer, key: str, code: int) -
         assert ann.ends() == code
 
 
-def test_texts_cannot_paint_the_screen(server: LiveServer) -> None:
+def test_texts_cannot_control_the_terminal(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "paint") as ann:
         ann.shows("You are in paint")
         mallory = Peer(server, "mallory").joins("paint")
@@ -148,7 +148,7 @@ def test_texts_cannot_paint_the_screen(server: LiveServer) -> None:
         ann.shows("You are in paint")
 
 
-def test_names_keep_their_colours_and_wide_ones_line_up(server: LiveServer) -> None:
+def test_names_keep_their_colours_and_wide_ones_are_aligned(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "wide") as ann:
         ann.shows("You are in wide")
         peers = [Peer(server, name).joins("wide") for name in ("ボブ", "cem", "a-very-long-name-indeed")]
@@ -164,16 +164,16 @@ def test_names_keep_their_colours_and_wide_ones_line_up(server: LiveServer) -> N
         assert ann.colour_of("cem text1") == ann.colour_of("cem same1") != "default"
 
 
-def test_a_silence_is_warned_of_and_then_offered_to_be_mended(server: LiveServer) -> None:
+def test_a_long_silence_is_warned_of_and_afterwards_joining_again_is_offered(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "idle", "--idle-timeout", "4s", "--no-keep-alive") as ann:
         ann.shows("You are in idle")
-        ann.shows("You have been silent for long: in 1 s you are out of the room")
-        ann.shows("You were silent too long and are out of the room.")
-        ann.enters("y")  # her old session is silent for long enough to be taken over
+        ann.shows("Say something within 1 s, or your session ends.")
+        ann.shows("You were silent for too long, so your session has ended.")
+        ann.enters("y")  # her old session has been silent long enough to be taken over
         until(lambda: sum("You are in idle" in line for line in ann.lines) == 2, "ann again")
 
 
-def test_keep_alives_outlive_the_idle_timeout() -> None:
+def test_keep_alives_keep_a_session_beyond_the_idle_timeout() -> None:
     with (
         live_server("--idle-timeout", "1s") as server,
         client(server, "--name", "ann", "--create", "alive", "--idle-timeout", "1s") as ann,
@@ -187,12 +187,12 @@ def test_keep_alives_outlive_the_idle_timeout() -> None:
         assert not any("silent" in line for line in ann.lines)
 
 
-def test_a_server_that_dies_is_noticed_and_one_that_comes_back_is_joined_again() -> None:
+def test_a_server_crash_is_noticed_and_the_room_can_be_created_again() -> None:
     with live_server() as server, client(server, "--name", "ann", "--create", "phoenix") as ann:
         ann.shows("You are in phoenix")
         server.kill()
-        ann.enters("anybody there?")
-        ann.shows("The server is not there any more.")
+        ann.enters("still there?")
+        ann.shows("Lost the connection to the server.")
         ann.shows("Join phoenix again? [y/n]")
         ann.enters("y")
         ann.shows("Connection refused")
@@ -205,7 +205,7 @@ def test_a_server_that_dies_is_noticed_and_one_that_comes_back_is_joined_again()
             until(lambda: sum("You are in phoenix" in line for line in ann.lines) == 2, "ann again")
 
 
-def test_a_server_that_was_started_anew_between_two_words_is_noticed_in_a_quiet_room() -> None:
+def test_a_server_restart_is_noticed_in_a_quiet_room() -> None:
     options = ["--name", "ann", "--create", "amnesia", "--idle-timeout", "15s"]  # a keep-alive each 3 s
     with live_server() as server, client(server, *options) as ann:
         ann.shows("You are in amnesia")
@@ -213,7 +213,7 @@ def test_a_server_that_was_started_anew_between_two_words_is_noticed_in_a_quiet_
         ann.shows("bob hello")  # from now on nothing is sent for 3 s
         server.kill()
         with live_server(tcp=server.tcp, udp=server.udp):
-            ann.shows("The server was started anew and does not know you any more.")
+            ann.shows("The server has been restarted and does not know you any more.")
             ann.enters("y")
             ann.shows("There is no room amnesia.")
 
@@ -233,7 +233,7 @@ def test_a_room_that_is_merely_quiet_is_stayed_in(tmp_path: Path) -> None:
         assert "request_refused" not in server.log()
 
 
-def test_a_server_that_is_stopped_says_so_and_saying_no_ends_the_client() -> None:
+def test_a_server_shutdown_is_reported_and_declining_to_rejoin_ends_the_client() -> None:
     with live_server() as server, client(server, "--name", "ann", "--create", "end") as ann:
         ann.shows("You are in end")
         server.signal(signal.SIGTERM)
@@ -243,19 +243,19 @@ def test_a_server_that_is_stopped_says_so_and_saying_no_ends_the_client() -> Non
         assert ann.ends() == 1
 
 
-def test_it_speaks_japanese(server: LiveServer) -> None:
+def test_it_is_translated_into_japanese(server: LiveServer) -> None:
     with client(server, "--name", "アン", "--create", "居間", LANG="ja_JP.UTF-8") as ann:
-        ann.shows("居間 に アン として入りました。")
+        ann.shows("居間 に アン として入室しました。")
         bob = Peer(server, "ボブ").joins("居間")
         bob.says("こんばんは")
-        ann.shows("ボブ が来ました")
+        ann.shows("ボブ が入室しました")
         ann.shows("ボブ こんばんは")
         ann.enters("いらっしゃい")
         assert bob.hears() == "アン: いらっしゃい".encode()
 
 
 @pytest.mark.parametrize("dialect", ["text", "json-address", "json-port", "json-endpoint", "json-name", "name-port"])
-def test_it_speaks_every_dialect_that_is_recognised(server: LiveServer, dialect: str) -> None:
+def test_it_speaks_every_dialect_that_the_server_recognises(server: LiveServer, dialect: str) -> None:
     room = f"in-{dialect}"
     with room_of(server, "bob", room=room) as [bob]:
         options = ["--name", "ann", "--join", room, "--dialect", dialect]
@@ -265,6 +265,7 @@ def test_it_speaks_every_dialect_that_is_recognised(server: LiveServer, dialect:
             assert bob.hears() == b"ann: hello"
             bob.says("hello, ann")
             ann.shows("bob hello, ann")
+            until(lambda: ann.lines[-1] == ">", "the prompt")  # printing suspends raw mode; Ctrl-D would be lost
             ann.types(CTRL_D)
             assert ann.ends() == 0
 
@@ -279,7 +280,7 @@ def plain(server: LiveServer, typed: bytes, *arguments: str) -> subprocess.Compl
     )  # fmt: skip
 
 
-def test_lines_of_a_pipe_are_sent_and_then_it_leaves(server: LiveServer) -> None:
+def test_lines_from_a_pipe_are_sent_and_then_it_leaves(server: LiveServer) -> None:
     with room_of(server, "bob", room="pipe") as [bob]:
         done = plain(server, b"hello\n//slash\n/nope\n\xff\xfe\n\nlast", "--name", "ann", "--join", "pipe")
         assert (done.returncode, done.stdout) == (0, b"")
@@ -288,12 +289,12 @@ def test_lines_of_a_pipe_are_sent_and_then_it_leaves(server: LiveServer) -> None
         ]  # fmt: skip
         assert done.stderr.decode().splitlines() == [
             "* You are in pipe as ann.",
-            "! There is no /nope; /help shows what there is.",
-            "! A line is not UTF-8 and was not sent.",
+            "! Unknown command /nope; type /help for help.",
+            "! A line was not valid UTF-8 and was not sent.",
         ]
 
 
-def test_what_others_say_comes_out_one_line_each(server: LiveServer) -> None:
+def test_texts_of_others_are_printed_one_line_each(server: LiveServer) -> None:
     with subprocess.Popen(
         [BIN / "chat-client", "--plain", *ports(server), "--name", "ann", "--create", "out"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -305,7 +306,7 @@ def test_what_others_say_comes_out_one_line_each(server: LiveServer) -> None:
         bob = Peer(server, "bob").joins("out")
         bob.says("two\nlines \x1b[31m")
         assert ann.stdout.readline() == b"bob: two lines [31m\n"
-        assert ann.stderr.readline() == b"* bob has come\n"
+        assert ann.stderr.readline() == b"* bob joined\n"
         ann.stdin.close()
         assert ann.wait(PATIENCE) == 0
 
@@ -321,19 +322,21 @@ def test_what_others_say_comes_out_one_line_each(server: LiveServer) -> None:
             ["--name", "ann", "--join", "x", "--host", "no.such.host.invalid"],
             "! No chat server at no.such.host.invalid",
         ),
-        (["--name", "ann", "--join", "x", "--password-file", "/none"], "chat-client: /none: the password cannot be"),
+        (["--name", "ann", "--join", "x", "--password-file", "/none"], "chat-client: /none: cannot read the password"),
         (["--name", "ann", "--join", "x", "--dialect", "jsn"], "chat-client: there is no dialect named 'jsn'"),
         (["--name", "ann", "--join", "x", "--idle-timeout", "5"], "chat-client: idle_timeout: a duration such as"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_exit_code_2(server: LiveServer, arguments: list[str], said: str) -> None:
+def test_a_user_error_is_reported_in_one_line_with_exit_code_2(
+    server: LiveServer, arguments: list[str], said: str
+) -> None:
     done = plain(server, b"hello\n", *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().startswith(said)
     assert done.stderr.count(b"\n") == 1
 
 
-def test_a_session_that_the_server_ends_is_exit_code_1() -> None:
+def test_a_session_ended_by_the_server_gives_exit_code_1() -> None:
     with live_server() as server, subprocess.Popen(
         [BIN / "chat-client", "--plain", *ports(server), "--name", "ann", "--create", "short"],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -345,7 +348,7 @@ def test_a_session_that_the_server_ends_is_exit_code_1() -> None:
         assert ann.wait(PATIENCE) == 1
 
 
-def test_a_client_that_is_asked_to_end_leaves_first(server: LiveServer) -> None:
+def test_a_client_leaves_the_room_on_sigterm(server: LiveServer) -> None:
     with room_of(server, "bob", room="term") as [bob], subprocess.Popen(
         [BIN / "chat-client", "--plain", *ports(server), "--name", "ann", "--join", "term"],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -357,20 +360,20 @@ def test_a_client_that_is_asked_to_end_leaves_first(server: LiveServer) -> None:
         assert ann.wait(PATIENCE) == 130
 
 
-def test_without_a_terminal_it_points_to_plain(server: LiveServer) -> None:
+def test_without_a_terminal_it_suggests_plain(server: LiveServer) -> None:
     done = subprocess.run(
         [BIN / "chat-client", *ports(server)], input=b"", capture_output=True, timeout=PATIENCE, check=False
     )
-    assert (done.returncode, done.stderr) == (2, b"chat-client: there is no terminal here; use --plain\n")
+    assert (done.returncode, done.stderr) == (2, b"chat-client: there is no terminal; use --plain\n")
 
 
-def test_help_needs_neither_the_simulator_nor_the_machines_nor_the_network() -> None:
+def test_help_imports_neither_simulator_nor_machines_nor_network() -> None:
     heavy = {"statemachine", "asyncio", "tcrp.sim", "prompt_toolkit", "rich.table"}
     assert imported_by_help("tcrp.cli.client", heavy) == []
     assert imported_by_help("tcrp.cli.client", {"argparse"}) == ["argparse"]
 
 
-def test_a_trace_of_a_client_holds_its_steps_and_what_it_showed(server: LiveServer, tmp_path: Path) -> None:
+def test_a_client_trace_holds_its_steps(server: LiveServer, tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     with room_of(server, "bob", room="traced") as [bob]:
         done = plain(server, b"hello\n", "--name", "ann", "--join", "traced", "--trace", str(trace))
@@ -387,14 +390,14 @@ def test_a_trace_of_a_client_holds_its_steps_and_what_it_showed(server: LiveServ
     assert all(r["actor"] == "ann" for r in records)
     done = plain(server, b"", "--name", "ann", "--join", "x", "--trace", "/no/such/folder")
     assert (done.returncode, done.stderr.decode()) == (
-        2, "chat-client: /no/such/folder: the trace cannot be written: No such file or directory\n",
+        2, "chat-client: /no/such/folder: cannot write the trace: No such file or directory\n",
     )  # fmt: skip
 
 
-# --- words ---------------------------------------------------------------------------------------
+# --- translations ----------------------------------------------------------------------------------
 
 
-def test_the_japanese_catalogue_is_whole_and_compiled() -> None:
+def test_the_japanese_catalogue_is_complete_and_compiled() -> None:
     words = {
         message
         for _, _, message, _, _ in extract_from_dir(FOLDER.parent, keywords={"_": None})

@@ -1,4 +1,4 @@
-"""`chat-server` as somebody types it: settings, their errors, and how it begins."""
+"""`chat-server`: its settings, their errors, and its start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tcrp.spec.limits import SETTINGS, Limits, parse_setting, write_setting
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What chat-server complains of."""
+    """The error message of chat-server, without its prefix."""
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -36,14 +36,16 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--udp-port", "-1"], "udp_port is '-1'; allowed are 0 to 65535"),
         (["--log-format", "xml"], "log_format is 'xml'; allowed are text, json"),
         (["--dialect", "jsn"], "there is no dialect named 'jsn'; did you mean json?"),
-        (["--dialect", "none.toml"], "none.toml: the dialect cannot be read: No such file or directory"),
-        (["--config", "none.toml"], "none.toml: cannot be read: No such file or directory"),
+        (["--dialect", "none.toml"], "none.toml: cannot read the dialect: No such file or directory"),
+        (["--config", "none.toml"], "none.toml: cannot read the file: No such file or directory"),
         (["--host", "no.such.host.invalid"], "'no.such.host.invalid' is no host. Try --host 127.0.0.1"),
         (["--host", "203.0.113.1"], "203.0.113.1 is no address of this machine"),
         (["--trace", "/no/such/folder/t.jsonl"], "/no/such/folder/t.jsonl: the trace cannot be written"),
     ],
 )
-def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str) -> None:
+def test_a_user_error_is_reported_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
     assert said(capsys, *arguments).startswith(complaint)
 
 
@@ -54,12 +56,12 @@ def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], argument
         ("idle_timout = '3s'", "there is no setting named 'idle_timout'; did you mean 'idle_timeout'?"),
         ("rooms_max = true", "rooms_max is True; a whole number is expected"),
         ("tcp_port = '9002x'", "tcp_port is '9002x'; allowed are 0 to 65535"),
-        ("host = 1", "host is 1; a text is expected"),
+        ("host = 1", "host is 1; a string is expected"),
         ("[server]\nhost = '::1'", "there is no setting named 'server'"),
-        ("rooms_max = ", "is not TOML: "),
+        ("rooms_max = ", "not valid TOML: "),
     ],
 )
-def test_what_cannot_be_in_a_file_names_the_file(
+def test_an_error_in_a_file_names_the_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, toml: str, complaint: str
 ) -> None:
     config = tmp_path / "server.toml"
@@ -67,7 +69,7 @@ def test_what_cannot_be_in_a_file_names_the_file(
     assert said(capsys, "--config", str(config)).startswith(f"{config}: {complaint}")
 
 
-def test_a_port_that_is_taken_is_said_with_a_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_reported_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     with live_server() as server:
         assert said(capsys, "--tcp-port", str(server.tcp), "--udp-port", "0") == (
             f"port {server.tcp} is taken (another chat-server?). Try --tcp-port {server.tcp + 100}"
@@ -75,7 +77,7 @@ def test_a_port_that_is_taken_is_said_with_a_way_out(capsys: pytest.CaptureFixtu
         assert said(capsys, "--tcp-port", "0", "--udp-port", str(server.udp)).startswith(f"port {server.udp} is taken")
 
 
-def test_the_printed_config_holds_every_setting_and_reads_back_as_it_was(
+def test_the_printed_config_has_every_setting_and_reads_back(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     changed = ["--idle-timeout", "90s", "--takeover", "off", "--host", "::1", "--rooms-max", "7", "--trace", 'a"\\b']
@@ -93,7 +95,7 @@ def test_the_printed_config_holds_every_setting_and_reads_back_as_it_was(
     assert capsys.readouterr().out == printed
 
 
-def test_an_option_wins_over_the_file_and_the_file_over_the_default(
+def test_an_option_overrides_the_file_and_the_file_overrides_the_default(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     config = tmp_path / "server.toml"
@@ -104,7 +106,7 @@ def test_an_option_wins_over_the_file_and_the_file_over_the_default(
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_is_an_option_of_its_own_name(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_every_setting_is_an_option_of_the_same_name(capsys: pytest.CaptureFixture[str], name: str) -> None:
     setting = SETTINGS[name]
     value = setting.choices[-1] if setting.choices else write_setting(name, Limits())
     main([f"--{name.replace('_', '-')}", value, "--print-config"])
@@ -112,11 +114,11 @@ def test_every_setting_is_an_option_of_its_own_name(capsys: pytest.CaptureFixtur
     assert parse_setting(name, table[name]) == parse_setting(name, value)
 
 
-def test_help_needs_neither_the_network_nor_the_machines() -> None:
+def test_help_imports_neither_network_nor_machines() -> None:
     assert imported_by_help("tcrp.cli.server", {"statemachine", "asyncio", "tcrp.sim", "prometheus_client"}) == []
 
 
-def test_an_address_of_this_machine_can_be_served() -> None:
+def test_it_can_serve_on_one_address_of_the_machine() -> None:
     with live_server(host="127.0.0.5") as server, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
         assert server.host == "127.0.0.5"
         Peer(server, "ann").creates("lobby")

@@ -1,4 +1,4 @@
-"""`chat-sim` as its user runs it: a process, its output, its exit code."""
+"""`chat-sim` as a process: its output and its exit code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ expect:
 def chat_sim(
     *words: object, env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run it with the Python and the sources of the tests."""
+    """Run chat-sim with the Python and the sources of the tests."""
     roots = os.pathsep.join(str(ROOT / folder) for folder in ("spec", "engine", "sim", "cli"))
     return subprocess.run(
         [sys.executable, "-m", "tcrp.cli.sim", *map(str, words)],
@@ -79,7 +79,7 @@ def test_the_digest_does_not_depend_on_the_hash_seed(hash_seed: str) -> None:
     assert ran.stdout.splitlines()[-1] == f"digest sha256:{pinned}"
 
 
-def test_a_claim_that_does_not_hold_is_exit_code_1_with_the_nearest_miss_and_a_line_that_replays_it(
+def test_a_claim_that_does_not_hold_gives_exit_code_1_the_nearest_miss_and_a_replay_command(
     failing: Path,
 ) -> None:
     ran = chat_sim("run", "--format", "quiet", failing, "--seed", 4)
@@ -91,7 +91,7 @@ def test_a_claim_that_does_not_hold_is_exit_code_1_with_the_nearest_miss_and_a_l
     assert f"replay: chat-sim run '{failing}' --seed 4" in ran.stdout
 
 
-def test_a_trace_is_written_and_its_lines_are_what_the_digest_is_of(tmp_path: Path) -> None:
+def test_the_digest_is_of_the_lines_of_the_trace(tmp_path: Path) -> None:
     import hashlib
 
     ran = chat_sim("run", "--format", "quiet", STORY, "--trace", tmp_path / "t.jsonl")
@@ -121,7 +121,9 @@ def test_jsonl_on_stdout_is_the_trace_and_nothing_else(tmp_path: Path) -> None:
         ("claim: a\nuntil: -5s", "x.yaml:2:8: until: a duration such as 10ms"),
     ],
 )
-def test_what_cannot_be_read_is_exit_code_2_and_one_line_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+def test_an_unreadable_scenario_gives_exit_code_2_and_one_line_with_its_place(
+    tmp_path: Path, text: str, said: str
+) -> None:
     (tmp_path / "x.yaml").write_text(text, encoding="utf-8")
     for command in ("run", "check-syntax"):
         ran = chat_sim(command, "x.yaml", cwd=tmp_path)
@@ -135,25 +137,25 @@ def test_what_cannot_be_read_is_exit_code_2_and_one_line_with_its_place(tmp_path
     ("words", "said"),
     [
         (("run", "nowhere.yaml"), "nowhere.yaml: there is no such file or folder"),
-        (("run", "."), ".: no scenario (*.yaml) is in this folder"),
-        (("run", str(STORY), "--trace", "no/such/folder/t"), "the trace cannot be written: No such file or directory"),
+        (("run", "."), ".: there is no scenario (*.yaml) in this folder"),
+        (("run", str(STORY), "--trace", "no/such/folder/t"), "cannot write the trace: No such file or directory"),
         (("run", str(STORY), "--rows", "1"), "'1' is neither a number of at least 2 nor 'all'"),
         (("run", str(STORY), "--seed", "x"), "invalid int value: 'x'"),
         (("spec", "door"), "invalid choice: 'door'"),
         ((), "required: COMMAND"),
     ],
 )
-def test_wrong_words_are_exit_code_2_without_a_stack_trace(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_wrong_arguments_give_exit_code_2_and_no_stack_trace(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     ran = chat_sim(*words, cwd=tmp_path)
     assert ran.returncode == 2
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
-def test_a_full_disk_under_the_trace_is_an_error_and_no_stack_trace() -> None:
+def test_a_full_disk_is_an_error_without_a_stack_trace() -> None:
     ran = chat_sim("run", "--format", "quiet", STORY, "--trace", "/dev/full")
     assert ran.returncode == 2
-    assert "/dev/full: the trace cannot be written: No space left on device" in ran.stderr
+    assert "/dev/full: cannot write the trace: No space left on device" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
@@ -171,27 +173,27 @@ def test_a_folder_is_run_file_by_file_with_a_summary(tmp_path: Path, failing: Pa
 
 
 @pytest.mark.parametrize("format", ["table", "mermaid", "dot"])
-def test_the_machines_are_shown(format: str) -> None:
+def test_spec_prints_the_machines(format: str) -> None:
     ran = chat_sim("spec", "--format", format)
     assert ran.returncode == 0
     for word in ("superseded", "host_gone", "abandoned"):
         assert word in ran.stdout
 
 
-def test_coverage_says_what_is_missing() -> None:
+def test_coverage_reports_what_is_missing() -> None:
     ran = chat_sim("coverage", STORY)
     assert ran.returncode == 1
     assert re.search(r"rows \d+ of 31, rules \d+ of 31, refused pairs \d+ of 69", ran.stdout)
     assert "no scenario exercises R-NAME-2" in ran.stdout
 
 
-def test_many_rows_are_cut_in_the_middle_unless_all_are_asked_for() -> None:
+def test_of_many_rows_the_middle_is_left_out_unless_all_are_requested() -> None:
     few, every = chat_sim("run", STORY, "--rows", 10).stdout, chat_sim("run", STORY, "--rows", "all").stdout
     assert "more rows (--rows all shows them)" in few
     assert len(few.splitlines()) < 20 < len(every.splitlines())
 
 
-def test_colours_are_for_screens_and_not_with_no_color() -> None:
+def test_colours_are_for_terminals_and_not_with_no_color() -> None:
     """On a pseudo-terminal."""
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on this system")
     roots = os.pathsep.join(str(ROOT / folder) for folder in ("spec", "engine", "sim", "cli"))

@@ -1,4 +1,4 @@
-"""Scenarios simulated and on sockets: the same steps, or a difference that is told."""
+"""`chat-sim run --sockets`: the same steps as simulated, or a reported difference."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tcrp.trace.records import FaultRecord
 from trace_samples import step
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
-PLAYED = 22
-"""How many of the project's scenarios fit sockets within half a minute. It grows with them; it must not shrink."""
+SUPPORTED = 22
+"""How many of the project's scenarios run on sockets within half a minute. It must not shrink."""
 
-STORY = """
+SCENARIO = """
 claim: bob hears alice
 users: {bob: {dialect: text}, carol: {dialect: json-port}, dave: {dialect: json-endpoint}, twin: {name: bob}}
 script:
@@ -33,21 +33,19 @@ expect:
 """
 
 
-def test_every_scenario_that_fits_sockets_takes_the_same_steps_on_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_supported_scenario_takes_the_same_steps_on_sockets(capsys: pytest.CaptureFixture[str]) -> None:
     result = main(["run", "--sockets", "--patience", "33s", str(SCENARIOS)])
     shown = capsys.readouterr().out
     assert result == 0, shown
     same = next(line for line in shown.splitlines() if "take the same steps on sockets" in line)
-    assert same.startswith(f"{PLAYED} take the same steps on sockets, 0 do not")
+    assert same.startswith(f"{SUPPORTED} take the same steps on sockets, 0 do not")
 
 
 @pytest.mark.parametrize("step", ["{pause: 200ms}", "{crash: {restart: 200ms}}", "shutdown"])
-def test_what_happens_to_a_server_happens_to_its_process(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], step: str
-) -> None:
-    story = tmp_path / "story.yaml"
-    story.write_text(STORY.replace("STEP", step))
-    assert main(["run", "--sockets", str(story)]) == 0, capsys.readouterr().out
+def test_server_actions_apply_to_its_process(tmp_path: Path, capsys: pytest.CaptureFixture[str], step: str) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(SCENARIO.replace("STEP", step))
+    assert main(["run", "--sockets", str(file)]) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -55,40 +53,42 @@ def test_what_happens_to_a_server_happens_to_its_process(
     [
         ("{at: 700ms, bob: {clock: {skew: 1s}}}", "it sets a user's clock"),
         ("{at: 700ms, bob: {pause: 1s}}", "it pauses a user's machine"),
-        ("{at: 700ms, server: {remove: {user: bob, room: lobby}}}", "is told to remove nobody"),
-        ("{when: {handshake: bob, state: accepted}, carol: keep_alive}", "that is over before a socket tells"),
-        ("{at: 700ms, network: {set: {loss: 10%}, between: [bob, server]}}", "chance decides"),
-        ("{at: 100ms, twin: {join: lobby}}", "under the same name in the same moment as another"),
+        ("{at: 700ms, server: {remove: {user: bob, room: lobby}}}", "has no command to remove a member"),
+        ("{when: {handshake: bob, state: accepted}, carol: keep_alive}", "that is over before a trace can show it"),
+        ("{at: 700ms, network: {set: {loss: 10%}, between: [bob, server]}}", "at random"),
+        ("{at: 100ms, twin: {join: lobby}}", "two users request the same name at the same time"),
     ],
 )
-def test_what_does_not_fit_sockets_is_said_with_its_line(
+def test_an_unsupported_step_is_reported_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, why: str
 ) -> None:
-    story = tmp_path / "story.yaml"
-    story.write_text(STORY.replace("{at: 600ms, server: STEP}", line))
-    assert main(["run", "--sockets", str(story)]) == 2
+    file = tmp_path / "scenario.yaml"
+    file.write_text(SCENARIO.replace("{at: 600ms, server: STEP}", line))
+    assert main(["run", "--sockets", str(file)]) == 2
     complaint = capsys.readouterr().err
-    assert complaint.startswith(f"chat-sim: {story}: cannot be played on sockets: ")
+    assert complaint.startswith(f"chat-sim: {file}: cannot run on sockets: ")
     assert why in complaint
 
 
-def test_a_story_longer_than_ones_patience_says_what_it_would_take(
+def test_a_scenario_longer_than_the_patience_is_reported_with_its_duration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    story = tmp_path / "story.yaml"
-    story.write_text(STORY.replace("server: STEP", "alice: keep_alive"))
-    assert main(["run", "--sockets", "--patience", "500ms", str(story)]) == 2
-    assert "it takes 1 s of real time; --patience 1s waits" in capsys.readouterr().err
+    file = tmp_path / "scenario.yaml"
+    file.write_text(SCENARIO.replace("server: STEP", "alice: keep_alive"))
+    assert main(["run", "--sockets", "--patience", "500ms", str(file)]) == 2
+    assert "it takes 1 s of real time; use --patience 1s" in capsys.readouterr().err
 
 
-def test_options_of_simulated_runs_do_not_go_with_sockets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_of_simulated_runs_are_rejected_with_sockets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "--sockets", "--trace", str(tmp_path / "t"), str(SCENARIOS / "the-story.yaml")]) == 2
-    assert "--trace and --format are of simulated runs" in capsys.readouterr().err
+    assert "--trace and --format do not work with --sockets" in capsys.readouterr().err
     assert main(["run", "--sockets", "--patience", "soon", str(SCENARIOS / "the-story.yaml")]) == 2
     assert "--patience: a duration such as" in capsys.readouterr().err
 
 
-def test_machines_that_part_are_told_with_their_first_different_step() -> None:
+def test_a_difference_names_the_machine_and_its_first_different_step() -> None:
     bob = MachineName("server", "session", "bob@lobby", 1)
     again = MachineName("server", "session", "bob@lobby", 2)
     here = {bob: ["granted: a → t", "left: t → e"], again: ["granted: a → t"]}
@@ -99,7 +99,7 @@ def test_machines_that_part_are_told_with_their_first_different_step() -> None:
     ]
 
 
-def test_a_machine_of_a_later_process_is_another_one() -> None:
+def test_machines_of_a_later_process_are_counted_separately() -> None:
     collector = Collector({"127.0.0.1:5": "bob"}.get)  # type: ignore[arg-type]
     requested = step(
         Machine.HANDSHAKE, "127.0.0.1:5", HandshakeEvent.REQUESTED, HandshakeState.IDLE, HandshakeState.REQUESTED,

@@ -1,4 +1,4 @@
-"""`chat-sim swarm`, `shrink`, `determinism` and `diff`, as somebody types them."""
+"""`chat-sim swarm`, `shrink`, `determinism` and `diff`, as typed on a command line."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tcrp.sim.swarm.generator import Knobs
 from tcrp.spec.names import Property
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
-STORY = SCENARIOS / "a-port-that-changes-is-followed.yaml"
+SCENARIO = SCENARIOS / "a-port-that-changes-is-followed.yaml"
 
 
-def test_a_swarm_says_what_it_ran_and_covered(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_swarm_reports_what_it_ran_and_covered(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["swarm", "--runs", "45", "--jobs", "2", "--bundles", str(tmp_path / "b")]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("45 stories from seed 0, ")
+    assert shown.startswith("45 scenarios from seed 0, ")
     assert " on 2 processes\n" in shown
     assert " of 31, refused pairs " in shown
     assert re.search(rf", properties [1-9]\d* of {len(Property)}\n", shown)
@@ -34,30 +34,30 @@ def test_a_swarm_says_what_it_ran_and_covered(capsys: pytest.CaptureFixture[str]
     assert not (tmp_path / "b").exists()
 
 
-def test_a_swarm_that_met_too_little_fails_unless_it_was_told_to(
+def test_a_swarm_that_met_too_little_fails_unless_it_was_restricted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tcrp.cli.swarm.ENOUGH_RUNS", 40)
     calm = tmp_path / "knobs.toml"
     calm.write_text("attackers = false\n")
     few = ["swarm", "--jobs", "1", "--bundles", str(tmp_path / "b"), "--runs"]
-    assert main([*few, "39"]) == 0  # too few to ask so much of them
+    assert main([*few, "39"]) == 0  # too few runs for this to count
     assert main([*few, "40"]) == 1
     assert "never met: a-" in capsys.readouterr().out
     assert main([*few, "40", "--vary", str(calm)]) == 0
-    assert main([*few, "40", str(STORY)]) == 0
+    assert main([*few, "40", str(SCENARIO)]) == 0
 
 
-def test_a_swarm_without_a_terminal_says_now_and_then_how_far_it_is(
+def test_a_swarm_without_a_terminal_prints_its_progress_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     quiet = ["swarm", "--jobs", "1", "--runs", "45", "--bundles", str(tmp_path)]
     assert main(quiet) == 0
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("tcrp.cli.swarm.SAY_EVERY_SECONDS", 0)
+    monkeypatch.setattr("tcrp.cli.swarm.PROGRESS_EVERY_SECONDS", 0)
     assert main(quiet) == 0
     last = capsys.readouterr().err.splitlines()[-1]
-    assert re.fullmatch(r"45 stories, [\d,]+ events/s, rows \d+/31, 0 failed", last)
+    assert re.fullmatch(r"45 scenarios, [\d,]+ events/s, rows \d+/31, 0 failed", last)
 
 
 class Faulty(ServerEngine):
@@ -65,7 +65,7 @@ class Faulty(ServerEngine):
         raise ZeroDivisionError(f"by hand, of {args[0]}")
 
 
-def test_a_failure_is_kept_with_its_story_trace_and_shrunk_story(
+def test_a_failure_is_kept_with_its_scenario_trace_and_shrunk_scenario(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     swarm = Swarm(200, None, 2, 0, tmp_path, Knobs(), (), Faulty)
@@ -73,14 +73,19 @@ def test_a_failure_is_kept_with_its_story_trace_and_shrunk_story(
     shown = capsys.readouterr().out
     assert "✗ ZeroDivisionError in test_swarm.remove, " in shown
     [bundle] = tmp_path.iterdir()
-    assert sorted(each.name for each in bundle.iterdir()) == ["README.txt", "shrunk.yaml", "story.yaml", "trace.jsonl"]
+    assert sorted(each.name for each in bundle.iterdir()) == [
+        "README.txt",
+        "scenario.yaml",
+        "shrunk.yaml",
+        "trace.jsonl",
+    ]
     assert json.loads((bundle / "trace.jsonl").read_text().splitlines()[0])["schema"] == "tcrp-trace/1"
     assert f"replay: chat-sim run {bundle / 'shrunk.yaml'}" in (bundle / "README.txt").read_text()
-    assert main(["check-syntax", str(bundle / "story.yaml"), str(bundle / "shrunk.yaml")]) == 0
+    assert main(["check-syntax", str(bundle / "scenario.yaml"), str(bundle / "shrunk.yaml")]) == 0
     assert len(read_scenario(bundle / "shrunk.yaml").script) == 1
 
 
-def test_ctrl_c_says_what_was_done(tmp_path: Path) -> None:
+def test_ctrl_c_reports_what_was_done(tmp_path: Path) -> None:
     with subprocess.Popen(
         [BIN / "chat-sim", "swarm", "--for", "60s", "--jobs", "1", "--bundles", str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -90,7 +95,7 @@ def test_ctrl_c_says_what_was_done(tmp_path: Path) -> None:
         swarm.send_signal(signal.SIGINT)
         out, err = swarm.communicate(timeout=PATIENCE)
     assert swarm.returncode == 130
-    assert " stories from seed 0, " in out
+    assert " scenarios from seed 0, " in out
     assert err == "chat-sim: interrupted\n"
 
 
@@ -99,14 +104,16 @@ def test_ctrl_c_says_what_was_done(tmp_path: Path) -> None:
     [
         (["swarm", "--runs", "1", "--for", "1s"], "either --runs or --for, not both"),
         (["swarm", "--for", "soon"], "--for: a duration such as"),
-        (["swarm", "--vary", "none.toml"], "none.toml: cannot be read"),
-        (["shrink", str(STORY)], "breaks no property, so there is nothing to shrink"),
+        (["swarm", "--vary", "none.toml"], "none.toml: cannot read the file"),
+        (["shrink", str(SCENARIO)], "does not fail, so there is nothing to shrink"),
         (["shrink", "no-such-bundle"], "no-such-bundle: there is no such file or folder"),
-        (["diff", str(STORY), str(STORY)], f"{STORY}:1:1: not JSON: Expecting value"),
+        (["diff", str(SCENARIO), str(SCENARIO)], f"{SCENARIO}:1:1: not JSON: Expecting value"),
         (["diff", "none", "none"], "none: cannot be read: No such file or directory"),
     ],
 )
-def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+def test_a_user_error_is_reported_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
     assert main(arguments) == 2
     err = capsys.readouterr().err
     assert said in err
@@ -122,27 +129,29 @@ def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], argument
         ("horizon = 5", "horizon: a duration such as"),
     ],
 )
-def test_a_wrong_knob_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, toml: str, said: str) -> None:
+def test_a_wrong_knob_is_reported_by_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, toml: str, said: str
+) -> None:
     knobs = tmp_path / "knobs.toml"
     knobs.write_text(toml)
     assert main(["swarm", "--vary", str(knobs)]) == 2
     assert said in capsys.readouterr().err
 
 
-def test_a_scenario_can_be_varied_by_a_swarm(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["swarm", str(STORY), "--runs", "20", "--jobs", "1"]) == 0
-    assert capsys.readouterr().out.startswith("20 stories")
+def test_a_swarm_can_run_a_scenario_under_many_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["swarm", str(SCENARIO), "--runs", "20", "--jobs", "1"]) == 0
+    assert capsys.readouterr().out.startswith("20 scenarios")
 
 
 def test_determinism_compares_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["determinism", str(STORY)]) == 0
-    assert capsys.readouterr().out == f"✔ {STORY}\n"
+    assert main(["determinism", str(SCENARIO)]) == 0
+    assert capsys.readouterr().out == f"✔ {SCENARIO}\n"
 
 
-def test_diff_shows_where_two_traces_part_and_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_diff_shows_where_two_traces_first_differ_and_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     for name, seed in ((a, "1"), (b, "1")):
-        main(["run", str(STORY), "--seed", seed, "--trace", name, "--format", "quiet"])
+        main(["run", str(SCENARIO), "--seed", seed, "--trace", name, "--format", "quiet"])
     capsys.readouterr()
     assert main(["diff", a, b]) == 0
     assert capsys.readouterr().out.startswith("the same ")
@@ -162,7 +171,7 @@ def test_diff_shows_where_two_traces_part_and_why(capsys: pytest.CaptureFixture[
 
 def test_diff_says_which_trace_ends_first(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     whole, short = tmp_path / "whole", tmp_path / "short"
-    main(["run", str(STORY), "--trace", str(whole), "--format", "quiet"])
+    main(["run", str(SCENARIO), "--trace", str(whole), "--format", "quiet"])
     short.write_text("".join(whole.read_text().splitlines(keepends=True)[:11]))
     capsys.readouterr()
     assert main(["diff", str(short), str(whole)]) == 1
@@ -174,7 +183,7 @@ def test_diff_says_which_trace_ends_first(capsys: pytest.CaptureFixture[str], tm
 
 def test_diff_of_a_trace_that_cannot_be_read_says_where(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    main(["run", str(STORY), "--trace", str(whole), "--format", "quiet"])
+    main(["run", str(SCENARIO), "--trace", str(whole), "--format", "quiet"])
     lines = whole.read_text().splitlines(keepends=True)
     cut.write_text("".join(lines)[:-1])
     capsys.readouterr()
@@ -185,7 +194,7 @@ def test_diff_of_a_trace_that_cannot_be_read_says_where(capsys: pytest.CaptureFi
 
 def test_diff_reads_pipes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
-    main(["run", str(STORY), "--trace", str(a), "--format", "quiet"])
+    main(["run", str(SCENARIO), "--trace", str(a), "--format", "quiet"])
     b.write_text(a.read_text().replace('"what":"enter"', '"what":"leave"', 1))
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

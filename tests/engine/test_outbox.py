@@ -13,6 +13,7 @@ from tcrp.engine.outputs import (
     Detail,
     Dropped,
     Forgotten,
+    Observation,
     Refused,
     ServerOutput,
     Stepped,
@@ -91,7 +92,11 @@ def test_several_move_together_in_their_order() -> None:
 @pytest.mark.parametrize("detail", Detail)
 def test_everything_else_is_observed_unless_nothing_is(detail: Detail) -> None:
     outbox: Outbox[ServerOutput] = Outbox(detail)
-    others = [Withheld(("bob",), "too long", Rule.UDP_2), TimerFired(Deadline.LINGER, b"lobby"), Forgotten(b"lobby")]
+    others: list[Observation] = [
+        Withheld(("bob",), "too long", Rule.UDP_2),
+        TimerFired(Deadline.LINGER, b"lobby"),
+        Forgotten(b"lobby"),
+    ]
     outbox.refuse(Machine.ROOM, "lobby", RoomEvent.JOINED, RoomState.CLOSING, "it is closing", Rule.TCP_2)
     outbox.drop(7, "no such token", Rule.TOK_2)
     for each in others:

@@ -67,6 +67,14 @@ class Asks:
 
 
 @dataclass(frozen=True)
+class Connects:
+    """A stream is opened, a request made on it, and what is due at once done."""
+
+    ip: str
+    asks: Asks
+
+
+@dataclass(frozen=True)
 class Bytes:
     back: int
     data: bytes
@@ -80,12 +88,12 @@ class Ends:
 
 @dataclass(frozen=True)
 class Says:
-    """A datagram with the token that was granted as the `grant`th."""
+    """A datagram with the token that was granted `back` before the latest, from its owner unless `ip` is given."""
 
-    grant: int
-    room: str
+    back: int
+    room: str | None
     body: bytes
-    ip: str
+    ip: str | None
     port: int
 
 
@@ -112,7 +120,7 @@ class ShutsDown:
     pass
 
 
-Call = Opened | Asks | Bytes | Ends | Says | Wakes | Removes | Limited | ShutsDown
+Call = Opened | Asks | Connects | Bytes | Ends | Says | Wakes | Removes | Limited | ShutsDown
 SMALL = Limits(
     rooms_max=2, members_max=3, sessions_max=5, sessions_per_ip_max=4, connections_max=4, connections_per_ip_max=3,
     request_bytes_max=128, unentered_rooms_per_ip_max=1, idle_timeout=20 * SECOND, token_timeout=8 * SECOND,
@@ -127,28 +135,54 @@ limits = st.sampled_from(
 backs = st.sampled_from([0, 0, 0, 1, 2])
 asks = st.builds(
     Asks, backs, st.sampled_from(["text", "json", *NAMES]), st.sampled_from([Operation.CREATE, Operation.JOIN]),
-    st.sampled_from(ROOMS), st.sampled_from(USERS), st.sampled_from(["", "", "sesame"]),
-    st.none() | st.integers(1, 60),
+    st.sampled_from(ROOMS), st.sampled_from(USERS), st.sampled_from(["", "", "sesame"]), st.none(),
 )  # fmt: skip
 says = st.builds(
-    Says, st.integers(1, 6), st.sampled_from(["lobby", "lobby", "vault"]), st.sampled_from(BODIES),
-    st.sampled_from(IPS), st.sampled_from(PORTS),
+    Says, st.integers(0, 4), st.sampled_from([None, None, None, "vault"]), st.sampled_from(BODIES),
+    st.sampled_from([None, None, None, *IPS]), st.sampled_from(PORTS),
 )  # fmt: skip
+connects = st.builds(Connects, st.sampled_from(IPS), asks)
 calls: st.SearchStrategy[Call] = st.one_of(
-    st.builds(Opened, st.sampled_from(IPS)), asks, asks, says, says,
+    connects, connects, connects, says, says, says, st.builds(Opened, st.sampled_from(IPS)), asks,
+    st.builds(lambda ask, cut: replace(ask, cut=cut), asks, st.integers(1, 60)),
     st.builds(Bytes, backs, st.sampled_from([b"\x9c\x41", b"\0", b"\x9c"])),
     st.builds(Ends, backs, st.booleans()), st.builds(Wakes, st.sampled_from([0, 0, 1, SECOND, 30 * SECOND])),
     st.builds(Removes, st.sampled_from(USERS), st.sampled_from(ROOMS)), st.builds(Limited, limits),
     st.builds(ShutsDown),
 )  # fmt: skip
-pauses = st.sampled_from([0, 0, 0, 1, 200_000, 500_000, SECOND, 3 * SECOND, 61 * SECOND])
+pauses = st.sampled_from([0, 0, 0, 0, 0, 1, 200_000, 500_000, SECOND, SECOND, 3 * SECOND, 10 * SECOND, 61 * SECOND])
 runs = st.lists(st.tuples(pauses, calls), max_size=40)
-joins = [
-    (0, Opened(IPS[0])), (0, Asks(0, "text", Operation.CREATE, "lobby", "ann", "", None)), (0, Wakes(0)),
-    (0, Opened(IPS[1])), (0, Asks(0, "json", Operation.JOIN, "lobby", "bob", "", None)), (0, Wakes(0)),
-    (0, Says(1, "lobby", b"", IPS[0], 40001)), (0, Says(2, "lobby", b"hello", IPS[1], 40002)),
-]  # fmt: skip
-beginnings = st.sampled_from([[], joins])
+
+
+def connect(
+    ip: str, dialect: str, operation: Operation, name: str, password: str = "", room: str = "lobby"
+) -> Connects:
+    return Connects(ip, Asks(0, dialect, operation, room, name, password, None))
+
+
+def say(back: int, body: bytes) -> Says:
+    return Says(back, None, body, None, 40001)
+
+
+ANN = connect(IPS[0], "text", Operation.CREATE, "ann")
+BOB = connect(IPS[1], "json", Operation.JOIN, "bob")
+LOCKED = connect(IPS[0], "json", Operation.CREATE, "ann", "sesame")
+WRONG = connect(IPS[1], "json", Operation.JOIN, "bob", "wrong")
+RIGHT = connect(IPS[1], "json", Operation.JOIN, "bob", "sesame")
+talk = [(0, ANN), (0, BOB), (0, say(1, b"")), (0, say(0, b"hello"))]
+beginnings = st.sampled_from(
+    [
+        [],
+        talk,
+        [*talk, (4 * SECOND, BOB), (0, say(0, b""))],  # taken over
+        [*talk, (0, say(0, b"\xff")), (0, say(0, b"\xff"))],  # about to be removed
+        [*talk, (0, say(1, b"/exit")), (SECOND, say(0, b"hello"))],  # ended, and told again and again
+        [(0, LOCKED), (0, WRONG), (SECOND, WRONG), (SECOND, RIGHT)],  # locked out
+        [(0, LOCKED), (0, WRONG), (SECOND, RIGHT), (0, say(1, b"hello")), (0, say(0, b"hello"))],
+        [(0, ANN), (0, ANN), (0, Opened(IPS[1])), (0, Bytes(0, b"\x05\x02")), (0, ANN)],  # half open, and refused
+        [(0, ShutsDown())],
+    ]
+)
 
 
 class Server:
@@ -159,15 +193,19 @@ class Server:
         self.now_us = now_us
         self.streams = streams
         self.tokens = tokens
+        self.asking = ("", "")  # the address and the room of the latest request
+        self.owners: list[tuple[str, str]] = []  # of each token
         self.engine = ServerEngine(config, new_token=self.new_token, now_us=now_us, detail=EVERYTHING)
 
     def new_token(self) -> bytes:
         self.tokens += 1
+        self.owners.append(self.asking)
         return b"%032x" % self.tokens
 
     def restored(self) -> Server:
         """Another one, whose engine has been written down and read again."""
         other = Server(self.config, now_us=self.now_us, streams=self.streams, tokens=self.tokens)
+        other.owners = list(self.owners)
         state: ServerState = pickle.loads(pickle.dumps(self.engine.freeze()))  # noqa: S301 (our own bytes)
         other.engine = ServerEngine(
             other.config, new_token=other.new_token, state=state, now_us=self.now_us, detail=EVERYTHING
@@ -183,10 +221,15 @@ class Server:
             return None
         now_us = self.now_us = max(self.now_us + pause_us, wake_us or 0)
         match call:
+            case Connects(ip, asks):
+                outputs = [self.takes(0, each) or [] for each in (Opened(ip), asks, Wakes(0))]
+                return [output for some in outputs for output in some]
             case Opened(ip):
                 self.streams += 1
+                self.asking = ip.removeprefix("::ffff:"), ""
                 return engine.stream_opened(self.streams, Address(ip, 50000), now_us, name=f"peer{self.streams}")
             case Asks(back, dialect, operation, room, name, password, cut):
+                self.asking = self.asking[0], room
                 data = codec(dialect).write_request(operation, room.encode(), name, password, IPS[0], PORTS[0])
                 return engine.receive_stream(self.streams - back, data[:cut], now_us)
             case Bytes(back, data):
@@ -194,9 +237,12 @@ class Server:
             case Ends(back, is_closed):
                 stream = self.streams - back
                 return engine.stream_closed(stream, now_us) if is_closed else engine.stream_ended(stream, now_us)
-            case Says(grant, room, body, ip, port):
-                data = bytes((len(room), 32)) + room.encode() + b"%032x" % grant + body
-                return engine.receive_datagram(data, Address(ip, port), now_us)
+            case Says(back, room, body, ip, port):
+                number = self.tokens - back
+                owner_ip, own_room = self.owners[number - 1] if number > 0 else (IPS[0], "lobby")
+                room_bytes = (own_room if room is None else room).encode()
+                data = bytes((len(room_bytes), 32)) + room_bytes + b"%032x" % max(number, 0) + body
+                return engine.receive_datagram(data, Address(ip or owner_ip, port), now_us)
             case Wakes():
                 return engine.handle_timeout(now_us)
             case Removes(user, room):

@@ -1,4 +1,4 @@
-"""Bots on real sockets: the example as it stands, and what `tcrp.net.connect` promises."""
+"""Bots on real sockets: the example program, and the behaviour of `tcrp.net.connect`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def where(server: LiveServer) -> dict[str, Any]:
     return {"tcp_port": server.tcp, "udp_port": server.udp}
 
 
-def test_the_echo_bot_echoes_and_ends_when_it_is_told(server: LiveServer) -> None:
+def test_the_echo_bot_echoes_and_ends_on_request(server: LiveServer) -> None:
     bot = subprocess.Popen(
         [sys.executable, str(EXAMPLES / "echo_bot.py"), "--tcp-port", str(server.tcp), "--udp-port", str(server.udp)],
         stdout=subprocess.PIPE, text=True,
@@ -47,7 +47,7 @@ def test_the_echo_bot_echoes_and_ends_when_it_is_told(server: LiveServer) -> Non
     bot.stdout.close()
 
 
-def test_a_bot_without_a_server_says_so_in_one_line() -> None:
+def test_a_bot_without_a_server_reports_it_in_one_line() -> None:
     with live_server() as gone:
         ports = ["--tcp-port", str(gone.tcp), "--udp-port", str(gone.udp)]
     bot = subprocess.run(
@@ -58,8 +58,8 @@ def test_a_bot_without_a_server_says_so_in_one_line() -> None:
     assert bot.stderr == f"echo_bot: no chat server at 127.0.0.1:{ports[1]}: Connection refused\n"
 
 
-def test_a_bot_joins_a_room_that_is_there_and_creates_one_that_is_not(server: LiveServer) -> None:
-    async def story() -> None:
+def test_a_bot_joins_an_existing_room_and_creates_a_missing_one(server: LiveServer) -> None:
+    async def chats() -> None:
         async with tcrp.net.connect(room="two", name="first", **where(server)) as first:
             assert first.is_host
             async with tcrp.net.connect(room="two", name="second", **where(server)) as second:
@@ -67,21 +67,21 @@ def test_a_bot_joins_a_room_that_is_there_and_creates_one_that_is_not(server: Li
                 await second.say("hi")
                 assert await anext(aiter(first)) == tcrp.net.Message("second", "hi")
 
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
 
 
-def test_what_is_refused_is_raised_with_its_reason(server: LiveServer) -> None:
-    async def story() -> None:
+def test_a_refusal_is_raised_with_its_reason(server: LiveServer) -> None:
+    async def chats() -> None:
         async with tcrp.net.connect(room="none", name="bot", creates=False, **where(server)):
             raise AssertionError("there is no such room")
 
     with pytest.raises(tcrp.net.RequestRefused) as error:
-        asyncio.run(asyncio.wait_for(story(), PATIENCE))
+        asyncio.run(asyncio.wait_for(chats(), PATIENCE))
     assert error.value.reason is Reason.NO_SUCH_ROOM
 
 
 def test_a_bot_learns_that_its_room_was_closed(server: LiveServer) -> None:
-    async def story() -> None:
+    async def chats() -> None:
         with room_of(server, "ann", room="brief") as [ann]:
             async with tcrp.net.connect(room="brief", name="bot", **where(server)) as chat:
                 ann.says("bye")
@@ -92,11 +92,11 @@ def test_a_bot_learns_that_its_room_was_closed(server: LiveServer) -> None:
                 with pytest.raises(IllegalEvent):
                     await chat.say("anybody?")
 
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
 
 
-def test_a_bot_learns_that_its_server_is_gone() -> None:
-    async def story() -> None:
+def test_a_bot_notices_that_its_server_is_gone() -> None:
+    async def chats() -> None:
         with live_server() as server:
             async with tcrp.net.connect(room="brief", name="bot", **where(server)) as chat:
                 server.kill()
@@ -104,15 +104,15 @@ def test_a_bot_learns_that_its_server_is_gone() -> None:
                 assert [message async for message in chat] == []
                 assert (chat.why, chat.is_open) == (None, False)
 
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
 
 
-def test_texts_said_all_at_once_all_arrive_because_they_are_paced() -> None:
-    async def story() -> None:
+def test_a_burst_of_texts_is_paced_so_that_all_arrive() -> None:
+    async def chats() -> None:
         with live_server() as server, room_of(server, "ann", room="fast") as [ann]:
             async with tcrp.net.connect(room="fast", name="bot", **where(server)) as chat:
                 for number in range(30):
                     await chat.say(str(number))
             assert [ann.hears() for _ in range(30)] == [f"bot: {number}".encode() for number in range(30)]
 
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))

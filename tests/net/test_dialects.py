@@ -19,11 +19,11 @@ from tcrp.engine.codec import Codec, Completed, Frame, codec
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 NAMES = sorted(path.stem for path in VECTORS.glob("*.json"))
 NOT_COPIED = (b"alice: /exit",)  # the captured `json` server relayed a guest's leave word
-NOBODYS_PORT = 38138  # where it sent a join notice that nobody had asked for
+UNNAMED_PORT = 38138  # where it sent a join notice, though no client had named the port
 
 NINTH = """
 name = "shouted"
-sentence = "A dialect of nobody's: words in capitals, and a relay that shouts."
+sentence = "A dialect for this test: sentences in capitals, and relays in capitals."
 [request]
 form = "json"
 json = { WHO = "{name}", SECRET = "{password}" }
@@ -66,17 +66,17 @@ shutdown = "NIGHT"
 
 
 class Hosts:
-    """UDP sockets on the ports that a captured conversation names, on a loopback address of its own."""
+    """UDP sockets on the ports of a captured conversation, on a separate loopback address."""
 
     def __init__(self, ip: str, steps: list[dict[str, Any]]) -> None:
         self.ip = ip
-        ports = {step[key] for step in steps for key in ("from_port", "to_port") if key in step} - {NOBODYS_PORT}
+        ports = {step[key] for step in steps for key in ("from_port", "to_port") if key in step} - {UNNAMED_PORT}
         self.sockets = {port: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for port in sorted(ports)}
         for port, each in self.sockets.items():
             each.bind((ip, port))
 
     def hears(self, port: int, wanted: bytes) -> bool:
-        """Whether `wanted` arrives at `port`; what our server says beyond the captured one is passed over."""
+        """Whether `wanted` arrives at `port`; datagrams that only our server sends are skipped."""
         ends = time.monotonic() + PATIENCE
         while select.select([self.sockets[port]], [], [], max(ends - time.monotonic(), 0))[0]:
             if self.sockets[port].recv(65536) == wanted:
@@ -97,7 +97,7 @@ def frames(speaks: Codec, data: bytes) -> Iterator[Frame]:
 
 
 def meaning(speaks: Codec, data: bytes, tokens: dict[str, str]) -> list[object]:
-    """What frames say, their free sentences aside, with the captured tokens in place of ours."""
+    """The contents of frames, without message sentences and with the captured tokens in place of ours."""
     said: list[object] = []
     for each in frames(speaks, data):
         text = each.payload.decode()
@@ -111,11 +111,11 @@ def meaning(speaks: Codec, data: bytes, tokens: dict[str, str]) -> list[object]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_captured_conversation_goes_on_with_our_server(name: str) -> None:
+def test_our_server_answers_a_captured_conversation_like_the_captured_one(name: str) -> None:
     speaks = codec(name)
     steps: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))["conversation"]
     hosts = Hosts(f"127.0.77.{NAMES.index(name) + 1}", steps)
-    ours: dict[bytes, bytes] = {}  # captured tokens: the tokens that our server gave instead
+    ours: dict[bytes, bytes] = {}  # captured token -> the token that our server gave instead
     with contextlib.closing(hosts), live_server("--dialect", name) as server, contextlib.ExitStack() as connections:
         streams: dict[int, socket.socket] = {}
         replies: dict[int, bytes] = {}
@@ -156,7 +156,7 @@ def _note_token(speaks: Codec, captured: bytes, reply: bytes, ours: dict[bytes, 
             ours[old.token] = new.token
 
 
-def test_mixed_dialects_share_a_room_and_each_is_answered_in_its_own() -> None:
+def test_members_with_different_dialects_share_a_room() -> None:
     with live_server() as server:
         ann = Peer(server, "ann").creates("lobby")
         bob = Peer(server, "bob")
@@ -183,7 +183,7 @@ def ninth(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_ninth_dialect_is_a_file(ninth: Path) -> None:
+def test_a_ninth_dialect_needs_only_a_file(ninth: Path) -> None:
     with live_server("--dialect", str(ninth)) as server:
         ann, bob = _shouter(server, "ann", CREATE), _shouter(server, "bob", JOIN)
         ann.says("")

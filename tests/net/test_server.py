@@ -1,4 +1,4 @@
-"""The server on real sockets, met as another program meets it: byte by byte, rightly and wrongly."""
+"""The server on real sockets, driven by byte-level peers with valid and invalid input."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ WITHOUT_UVLOOP = "sys.modules['uvloop'] = None;"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LiveServer]:
-    """One server for all tests that leave it as they found it."""
+    """One server shared by the tests that leave no state behind."""
     with live_server("--handshake-timeout", "1s", "--linger", "0s") as server:
         yield server
 
 
-# --- the story -----------------------------------------------------------------------------------
+# --- chat traffic --------------------------------------------------------------------------------
 
 
-def test_a_text_reaches_everybody_else_and_not_its_sender(server: LiveServer) -> None:
+def test_a_text_reaches_every_other_member_and_not_its_sender(server: LiveServer) -> None:
     with room_of(server, "ann", "bob", "cem") as [ann, bob, cem]:
         bob.says("good morning")
         assert (ann.hears(), cem.hears()) == (b"bob: good morning", b"bob: good morning")
         assert bob.hears_nothing()
 
 
-def test_tcp_is_closed_after_the_token_and_carries_no_talk(server: LiveServer) -> None:
+def test_tcp_is_closed_after_the_token_and_carries_no_texts(server: LiveServer) -> None:
     with room_of(server, "ann", "bob") as [ann, bob], ann.connect() as tcp:
         tcp.sendall(frame(JOIN, 0, ann.room, b"cem"))
-        replies = read_all(tcp)  # ends: the server has half-closed behind the token
+        replies = read_all(tcp)  # ends because the server half-closes after the token
         assert len(replies) == 32 + len(ann.room) + 1 + 32 + len(ann.room) + 32
         bob.says("over udp alone")
         assert ann.hears() == b"bob: over udp alone"
@@ -62,7 +62,7 @@ def test_ipv6_and_ipv4_members_share_a_room() -> None:
         assert ann.hears() == b"bob: from four"
 
 
-def test_the_event_loop_of_the_standard_library_serves_too() -> None:
+def test_it_also_runs_on_the_standard_event_loop() -> None:
     program = f"import sys; {WITHOUT_UVLOOP} from tcrp.cli.server import main; sys.exit(main())"
     with live_server(command=(sys.executable, "-c", program)) as server, room_of(server, "ann", "bob") as [ann, bob]:
         bob.says("over asyncio")
@@ -102,7 +102,7 @@ def test_a_bad_request_is_refused_and_changes_nothing(server: LiveServer, what: 
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x05", frame(CREATE, 0, b"half", b"ann")[:-1]])
-def test_half_a_request_is_dropped_at_the_handshake_timeout_and_holds_up_nobody(
+def test_half_a_request_is_dropped_at_the_handshake_timeout_and_delays_no_other(
     server: LiveServer, sent: bytes
 ) -> None:
     peer = Peer(server, "slow")
@@ -111,10 +111,10 @@ def test_half_a_request_is_dropped_at_the_handshake_timeout_and_holds_up_nobody(
         with room_of(server, "ann", "bob") as [ann, bob]:
             bob.says("nobody waits")
             assert ann.hears() == b"bob: nobody waits"
-        assert read_all(slow) == b""  # dropped without a word, within a second
+        assert read_all(slow) == b""  # dropped without a reply, within a second
 
 
-def test_a_request_of_one_byte_at_a_time_is_a_request(server: LiveServer) -> None:
+def test_a_request_sent_one_byte_at_a_time_is_understood(server: LiveServer) -> None:
     peer = Peer(server, "ann")
     with peer.connect() as tcp:
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -123,7 +123,7 @@ def test_a_request_of_one_byte_at_a_time_is_a_request(server: LiveServer) -> Non
         assert read_all(tcp).startswith(frame(CREATE, 1, b"bytewise", b"\0"))
 
 
-def test_a_peer_that_resets_behind_its_request_leaves_no_room(server: LiveServer) -> None:
+def test_a_peer_that_resets_after_its_request_leaves_no_room(server: LiveServer) -> None:
     peer = Peer(server, "gone")
     tcp = peer.connect()
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -144,9 +144,9 @@ def test_a_peer_that_resets_behind_its_request_leaves_no_room(server: LiveServer
         b"\x05\x20lobby" + b"f" * 32 + b"hello",
         b"\x05\x20lobby" + bytes(60_000),
     ],
-    ids=["empty", "one byte", "lengths alone", "65507 zeros", "a token of nobody's", "60000 bytes"],
+    ids=["empty", "one byte", "lengths alone", "65507 zeros", "an unknown token", "60000 bytes"],
 )
-def test_rubbish_datagrams_are_answered_with_nothing(server: LiveServer, data: bytes) -> None:
+def test_invalid_datagrams_get_no_answer(server: LiveServer, data: bytes) -> None:
     with room_of(server, "ann", "bob") as [ann, bob]:
         mallory = Peer(server, "mallory")
         mallory.sends(data)
@@ -155,10 +155,10 @@ def test_rubbish_datagrams_are_answered_with_nothing(server: LiveServer, data: b
         assert ann.hears() == b"bob: as before"
 
 
-def test_three_oversized_datagrams_in_a_row_remove_their_sender_and_nobody_else(server: LiveServer) -> None:
+def test_three_oversized_datagrams_in_a_row_remove_only_their_sender(server: LiveServer) -> None:
     with room_of(server, "ann", "bob") as [ann, bob]:
         bob.says(b"x" * 65_000)
-        bob.says(b"x" * 4_096)  # with the token before it, over 4096 too
+        bob.says(b"x" * 4_096)  # over 4096 bytes together with the header
         bob.says("a valid one starts the count anew")
         assert ann.hears() == b"bob: a valid one starts the count anew"
         for _ in range(3):
@@ -167,7 +167,7 @@ def test_three_oversized_datagrams_in_a_row_remove_their_sender_and_nobody_else(
         assert ann.hears() == b"bob left the room"
 
 
-def test_a_token_counts_only_from_its_own_address(server: LiveServer) -> None:
+def test_a_token_is_valid_only_from_its_own_address(server: LiveServer) -> None:
     with room_of(server, "ann", "bob") as [ann, bob]:
         thief = Peer(server, "bob", ip="127.0.0.9")
         thief.room, thief.token = bob.room, bob.token
@@ -178,9 +178,9 @@ def test_a_token_counts_only_from_its_own_address(server: LiveServer) -> None:
         assert ann.hears() == b"bob: no, I am"
 
 
-def test_a_member_whose_port_is_unreachable_costs_nobody_else_a_relay(server: LiveServer) -> None:
+def test_an_unreachable_member_does_not_affect_relays_to_others(server: LiveServer) -> None:
     with room_of(server, "ann", "bob", "cem") as [ann, bob, cem]:
-        cem.close()  # the system answers relays to it with port unreachable
+        cem.close()  # the system answers relays to cem with ICMP port unreachable
         for number in range(15):
             bob.says(f"text {number}")
         assert [ann.hears() for _ in range(15)] == [f"bob: text {number}".encode() for number in range(15)]
@@ -191,7 +191,7 @@ def test_a_member_whose_port_is_unreachable_costs_nobody_else_a_relay(server: Li
 # --- limits --------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_silent_connections_hold_up_nobody() -> None:
+def test_ten_thousand_silent_connections_do_not_delay_others() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 10_600:
         pytest.skip(f"this system allows {hard} open files, and the test needs 10,600")
@@ -204,15 +204,15 @@ def test_ten_thousand_silent_connections_hold_up_nobody() -> None:
             room_of(server, "ann", "bob", room="lobby") as [ann, bob],
         ):
             for number in range(10_000):
-                ip = f"127.0.{1 + number // 200}.1"  # two hundred each, as many as the server lets one have
+                ip = f"127.0.{1 + number // 200}.1"  # two hundred each, within the server's limit per address
                 silent.append(socket.create_connection((server.host, server.tcp), PATIENCE, source_address=(ip, 0)))
             bob.says("hello?")
             assert ann.hears() == b"bob: hello?"
-            # Connections over the limit are closed at once; those within it are still waited for.
+            # Connections over the limit are closed at once; those within it stay open until the timeout.
             until(lambda: server.logs("rule=R-LIM-1"), "connections over the limit are counted")
             for each in silent[:3500]:
                 each.close()
-            until(lambda: _joins(server, "late"), "a place for a late-comer")
+            until(lambda: _joins(server, "late"), "a free connection")
     finally:
         for each in silent:
             each.close()
@@ -227,7 +227,7 @@ def _joins(server: LiveServer, name: str) -> bool:
 
 
 @pytest.mark.parametrize("loop", ["", WITHOUT_UVLOOP], ids=["uvloop if installed", "asyncio"])
-def test_running_out_of_file_descriptors_is_survived_and_logged_once(loop: str) -> None:
+def test_running_out_of_file_descriptors_is_logged_once_and_does_not_stop_the_server(loop: str) -> None:
     program = (
         f"import resource, sys; {loop} resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48));"
         "from tcrp.cli.server import main; sys.exit(main())"
@@ -236,11 +236,11 @@ def test_running_out_of_file_descriptors_is_survived_and_logged_once(loop: str) 
         with room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
             held = [Peer(server, "x").connect() for _ in range(80)]
             until(lambda: server.logs("no_more_connections"), "the warning")
-            bob.says("the talk goes on")
-            assert ann.hears() == b"bob: the talk goes on"
+            bob.says("still relayed")
+            assert ann.hears() == b"bob: still relayed"
             for each in held:
                 each.close()
-            until(lambda: _joins(server, "late"), "a place for a late-comer")
+            until(lambda: _joins(server, "late"), "a free connection")
         assert server.log().count("no_more_connections") == 1
         assert server.logs("few_file_descriptors")
 
@@ -254,21 +254,21 @@ def test_requests_over_the_limit_of_one_address_are_refused_and_others_served() 
         assert ann.hears() == b"dee: me too"
 
 
-# --- its end -------------------------------------------------------------------------------------
+# --- shutdown ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_tells_every_room_and_ends_within_a_second(number: signal.Signals) -> None:
+def test_on_a_signal_every_room_is_told_and_the_server_ends_within_a_second(number: signal.Signals) -> None:
     with live_server() as server, room_of(server, "ann", "bob") as [ann, bob]:
         asked = time.monotonic()
         server.signal(number)
         assert (ann.hears(), bob.hears()) == (b"Server shutdown", b"Server shutdown")
         assert server.process.wait(PATIENCE) == 0
-        # A bound of the protocol and not of speed: half a second of linger, and as much again.
+        # A limit set by the protocol: half a second of linger, doubled.
         assert time.monotonic() - asked < 1.0
 
 
-def test_a_room_that_lingers_does_not_hold_up_the_end() -> None:
+def test_a_lingering_room_does_not_delay_the_shutdown() -> None:
     with live_server("--linger", "60s") as server, room_of(server, "ann", "bob") as [ann, bob]:
         ann.says("exit")
         assert bob.hears() == b"Room closed"
@@ -277,7 +277,7 @@ def test_a_room_that_lingers_does_not_hold_up_the_end() -> None:
         assert time.monotonic() - asked < 1.0
 
 
-def test_members_are_told_of_a_shutdown_each_in_the_own_dialect() -> None:
+def test_each_member_is_told_of_a_shutdown_in_its_own_dialect() -> None:
     with live_server() as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
         json_peer = Peer(server, "cem")
         answer = json_peer.ask(frame(JOIN, 0, b"lobby", b'{"username": "cem", "password": ""}'))
@@ -290,7 +290,7 @@ def test_members_are_told_of_a_shutdown_each_in_the_own_dialect() -> None:
         assert ann.hears() == b"Server shutdown"
 
 
-def test_a_server_that_was_killed_and_comes_back_serves_on_the_same_ports() -> None:
+def test_a_killed_server_can_restart_on_the_same_ports() -> None:
     with live_server() as server:
         ports = {"tcp": server.tcp, "udp": server.udp}
         with room_of(server, "ann", "bob") as [ann, bob]:
@@ -307,14 +307,14 @@ def test_a_server_that_was_killed_and_comes_back_serves_on_the_same_ports() -> N
 # --- settings, log, metrics, trace ----------------------------------------------------------------
 
 
-def test_sighup_rereads_limits_and_keeps_everybody(tmp_path: Path) -> None:
+def test_sighup_rereads_limits_and_keeps_all_sessions(tmp_path: Path) -> None:
     config = tmp_path / "server.toml"
     config.write_text('members_max = 2\nidle_timeout = "300s"\n')
     with live_server("--config", str(config)) as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
         assert Peer(server, "cem").ask(frame(JOIN, 0, b"lobby", b"cem"))[-1] == ROOM_FULL
         config.write_text("members_max = many\n")
         server.signal(signal.SIGHUP)
-        until(lambda: server.logs("limits_not_reread"), "the complaint")
+        until(lambda: server.logs("limits_not_reread"), "the error in the log")
         config.write_text("members_max = 3\n")
         server.signal(signal.SIGHUP)
         until(lambda: server.logs("event=limits_reread"), "the new limits")
@@ -322,7 +322,7 @@ def test_sighup_rereads_limits_and_keeps_everybody(tmp_path: Path) -> None:
         assert (ann.hears(), bob.hears()) == (b"cem: third", b"cem: third")
 
 
-def test_sighup_shortens_silences_that_are_under_way(tmp_path: Path) -> None:
+def test_sighup_shortens_running_idle_timeouts(tmp_path: Path) -> None:
     config = tmp_path / "server.toml"
     config.write_text("")
     with live_server("--config", str(config)) as server, room_of(server, "ann", "bob") as [_, bob]:
@@ -331,7 +331,7 @@ def test_sighup_shortens_silences_that_are_under_way(tmp_path: Path) -> None:
         assert bob.hears() in (b"You were silent too long", b"Room closed")
 
 
-def test_the_log_is_structured_and_holds_neither_tokens_nor_texts() -> None:
+def test_the_log_is_structured_and_contains_neither_tokens_nor_texts() -> None:
     with live_server("--log-format", "json") as server, room_of(server, "ann", "bob") as [ann, bob]:
         bob.says("a secret between us")
         assert ann.hears() == b"bob: a secret between us"
@@ -368,7 +368,7 @@ def test_metrics_count_what_happened() -> None:
             figures = dict(re.findall(r"^(\w+(?:\{[^}]*\})?) ([\d.e+-]+)$", answer.read().decode(), re.MULTILINE))
         assert float(figures["tcrp_rooms"]) == 1
         assert float(figures["tcrp_sessions"]) == 3
-        # here of bob to ann, here of cem to both, one and two to two each
+        # the text 'here' of bob to ann and of cem to both; then two texts to two members each
         assert float(figures["tcrp_relays_total"]) == 1 + 2 + 2 + 2
         assert float(figures['tcrp_refused_or_dropped_total{rule="R-UDP-1"}']) == 1
         assert float(figures["tcrp_refused_requests_total"]) == 1
@@ -376,7 +376,7 @@ def test_metrics_count_what_happened() -> None:
         assert float(figures["tcrp_relay_seconds_count"]) == 4
 
 
-def test_a_trace_of_a_server_holds_every_step_and_no_secret(tmp_path: Path) -> None:
+def test_a_server_trace_contains_every_step_and_no_secret(tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     with live_server("--trace", str(trace)) as server, room_of(server, "ann", "bob") as [ann, bob]:
         bob.says("a secret between us")
@@ -393,7 +393,7 @@ def test_a_trace_of_a_server_holds_every_step_and_no_secret(tmp_path: Path) -> N
         assert not any(secret in text for secret in ("a secret", ann.token.decode(), bob.token.decode()))
 
 
-def test_a_full_disk_ends_the_trace_and_nothing_else() -> None:
+def test_a_full_disk_ends_only_the_trace() -> None:
     with live_server("--trace", "/dev/full") as server, room_of(server, "ann", "bob") as [ann, bob]:
         for number in range(40):
             bob.says(f"text {number}" if number % 15 == 0 else "")
@@ -403,7 +403,7 @@ def test_a_full_disk_ends_the_trace_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("loop", ["", WITHOUT_UVLOOP], ids=["uvloop if installed", "asyncio"])
-def test_a_frozen_server_hears_what_came_meanwhile_before_it_calls_anybody_silent(loop: str) -> None:
+def test_a_resumed_server_reads_waiting_datagrams_before_it_expires_sessions(loop: str) -> None:
     program = f"import sys; {loop} from tcrp.cli.server import main; sys.exit(main())"
     command = (sys.executable, "-c", program, "--idle-timeout", "2s")
     with live_server(command=command) as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
@@ -419,7 +419,7 @@ def test_a_frozen_server_hears_what_came_meanwhile_before_it_calls_anybody_silen
         assert bob.hears() == b"ann: I heard you"
 
 
-def test_a_clock_that_jumps_ends_nobody() -> None:
+def test_a_clock_jump_ends_no_session() -> None:
     program = (
         "import time, itertools, sys; jumps = itertools.cycle((0, 1e6, -1e6)); real = time.time;"
         "time.time = lambda: real() + next(jumps);"

@@ -12,13 +12,13 @@ from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.net.tokens import system_token
 
 
-def test_a_token_is_32_lowercase_hexadecimal_digits_and_its_own() -> None:
+def test_tokens_are_32_lowercase_hexadecimal_digits_and_unique() -> None:
     tokens = [system_token() for _ in range(1000)]
     assert all(re.fullmatch(rb"[0-9a-f]{32}", token) for token in tokens)
     assert len(set(tokens)) == 1000
 
 
-def test_all_its_chance_is_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_come_from_the_systems_random_source(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int | None] = []
 
     def token_hex(size: int | None = None) -> str:

@@ -16,7 +16,7 @@ from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 Received = list[tuple[bytes, Address]]
 
 
-class Choking(socket.socket):
+class HalfBlocked(socket.socket):
     """A socket whose send buffer is full for every other datagram."""
 
     sends = 0
@@ -36,12 +36,12 @@ def bound(family: socket.AddressFamily = socket.AF_INET, kind: type[socket.socke
     return made
 
 
-def nobody(data: bytes, source: Address) -> None:
-    """Takes no interest in what arrives."""
+def ignore(data: bytes, source: Address) -> None:
+    """Discard what arrives."""
 
 
-def in_loop(story: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+def in_loop(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -49,10 +49,10 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-def test_a_full_send_buffer_costs_relays_which_are_counted_and_nothing_else() -> None:
-    async def story() -> None:
+def test_a_full_send_buffer_loses_relays_which_are_counted() -> None:
+    async def exchange() -> None:
         with bound() as listener:
-            udp = UdpSocket(bound(kind=Choking), nobody)
+            udp = UdpSocket(bound(kind=HalfBlocked), ignore)
             target = Address(*listener.getsockname())
             udp.send(b"relay", [target] * 10)
             listener.settimeout(PATIENCE)
@@ -60,11 +60,11 @@ def test_a_full_send_buffer_costs_relays_which_are_counted_and_nothing_else() ->
             assert udp.unsent == 5
             udp.close()
 
-    in_loop(story)
+    in_loop(exchange)
 
 
-def test_a_flood_is_taken_in_bounded_turns() -> None:
-    async def story() -> None:
+def test_a_flood_is_received_in_bounded_turns() -> None:
+    async def exchange() -> None:
         received: Received = []
         udp = UdpSocket(bound(), lambda data, source: received.append((data, source)))
         with bound() as sender:
@@ -78,12 +78,12 @@ def test_a_flood_is_taken_in_bounded_turns() -> None:
             assert [data for data, _ in received] == [str(number).encode() for number in range(3 * DRAIN_MAX)]
         udp.close()
 
-    in_loop(story)
+    in_loop(exchange)
 
 
 @pytest.mark.parametrize("size", [0, 1, CLIENT_DATAGRAM_BYTES_MAX, CLIENT_DATAGRAM_BYTES_MAX + 1, 65_507])
-def test_a_datagram_is_taken_to_one_byte_over_the_limit(size: int) -> None:
-    async def story() -> None:
+def test_a_datagram_is_received_up_to_one_byte_over_the_limit(size: int) -> None:
+    async def exchange() -> None:
         received: Received = []
         udp = UdpSocket(bound(), lambda data, source: received.append((data, source)))
         with bound() as sender:
@@ -93,11 +93,11 @@ def test_a_datagram_is_taken_to_one_byte_over_the_limit(size: int) -> None:
             assert received[0][1] == sender.getsockname()
         udp.close()
 
-    in_loop(story)
+    in_loop(exchange)
 
 
-def test_ipv4_through_an_ipv6_socket_is_ipv4_both_ways() -> None:
-    async def story() -> None:
+def test_ipv4_addresses_on_an_ipv6_socket_stay_ipv4_in_both_directions() -> None:
+    async def exchange() -> None:
         received: Received = []
         udp = UdpSocket(bound(socket.AF_INET6), lambda data, source: received.append((data, source)))
         with bound() as sender:
@@ -111,4 +111,4 @@ def test_ipv4_through_an_ipv6_socket_is_ipv4_both_ways() -> None:
 
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
-    in_loop(story)
+    in_loop(exchange)

@@ -56,11 +56,11 @@ def test_another_seed_can_be_asked_for(tmp_path: Path) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(steps_max=15))
-def test_stories_of_the_strategy_break_no_property(scenario: Scenario) -> None:
+def test_scenarios_of_the_strategy_break_no_property(scenario: Scenario) -> None:
     assert Run(scenario).go().violation is None
 
 
-def test_stories_of_the_strategy_shrink() -> None:
+def test_scenarios_of_the_strategy_shrink() -> None:
     smallest = find(
         scenarios(), lambda scenario: len(scenario.script) >= 3,
         settings=settings(max_examples=200, deadline=None, database=None),

@@ -15,7 +15,7 @@ from tcrp.spec.room import RoomMachine
 from tcrp.spec.session import SessionMachine
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION, SpecError, Table, read
 
-# As agreed, by hand: state --events--> state. A row that changes in a machine must change here too.
+# Written out by hand: state --events--> state. A row that changes in a machine must change here too.
 AGREED = {
     Machine.SESSION: """
         anonymous granted tokened

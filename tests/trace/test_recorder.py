@@ -54,8 +54,8 @@ class FromPacket(Cause):
 
     def __init__(self, record: int, packet: str, link_name: str) -> None:
         super().__init__(record)
-        self.packet = packet  # type: ignore[misc]
-        self.link_name = link_name  # type: ignore[misc]
+        self.packet = packet
+        self.link_name = link_name
 
 
 def recording(actor: str = "server", **wishes: Any) -> tuple[Recorder[Cause], list[Record], Trace]:

@@ -1,4 +1,4 @@
-"""`chat-client`: arguments in, a chat, exit code out. 0: left; 1: the session ended otherwise; 2: it never began."""
+"""`chat-client`. Exit code 0: the user left; 1: the session ended otherwise; 2: it never began."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tcrp.cli.i18n import _
 from tcrp.cli.version import tcrp_version
 
 if TYPE_CHECKING:
+    from tcrp.cli.chat_session import ChatSession, Outcome
     from tcrp.cli.screen import Screen
-    from tcrp.cli.talk import Outcome, Talk
     from tcrp.spec.limits import Limits
     from tcrp.trace.records import Trace
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `chat-client`."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows the rest
+            stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes ?
     options = _parser().parse_args(arguments)
     try:
         return _chat(options)
@@ -44,34 +44,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description=_("Chat in a room. Without --join or --create it asks what you want."),
+        description=_("Chat in a room. Without --join or --create, a menu asks what to do."),
         allow_abbrev=False,
     )
-    parser.add_argument("--name", metavar=_("NAME"), help=_("what you are called"))
+    parser.add_argument("--name", metavar=_("NAME"), help=_("your name in the room"))
     rooms = parser.add_mutually_exclusive_group()
     rooms.add_argument("--join", metavar=_("ROOM"), help=_("join this room"))
     rooms.add_argument("--create", metavar=_("ROOM"), help=_("create this room and be its host"))
-    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=_("where the server is (127.0.0.1)"))
-    parser.add_argument("--tcp-port", type=_port, default=9002, metavar="PORT", help=_("its port for requests (9002)"))
-    parser.add_argument("--udp-port", type=_port, default=9003, metavar="PORT", help=_("its port for the talk (9003)"))
-    parser.add_argument("--dialect", default="json", metavar="NAME", help=_("how it speaks, or a TOML file (json)"))
-    parser.add_argument("--password-file", metavar="FILE", help=_("the room's password is the first line of this file"))
-    parser.add_argument("--no-keep-alive", action="store_true", help=_("say nothing while you say nothing"))
-    parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server bears (300s)"))
-    parser.add_argument("--trace", metavar="FILE", help=_("write every step of the machines to this file"))
-    parser.add_argument("--plain", action="store_true", help=_("one line in, one line out: for pipes, screen readers"))
+    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=_("address of the server (127.0.0.1)"))
+    parser.add_argument(
+        "--tcp-port", type=_port, default=9002, metavar="PORT", help=_("TCP port of the server, for requests (9002)")
+    )
+    parser.add_argument(
+        "--udp-port",
+        type=_port,
+        default=9003,
+        metavar="PORT",
+        help=_("UDP port of the server, for chat traffic (9003)"),
+    )
+    parser.add_argument(
+        "--dialect", default="json", metavar="NAME", help=_("dialect of the server, or a TOML file (json)")
+    )
+    parser.add_argument("--password-file", metavar="FILE", help=_("file whose first line is the room's password"))
+    parser.add_argument(
+        "--no-keep-alive", action="store_true", help=_("do not send keep-alives while you type nothing")
+    )
+    parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server tolerates (300s)"))
+    parser.add_argument("--trace", metavar="FILE", help=_("write every step of the state machines to this file"))
+    parser.add_argument(
+        "--plain", action="store_true", help=_("one line in, one line out: for pipes and screen readers")
+    )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
 
 
 def _port(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) < 6 and 1 <= int(word) <= 65535):
-        raise argparse.ArgumentTypeError(_("{word!r} is no port: 1 to 65535").format(word=word))
+        raise argparse.ArgumentTypeError(_("{word!r} is not a port: 1 to 65535").format(word=word))
     return int(word)
 
 
 def _chat(options: argparse.Namespace) -> int:
-    # Not at the top: `--help` needs neither the network nor the machines.
+    # Imported late: `--help` needs neither the network nor the machines.
     import asyncio
 
     name = None if options.name is None else checked_name(options.name, is_user=True)
@@ -81,24 +95,24 @@ def _chat(options: argparse.Namespace) -> int:
     password = _password(options.password_file)
     limits = _limits(options.idle_timeout)
     if not options.plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(_("there is no terminal here; use --plain"))
+        raise UsageError(_("there is no terminal; use --plain"))
     with contextlib.suppress(asyncio.CancelledError):
         return asyncio.run(_converse(options, limits, name, password))
     return INTERRUPTED
 
 
 def checked_name(typed: str, *, is_user: bool) -> str:
-    """A name in Unicode's normal form C, as names must be. Raises `UsageError`."""
+    """The name in Unicode normal form C (R-NAME-1). Raises `UsageError` if it is not allowed."""
     from tcrp.engine.text import room_name_fault, user_name_fault
 
     name = unicodedata.normalize("NFC", typed.strip())
     fault = user_name_fault if is_user else room_name_fault
     try:
         data = name.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no text
+    except UnicodeEncodeError:  # the command line held bytes that are not UTF-8
         data = b"\xff"
     if fault(data) is not None:
-        from tcrp.cli.talk import name_rule
+        from tcrp.cli.chat_session import name_rule
 
         raise UsageError(name_rule())
     return name
@@ -110,11 +124,9 @@ def _password(file: str | None) -> str:
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise UsageError(
-            _("{file}: the password cannot be read: {why}").format(file=file, why=error.strerror)
-        ) from None
+        raise UsageError(_("{file}: cannot read the password: {why}").format(file=file, why=error.strerror)) from None
     except UnicodeDecodeError:
-        raise UsageError(_("{file}: is not UTF-8").format(file=file)) from None
+        raise UsageError(_("{file}: not valid UTF-8").format(file=file)) from None
     return lines[0] if lines else ""
 
 
@@ -133,9 +145,9 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
     import asyncio
     import signal
 
+    from tcrp.cli.chat_session import RoomRequest
     from tcrp.cli.dialects import dialect_named
     from tcrp.cli.screen import Closed
-    from tcrp.cli.talk import Talk, Visit
     from tcrp.net.client import ServerAt
     from tcrp.spec.names import Operation
 
@@ -144,21 +156,21 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
         raise UsageError(_("the dialect {name} has no passwords").format(name=codec.dialect.name))
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
-    # Whoever is asked to end leaves his room first.
+    # On SIGTERM the client leaves the room before it ends.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     screen = _screen(plain=options.plain)
     server = ServerAt(options.host, options.tcp_port, options.udp_port)
     trace = _trace(options.trace, screen, codec.dialect.name, limits, name)
-    talk = Talk(screen, server, codec, limits, keeps_alive=not options.no_keep_alive, trace=trace)
+    chat = ChatSession(screen, server, codec, limits, keeps_alive=not options.no_keep_alive, trace=trace)
     try:
         name = name or await _ask_name(screen, _("Your name:"), is_user=True)
         if options.join is None and options.create is None:
-            return await _menu(screen, talk, name, password, asks_password=codec.takes_password and not password)
+            return await _menu(screen, chat, name, password, asks_password=codec.takes_password and not password)
         operation, room = (
             (Operation.JOIN, options.join) if options.join is not None else (Operation.CREATE, options.create)
         )
-        visit = Visit(operation, checked_name(room, is_user=False), name, password)
-        return _exit_code(await talk.visit(visit))
+        request = RoomRequest(operation, checked_name(room, is_user=False), name, password)
+        return _exit_code(await chat.run(request))
     except Closed as closed:
         return INTERRUPTED if closed.is_interrupt else HOLDS
 
@@ -175,8 +187,8 @@ def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name:
     from tcrp.trace.header import CastMember, Header, Mode
     from tcrp.trace.records import Trace
 
-    def complain_of(error: OSError) -> None:
-        screen.warn(_("{file}: the trace ends here: {why}").format(file=file, why=error.strerror))
+    def warn_of(error: OSError) -> None:
+        screen.warn(_("{file}: cannot write the trace any further: {why}").format(file=file, why=error.strerror))
 
     trace = Trace()
     header = Header(
@@ -187,9 +199,9 @@ def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name:
         dialects=(dialect,),
     )
     try:
-        trace.listeners.append(TraceFile(Path(file), header.line(), asyncio.get_running_loop().call_soon, complain_of))
+        trace.listeners.append(TraceFile(Path(file), header.line(), asyncio.get_running_loop().call_soon, warn_of))
     except OSError as error:
-        why = _("{file}: the trace cannot be written: {why}").format(file=file, why=error.strerror)
+        why = _("{file}: cannot write the trace: {why}").format(file=file, why=error.strerror)
         raise UsageError(why) from None
     return trace
 
@@ -204,9 +216,9 @@ def _screen(*, plain: bool) -> Screen:
     return Terminal()
 
 
-async def _menu(screen: Screen, talk: Talk, name: str, password: str, *, asks_password: bool) -> int:
-    """Ask what is wanted, again and again, until nothing is. Raises `Closed`."""
-    from tcrp.cli.talk import Visit
+async def _menu(screen: Screen, chat: ChatSession, name: str, password: str, *, asks_password: bool) -> int:
+    """Show the menu after each chat, until the user quits. Raises `Closed`."""
+    from tcrp.cli.chat_session import RoomRequest
     from tcrp.spec.names import Operation
 
     result = HOLDS
@@ -215,13 +227,13 @@ async def _menu(screen: Screen, talk: Talk, name: str, password: str, *, asks_pa
         if choice == QUIT:
             return result
         if choice not in (CREATE, JOIN):
-            screen.warn(_("1, 2 or 3, please."))
+            screen.warn(_("Please enter 1, 2 or 3."))
             continue
-        room = await _ask_name(screen, _("The room's name:"), is_user=False)
+        room = await _ask_name(screen, _("Room name:"), is_user=False)
         if asks_password:
-            password = await screen.ask(_("Its password (none: just Enter):"), hidden=True)
+            password = await screen.ask(_("Room password (Enter for none):"), hidden=True)
         operation = Operation.CREATE if choice == CREATE else Operation.JOIN
-        result = _exit_code(await talk.visit(Visit(operation, room, name, password)))
+        result = _exit_code(await chat.run(RoomRequest(operation, room, name, password)))
 
 
 async def _ask_name(screen: Screen, question: str, *, is_user: bool) -> str:
@@ -233,7 +245,7 @@ async def _ask_name(screen: Screen, question: str, *, is_user: bool) -> str:
 
 
 def _exit_code(outcome: Outcome) -> int:
-    from tcrp.cli.talk import Outcome
+    from tcrp.cli.chat_session import Outcome
 
     return {Outcome.LEFT: HOLDS, Outcome.INTERRUPTED: INTERRUPTED, Outcome.LOST: DOES_NOT_HOLD}.get(outcome, CANNOT)
 

@@ -1,4 +1,4 @@
-"""`chat-sim determinism` and `diff`: is it the same trace, and if not, where do two traces part?"""
+"""`chat-sim determinism` and `diff`: compares two traces and shows where they first differ."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CAUSES_SHOWN = 5
 
 
 def determinism(files: Sequence[Path]) -> int:
-    """Run each scenario in two processes with different hash seeds; compare their traces to the byte."""
+    """Run each scenario in two processes with different hash seeds; compare the traces byte by byte."""
     console = console_for()
     result = HOLDS
     with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:

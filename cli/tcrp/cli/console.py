@@ -1,4 +1,4 @@
-"""Where tables and verdicts go: to a screen with colours, to a pipe without."""
+"""Output of tables and verdicts: with colours on a terminal, without in a pipe."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-PIPE_COLUMNS = 10_000  # rows for programs are not wrapped
+PIPE_COLUMNS = 10_000  # rows in a pipe are not wrapped
 
 
 def console_for(stream: str = "stdout") -> Console:
-    """A console on stdout or stderr: colours only on a screen without NO_COLOR, and no pipe is cut at 80 columns."""
+    """A console on stdout or stderr: colours only on a terminal without NO_COLOR, no line wrap in a pipe."""
     file = sys.stdout if stream == "stdout" else sys.stderr
     if file.isatty():
         return Console(file=file, highlight=False)
@@ -19,7 +19,7 @@ def console_for(stream: str = "stdout") -> Console:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table; for a pipe without the blanks that would fill its last column."""
+    """Print a table; in a pipe without the trailing blanks of its last column."""
     if console.is_terminal:
         console.print(table)
         return

@@ -1,4 +1,4 @@
-"""Dialects as people name them: one of the eight, or a file that describes another."""
+"""Finds a dialect by its name, or by the path of a TOML file that describes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def dialect_named(name: str) -> Codec:
-    """The codec of a dialect by its name, or by the name of its TOML file. Raises `UsageError`."""
+    """The codec of a dialect, given by name or by the path of a TOML file. Raises `UsageError`."""
     from tcrp.engine.codec import codec, codec_of
     from tcrp.spec.dialects import NAMES, DialectError, parse
 
@@ -27,8 +27,8 @@ def dialect_named(name: str) -> Codec:
     try:
         return codec_of(parse(path.read_text(encoding="utf-8"), name))
     except OSError as error:
-        raise UsageError(f"{name}: the dialect cannot be read: {error.strerror}") from None
+        raise UsageError(f"{name}: cannot read the dialect: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{name}: is not UTF-8") from None
+        raise UsageError(f"{name}: not valid UTF-8") from None
     except DialectError as error:
         raise UsageError(str(error)) from None

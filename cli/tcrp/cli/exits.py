@@ -1,4 +1,4 @@
-"""How a program ends, what a user cannot ask for, and how that is said."""
+"""Exit codes, and how the programs report a user's mistake."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class UsageError(Exception):
-    """What the user asked for cannot be done. The message says what to do instead."""
+    """A mistake of the user. The message says what is wrong and what to do instead."""
 
 
 def complain(program: str, what: str) -> None:
-    """Say what went wrong, in one line on stderr."""
+    """Print an error in one line on stderr."""
     print(f"{program}: {what}", file=sys.stderr)

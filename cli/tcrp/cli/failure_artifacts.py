@@ -1,4 +1,4 @@
-"""What a swarm leaves of a failure: a folder with the story, its trace, the shortest story, and how to replay it."""
+"""Writes the bundle of a failure: a folder with the scenario, its trace, the shrunk scenario and a README."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.writer import write_scenario
-from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, Failure, failure_of
+from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, Failure, failure_of
 from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
 from tcrp.trace.records import Digest, Record
 
-STORY, SHRUNK, TRACE, README = "story.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
+SCENARIO, SHRUNK, TRACE, README = "scenario.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
 
 
 def write_bundle(
     folder: Path, scenario: Scenario, failure: Failure, make_engine: EngineFactory = ServerEngine
 ) -> Scenario:
-    """Shrink a failing story and write everything down. Returns the shrunk story. Raises `OSError`."""
+    """Shrink a failing scenario and write its bundle. Returns the shrunk scenario. Raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / STORY).write_text(write_scenario(scenario, [f"breaks {failure.kind}: {failure.what}"]), encoding="utf-8")
+    (folder / SCENARIO).write_text(
+        write_scenario(scenario, [f"breaks {failure.kind}: {failure.what}"]), encoding="utf-8"
+    )
     digest = Digest()
     with (folder / TRACE).open("w", encoding="utf-8", newline="\n") as trace:
-        trace.write(scenario_header(scenario, scenario.seed, STORY).line() + "\n")
+        trace.write(scenario_header(scenario, scenario.seed, SCENARIO).line() + "\n")
 
         def write(record: Record) -> None:
             trace.write(record.line() + "\n")
 
-        seconds_max = CANDIDATE_SECONDS_MAX if failure.kind == NEVER_ENDS else STORY_SECONDS_MAX
+        seconds_max = CANDIDATE_SECONDS_MAX if failure.kind == TIMED_OUT else SCENARIO_SECONDS_MAX
         failure_of(scenario, make_engine=make_engine, listeners=[digest, write], seconds_max=seconds_max)
     shrunk = shrink_into(folder, scenario, failure, make_engine)
     readme = (
         f"{failure.kind}: {failure.what}\n\n"
         f"replay: chat-sim run {shlex.quote(str(folder / SHRUNK))}\n"
-        f"the whole story: chat-sim run {shlex.quote(str(folder / STORY))}\n"
+        f"the whole scenario: chat-sim run {shlex.quote(str(folder / SCENARIO))}\n"
         f"seed: {scenario.seed}\n"
         f"digest of {TRACE}: sha256:{digest.hexdigest()}\n"
     )
@@ -47,7 +49,7 @@ def write_bundle(
 def shrink_into(
     folder: Path, scenario: Scenario, failure: Failure, make_engine: EngineFactory = ServerEngine
 ) -> Scenario:
-    """Write the shortest story that fails in the same way into `folder`. Raises `OSError`."""
+    """Write the shortest scenario that fails in the same way into `folder`. Raises `OSError`."""
     shrinker = Shrinker(failure.kind, make_engine)
     shrunk = shrinker.shrink(scenario)
     comments = [

@@ -1,4 +1,4 @@
-"""Words in the language of whoever reads them: gettext catalogues, chosen by LANGUAGE, LC_ALL, LC_MESSAGES or LANG."""
+"""Translated messages: gettext catalogues, chosen by LANGUAGE, LC_ALL, LC_MESSAGES or LANG."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def _catalogue() -> gettext.NullTranslations:
 
 
 def _(text: str) -> str:
-    """`text` as the user's language has it; English where there is no catalogue."""
+    """`text` in the user's language; in English if there is no catalogue for it."""
     return _catalogue().gettext(text)

@@ -1,4 +1,4 @@
-"""The machines on a screen: as tables for people, or as diagrams for programs that draw."""
+"""Prints the state machines: as tables, or as Mermaid or DOT diagrams."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ def _print_table(table: AnyTable) -> None:
     print_table(console, rich)
     final = ", ".join(str(state) for state in table.states if state in table.final)
     refused = sum(1 for _ in table.refused())
-    console.print(f"begins {table.initial}, ends {final}; the other {refused} pairs of state and event are refused")
+    console.print(f"initial {table.initial}, final {final}; the other {refused} pairs of state and event are refused")

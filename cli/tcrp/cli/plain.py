@@ -14,15 +14,15 @@ CHUNK = 65536
 
 
 class Plain:
-    """Lines of standard input are said; what others say goes to standard output, all else to standard error."""
+    """Sends the lines of standard input; prints the texts of others on standard output, all else on standard error."""
 
     can_offer = False
 
     def __init__(self) -> None:
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        # A thread, because a file on standard input cannot be waited for; and not the loop's own
-        # threads, because nobody could end one that reads.
+        # A thread, because asyncio cannot wait for a regular file on standard input; and a daemon, because a
+        # blocking read could not be stopped at exit.
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -35,7 +35,7 @@ class Plain:
             if rest:
                 self._loop.call_soon_threadsafe(self._lines.put_nowait, rest)
             self._loop.call_soon_threadsafe(self._lines.put_nowait, None)
-        except RuntimeError:  # the loop has ended, and with it the interest in what is typed
+        except RuntimeError:  # the loop has ended: input is no longer needed
             return
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
@@ -47,15 +47,15 @@ class Plain:
             try:
                 return data.removesuffix(b"\r").decode()
             except UnicodeDecodeError:
-                self.warn(_("A line is not UTF-8 and was not sent."))
+                self.warn(_("A line was not valid UTF-8 and was not sent."))
         self._lines.put_nowait(None)
         raise Closed
 
     async def rest(self) -> None:
-        """Lines that are not read yet wait."""
+        """Lines that were not read yet stay in the queue."""
 
     def own(self, name: str, text: str) -> None:
-        """The line stands where it was typed."""
+        """Prints nothing: the user's own text is in the input."""
 
     def text(self, name: str, text: str) -> None:
         print(f"{name}: {text}", flush=True)

@@ -1,4 +1,4 @@
-"""A verdict in words: what was claimed, whether it holds, and if not what came nearest and how it came to that."""
+"""Prints a verdict: the claim, whether it holds, and if not the nearest miss and its causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.records import Record
 from tcrp.trace.sentences import timed_sentence
 
-STEPS_THAT_LED_THERE = 6
+CAUSES_SHOWN_MAX = 6
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
@@ -27,10 +27,13 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         _print_failures(console, verdict)
     for refused in verdict.refused_steps[:5]:
         console.print(
-            Text(f"  ! at {seconds(refused.t_us)} {refused.actor} could not: {refused.event} ({refused.why})", "yellow")
+            Text(
+                f"  ! at {seconds(refused.t_us)} {refused.actor} could not do: {refused.event} ({refused.why})",
+                "yellow",
+            )
         )
     if len(verdict.refused_steps) > 5:
-        console.print(Text(f"  ! and {len(verdict.refused_steps) - 5} more steps could not be taken", "yellow"))
+        console.print(Text(f"  ! and {len(verdict.refused_steps) - 5} more steps could not be done", "yellow"))
     console.print(
         Text(
             f"{verdict.records} records, {verdict.arrivals} datagrams arrived, "
@@ -41,7 +44,7 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
 
 
 def replay_line(verdict: Verdict) -> str:
-    """The command that runs it again."""
+    """The command that replays the run."""
     return f"chat-sim run {shlex.quote(verdict.scenario.path)} --seed {verdict.seed}"
 
 
@@ -62,7 +65,7 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
         console.print(f"    at {seconds(violation.t_us)}: {violation.what}")
         _print_causes(console, records, violation.n)
     for step in verdict.never_taken:
-        console.print(Text(f"  {path}:{step.place.line}: {step.id} waited for a state that never came", "red"))
+        console.print(Text(f"  {path}:{step.place.line}: {step.id} waited for a state that never occurred", "red"))
     for miss in verdict.misses:
         place = miss.expectation.place
         console.print(Text(f"  {path}:{place.line}: expected {miss.expectation.text}", "red"))
@@ -72,12 +75,12 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
 
 
 def _run_again(verdict: Verdict) -> list[Record]:
-    """The records of the same run: one seed, one trace, so nothing need be kept while it holds."""
+    """The records of the same run: one seed gives one trace, so records are kept only for a failure."""
     records: list[Record] = []
     Run(verdict.scenario, seed=verdict.seed, listeners=[records.append]).go()
     return records
 
 
 def _print_causes(console: Console, records: list[Record], n: int) -> None:
-    for number in chain_of_causes(n, lambda n: records[n - 1].cause, STEPS_THAT_LED_THERE):
+    for number in chain_of_causes(n, lambda n: records[n - 1].cause, CAUSES_SHOWN_MAX):
         console.print(Text(f"      {timed_sentence(records[number - 1])}", "dim"))

@@ -1,4 +1,4 @@
-"""Running scenarios for somebody who watches: one with its steps, or many with a summary."""
+"""`chat-sim run` and `coverage`: one scenario with its steps, or several with a summary."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _run(scenario: Scenario, seed: int | None, trace: TextIO | None, format: str
         print(_header(scenario, seed))
         listeners.append(_printer)
     verdict = Run(scenario, seed=seed, listeners=listeners).go()
-    # With jsonl the words for people go to stderr, so that stdout is nothing but the trace.
+    # With jsonl the report goes to stderr, so that stdout holds only the trace.
     console = console_for("stderr" if format == "jsonl" else "stdout")
     if format == "table":
         print_table(console, steps_table(list(fold(records)), console, rows_max))
@@ -94,11 +94,11 @@ def run_several(files: list[Path], seed: int | None, folder: Path | None, format
             if verdict is not None:
                 print_verdict(console, verdict)
     unread = sum(verdict is None for _, verdict in verdicts)
-    words = console_for("stderr") if format == "jsonl" else console
-    print_table(words, _summary(verdicts, is_narrow=words.width < 100))
+    report = console_for("stderr") if format == "jsonl" else console
+    print_table(report, _summary(verdicts, is_narrow=report.width < 100))
     held = len(verdicts) - len(failed) - unread
-    words.print(f"{held} hold, {len(failed)} do not, {unread} cannot be run")
-    words.print(digest_line([verdict.digest for _, verdict in verdicts if verdict is not None]), style="dim")
+    report.print(f"{held} hold, {len(failed)} do not, {unread} cannot be run")
+    report.print(digest_line([verdict.digest for _, verdict in verdicts if verdict is not None]), style="dim")
     return CANNOT if unread else DOES_NOT_HOLD if failed else HOLDS
 
 
@@ -120,7 +120,7 @@ def _run_among_several(
             trace.write(_header(scenario, seed) + "\n")
             return Run(scenario, seed=seed, listeners=[_writer(trace)]).go()
     except OSError as error:
-        raise UsageError(f"{path}: the trace cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot write the trace: {error.strerror}") from None
 
 
 def _progress(total: int) -> Progress:
@@ -199,7 +199,7 @@ def _print_counts(coverage: Coverage) -> bool:
         rules.add_column(name, justify="right" if name == "times" else "left", no_wrap=True)
     for rule in Rule:
         times = coverage.rules[rule]
-        otherwise = f"its heart is shown by {SHOWN_OTHERWISE[rule]}" if rule in SHOWN_OTHERWISE else ""
+        otherwise = f"shown by {SHOWN_OTHERWISE[rule]}" if rule in SHOWN_OTHERWISE else ""
         rules.add_row(rule, Text(str(times), "" if times or otherwise else "bold red"), Text(otherwise, "dim"))
     print_table(console, rules)
     missing_rows, missing_rules = coverage.missing_rows(), coverage.missing_rules(SHOWN_OTHERWISE)

@@ -1,4 +1,4 @@
-"""What a chat is shown on and typed into: a terminal, where nothing tears the line that is being typed."""
+"""Input and output of the client: a terminal on which arriving texts do not break the line being typed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLOURS = (
 
 
 class Closed(Exception):
-    """Nothing more will be typed. `is_interrupt`: the user broke off."""
+    """The input has ended. `is_interrupt`: by Ctrl-C."""
 
     def __init__(self, *, is_interrupt: bool = False) -> None:
         super().__init__()
@@ -28,35 +28,35 @@ class Closed(Exception):
 
 
 class Screen(Protocol):
-    """Where a chat takes place. What is shown is clean already (R-SHOW-1)."""
+    """Input and output of a chat. Texts are already free of control characters (R-SHOW-1)."""
 
     can_offer: bool
-    """Whether somebody sits there who can be asked what to do next."""
+    """Whether there is a user who can be asked what to do next."""
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
-        """An answer, without blanks around it. Raises `Closed`."""
+        """The user's answer, stripped of blanks. Raises `Closed`."""
 
     async def line(self) -> str:
-        """The next line that is typed in the room. Raises `Closed`."""
+        """The next line that the user types. Raises `Closed`."""
 
     async def rest(self) -> None:
-        """No more lines are wanted for now."""
+        """Stop reading lines until the next `line()`."""
 
     def own(self, name: str, text: str) -> None:
-        """A text of the user's own has been sent."""
+        """Show a text that the user has sent."""
 
     def text(self, name: str, text: str) -> None:
-        """Another member has said something."""
+        """Show a text of another member."""
 
     def note(self, text: str) -> None:
-        """Something that one may overlook."""
+        """Show a piece of information."""
 
     def warn(self, text: str) -> None:
-        """Something that one should not overlook."""
+        """Show a warning."""
 
 
 class Terminal:
-    """A terminal with a line to type in at the bottom, and a history of what was typed."""
+    """A terminal with an input line at the bottom, and a history of typed lines."""
 
     can_offer = True
 
@@ -64,7 +64,7 @@ class Terminal:
         self._typing: PromptSession[str] = PromptSession(history=InMemoryHistory(), erase_when_done=True)
         self._asking: PromptSession[str] = PromptSession()
         self._name_columns = NAME_COLUMNS_MIN
-        # Read ahead: what is typed while a text waits to be sent would otherwise tear the screen.
+        # Reads ahead: otherwise keys pressed while a text waits to be sent would be echoed into the output.
         self._reading: asyncio.Task[None] | None = None
         self._lines: asyncio.Queue[str | Closed] = asyncio.Queue()
 
@@ -136,12 +136,12 @@ def _now() -> str:
 
 
 def colour_of(name: str) -> str:
-    """The colour of a name: the same one each time, on each machine."""
+    """The colour of a name: always the same one, on every machine."""
     return COLOURS[crc32(name.encode()) % len(COLOURS)]
 
 
 def fitted(name: str, columns: int) -> str:
-    """`name` in at most so many columns; wide characters take two."""
+    """`name` cut to this many columns; wide characters take two."""
     if get_cwidth(name) <= columns:
         return name
     kept = ""

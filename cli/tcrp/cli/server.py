@@ -1,4 +1,4 @@
-"""`chat-server`: arguments in, a server that serves until it is told to stop."""
+"""`chat-server`: parses the arguments and serves until it is told to stop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROGRAM = "chat-server"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `chat-server`. 0: it was told to stop; 2: it could not begin."""
+    """Run `chat-server`. Returns 0 if it was told to stop, 2 if it could not start."""
     options = _parser().parse_args(with_dashes(sys.argv[1:] if arguments is None else arguments))
     try:
         settings = read_settings(options, options.config)
@@ -38,12 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Serve chat rooms: tokens over TCP, the talk over UDP.",
-        epilog="Times carry a unit: 300s, 500ms, 5m. Every setting has the same name in the TOML file, with _ for -.",
+        description="Serve chat rooms: tokens over TCP, chat traffic over UDP.",
+        epilog="Times have a unit: 300s, 500ms, 5m. In the TOML file settings have the same names, with _ for -.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these settings")
-    parser.add_argument("--print-config", action="store_true", help="print such a file, commented, and stop")
+    parser.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the settings as a commented TOML file and exit"
+    )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     add_options(parser)
     return parser
@@ -51,7 +53,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace, settings: ServerSettings) -> int:
     configuration = _configuration(settings)
-    from tcrp.net.service import CannotReread, CannotServe, serve  # not needed for --help and --print-config
+    from tcrp.net.service import (
+        CannotReread,
+        CannotServe,
+        serve,
+    )  # imported late: --help and --print-config do not need it
 
     def reread() -> Limits:
         try:

@@ -1,4 +1,4 @@
-"""A server's settings as people give them: options over a TOML file over defaults, one name for each everywhere."""
+"""The server's settings: command line over TOML file over defaults, under the same names everywhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PORT_MAX = 65535
 
 @dataclass(frozen=True, slots=True)
 class ServerOption:
-    """A setting that is no limit of the protocol: how the server is run. `default` is as it is written."""
+    """A setting that is not a limit of the protocol. `default` is in its written form."""
 
     default: str | int | None
     help: str
@@ -31,21 +31,21 @@ class ServerOption:
 
 
 OPTIONS: Mapping[str, ServerOption] = {
-    "host": ServerOption("127.0.0.1", "address to serve on; 0.0.0.0 or :: for every one"),
-    "tcp_port": ServerOption(9002, "port for requests; 0 picks a free one", is_port=True),
-    "udp_port": ServerOption(9003, "port for the talk; 0 picks a free one", is_port=True),
+    "host": ServerOption("127.0.0.1", "address to serve on; 0.0.0.0 or :: for all"),
+    "tcp_port": ServerOption(9002, "TCP port for requests; 0 picks a free one", is_port=True),
+    "udp_port": ServerOption(9003, "UDP port for chat traffic; 0 picks a free one", is_port=True),
     "dialect": ServerOption(
-        AUTO, f"auto recognises each request; or one of {', '.join(NAMES)}; or a dialect's TOML file"
+        AUTO, f"auto recognises the dialect of each request; or one of {', '.join(NAMES)}; or a TOML file"
     ),
-    "trace": ServerOption(None, "file to write every step of every machine to; it grows with the talk"),
-    "log_format": ServerOption("text", "how the log on stderr is written", LOG_FORMATS),
-    "metrics_port": ServerOption(None, "port for Prometheus on the loopback; 0 picks a free one", is_port=True),
+    "trace": ServerOption(None, "file to write every step of every state machine to; it grows with the traffic"),
+    "log_format": ServerOption("text", "format of the log on stderr", LOG_FORMATS),
+    "metrics_port": ServerOption(None, "loopback port for Prometheus; 0 picks a free one", is_port=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Everything that a server is told. `dialect` is still a word or a file's name."""
+    """All settings of a server. `dialect` is a name or a path, not yet read."""
 
     host: str
     tcp_port: int
@@ -57,7 +57,7 @@ class ServerSettings:
     limits: Limits
 
     def run_options(self) -> dict[str, str | int | None]:
-        """The settings that are no limits."""
+        """The settings that are not limits."""
         return {name: getattr(self, name) for name in OPTIONS}
 
 
@@ -65,7 +65,7 @@ class ServerSettings:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """An option for every setting: `idle_timeout` is `--idle-timeout`."""
+    """Add an option for every setting: `--idle-timeout` for `idle_timeout`."""
     for name, option in OPTIONS.items():
         default = "" if option.default is None else f" ({option.default})"
         metavar = "|".join(option.choices) or ("PORT" if option.is_port else name.upper())
@@ -82,7 +82,7 @@ def _option(name: str) -> str:
 
 
 def with_dashes(arguments: Sequence[str]) -> list[str]:
-    """Options by their one name too: `--idle_timeout` is `--idle-timeout`."""
+    """The arguments with options in dashes: `--idle_timeout` becomes `--idle-timeout`."""
     return [
         "--" + word[2:].partition("=")[0].replace("_", "-") + "".join(word.partition("=")[1:])
         if word.startswith("--")
@@ -91,11 +91,11 @@ def with_dashes(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-# --- read together -------------------------------------------------------------------------------
+# --- from file and options -----------------------------------------------------------------------
 
 
 def read_settings(options: argparse.Namespace, config: str | None) -> ServerSettings:
-    """Options over the file `config` over defaults.
+    """The settings: options over the file `config` over defaults.
 
     Raises `UsageError` naming the key, the value and what is allowed.
     """
@@ -123,22 +123,22 @@ def _read_toml(config: str) -> dict[str, object]:
     try:
         table: dict[str, object] = tomllib.loads(Path(config).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{config}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{config}: cannot read the file: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{config}: is not UTF-8") from None
+        raise UsageError(f"{config}: not valid UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{config}: is not TOML: {error}") from None
+        raise UsageError(f"{config}: not valid TOML: {error}") from None
     known = [*OPTIONS, *SETTINGS]
     for name in table:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "chat-server --print-config shows them all"
+            hint = f"did you mean {near[0]!r}?" if near else "chat-server --print-config shows all of them"
             raise UsageError(f"{config}: there is no setting named {name!r}; {hint}")
     return table
 
 
 def _parse_option(name: str, value: object) -> str | int:
-    """A setting that is no limit, checked. Raises `ValueError`."""
+    """Check and convert the value of an option. Raises `ValueError`."""
     option = OPTIONS[name]
     if option.is_port:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
@@ -147,19 +147,19 @@ def _parse_option(name: str, value: object) -> str | int:
             raise ValueError(f"{name} is {value!r}; allowed are 0 to {PORT_MAX}")
         return value
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is {value!r}; a text is expected")
+        raise ValueError(f"{name} is {value!r}; a string is expected")
     if option.choices and value not in option.choices:
         raise ValueError(f"{name} is {value!r}; allowed are {', '.join(option.choices)}")
     return value
 
 
-# --- written down --------------------------------------------------------------------------------
+# --- as a TOML file ------------------------------------------------------------------------------
 
 
 def print_config(settings: ServerSettings) -> None:
-    """Print a commented TOML file that says just these settings."""
-    print("# chat-server --config FILE reads this; an option of the same name wins over it.")
-    print("# On SIGHUP the limits are read again; the rest needs a restart.\n")
+    """Print the settings as a commented TOML file."""
+    print("# chat-server --config FILE reads this; an option of the same name overrides it.")
+    print("# SIGHUP makes the server read the limits again; the rest needs a restart.\n")
     for name, value in settings.run_options().items():
         _print_comment(OPTIONS[name].help)
         print(f"# {name} =\n" if value is None else f"{name} = {_toml(value)}\n")

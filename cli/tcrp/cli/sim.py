@@ -1,4 +1,7 @@
-"""`chat-sim`: arguments in, exit code out. 0: the claim holds; 1: it does not; 2: it cannot be read or run."""
+"""`chat-sim`: parses the arguments and runs a command.
+
+Exit code 0: the claim holds; 1: it does not; 2: the scenario cannot be read or run.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(PROGRAM, str(error))
         return CANNOT
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (whoever read us has had enough; nothing more is flushed there)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the reader has closed the pipe; nothing more is flushed to it)
         return CANNOT
     except KeyboardInterrupt:
         complain(PROGRAM, "interrupted")
@@ -38,46 +41,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Replay a chat's protocol on a simulated network, told as scenarios."
+        prog=PROGRAM, description="Run scenarios of the chat protocol on a simulated network."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run scenarios and say whether their claims hold")
+    run = commands.add_parser("run", help="run scenarios and check their claims")
     run.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
-    run.add_argument("--seed", type=int, help="draw everything from this seed, not the scenario's own")
+    run.add_argument("--seed", type=int, help="use this seed instead of the scenario's own")
     run.add_argument("--trace", metavar="FILE", help="write the trace there (a folder, for several scenarios)")
-    run.add_argument("--format", choices=("table", "jsonl", "quiet"), help="what to print (table; of several: quiet)")
+    run.add_argument(
+        "--format", choices=("table", "jsonl", "quiet"), help="what to print (table; quiet for several scenarios)"
+    )
     run.add_argument("--rows", type=_rows, default=ROWS_SHOWN, metavar="N|all", help=f"rows shown ({ROWS_SHOWN})")
-    run.add_argument("--sockets", action="store_true", help="also on real sockets: are the steps the same?")
-    run.add_argument("--patience", metavar="TIME", help="with --sockets: the longest story that is played (60s)")
+    run.add_argument("--sockets", action="store_true", help="run on real sockets too, and compare the steps")
+    run.add_argument("--patience", metavar="TIME", help="with --sockets: skip scenarios longer than this (60s)")
     run.set_defaults(command=_run)
     spec = commands.add_parser("spec", help="show the protocol's machines")
-    spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="one of them; else all")
+    spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
     spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
     spec.set_defaults(command=_spec)
     check = commands.add_parser("check-syntax", help="read scenarios without running them")
     check.add_argument("scenarios", nargs="+", metavar="FILE", help="a scenario file, or a folder of them")
     check.set_defaults(command=_check_syntax)
-    coverage = commands.add_parser("coverage", help="which rows and rules scenarios exercise")
+    coverage = commands.add_parser("coverage", help="show which rows and rules scenarios exercise")
     coverage.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
     coverage.set_defaults(command=_coverage)
-    swarm = commands.add_parser("swarm", help="run random stories on every core; keep and shrink what fails")
-    swarm.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="vary the seeds of these instead of inventing")
-    swarm.add_argument("--runs", type=_count, metavar="N", help=f"how many stories ({SWARM_RUNS})")
-    swarm.add_argument("--for", dest="lasting", metavar="TIME", help="as many stories as are run in that time")
-    swarm.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one for each core)")
-    swarm.add_argument("--seed", type=int, default=0, help="of the first story; each one has the next (0)")
-    swarm.add_argument("--vary", metavar="FILE", help="TOML: users, steps, horizon, faults_of_users, attackers …")
-    swarm.add_argument("--bundles", default="swarm-failures", metavar="FOLDER", help="where failures are kept")
+    swarm = commands.add_parser("swarm", help="run random scenarios on every core; keep and shrink failures")
+    swarm.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help="run these under many seeds instead of random ones"
+    )
+    swarm.add_argument("--runs", type=_count, metavar="N", help=f"how many scenarios to run ({SWARM_RUNS})")
+    swarm.add_argument("--for", dest="lasting", metavar="TIME", help="run scenarios for this long")
+    swarm.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one per core)")
+    swarm.add_argument("--seed", type=int, default=0, help="seed of the first scenario; each next one adds 1 (0)")
+    swarm.add_argument("--vary", metavar="FILE", help="TOML file of knobs: users, steps, horizon, attackers …")
+    swarm.add_argument(
+        "--bundles",
+        default="swarm-failures",
+        metavar="FOLDER",
+        help="folder for the bundles of failures (swarm-failures)",
+    )
     swarm.set_defaults(command=_swarm)
-    shrink = commands.add_parser("shrink", help="find the shortest story that fails in the same way")
-    shrink.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a swarm's folder, or a scenario that fails")
+    shrink = commands.add_parser("shrink", help="find the shortest scenario that fails in the same way")
+    shrink.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a bundle of a swarm, or a scenario that fails")
     shrink.set_defaults(command=_shrink)
-    determinism = commands.add_parser("determinism", help="run twice in different processes; is it the same trace?")
+    determinism = commands.add_parser("determinism", help="run twice in different processes and compare the traces")
     determinism.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
     determinism.set_defaults(command=_determinism)
-    diff = commands.add_parser("diff", help="where do two traces part, and why?")
+    diff = commands.add_parser("diff", help="show where two traces first differ, and why")
     diff.add_argument("first", metavar="A", help="a trace")
-    diff.add_argument("second", metavar="B", help="another")
+    diff.add_argument("second", metavar="B", help="another trace")
     diff.set_defaults(command=_diff)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
@@ -93,19 +105,19 @@ def _rows(word: str) -> int | None:
 
 def _count(word: str) -> int:
     if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word) > 0):
-        raise argparse.ArgumentTypeError(f"{word!r} is no number of at least 1")
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of at least 1")
     return int(word)
 
 
 def _files(names: Sequence[str]) -> list[Path]:
-    """The scenario files that are meant, in order. Raises `UsageError`."""
+    """The scenario files that the names stand for, in order. Raises `UsageError`."""
     files: list[Path] = []
     for name in names:
         path = Path(name)
         if path.is_dir():
             inside = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())
             if not inside:
-                raise UsageError(f"{name}: no scenario (*.yaml) is in this folder")
+                raise UsageError(f"{name}: there is no scenario (*.yaml) in this folder")
             files += inside
         elif path.exists():
             files.append(path)
@@ -131,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder}: cannot be a folder for traces: {error.strerror}") from None
+            raise UsageError(f"{folder}: cannot be created as a folder for traces: {error.strerror}") from None
     return run_several(files, options.seed, folder, options.format or "quiet", options.rows)
 
 
@@ -140,7 +152,7 @@ def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
     from tcrp.spec.durations import parse_duration
 
     if options.trace is not None or options.format is not None:
-        raise UsageError("--trace and --format are of simulated runs; leave them out, or --sockets")
+        raise UsageError("--trace and --format do not work with --sockets; leave out one or the other")
     try:
         patience_us = parse_duration(options.patience) if options.patience is not None else None
     except ValueError as error:
@@ -157,7 +169,7 @@ def _trace_file(name: str | None) -> Iterator[TextIO | None]:
         with open(name, "w", encoding="utf-8", newline="\n") as file:
             yield file
     except OSError as error:
-        raise UsageError(f"{name}: the trace cannot be written: {error.strerror}") from None
+        raise UsageError(f"{name}: cannot write the trace: {error.strerror}") from None
 
 
 # --- spec ----------------------------------------------------------------------------------------
@@ -211,7 +223,7 @@ def _swarm(options: argparse.Namespace) -> int:
     if options.runs is not None and options.lasting is not None:
         raise UsageError("either --runs or --for, not both")
     if options.scenarios and options.vary is not None:
-        raise UsageError("--vary is for stories that are invented, and SCENARIO is told as it stands")
+        raise UsageError("--vary shapes random scenarios; leave it out when you name a SCENARIO")
     try:
         seconds = parse_duration(options.lasting) / 1_000_000 if options.lasting is not None else None
         scenarios = tuple(read_scenario(file) for file in _files(options.scenarios))
@@ -225,10 +237,10 @@ def _swarm(options: argparse.Namespace) -> int:
 
 
 def _shrink(options: argparse.Namespace) -> int:
-    from tcrp.cli.failure_artifacts import STORY
+    from tcrp.cli.failure_artifacts import SCENARIO
     from tcrp.cli.swarm import shrink
 
-    bundles = [Path(name) / STORY if Path(name).is_dir() else Path(name) for name in options.bundles]
+    bundles = [Path(name) / SCENARIO if Path(name).is_dir() else Path(name) for name in options.bundles]
     return shrink(_files([str(each) for each in bundles]))
 
 

@@ -1,4 +1,4 @@
-"""Scenarios simulated and on sockets, side by side, for somebody who watches."""
+"""`chat-sim run --sockets`: runs scenarios in the simulator and on sockets, and compares the steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
 from tcrp.cli.report import print_verdict
 from tcrp.live.compare import Collector, Difference, Moves, differences
-from tcrp.live.playback import Stage
+from tcrp.live.playback import Playback
 from tcrp.live.server import ServerFailed
 from tcrp.live.socket_support import PATIENCE_US, unsupported
 from tcrp.sim.run import Run
@@ -23,12 +23,12 @@ from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 
 PROGRAM = "chat-sim"
-AT_ONCE = 20
-"""Stories played at the same time: most of their time is waiting."""
+BATCH = 20
+"""Scenarios run at the same time on sockets: they spend most of the time waiting."""
 DIFFERENCES_SHOWN = 5
 
 
-class Story(NamedTuple):
+class SimulatedRun(NamedTuple):
     """A scenario and its simulated run."""
 
     file: Path
@@ -38,8 +38,8 @@ class Story(NamedTuple):
     ends_us: int
 
 
-class Played:
-    """A scenario's two runs."""
+class Comparison:
+    """The comparison of a scenario's two runs."""
 
     def __init__(self, file: Path, moves: Moves, differences: list[Difference]) -> None:
         self.file = file
@@ -49,9 +49,9 @@ class Played:
 
 
 def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None) -> int:
-    """Simulate each scenario, play it on sockets, and say whether each machine did the same."""
+    """Run each scenario in the simulator and on sockets; report whether each machine took the same steps."""
     console = console_for()
-    stories: list[Story] = []
+    runs: list[SimulatedRun] = []
     unfit: list[tuple[Path, str]] = []
     for file in files:
         try:
@@ -68,64 +68,64 @@ def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None)
         if why is not None:
             unfit.append((file, why))
         else:
-            stories.append(Story(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
-    if not stories:
+            runs.append(SimulatedRun(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
+    if not runs:
         for file, why in unfit:
-            complain(PROGRAM, f"{file}: cannot be played on sockets: {why}")
+            complain(PROGRAM, f"{file}: cannot run on sockets: {why}")
         return CANNOT
     try:
-        played = asyncio.run(_play_all(stories))
+        comparisons = asyncio.run(_compare_all(runs))
     except ServerFailed as error:
         complain(PROGRAM, str(error))
         return CANNOT
-    return _report(played, unfit)
+    return _report(comparisons, unfit)
 
 
-async def _play_all(stories: list[Story]) -> list[Played]:
-    """Play stories, some at a time, the longest first so that nobody waits for one that began last."""
-    in_order = sorted(stories, key=lambda story: -story.ends_us)
-    played: list[Played] = []
-    for first in range(0, len(in_order), AT_ONCE):
-        played += await _play_together(in_order[first : first + AT_ONCE])
-    return sorted(played, key=lambda each: each.file)
+async def _compare_all(runs: list[SimulatedRun]) -> list[Comparison]:
+    """Repeat the runs on sockets, in batches, the longest first so that runs of similar length share a batch."""
+    in_order = sorted(runs, key=lambda run: -run.ends_us)
+    comparisons: list[Comparison] = []
+    for first in range(0, len(in_order), BATCH):
+        comparisons += await _compare_batch(in_order[first : first + BATCH])
+    return sorted(comparisons, key=lambda each: each.file)
 
 
-async def _play_together(stories: list[Story]) -> list[Played]:
+async def _compare_batch(runs: list[SimulatedRun]) -> list[Comparison]:
     with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
-        stages: list[Stage] = []
+        playbacks: list[Playback] = []
         try:
-            # All servers are up before any story begins: starting one would disturb the others' times.
-            for number, story in enumerate(stories):
+            # All servers are up before any script begins: starting one would disturb the times of the others.
+            for number, run in enumerate(runs):
                 own = Path(folder) / str(number)
                 own.mkdir()
-                stages.append(Stage(story.scenario, story.seed, story.ends_us, own))
-                await stages[-1].open()
-            moves = await asyncio.gather(*(stage.play() for stage in stages))
+                playbacks.append(Playback(run.scenario, run.seed, run.ends_us, own))
+                await playbacks[-1].open()
+            moves = await asyncio.gather(*(each.run() for each in playbacks))
         finally:
-            for stage in stages:
-                await stage.close()
+            for each in playbacks:
+                await each.close()
     return [
-        Played(story.file, story.moves, differences(story.moves, on_sockets))
-        for story, on_sockets in zip(stories, moves, strict=True)
+        Comparison(run.file, run.moves, differences(run.moves, on_sockets))
+        for run, on_sockets in zip(runs, moves, strict=True)
     ]
 
 
-def _report(played: list[Played], unfit: list[tuple[Path, str]]) -> int:
+def _report(comparisons: list[Comparison], unfit: list[tuple[Path, str]]) -> int:
     console = console_for()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for name, justify in (("", "left"), ("scenario", "left"), ("machines", "right"), ("steps", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for each in played:
+    for each in comparisons:
         sign = Text("✗", "red") if each.differences else Text("✔", "green")
         table.add_row(sign, each.file.stem, str(each.machines), str(each.steps))
     print_table(console, table)
-    for each in played:
+    for each in comparisons:
         for difference in each.differences[:DIFFERENCES_SHOWN]:
             console.print(Text(f"{each.file}: {difference.machine}, step {difference.number}", "red"))
             console.print(Text(f"    simulated:  {difference.simulated or 'no more steps'}"))
             console.print(Text(f"    on sockets: {difference.on_sockets or 'no more steps'}"))
     for file, why in unfit:
-        console.print(Text(f"- {file.stem}: not played: {why}", "dim"))
-    same = sum(not each.differences for each in played)
-    console.print(f"{same} take the same steps on sockets, {len(played) - same} do not, {len(unfit)} are not played")
-    return HOLDS if same == len(played) else DOES_NOT_HOLD
+        console.print(Text(f"- {file.stem}: not run: {why}", "dim"))
+    same = sum(not each.differences for each in comparisons)
+    console.print(f"{same} take the same steps on sockets, {len(comparisons) - same} do not, {len(unfit)} were not run")
+    return HOLDS if same == len(comparisons) else DOES_NOT_HOLD

@@ -1,7 +1,7 @@
-"""A run as a table that a person reads step by step.
+"""Prints the steps of a run as a table.
 
-Folds records that belong together (one text to many members is one row), and leaves out arrivals
-and deadlines, which the rows around them tell. Colours repeat what words and signs say already.
+Records that belong together are folded into one row (one text to many members); arrivals and deadlines
+are left out, because the rows around them imply them. Colour never carries information of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WIDE_ENOUGH = 130  # columns
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table: the records that are folded into it, and what followed from them at once."""
+    """One row of the table: the records folded into it, and the rows of their immediate effects."""
 
     records: list[Record]
     ids: list[str] = field(default_factory=list)
@@ -36,8 +36,8 @@ class Row:
 
 
 def fold(records: Iterable[Record]) -> Iterator[Row]:
-    """Rows in order. Records of one moment, actor and kind of happening stand in one row, and what a
-    step sends or shows stands beside it.
+    """The rows, in order. Records of one time, actor and kind share a row, which also has the packets and
+    texts that a step sends or shows.
     """
     row: Row | None = None
     for record in records:
@@ -54,7 +54,7 @@ def fold(records: Iterable[Record]) -> Iterator[Row]:
 
 
 def _joins(row: Row, record: Record, label: str) -> bool:
-    """Whether `record` has found its place in `row`."""
+    """Fold `record` into `row` if it belongs there. Returns whether it does."""
     last = row.followed[-1] if row.followed else row
     if (key := _fold_key(record)) is not None and key == _fold_key(last.records[0]):
         last.records.append(record)
@@ -69,7 +69,7 @@ def _joins(row: Row, record: Record, label: str) -> bool:
 
 
 def _label(record: Record) -> str | None:
-    """What tells a record from its like in one row; None leaves it out."""
+    """What distinguishes a record from others in the same row; None leaves the record out."""
     match record:
         case PacketRecord(kind=Kind.SEND) if record.what in PLUMBING:
             return None
@@ -97,9 +97,9 @@ def _fold_key(record: Record) -> object:
 
 
 def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Table:
-    """The rows as a table for `console`; of more than `rows_max` the middle is left out.
+    """The rows as a table for `console`; beyond `rows_max` the middle rows are left out.
 
-    A screen too narrow for a column of each kind gets one column that tells it all.
+    On a terminal too narrow for all columns, one column holds everything but time and actor.
     """
     is_screen = console.is_terminal
     is_narrow = console.width < WIDE_ENOUGH
@@ -111,8 +111,8 @@ def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Tabl
     if not is_narrow:
         for name in ("machine", "from → to", "event", "rule"):
             table.add_column(name, no_wrap=True)
-    told = "what happened · rule · sent · shown · dropped" if is_narrow else "sent · shown · dropped"
-    table.add_column(told, overflow="fold", no_wrap=not is_screen)
+    effects = "what happened · rule · sent · shown · dropped" if is_narrow else "sent · shown · dropped"
+    table.add_column(effects, overflow="fold", no_wrap=not is_screen)
 
     def add(row: Row) -> None:
         table.add_row(*(_narrow(_cells(row)) if is_narrow else _cells(row)))
@@ -132,7 +132,7 @@ def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Tabl
 
 
 def _narrow(cells: tuple[Text, ...]) -> tuple[Text, ...]:
-    """The cells with all but time and actor in one."""
+    """The cells with all but time and actor joined into one."""
     time, actor, *others = cells
     return time, actor, Text("  ").join([each for each in others if each.plain])
 
@@ -147,13 +147,13 @@ def _cells(row: Row) -> tuple[Text, ...]:
     if isinstance(record, StepRecord) and record.from_ != record.to:
         style = "bold red" if record.to in ENDS else "bold green"
         change = Text.assemble((record.from_, "dim"), " → ", (record.to, style))
-    told = Text("  ").join([each for each in (_words(row), *map(_words, row.followed)) if each.plain])
+    effects = Text("  ").join([each for each in (_words(row), *map(_words, row.followed)) if each.plain])
     rule = Text(getattr(record, "rule", None) or "", style="dim")
-    return time, Text(record.actor), machine, change, event, rule, told
+    return time, Text(record.actor), machine, change, event, rule, effects
 
 
 def _words(row: Row) -> Text:
-    """What was sent, shown, refused, dropped or broken, and why."""
+    """What the row's records sent, showed, refused, dropped or injected, and why."""
     record = row.records[0]
     match record:
         case StepRecord():
@@ -174,11 +174,11 @@ def _words(row: Row) -> Text:
         case FaultRecord():
             return Text(f"⚡ {record.what} {record.why}".rstrip(), style="bold magenta")
         case _:
-            raise AssertionError("rows are made of these records")
+            raise AssertionError("fold() makes rows of these records only")
 
 
 def _notice(record: ShowRecord) -> str:
-    return f"told {record.what}" + (f": {record.name}" if record.name else "")
+    return f"notice {record.what}" + (f": {record.name}" if record.name else "")
 
 
 def _several(ids: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""`chat-sim swarm` and `shrink`: random stories on every core, for somebody who waits for them."""
+"""`chat-sim swarm` and `shrink`: random scenarios on every core, with progress and a report."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from tcrp.spec.names import Property, Rule
 
 PROGRAM = "chat-sim"
 BATCH = 20
-"""Stories that a process runs before it says how they went."""
-LOOKS_UP_SECONDS = 0.2
-"""How long Ctrl-C waits at the most to be seen."""
-SAY_EVERY_SECONDS = 60
-"""How often a swarm says how far it is where there is no terminal to draw a bar on."""
+"""How many scenarios a process runs before it reports back."""
+POLL_SECONDS = 0.2
+"""The longest delay before Ctrl-C is noticed."""
+PROGRESS_EVERY_SECONDS = 60
+"""How often progress is printed where there is no terminal for a progress bar."""
 ENOUGH_RUNS = 5000
-"""So many random stories must have met everything that a swarm must meet."""
+"""A swarm of at least this many random scenarios fails if it did not meet everything that it must meet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """What is asked for. Exactly one of `runs` and `seconds` is given."""
+    """What to run. Exactly one of `runs` and `seconds` is given."""
 
     runs: int | None
     seconds: float | None
@@ -68,9 +68,9 @@ def read_knobs(file: str | None) -> Knobs:
     try:
         table = tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{file}: cannot read the file: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read: {error}") from None
+        raise UsageError(f"{file}: cannot read the file: {error}") from None
     known = {each.name: each for each in fields(Knobs)}
     values: dict[str, Any] = {}
     for name, value in table.items():
@@ -102,7 +102,7 @@ def _knob(file: str, name: str, value: object) -> int | bool:
 
 
 def run_swarm(swarm: Swarm) -> int:
-    """Run stories until there were enough, or until Ctrl-C; say what they showed."""
+    """Run scenarios until there were enough, or until Ctrl-C; report the results. Returns the exit code."""
     began = time.monotonic()
     tally = Tally()
     kinds: dict[str, Path] = {}
@@ -116,30 +116,30 @@ def run_swarm(swarm: Swarm) -> int:
     if interrupted.is_set():
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
-    return DOES_NOT_HOLD if tally.failures or (tally.never() and _must_meet_all(swarm, tally)) else HOLDS
+    return DOES_NOT_HOLD if tally.failures or (tally.unmet() and _must_meet_all(swarm, tally)) else HOLDS
 
 
 def _must_meet_all(swarm: Swarm, tally: Tally) -> bool:
-    """Whether there were enough stories, and nothing kept out of them on purpose."""
+    """Whether there were enough runs, and neither scenarios nor knobs restrict what they can meet."""
     return tally.runs >= ENOUGH_RUNS and not swarm.scenarios and swarm.knobs == Knobs()
 
 
 def _keep(swarm: Swarm, seed: int, failure: Failure) -> Path:
-    """Write down the first failure of its kind."""
+    """Write the bundle of the first failure of its kind."""
     scenario = scenario_of(seed, swarm.knobs, swarm.scenarios)
     folder = swarm.folder / f"{re.sub(r'[^a-z0-9]+', '-', failure.kind.lower()).strip('-')}-{seed}"
     try:
         write_bundle(folder, scenario, failure, swarm.make_engine)
     except OSError as error:
-        raise UsageError(f"{folder}: the failure cannot be written down: {error.strerror}") from None
+        raise UsageError(f"{folder}: the failure cannot be written: {error.strerror}") from None
     return folder
 
 
 @contextmanager
 def _interrupts() -> Iterator[Event]:
-    """Whether Ctrl-C was typed. It is not raised: in the middle of a pool's locks that would leave it hanging.
+    """An event that Ctrl-C sets. No exception is raised: inside the pool's locks that could leave it hanging.
 
-    Whoever types it again does not wait for stories that are under way.
+    A second Ctrl-C kills the runs in progress and exits at once.
     """
     interrupted = Event()
 
@@ -158,7 +158,7 @@ def _interrupts() -> Iterator[Event]:
 
 
 def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
-    """What each batch came to, as the batches are done, until there were enough or somebody interrupts."""
+    """The tally of each batch as it completes, until there were enough runs or Ctrl-C."""
     ends = None if swarm.seconds is None else time.monotonic() + swarm.seconds
     starts = itertools.count(swarm.seed, BATCH)
     last = None if swarm.runs is None else swarm.seed + swarm.runs
@@ -166,7 +166,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
         task = progress.add_task("", total=swarm.runs if swarm.runs is not None else swarm.seconds)
         pending: set[Future[Tally]] = set()
         done, records, covered, failed = 0, 0, Tally(), 0
-        began = said = time.monotonic()
+        began = printed = time.monotonic()
 
         def more() -> None:
             while len(pending) < 2 * swarm.jobs and (ends is None or time.monotonic() < ends):
@@ -179,7 +179,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
         try:
             more()
             while pending and not interrupted.is_set():
-                finished, pending = wait(pending, LOOKS_UP_SECONDS, FIRST_COMPLETED)
+                finished, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
                 more()
                 for each in finished:
                     part = each.result()
@@ -188,11 +188,11 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
                     spent = time.monotonic() - began
                     rows = len(ROWS) - len(covered.coverage.missing_rows())
                     so_far = (
-                        f"{done} stories, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, {failed} failed"
+                        f"{done} scenarios, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, {failed} failed"
                     )
                     progress.update(task, completed=done if swarm.runs is not None else spent, description=so_far)
-                    if progress.disable and time.monotonic() >= said + SAY_EVERY_SECONDS:
-                        said = time.monotonic()
+                    if progress.disable and time.monotonic() >= printed + PROGRESS_EVERY_SECONDS:
+                        printed = time.monotonic()
                         progress.console.print(so_far)
                     yield part
         finally:
@@ -201,7 +201,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C is for the one who waits; he ends the others."""
+    """Ctrl-C is handled by the parent process, which ends its children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -225,7 +225,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
     rules = len(Rule) - len(coverage.missing_rules())
     rate = tally.records / max(seconds, 1e-9)
     console.print(
-        f"{tally.runs} stories from seed {swarm.seed}, {tally.records} events, {rate:,.0f} a second on {swarm.jobs} "
+        f"{tally.runs} scenarios from seed {swarm.seed}, {tally.records} events, {rate:,.0f} a second on {swarm.jobs} "
         f"process{'es' if swarm.jobs > 1 else ''}"
     )
     judged = sum(1 for times in tally.judged.values() if times)
@@ -234,7 +234,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
         f"rows {rows} of {len(ROWS)}, refused pairs {refused} of {len(REFUSED)}, rules {rules + shown_otherwise} "
         f"of {len(Rule)}, properties {judged} of {len(Property)}"
     )
-    if not swarm.scenarios and (missing := tally.never()):
+    if not swarm.scenarios and (missing := tally.unmet()):
         style = "red" if _must_meet_all(swarm, tally) else ""
         console.print(Text(f"never met: {', '.join(missing)}", style))
     for kind, folder in kinds.items():
@@ -246,7 +246,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -254,7 +254,7 @@ def cores() -> int:
 
 
 def shrink(files: Sequence[Path]) -> int:
-    """Shrink failing stories, each into `shrunk.yaml` beside it."""
+    """Shrink failing scenarios, each into a `shrunk.yaml` beside it."""
     result = HOLDS
     console = console_for()
     for file in files:
@@ -265,7 +265,7 @@ def shrink(files: Sequence[Path]) -> int:
             return CANNOT
         failure, _ = failure_of(scenario)
         if failure is None:
-            complain(PROGRAM, f"{file}: breaks no property, so there is nothing to shrink")
+            complain(PROGRAM, f"{file}: does not fail, so there is nothing to shrink")
             result = CANNOT
             continue
         try:

@@ -1,4 +1,4 @@
-"""What each machine did, in a simulated run and in a real one, times aside."""
+"""Compares the steps of each machine in a simulated run and in a run on sockets, ignoring times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tcrp.trace.records import Record, StepRecord
 
 
 class MachineName(NamedTuple):
-    """One machine of one actor. `nth` tells a user's connections and sessions of one name apart, from 1."""
+    """One machine of one actor. `nth` counts machines with the same actor and id, from 1."""
 
     actor: str
     machine: str
@@ -18,16 +18,16 @@ class MachineName(NamedTuple):
     nth: int
 
     def __str__(self) -> str:
-        manieth = f" ({self.nth})" if self.nth > 1 else ""
-        return f"{self.actor}: {self.machine} {self.id}{manieth}"
+        nth = f" ({self.nth})" if self.nth > 1 else ""
+        return f"{self.actor}: {self.machine} {self.id}{nth}"
 
 
 Moves = dict[MachineName, list[str]]
-"""For each machine its steps in order, as `event: from → to`."""
+"""The steps of each machine, in order, as `event: from → to`."""
 
 
 class Difference(NamedTuple):
-    """Where two runs part: the first step of a machine that is not the same; None: there is none more."""
+    """The first step of a machine that differs between two runs. None: the machine took no more steps."""
 
     machine: MachineName
     number: int
@@ -36,15 +36,15 @@ class Difference(NamedTuple):
 
 
 class Collector:
-    """Puts steps to the machines that took them. Feed it each actor's steps in their order."""
+    """Collects the steps of each machine. Expects the steps of an actor in their order."""
 
     def __init__(self, rename: Callable[[str], str] = lambda id: id) -> None:
         self.moves: Moves = {}
-        self._rename = rename  # of a server's handshakes, which sockets name by their addresses
+        self._rename = rename  # ids of the server's handshakes, which on sockets are addresses
         self._nth: dict[tuple[str, str, str], dict[object, int]] = {}
 
     def hear(self, record: Record) -> None:
-        """A listener of a trace."""
+        """Add the step of a record, if it is one. A listener of a trace."""
         if type(record) is StepRecord:
             key = None if record.machine is Machine.ROOM else record.instance
             self._add(record.actor, record.machine, record.id, key, record.event, record.from_, record.to)
@@ -65,7 +65,7 @@ class Collector:
 
 
 def differences(simulated: Moves, on_sockets: Moves) -> list[Difference]:
-    """Where the runs part, for each machine that did not do the same."""
+    """The first difference of each machine whose steps are not the same."""
     found = []
     for machine in sorted(simulated.keys() | on_sockets.keys()):
         here, there = simulated.get(machine, []), on_sockets.get(machine, [])

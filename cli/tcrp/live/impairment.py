@@ -1,4 +1,4 @@
-"""A scenario's network as a proxy asks for it: the same settings, with draws of its own."""
+"""The network of a scenario for a proxy: the same settings as in the simulator, with its own draws."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tcrp.sim.network.links import Link, Network
 
 
 class UserImpairment:
-    """What becomes of one user's packets. Cut streams wait; cut datagrams are lost."""
+    """Loss and delay of one user's packets. On a cut link streams wait and datagrams are lost."""
 
     def __init__(self, network: Network, user: str, seed: int) -> None:
         self._up = network.between(user, SERVER)
@@ -17,14 +17,14 @@ class UserImpairment:
         self._packets = 0
 
     def datagram(self, size: int, *, up: bool) -> float | None:
-        """Seconds that the next datagram takes, or None: it is lost, or does not fit."""
+        """The delay of the next datagram in seconds, or None if it is lost or too large."""
         link, key = self._next(up)
         if link.is_cut or link.refuses(key, size, 0) is not None:
             return None
         return link.delay_us(key) / 1_000_000
 
     def segment(self, *, up: bool) -> float | None:
-        """Seconds that the next bytes take, or None: the way is cut."""
+        """The delay of the next bytes in seconds, or None while the link is cut."""
         link, key = self._next(up)
         return None if link.is_cut else link.delay_us(key) / 1_000_000
 

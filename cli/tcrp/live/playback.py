@@ -1,4 +1,4 @@
-"""One scenario on real sockets, in real time: who does what, and when."""
+"""Runs one scenario on real sockets, in real time: executes its script."""
 
 from __future__ import annotations
 
@@ -38,44 +38,44 @@ from tcrp.sim.scenario.model import (
     UserIs,
     When,
 )
-from tcrp.sim.script import filled
+from tcrp.sim.scenario.verbs import filled
 
-LOOK_SECONDS = 0.02
-"""How often is looked whether a state that a step waits for has come true."""
+POLL_SECONDS = 0.02
+"""How often a step that waits for a state checks it."""
 SLACK_SECONDS = 0.3
-"""How much later than the simulated run a real one ends: its last packets have really to travel."""
-_stages = itertools.count(os.getpid())
+"""How much longer than the simulated run a run on sockets lasts, so that its last packets arrive."""
+_playbacks = itertools.count(os.getpid())
 
 
 class Addresses:
-    """Addresses of the loopback: those of a scenario's users, one for one, and one for the server and the proxies."""
+    """Loopback addresses: one for each address of a scenario's users, and one for the server and the proxies."""
 
     def __init__(self) -> None:
-        self._net = 16 + next(_stages) % 200  # stages that play at the same time keep apart
+        self._net = 16 + next(_playbacks) % 200  # concurrent playbacks use different networks
         self._known: dict[str, str] = {}
 
     @property
     def server(self) -> str:
-        """Where the server is, and what users speak to instead."""
+        """The address of the server and of the users' proxies."""
         return f"127.{self._net}.255.254"
 
     def of(self, ip: str) -> str:
-        """The address that stands for `ip`."""
+        """The loopback address that stands for `ip`."""
         number = len(self._known) + 1
         return self._known.setdefault(ip, f"127.{self._net}.{number >> 8}.{number & 255}")
 
 
-class Stage:
-    """Plays a scenario once: `open()`, `play()`, and `close()` if it is not played.
+class Playback:
+    """Runs a scenario once on sockets: `open()`, `run()`, and `close()` if it is not run.
 
-    `ends_us` is when the simulated run ended. Traces go to `folder`.
+    `ends_us` is the time at which the simulated run ended. Traces are written to `folder`.
     """
 
     def __init__(self, scenario: Scenario, seed: int, ends_us: int, folder: Path) -> None:
         self._scenario = scenario
         self._ends_us = ends_us
         self._addresses = Addresses()
-        self._ways = Network(scenario.network)
+        self._network = Network(scenario.network)
         self._server = LiveServer(
             self._addresses.server, scenario.limits, scenario.server_dialect, folder, self._server_is_up
         )
@@ -95,13 +95,13 @@ class Stage:
                 self._addresses.server,
                 own_ip,
                 (self._server.tcp, self._server.udp),
-                UserImpairment(self._ways, user.id, self._seed),
+                UserImpairment(self._network, user.id, self._seed),
                 self._users,
             )
             await self._users[user.id].proxy.open()
 
-    async def play(self) -> Moves:
-        """Play the story to its end. Returns what each machine did."""
+    async def run(self) -> Moves:
+        """Run the script to its end. Returns the steps of each machine."""
         self._began = time.monotonic()
         try:
             await self._run_script()
@@ -110,7 +110,7 @@ class Stage:
         return self._moves()
 
     async def close(self) -> None:
-        """End everything at once."""
+        """Stop clients, proxies and server at once."""
         for user in self._users.values():
             await user.close()
         await self._server.close()
@@ -123,7 +123,7 @@ class Stage:
 
     async def _run_script(self) -> None:
         for number, step in enumerate(self._scenario.script):
-            task = asyncio.create_task(self._take_in_time(step, number))
+            task = asyncio.create_task(self._take_at_its_time(step, number))
             self._rows.setdefault(step.row, []).append(task)
         tasks = list(itertools.chain(*self._rows.values()))
         try:
@@ -135,7 +135,7 @@ class Stage:
                 if isinstance(result, Exception):
                     raise result
 
-    async def _take_in_time(self, step: Step, number: int) -> None:
+    async def _take_at_its_time(self, step: Step, number: int) -> None:
         when = step.when
         match when:
             case At(at_us, every_us, times):
@@ -149,7 +149,7 @@ class Stage:
                 self._take(step, 1)
             case When(claim):
                 while not self._is_true(claim):
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
                 self._take(step, 1)
 
     async def _until(self, t_us: int, later: float = 0.0) -> None:
@@ -168,35 +168,37 @@ class Stage:
                 return bool(moves) and moves[-1] == state
 
     def _take(self, step: Step, repetition: int) -> None:
-        action = step.action
+        action = filled(step.action, repetition)
         match action:
             case SetLinks(links, settings):
-                self._ways.set(links, settings)
+                self._network.set(links, settings)
             case Cut(links, for_us):
-                self._ways.cut(links)
+                self._network.cut(links)
                 if for_us is not None:
-                    asyncio.get_running_loop().call_later(for_us / 1_000_000, self._ways.heal, links)
+                    asyncio.get_running_loop().call_later(for_us / 1_000_000, self._network.heal, links)
             case Heal(links):
-                self._ways.heal(links)
+                self._network.heal(links)
             case Hold() | Release() | Stall() | Reset():
-                raise AssertionError(f"{action} does not fit sockets")
+                raise AssertionError(f"{action} cannot run on sockets")
             case _ if step.actor == SERVER:
-                assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), "the reader knows its verbs"
+                assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), (
+                    "the reader allows no other action of a server"
+                )
                 self._server.act(action)
                 if isinstance(action, Crash):
                     for user in self._users.values():
                         user.proxy.refuse()
             case _:
-                assert not isinstance(action, Start | Shutdown | Remove), "the reader knows the users' verbs"
+                assert not isinstance(action, Start | Shutdown | Remove), "the reader allows no such action of a user"
                 if isinstance(action, Move) and action.address is not None:
                     action = replace(action, address=self._addresses.of(action.address))
                 user = self._users[step.actor]
-                user.act(filled(action, repetition), allow_invalid=step.allow_invalid)
+                user.act(action, allow_invalid=step.allow_invalid)
 
-    # --- what came of it -------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------------
 
     def _moves(self) -> Moves:
-        """What every machine has done so far."""
+        """The steps of every machine so far."""
         owners = {
             f"{address.ip}:{address.port}": user.id
             for user in self._users.values()

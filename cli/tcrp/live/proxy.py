@@ -1,7 +1,7 @@
-"""A network in between: one user's TCP and UDP on their way to a server and back, delayed, lost or held.
+"""A proxy between one user and a server, for TCP and UDP, which delays, drops or holds packets.
 
-What becomes of each packet is asked of a `Impairment`; nothing here knows the protocol. The server sees
-each user at an IP address of the loopback, `own_ip`, which the user can change.
+An `Impairment` decides about each packet; the proxy does not know the protocol. The server sees
+each user at a loopback address, `own_ip`, which the user can change.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ CHUNK = 65536
 
 
 class Impairment(Protocol):
-    """What becomes of packets. `up` is towards the server."""
+    """Decides about packets. `up` is towards the server."""
 
     def datagram(self, size: int, *, up: bool) -> float | None:
-        """Seconds that the next datagram, of `size` bytes, takes, or None: it is lost."""
+        """The delay of the next datagram, of `size` bytes, in seconds, or None if it is lost."""
 
     def segment(self, *, up: bool) -> float | None:
-        """Seconds that the next bytes of a stream take, or None: they must wait, and are to be asked for again."""
+        """The delay of a stream's next bytes in seconds, or None if they must wait; the proxy then asks again."""
 
 
 class Proxy:
-    """One user's way to a server. `await open()`, then let the client speak to `tcp_port` and `udp_port` of `ip`.
+    """A proxy for one user. After `await open()` the client uses `tcp_port` and `udp_port` of `ip`.
 
-    `client` tells where the user's client receives, once there is one; `suits` which ports of the
-    user's own will do.
+    `client` returns the address at which the user's client receives, once there is one; `suits`
+    returns whether a port may be the user's own.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class Proxy:
         self.connections: list[Address] = []  # as the server sees them, in order
         self._server_tcp = server_tcp
         self._server_udp = server_udp
-        self._weather = impairment
-        self.tcp_port = 0  # where requests go
+        self._impairment = impairment
+        self.tcp_port = 0  # for requests
         self._listener: asyncio.Server | None = None
         self._front: socket.socket | None = None
         self._back: socket.socket | None = None
@@ -75,20 +75,20 @@ class Proxy:
         return bound
 
     async def accept(self) -> None:
-        """Take connections, as a server that is up does."""
+        """Accept connections, like a running server."""
         if self._listener is None:
             self._listener = await asyncio.start_server(self._serve, self.ip, self.tcp_port)
             self.tcp_port = int(self._listener.sockets[0].getsockname()[1])
 
     def refuse(self) -> None:
-        """Refuse connections, as the machine of a server does that is down."""
+        """Refuse connections, like the host of a server that is not running."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
 
     @property
     def udp_port(self) -> int:
-        """Where the talk goes."""
+        """The port for datagrams of the client."""
         assert self._front is not None, "the proxy is open"
         return int(self._front.getsockname()[1])
 
@@ -99,7 +99,7 @@ class Proxy:
         return int(self._back.getsockname()[1])
 
     def move(self, own_ip: str) -> None:
-        """The server sees the user somewhere else from now on; what it sends to the old place is lost."""
+        """Give the user another address, as the server sees it. Datagrams to the old address are lost."""
         assert self._back is not None, "the proxy is open"
         asyncio.get_running_loop().remove_reader(self._back.fileno())
         self._back.close()
@@ -122,8 +122,8 @@ class Proxy:
     # --- datagrams -------------------------------------------------------------------------------
 
     def send_up(self, data: bytes) -> None:
-        """A datagram of the user's, on its way to the server."""
-        seconds = self._weather.datagram(len(data), up=True)
+        """Send a datagram to the server, as if the user had sent it."""
+        seconds = self._impairment.datagram(len(data), up=True)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self._arrive, data)
 
@@ -144,8 +144,8 @@ class Proxy:
         try:
             data = self._back.recv(CHUNK)
         except OSError:
-            return  # the report of a datagram that found nobody
-        seconds = self._weather.datagram(len(data), up=False)
+            return  # an ICMP error: an earlier datagram had no receiver
+        seconds = self._impairment.datagram(len(data), up=False)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self._deliver, data)
 
@@ -172,12 +172,12 @@ class Proxy:
         back_reader, back_writer = await asyncio.open_connection(*self._server_tcp, local_addr=(self.own_ip, 0))
         name = back_writer.get_extra_info("sockname")
         self.connections.append(Address(name[0], name[1]))
-        await self._wait(up=False)  # that the connection is there has to be told before anything can be said
+        await self._wait(up=False)  # a connection takes one transit from the server before the client can send
         up = asyncio.create_task(self._pump(reader, back_writer, up=True))
         down = asyncio.create_task(self._pump(back_reader, writer, up=False))
         try:
             await asyncio.gather(up, down)
-        except OSError:  # one side was broken off: so is the other
+        except OSError:  # one side was reset, so reset the other
             for task in (up, down):
                 task.cancel()
             _reset(back_writer)
@@ -187,7 +187,7 @@ class Proxy:
             writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
-        """Carry one direction, in order, to its end."""
+        """Copy one direction, in order, to its end."""
         while data := await reader.read(CHUNK):
             await self._wait(up=up)
             writer.write(data)
@@ -197,8 +197,8 @@ class Proxy:
             writer.write_eof()
 
     async def _wait(self, *, up: bool) -> None:
-        while (seconds := self._weather.segment(up=up)) is None:
-            await asyncio.sleep(0.01)  # until the way is open again
+        while (seconds := self._impairment.segment(up=up)) is None:
+            await asyncio.sleep(0.01)  # until the link is open again
         await asyncio.sleep(seconds)
 
 
@@ -213,11 +213,11 @@ def _send(through: socket.socket, data: bytes, target: tuple[str, int]) -> None:
     try:
         through.sendto(data, target)
     except OSError:
-        return  # a network loses what it cannot carry
+        return  # what cannot be sent is lost, as in a network
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Break a connection off, so that its peer sees a reset."""
+    """Close a connection so that its peer sees a reset."""
     raw = writer.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

@@ -1,4 +1,4 @@
-"""A scenario's server on real sockets: a chat-server process with a trace, which may crash and start again."""
+"""The server of a scenario on sockets: a chat-server process with a trace, which can crash and restart."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ READY_SECONDS = 30
 
 
 class ServerFailed(Exception):
-    """The server process could not begin. The message is what it said."""
+    """The server process could not start. The message holds its output."""
 
 
 class LiveServer:
-    """One server on `ip`, on the same ports each time that it starts. Traces go to files in `folder`.
+    """A server on `ip`, with the same ports after every restart. Traces are written to `folder`.
 
-    `is_up` is told each time that it is ready.
+    `is_up` is called whenever the server is ready.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class LiveServer:
         )  # fmt: skip
         self._process = process
         self._traces.append(trace)
-        assert process.stdout is not None, "it was asked for"
+        assert process.stdout is not None, "stdout is a pipe"
         line = (await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)).decode()
         match = READY.search(line)
         if match is None:
-            raise ServerFailed(f"the server did not begin: {line.strip() or 'it said nothing'}")
+            raise ServerFailed(f"the server did not start: {line.strip() or 'no output'}")
         self.tcp, self.udp = Address(self._ip, int(match[2])), Address(self._ip, int(match[3]))
         await self._is_up()
 
@@ -69,25 +69,25 @@ class LiveServer:
                 self._signal(signal.SIGKILL)
                 self._process = None
                 if restart_us is not None:
-                    self._later(restart_us / 1_000_000, self._start_again)
+                    self._later(restart_us / 1_000_000, self._restart)
             case Start():
-                self._later(0, self._start_again)
+                self._later(0, self._restart)
             case Pause(for_us):
                 self._signal(signal.SIGSTOP)
-                self._later(for_us / 1_000_000, self._go_on)
+                self._later(for_us / 1_000_000, self._resume)
             case Shutdown():
                 self._signal(signal.SIGTERM)
             case Remove():
-                raise AssertionError("a server that runs by itself is told to remove nobody")
+                raise AssertionError("a server process has no command to remove a member")
 
-    async def _start_again(self) -> None:
+    async def _restart(self) -> None:
         process = self._process
         if process is not None:
             if process.returncode is None:
-                return  # it is up
+                return  # it is running
         await self.start()
 
-    async def _go_on(self) -> None:
+    async def _resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def _later(self, seconds: float, what: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -110,7 +110,7 @@ class LiveServer:
                 yield number, read_trace(trace, still_written=True)[1]
 
     async def close(self) -> None:
-        """End it as a crash does: a shutdown would be steps of its own."""
+        """Kill the process: a shutdown would add steps to the trace."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

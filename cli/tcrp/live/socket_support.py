@@ -1,4 +1,4 @@
-"""Which scenarios can be played on real sockets, and why the others cannot."""
+"""Says which scenarios can run on real sockets, and why others cannot."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tcrp.sim.scenario.model import (
     Flood,
     Hold,
     Join,
+    LinkPatch,
     LinkSettings,
     MachineIs,
     Pause,
@@ -36,13 +37,13 @@ from tcrp.spec.names import Machine, RoomState, SessionState
 USERS_MAX = 100
 PATIENCE_US = 60_000_000
 
-# What a step asks for that a socket does not give.
+# Actions that sockets cannot perform, and the reason.
 IMPOSSIBLE: dict[type[Any], str] = {
     Clock: "it sets a user's clock",
-    Spoof: "it sends from somebody else's address",
-    Remove: "a server that runs by itself is told to remove nobody",
-    Replay: "it sends again what somebody else has sent",
-    Flood: "it floods",
+    Spoof: "it spoofs a source address",
+    Remove: "a server process has no command to remove a member",
+    Replay: "it replays a recorded datagram",
+    Flood: "it sends a flood of datagrams",
     Hold: "it holds datagrams back",
     Stall: "it stalls streams",
     Reset: "it resets streams",
@@ -50,7 +51,7 @@ IMPOSSIBLE: dict[type[Any], str] = {
 
 
 def unsupported(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | None:
-    """Why a scenario cannot be played, as a phrase, or None. `verdict` is of its simulated run."""
+    """Why a scenario cannot run on sockets, as a phrase, or None if it can. `verdict` is of its simulated run."""
     for step in scenario.script:
         action = step.action
         if type(action) in IMPOSSIBLE:
@@ -58,51 +59,52 @@ def unsupported(scenario: Scenario, verdict: Verdict, patience_us: int) -> str |
         if isinstance(action, Pause) and step.actor != SERVER:
             return f"line {step.place.line}: it pauses a user's machine"
         if isinstance(action, Abandon) and action.after == "accepted":
-            return f"line {step.place.line}: it breaks a connection off within a moment that only a simulator can hit"
+            return f"line {step.place.line}: it closes a connection at a moment that only a simulator can hit"
         if isinstance(step.when, When) and _is_brief(step.when.state):
-            return f"line {step.place.line}: it waits for a moment inside the server that is over before a socket tells"
+            return f"line {step.place.line}: it waits for a state of the server that is over before a trace can show it"
         if isinstance(action, Create | Join) and _is_after_shutdown(step, scenario):
-            return f"line {step.place.line}: it asks a server that has been shut down, whose process is gone by then"
+            return f"line {step.place.line}: it sends a request to a server whose process has ended after a shutdown"
     if (line := _line_of_a_race(scenario)) is not None:
-        return f"line {line}: it asks under the same name in the same moment as another, and either may be first"
-    settings = [scenario.network.default, *(rule.settings for rule in scenario.network.links)]
+        return f"line {line}: two users request the same name at the same time, and either may be first"
+    settings: list[LinkSettings | LinkPatch] = [
+        scenario.network.default,
+        *(rule.settings for rule in scenario.network.links),
+    ]
     settings += [step.action.settings for step in scenario.script if isinstance(step.action, SetLinks)]
     for each in settings:
         if why := _beyond_a_proxy(each):
             return why
     if any(":" in (user.address or "") for user in scenario.users):
-        return "its users have IPv6 addresses, and a loopback has one"
+        return "it needs several IPv6 addresses, and the loopback has only one"
     if len(scenario.users) > USERS_MAX:
-        return f"it has {len(scenario.users)} users, at most {USERS_MAX} are played"
+        return f"it has {len(scenario.users)} users, at most {USERS_MAX} are supported"
     if verdict.ended_us > patience_us:
-        return (
-            f"it takes {verdict.ended_us / 1e6:.0f} s of real time; --patience {verdict.ended_us // 10**6 + 1}s waits"
-        )
+        return f"it takes {verdict.ended_us / 1e6:.0f} s of real time; use --patience {verdict.ended_us // 10**6 + 1}s"
     return None
 
 
-def _beyond_a_proxy(settings: LinkSettings) -> str | None:
-    """Why a proxy cannot do what a link does, in a way that can be compared."""
+def _beyond_a_proxy(settings: LinkSettings | LinkPatch) -> str | None:
+    """Why a proxy cannot apply the settings of a link so that runs can be compared."""
     if settings.loss is not None and (0 < settings.loss.share_ppm < PPM or settings.loss.burst is not None):
-        return "chance decides which of its datagrams are lost"
+        return "its datagrams are lost at random"
     if settings.duplicate_ppm or settings.corrupt_ppm or (settings.reorder is not None and settings.reorder.share_ppm):
-        return "chance decides which of its datagrams are doubled, spoiled or late"
+        return "its datagrams are duplicated, corrupted or reordered at random"
     if settings.rate_bps:
-        return "its links have a rate, which a proxy does not keep"
+        return "its links have a rate, which a proxy does not support"
     return None
 
 
 def _is_brief(claim: StateClaim) -> bool:
-    """Whether a state of the server's lasts no longer than a packet travels."""
+    """Whether a state of the server may last no longer than the transit of a packet."""
     return isinstance(claim, MachineIs) and (
         claim.machine is Machine.HANDSHAKE or claim.state in (SessionState.TOKENED, RoomState.VACANT)
     )
 
 
 def _line_of_a_race(scenario: Scenario) -> int | None:
-    """Where somebody asks to be in a room under a name under which somebody else asks in the same moment."""
+    """The line of a step that requests a name in a room at the same time as another user's step, or None."""
     names = {user.id: user.name for user in scenario.users}
-    asked: dict[tuple[int, str, str], str] = {}  # moment, room and name, and who has asked
+    asked: dict[tuple[int, str, str], str] = {}  # at_us, room and name -> the user
     for step in scenario.script:
         if isinstance(step.action, Create | Join) and isinstance(step.when, At):
             what = (step.when.at_us, step.action.room, names[step.actor])

@@ -1,4 +1,4 @@
-"""A user of a scenario on real sockets: real clients behind a proxy of his own, and what the script has him do."""
+"""A user of a scenario on real sockets: real clients behind the user's own proxy, driven by the script."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tcrp.trace.records import Trace
 
 
 class LiveUser:
-    """One user. `others` are all users of the story, by id."""
+    """One user. `others` are all users of the scenario, by id."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class LiveUser:
 
     @property
     def state(self) -> SessionState:
-        """Of the latest session, as the user knows it."""
+        """The state of the latest session, as the client knows it."""
         return self._client.state if self._client is not None else SessionState.ANONYMOUS
 
     def _client_address(self) -> Address | None:
         return self._client.address if self._client is not None else None
 
     async def close(self) -> None:
-        """End everything at once."""
+        """Stop all clients and the proxy at once."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,7 +92,7 @@ class LiveUser:
     # --- the script ------------------------------------------------------------------------------
 
     def act(self, action: UserAction, *, allow_invalid: bool) -> None:
-        """Take a step; one that cannot be taken is passed over, as a simulated user passes it over."""
+        """Perform an action; one that is not possible now is skipped, as a simulated user skips it."""
         match action:
             case Create(room, password):
                 self._ask(Operation.CREATE, room, password)
@@ -109,7 +109,7 @@ class LiveUser:
             case Crash():
                 self._crash()
             case Datagram():
-                self._send_made(action)
+                self._send_forged(action)
             case Stream(data):
                 self._spawn(self._stream(data))
             case Abandon():
@@ -118,7 +118,7 @@ class LiveUser:
                 held = self._others[victim].held()
                 self._stolen = (self._others[victim], *held) if held is not None else None
             case Clock() | Pause() | Spoof() | Replay() | Flood():
-                raise AssertionError(f"{action} does not fit sockets")
+                raise AssertionError(f"{action} cannot run on sockets")
 
     def _ask(self, operation: Operation, room: str, password: str) -> None:
         client = self._client
@@ -156,7 +156,7 @@ class LiveUser:
         try:
             await client.enter()
         except (Unreachable, RequestRefused):
-            return  # its machines say so
+            return  # its trace shows the failure
 
     def _say(self, text: str, *, allow_invalid: bool) -> None:
         if self._stolen is not None:
@@ -189,30 +189,30 @@ class LiveUser:
             self._spawn(client.close())
         self.proxy.move(self.proxy.own_ip)  # a new socket
 
-    # --- what no honest client does --------------------------------------------------------------
+    # --- forged and stolen datagrams --------------------------------------------------------------
 
     def held(self) -> tuple[str, bytes] | None:
-        """The room and token that he holds, living or not."""
+        """The room and token of the user's latest session, living or ended."""
         client = self._client
         return (client.room, client.engine.token) if client is not None and client.has_token else None
 
-    def _send_made(self, made: Datagram) -> None:
-        if made.token_of is None and made.hex is not None:
-            self.proxy.send_up(made.hex)
+    def _send_forged(self, forged: Datagram) -> None:
+        if forged.token_of is None and forged.data is not None:
+            self.proxy.send_up(forged.data)
             return
-        holder = self._others[made.token_of] if made.token_of is not None else self
+        holder = self._others[forged.token_of] if forged.token_of is not None else self
         held = self._stolen[1:] if holder is self and self._stolen is not None else holder.held()
         if held is not None:
             room, token = held
-            body = body_of(made, holder.codec, holder.name)
-            self.proxy.send_up(forged_datagram(room if made.room is None else made.room, token, body))
+            body = body_of(forged, holder.codec, holder.name)
+            self.proxy.send_up(forged_datagram(room if forged.room is None else forged.room, token, body))
 
     async def _stream(self, data: bytes) -> None:
         reader, writer = await asyncio.open_connection(self.proxy.ip, self.proxy.tcp_port)
         try:
             writer.write(data)
             while await reader.read(4096):
-                pass  # until the server has had enough
+                pass  # until the server closes the connection
         except OSError:
             return
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from tcrp.sim.hosts.server import SERVER, ServerHost
@@ -13,13 +13,10 @@ from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import (
     At,
     Crash,
-    Create,
     Cut,
-    Datagram,
     Heal,
     Hold,
     In,
-    Join,
     LinkId,
     MachineIs,
     NetworkAction,
@@ -28,19 +25,17 @@ from tcrp.sim.scenario.model import (
     Remove,
     Replay,
     Reset,
-    Say,
     Scenario,
     SetLinks,
     Shutdown,
-    Spoof,
     Stall,
     Start,
     StateClaim,
     Step,
-    UserAction,
     UserIs,
     When,
 )
+from tcrp.sim.scenario.verbs import filled
 from tcrp.spec.names import Machine, SessionState
 from tcrp.trace.records import Record, StepRecord
 
@@ -153,7 +148,7 @@ class ScriptRunner:
                     self._world.at(when_us, self._take, follower, order=follower.number)
 
     def _do(self, step: Step, origin: Origin, repetition: int) -> None:
-        action = step.action
+        action = filled(step.action, repetition)
         if isinstance(action, NetworkAction):
             self._do_to_network(action, origin)
         elif step.actor == SERVER:
@@ -161,7 +156,7 @@ class ScriptRunner:
             self._server.act(action, origin)
         else:
             assert not isinstance(action, Start | Shutdown | Remove), "the reader knows the users' verbs"
-            self._town.users[step.actor].act(filled(action, repetition), origin, allow_invalid=step.allow_invalid)
+            self._town.users[step.actor].act(action, origin, allow_invalid=step.allow_invalid)
 
     def _do_to_network(self, action: NetworkAction, origin: Origin) -> None:
         world = self._world
@@ -208,23 +203,3 @@ class ScriptRunner:
 
 def _names(links: tuple[LinkId, ...]) -> str:
     return ", ".join(f"{link.source}>{link.target}" for link in links)
-
-
-def filled(action: UserAction, repetition: int) -> UserAction:
-    """The action with `{n}` filled in."""
-    number = str(repetition)
-    match action:
-        case Say(text) if "{n}" in text:
-            return Say(text.replace("{n}", number))
-        case Spoof(victim, text) if "{n}" in text:
-            return Spoof(victim, text.replace("{n}", number))
-        case Create(room) | Join(room) if "{n}" in room:
-            return replace(action, room=room.replace("{n}", number))
-        case Datagram():
-            return replace(
-                action,
-                room=action.room and action.room.replace("{n}", number),
-                text=action.text and action.text.replace("{n}", number),
-            )
-        case _:
-            return action

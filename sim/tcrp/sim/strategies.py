@@ -1,17 +1,17 @@
-"""Scenarios for Hypothesis: `@given(scenarios())` in anybody's tests. Needs Hypothesis, which tcrp does not."""
+"""Scenarios for Hypothesis: `@given(scenarios())` in your tests. Needs Hypothesis, which tcrp does not install."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 
 from tcrp.sim.scenario.model import Scenario
-from tcrp.sim.swarm.generator import NAMES, Knobs, story
+from tcrp.sim.swarm.generator import NAMES, Knobs, generate
 
 SEED_MAX = 2**32 - 1
 
 
 def scenarios(*, steps_max: int = 40, users_max: int = len(NAMES)) -> st.SearchStrategy[Scenario]:
-    """Random stories, as a swarm tells them. They shrink to fewer users, fewer steps and fewer kinds of faults."""
+    """Random scenarios, as in a swarm. They shrink to fewer users, fewer steps and fewer kinds of faults."""
     knobs = st.builds(
         Knobs,
         users=st.integers(1, users_max),
@@ -22,4 +22,4 @@ def scenarios(*, steps_max: int = 40, users_max: int = len(NAMES)) -> st.SearchS
         attackers=st.booleans(),
         heals=st.booleans(),
     )
-    return st.builds(story, st.integers(0, SEED_MAX), knobs)
+    return st.builds(generate, st.integers(0, SEED_MAX), knobs)

@@ -13,10 +13,11 @@ from tcrp.sim.network.draws import delay_us, key_of, loss_threshold, mix
 from tcrp.sim.network.links import CORRUPTED, DUPLICATED, SLOT_US, DropReason, GilbertElliott, Link, Network
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import (
-    CALM,
     Burst,
+    ByteSpan,
     Exponential,
     LinkId,
+    LinkPatch,
     LinkRule,
     LinkSettings,
     Loss,
@@ -62,7 +63,7 @@ def test_an_exponential_delay_has_its_mean_its_least_and_its_tail() -> None:
 @pytest.mark.parametrize(("ppm", "share"), [(0, 0.0), (20_000, 0.02), (500_000, 0.5), (1_000_000, 1.0)])
 def test_a_share_is_lost(ppm: int, share: float) -> None:
     link = Link("bob", "server")
-    link.apply(LinkSettings(delay=Span(0, 0), loss=Loss(ppm)).over(CALM))
+    link.apply(LinkSettings(loss=Loss(ppm)))
     lost = sum(link.loses(key) for key in KEYS) / MANY
     assert abs(lost - share) < 0.005
     assert loss_threshold(1_000_000) == 1 << 32
@@ -70,10 +71,10 @@ def test_a_share_is_lost(ppm: int, share: float) -> None:
 
 def test_settings_of_links_lie_over_the_default_and_later_ones_over_earlier_ones() -> None:
     settings = NetworkSettings(
-        LinkSettings(Span(10, 10)).over(CALM),
+        LinkSettings(Span(10, 10)),
         (
-            LinkRule(LinkId("bob", "server"), LinkSettings(loss=Loss(1_000_000)), HERE),
-            LinkRule(LinkId("all", "server"), LinkSettings(delay=Span(30, 30)), HERE),
+            LinkRule(LinkId("bob", "server"), LinkPatch(loss=Loss(1_000_000)), HERE),
+            LinkRule(LinkId("all", "server"), LinkPatch(delay=Span(30, 30)), HERE),
         ),
     )
     network = Network(settings)
@@ -84,7 +85,7 @@ def test_settings_of_links_lie_over_the_default_and_later_ones_over_earlier_ones
     )
     assert [link.delay_us(0) for link in (bob, carol, back)] == [30, 30, 10]
     assert [link.loses(1 << 63) for link in (bob, carol, back)] == [True, False, False]
-    network.set([LinkId("bob", "server")], LinkSettings(delay=Span(5, 5)))
+    network.set([LinkId("bob", "server")], LinkPatch(delay=Span(5, 5)))
     assert (bob.delay_us(0), bob.loses(1 << 63), carol.delay_us(0)) == (5, True, 30)
 
 
@@ -126,7 +127,7 @@ def test_a_deadline_is_reached_when_the_clock_shows_it_and_not_before(drift: int
 
 def rough(**settings: object) -> Link:
     link = Link("bob", "server", seed=7)
-    link.apply(LinkSettings(**settings).over(CALM))  # type: ignore[arg-type]
+    link.apply(LinkSettings(**settings))  # type: ignore[arg-type]
     return link
 
 
@@ -180,14 +181,14 @@ def test_a_rate_spreads_datagrams_and_its_queue_drops_the_tail() -> None:
 
 
 def test_a_stream_is_cut_into_pieces_of_the_sizes_asked_for() -> None:
-    link = rough(segment=Span(1, 64))
+    link = rough(segment=ByteSpan(1, 64))
     data = bytes(range(256)) * 20
     pieces = link.segments(12345, data)
     assert b"".join(pieces) == data
     assert {len(piece) for piece in pieces[:-1]} <= set(range(1, 65))
     assert len({len(piece) for piece in pieces}) > 20
     assert link.segments(12345, data) == pieces != link.segments(54321, data)
-    assert rough(segment=Span(1, 1)).segments(1, b"abc") == [b"a", b"b", b"c"]
+    assert rough(segment=ByteSpan(1, 1)).segments(1, b"abc") == [b"a", b"b", b"c"]
 
 
 STORY = """

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import (
-    CALM,
     Abandon,
     Amount,
     At,
     Burst,
+    ByteSpan,
     Clock,
     Counters,
     Crash,
@@ -29,6 +29,7 @@ from tcrp.sim.scenario.model import (
     In,
     Join,
     LinkId,
+    LinkPatch,
     LinkSettings,
     Loss,
     MachineIs,
@@ -107,8 +108,8 @@ def claims(*rows: str) -> list[object]:
         ("alice: crash", Crash()),
         ("alice: {clock: {skew: -2s, drift: 50ppm}}", Clock(-2_000_000, 50)),
         ('alice: {datagram: {token_of: bob, room: R, text: "T"}}', Datagram("bob", "R", "T")),
-        ('alice: {datagram: {hex: "05 00"}}', Datagram(hex=b"\x05\x00")),
-        ('alice: {datagram: {token_of: bob, hex: "ff"}}', Datagram("bob", hex=b"\xff")),
+        ('alice: {datagram: {hex: "05 00"}}', Datagram(data=b"\x05\x00")),
+        ('alice: {datagram: {token_of: bob, hex: "ff"}}', Datagram("bob", data=b"\xff")),
         ('alice: {stream: {hex: ""}}', Stream(b"")),
         ("alice: {abandon: {after: requested, join: lobby}}", Abandon("requested", Join("lobby"))),
         ("mallory: {steal_token: alice}", StealToken("alice")),
@@ -118,7 +119,7 @@ def claims(*rows: str) -> list[object]:
         ("server: start", Start()),
         ("server: {remove: {user: bob, room: lobby}}", Remove("bob", "lobby")),
         ("network: {set: {loss: 2.5%}, between: [alice, server]}",
-         SetLinks((LinkId("alice", "server"), LinkId("server", "alice")), LinkSettings(loss=Loss(25_000)))),
+         SetLinks((LinkId("alice", "server"), LinkId("server", "alice")), LinkPatch(loss=Loss(25_000)))),
         ("network: {cut: [alice, server]}", Cut((LinkId("alice", "server"), LinkId("server", "alice")))),
         ("network: {cut: {from: alice, to: server}, for: 3s}", Cut((LinkId("alice", "server"),), 3_000_000)),
         ("network: {heal: [all, server]}", Heal((LinkId("all", "server"), LinkId("server", "all")))),
@@ -146,16 +147,16 @@ def test_every_link_setting_is_read() -> None:
     assert scenario.network.default == LinkSettings(
         delay=Span(1000, 1000), loss=Loss(900_000, Burst(20_000, 300_000)), duplicate_ppm=10_000,
         reorder=Reorder(40_000, 50_000), corrupt_ppm=5000, mtu_bytes=1200, rate_bps=1_500_000, queue_bytes=9000,
-        segment=Span(1, 64),
+        segment=ByteSpan(1, 64),
     )  # fmt: skip
     assert read("network: {default: {reorder: 4%}}").network.default.reorder == Reorder(40_000, 10_000)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_stands_alone_or_under_other_settings(name: str) -> None:
-    assert read(f"network: {{default: {name}}}").network.default == PRESETS[name].over(CALM)
+    assert read(f"network: {{default: {name}}}").network.default == LinkSettings().patched(PRESETS[name])
     mixed = read(f"network: {{default: {{preset: {name}, mtu: 77}}}}").network.default
-    assert mixed == replace(PRESETS[name].over(CALM), mtu_bytes=77)
+    assert mixed == replace(LinkSettings().patched(PRESETS[name]), mtu_bytes=77)
 
 
 def read(head: str) -> Scenario:

@@ -20,7 +20,7 @@ def without_places(scenario: Scenario) -> Scenario:
     return replace(
         scenario,
         path="",
-        expect=(),
+        expect=tuple(replace(each, place=HERE, text="") for each in scenario.expect),
         users=tuple(replace(user, crowd=None, number=0) for user in scenario.users),
         network=replace(scenario.network, links=tuple(replace(rule, place=HERE) for rule in scenario.network.links)),
         script=tuple(replace(step, place=HERE, row=0) for step in scenario.script),

@@ -1,4 +1,4 @@
-"""Random stories: what they meet, that they find planted bugs, and that the shortest story is handed back."""
+"""Random scenarios: they meet what they must meet, find planted bugs, and are shrunk."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tcrp.sim.scenario.model import Scenario, Shutdown, Step
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.batch import run_batch
-from tcrp.sim.swarm.failures import NEVER_ENDS, failure_of
-from tcrp.sim.swarm.generator import MALLORY, Knobs, story
+from tcrp.sim.swarm.failures import TIMED_OUT, failure_of
+from tcrp.sim.swarm.generator import MALLORY, Knobs, generate
 from tcrp.sim.swarm.shrink import Shrinker
 from tcrp.sim.swarm.sometimes import SOMETIMES, Sometimes
 
-STORIES_MAX = 1000
+RUNS_MAX = 1000
 STEPS_MAX = 6
 
 
 def planted() -> ModuleType:
-    """The bugs that other tests plant too."""
+    """The bugs that the tests of the checks plant too."""
     path = Path(__file__).parents[1] / "checks" / "test_planted.py"
     spec = importlib.util.spec_from_file_location("planted", path)
     assert spec is not None
@@ -49,12 +49,12 @@ FOUND = [
 
 
 def first_failure(make_engine: Callable[..., Any]) -> tuple[Scenario, str]:
-    for seed in range(STORIES_MAX):
-        scenario = story(seed)
+    for seed in range(RUNS_MAX):
+        scenario = generate(seed)
         failure, _ = failure_of(scenario, make_engine=make_engine)
         if failure is not None:
             return scenario, failure.kind
-    raise AssertionError(f"{STORIES_MAX} stories found nothing")
+    raise AssertionError(f"{RUNS_MAX} runs found nothing")
 
 
 @pytest.mark.parametrize("bug", FOUND, ids=lambda bug: bug.__name__)
@@ -66,10 +66,10 @@ def test_a_planted_bug_is_found_and_shrunk_to_a_handful_of_steps(bug: Any) -> No
     failure, _ = failure_of(again, make_engine=bug)
     assert failure is not None
     assert failure.kind == kind
-    assert failure_of(again)[0] is None  # it is the bug's fault
+    assert failure_of(again)[0] is None  # without the bug it holds
 
 
-def test_our_own_engine_fails_in_none_of_some_hundred_stories() -> None:
+def test_the_engine_fails_in_none_of_300_scenarios() -> None:
     tally = run_batch(range(50_000, 50_300))
     assert (tally.runs, tally.failures) == (300, [])
 
@@ -90,15 +90,15 @@ def test_a_story_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
             while True:
                 now_us += 1
 
-    scenario = next(each for each in map(story, range(STORIES_MAX)) if any(_is_shutdown(step) for step in each.script))
+    scenario = next(each for each in map(generate, range(RUNS_MAX)) if any(_is_shutdown(step) for step in each.script))
     failure, verdict = failure_of(scenario, make_engine=Hangs, seconds_max=0.2)
     assert verdict is None
     assert failure is not None
-    assert failure.kind == NEVER_ENDS
+    assert failure.kind == TIMED_OUT
     assert "0.2 s" in failure.what
-    shrunk = Shrinker(NEVER_ENDS, Hangs, seconds_max=0.2).shrink(scenario)
+    shrunk = Shrinker(TIMED_OUT, Hangs, seconds_max=0.2).shrink(scenario)
     assert [step.action for step in shrunk.script] == [Shutdown()]
-    assert failure_of(scenario)[0] is None  # and the alarm is off again
+    assert failure_of(scenario)[0] is None  # and the timer is off again
 
 
 def _is_shutdown(step: Step) -> bool:
@@ -119,16 +119,16 @@ def test_a_swarm_meets_what_it_must_meet() -> None:
     raise AssertionError(f"never met: {set(Sometimes) - met}")
 
 
-def test_one_seed_is_one_story_and_reads_back_as_it_was() -> None:
+def test_one_seed_gives_one_scenario_which_survives_writing_and_reading() -> None:
     for seed in range(30):
-        assert story(seed) == story(seed)
-        again = read_scenario_text(write_scenario(story(seed)), "again.yaml")
-        assert Run(again).go().digest == Run(story(seed)).go().digest
-    assert len({write_scenario(story(seed)) for seed in range(30)}) == 30
+        assert generate(seed) == generate(seed)
+        again = read_scenario_text(write_scenario(generate(seed)), "again.yaml")
+        assert Run(again).go().digest == Run(generate(seed)).go().digest
+    assert len({write_scenario(generate(seed)) for seed in range(30)}) == 30
 
 
-def test_knobs_are_kept() -> None:
+def test_knobs_are_obeyed() -> None:
     for seed in range(20):
-        told = story(seed, Knobs(users=2, steps=7, attackers=True, faults_of_server=False))
-        assert {user.id for user in told.users} == {"ann", "bob", MALLORY}
-        assert not any(step.actor == "server" for step in told.script)
+        scenario = generate(seed, Knobs(users=2, steps=7, attackers=True, faults_of_server=False))
+        assert {user.id for user in scenario.users} == {"ann", "bob", MALLORY}
+        assert not any(step.actor == "server" for step in scenario.script)

@@ -396,8 +396,8 @@ class UserHost(Host):
     # --- what no honest client sends -------------------------------------------------------------
 
     def _send_made(self, made: Datagram, origin: Origin) -> None:
-        if made.token_of is None and made.hex is not None:
-            self._send(made.hex, PacketKind.DATAGRAM, origin)
+        if made.token_of is None and made.data is not None:
+            self._send(made.data, PacketKind.DATAGRAM, origin)
             return
         holder = self.hosts.users[made.token_of] if made.token_of is not None else self
         held = self._stolen if holder is self and self._stolen is not None else _session_of(holder)

@@ -1,7 +1,7 @@
-"""Chance, keyed: every draw is a function of (seed, purpose, link, the packet's name), and of nothing else.
+"""Keyed random draws: each is a function of seed, purpose, link and the packet's name, and of nothing else.
 
-There is no stream of random numbers, so nothing that is added to a story or taken out of it shifts
-the draws of the rest. Integers only: one seed gives one trace on every machine.
+There is no stream of random numbers, so adding or removing a step of a scenario does not change the
+draws of the others. Integers only, so that one seed gives one trace on every machine.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tcrp.sim.scenario.model import Delay, Exponential
 MASK = (1 << 64) - 1
 HALF = 1 << 32
 PPM = 1_000_000
-GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: spreads small numbers over all bits
+GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: multiplying spreads small numbers over all bits
 FIRST_FACTOR, SECOND_FACTOR = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # of `mix`
 
 
 def key_of(*words: str | int) -> int:
-    """64 bits that stand for `words`."""
+    """A 64-bit key for `words`."""
     text = "\x1f".join(map(str, words))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -33,18 +33,18 @@ def mix(x: int) -> int:
 
 
 def loss_threshold(ppm: int) -> int:
-    """The share as a bound for 32 drawn bits: smaller is lost."""
+    """The threshold for 32 drawn bits: a smaller draw means loss."""
     return ppm * HALF // PPM
 
 
 def delay_us(delay: Delay, bits: int) -> int:
-    """The delay that 32 drawn bits stand for, in microseconds."""
+    """The delay in microseconds for 32 drawn bits."""
     if isinstance(delay, Exponential):
         return delay.least_us + (delay.mean_us * _minus_ln(bits) >> _LN_BITS)
     return delay.least_us + ((delay.most_us - delay.least_us + 1) * bits >> 32)
 
 
-# --- minus the natural logarithm of a drawn share, without floats ----------------------------------
+# --- the negative natural logarithm of a drawn share, without floats ---------------------------------
 
 _LN_BITS = 20  # fractional bits of the result
 _TABLE_BITS = 10

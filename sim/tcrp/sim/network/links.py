@@ -1,8 +1,8 @@
-"""The network as it is at a moment: one `Link` for each direction between two actors.
+"""The links of the network, with their current settings: one `Link` per direction between two actors.
 
-Knows what becomes of packets and who changed it; not what travels. Every draw is a function of a
-packet's key, so nothing that is added or taken away shifts the fate of the rest. What a queue does is
-no draw: it follows from what is in it.
+Decides about loss, delay and damage of packets; does not know their contents. Every draw is a function
+of the packet's key, so adding or removing packets does not change the draws of others. A queue draws
+nothing: its drops and delays follow from its contents.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from functools import cache, lru_cache
 from typing import Any
 
 from tcrp.sim.network.draws import HALF, PPM, delay_us, key_of, loss_threshold, mix
-from tcrp.sim.scenario.model import CALM, Burst, LinkId, LinkSettings, NetworkSettings, Span
+from tcrp.sim.scenario.model import CALM, Burst, LinkId, LinkPatch, LinkSettings, NetworkSettings, Span
 
 EVERYONE = "all"
 SLOT_US = 10_000
-"""A link that loses in bursts is calm or bad for whole slots."""
+"""A link with burst loss changes between good and bad only at the start of a slot."""
 BLOCK_SLOTS = 1024
-"""At the beginning of each block of slots a link's state is drawn afresh, so that it is a function of the slot."""
+"""At the start of each block of slots the state is drawn anew, so that it depends on the slot number alone."""
 
-# What a packet's key is mixed with for draws beyond its loss and its delay.
+# Mixed into a packet's key for draws other than loss and delay.
 _EXTRA, _BIT, _SEGMENT = (key_of("draw", what) for what in ("extra", "bit", "segment"))
-_DRAW_BITS = 21  # three draws of a millionth fit one word of 64 bits
+_DRAW_BITS = 21  # three draws with a resolution of 1 ppm fit into 64 bits
 _DRAW = (1 << _DRAW_BITS) - 1
 DUPLICATED, REORDERED, CORRUPTED = 1, 2, 4
 
@@ -35,12 +35,12 @@ def _link_key(source: str, target: str) -> int:
 
 @cache
 def _draw_threshold(ppm: int) -> int:
-    """The share as a bound for a draw of 21 bits: smaller happens."""
+    """The threshold for a draw of 21 bits: a smaller draw means yes."""
     return ppm * (1 << _DRAW_BITS) // PPM
 
 
 class GilbertElliott:
-    """Whether a link that loses in bursts is bad: a function of the seed, the link and the slot alone."""
+    """Burst loss (Gilbert and Elliott): the good or bad state of a link, by seed, link and slot number alone."""
 
     __slots__ = ("_block", "_burst", "_is_bad", "_key", "_slot")
 
@@ -52,7 +52,7 @@ class GilbertElliott:
         self._is_bad = False
 
     def is_bad(self, now_us: int) -> bool:
-        """Whether the link is bad now. Moments are asked for in their order."""
+        """Whether the link is bad at `now_us`, which must not decrease between calls."""
         slot = now_us // SLOT_US
         block = slot // BLOCK_SLOTS
         if block != self._block:
@@ -74,7 +74,7 @@ class GilbertElliott:
 
 
 class DropReason(Enum):
-    """Why a datagram is not taken."""
+    """Why a link drops a datagram."""
 
     LOSS = "loss"
     MTU = "mtu"
@@ -82,7 +82,7 @@ class DropReason(Enum):
 
 
 class Link:
-    """One direction between two actors, with the settings that are in force now."""
+    """One direction between two actors, with its current settings."""
 
     __slots__ = (
         "_corrupt",
@@ -119,50 +119,46 @@ class Link:
         self.is_cut = False
         self.is_held = False
         self.is_stalled = False
-        self.parked: list[Any] = []  # datagrams that are held
+        self.parked: list[Any] = []  # held datagrams
         self._seed = seed
-        self._free_us = 0  # when a link of a limited rate has sent all that it was given
+        self._free_us = 0  # when a link with a limited rate will have sent its queue
         self.apply(settings)
 
     def apply(self, settings: LinkSettings) -> None:
-        """Bring `settings`, all of which are given, into force."""
-        assert settings.delay is not None, "a link has every setting"
-        assert settings.loss is not None, "a link has every setting"
-        assert settings.reorder is not None, "a link has every setting"
-        assert settings.segment is not None, "a link has every setting"
+        """Bring complete `settings` into force."""
         self.settings = settings
         self._loss = loss_threshold(settings.loss.share_ppm)
         burst = settings.loss.burst
         self._gilbert_elliott = GilbertElliott(burst, mix(self.key ^ self._seed)) if burst is not None else None
-        self._duplicate = _draw_threshold(settings.duplicate_ppm or 0)
+        self._duplicate = _draw_threshold(settings.duplicate_ppm)
         self._reorder = _draw_threshold(settings.reorder.share_ppm)
-        self._corrupt = _draw_threshold(settings.corrupt_ppm or 0)
-        self.cuts_streams = bool(settings.segment.most_us)  # TCP's bytes come in pieces
+        self._corrupt = _draw_threshold(settings.corrupt_ppm)
+        self.cuts_streams = settings.segment is not None  # TCP data arrives in pieces
         self._has_extras = bool(self._duplicate or self._reorder or self._corrupt)
         self._rate_bps = settings.rate_bps or 0
         self._mtu_bytes = settings.mtu_bytes or 0
-        self._queue_bytes = settings.queue_bytes or 0
+        self._queue_bytes = settings.queue_bytes
         if isinstance(settings.delay, Span):
             self._least_us = settings.delay.least_us
             self._span_us = settings.delay.most_us - settings.delay.least_us + 1
         else:
             self._span_us = 0
-        # Most links only delay and lose; for the others each datagram is looked at more closely.
+        # Most links only have delay and independent loss, which `plainly_us` handles in one step.
         self.is_plain = not (burst or self._has_extras or settings.mtu_bytes or settings.rate_bps)
 
     @property
     def is_calm(self) -> bool:
-        """Whether each datagram arrives, as it was, within a second."""
+        """Whether every datagram arrives unchanged within a second."""
         is_short = 0 < self._span_us <= 1_000_000 - self._least_us
         return is_short and self.is_plain and not (self._loss or self.is_cut or self.is_held)
 
     @property
     def stops_streams(self) -> bool:
-        """Whether TCP stands still."""
+        """Whether TCP data is held up on this link."""
         return self.is_cut or self.is_held or self.is_stalled
 
     def plainly_us(self, key: int) -> int | None:
-        """How long a packet of that key takes over a plain link; None: it is lost."""
+        """The transit time of a packet with this key on a plain link, or None if it is lost."""
         if key >> 32 < self._loss:
             return None
         if self._span_us:
@@ -170,20 +166,19 @@ class Link:
         return self.delay_us(key)
 
     def loses(self, key: int) -> bool:
-        """Whether a packet of that key is lost: its upper 32 bits against the share."""
+        """Whether a packet with this key is lost: compares the upper 32 bits with the threshold."""
         return key >> 32 < self._loss
 
     def delay_us(self, key: int) -> int:
-        """How long a packet of that key takes: its lower 32 bits."""
+        """The delay of a packet with this key, from the lower 32 bits."""
         if self._span_us:
             return self._least_us + (self._span_us * (key & (HALF - 1)) >> 32)
-        assert self.settings.delay is not None, "a link has every setting"
         return delay_us(self.settings.delay, key & (HALF - 1))
 
-    # --- links on which more goes wrong ----------------------------------------------------------
+    # --- links that are not plain ----------------------------------------------------------------
 
     def refuses(self, key: int, size: int, now_us: int) -> DropReason | None:
-        """Why a datagram of `size` bytes does not get onto the link, or None. A link of a limited rate is then busy."""
+        """Why a datagram of `size` bytes is dropped, or None. One that is not dropped occupies a link with a rate."""
         if size > self._mtu_bytes and self._mtu_bytes:
             return DropReason.MTU
         if self.loses(key) and (self._gilbert_elliott is None or self._gilbert_elliott.is_bad(now_us)):
@@ -196,7 +191,7 @@ class Link:
         return None
 
     def extras(self, key: int) -> int:
-        """What else happens to a datagram: any of DUPLICATED, REORDERED and CORRUPTED, from one word of chance."""
+        """What else happens to a datagram: a bit set of DUPLICATED, REORDERED and CORRUPTED, from one draw."""
         if not self._has_extras:
             return 0
         drawn = mix(key ^ _EXTRA)
@@ -207,16 +202,15 @@ class Link:
         )
 
     def transit_us(self, key: int, now_us: int, extras: int = 0) -> int:
-        """How long a datagram that got onto the link takes: its turn, its delay, and being held back."""
+        """The transit time of a datagram: waiting in the queue, delay, and the extra delay of REORDERED."""
         waits_us = max(self._free_us - now_us, 0)
         if extras & REORDERED:
-            assert self.settings.reorder is not None, "a link has every setting"
             waits_us += self.settings.reorder.by_us
         return waits_us + self.delay_us(key)
 
     @staticmethod
     def corrupted(key: int, data: bytes) -> bytes:
-        """The datagram with one bit flipped; one without bits as it was."""
+        """The datagram with one bit flipped; an empty one unchanged."""
         if not data:
             return data
         bit = (mix(key ^ _BIT) >> 32) * len(data) * 8 >> 32
@@ -225,27 +219,26 @@ class Link:
         return bytes(flipped)
 
     def segments(self, key: int, data: bytes) -> list[bytes]:
-        """How TCP cuts `data`."""
+        """`data` as TCP cuts it into segments."""
         span = self.settings.segment
-        assert span is not None, "a link has every setting"
-        if not span.most_us or len(data) <= 1:
+        if span is None or len(data) <= 1:
             return [data]
         pieces: list[bytes] = []
         at = 0
         while at < len(data):
-            size = delay_us(span, mix(key ^ _SEGMENT ^ at) & (HALF - 1))  # an even draw, of bytes this time
+            size = span.least + ((span.most - span.least + 1) * (mix(key ^ _SEGMENT ^ at) & (HALF - 1)) >> 32)
             pieces.append(data[at : at + size])
             at += size
         return pieces
 
 
 class Network:
-    """All links, made when first asked for."""
+    """All links. Each is created when first used."""
 
     def __init__(self, network: NetworkSettings, seed: int = 0) -> None:
         self._seed = key_of(seed, "burst")
         self._default = network.default
-        self._changes: list[tuple[LinkId, LinkSettings]] = [(rule.link, rule.settings) for rule in network.links]
+        self._changes: list[tuple[LinkId, LinkPatch]] = [(rule.link, rule.settings) for rule in network.links]
         self._marks: dict[str, list[LinkId]] = {"is_cut": [], "is_held": [], "is_stalled": []}
         self._links: dict[tuple[str, str], Link] = {}
 
@@ -258,33 +251,33 @@ class Network:
                 self._refresh(link)
         return link
 
-    def set(self, links: Iterable[LinkId], settings: LinkSettings) -> None:
-        """Change some settings of some links from now on."""
+    def set(self, links: Iterable[LinkId], settings: LinkPatch) -> None:
+        """Change settings of links; those that are None stay as they are."""
         self._changes += [(link, settings) for link in links]
         self._refresh_all()
 
     def cut(self, links: Iterable[LinkId]) -> None:
-        """Let nothing through any more."""
+        """Cut links: datagrams are lost, TCP data waits."""
         self._mark("is_cut", links)
 
     def heal(self, links: Iterable[LinkId]) -> list[Link]:
-        """Take cuts back. Returns the links that are open again."""
+        """Undo cuts. Returns the links that are open again."""
         return self._unmark("is_cut", links)
 
     def hold(self, links: Iterable[LinkId]) -> None:
-        """Let nothing arrive any more, and lose nothing."""
+        """Hold links: nothing arrives until `release`, and nothing is lost."""
         self._mark("is_held", links)
 
     def release(self, links: Iterable[LinkId]) -> list[Link]:
-        """Take holds back. Returns the links that are open again."""
+        """Undo holds. Returns the links that are open again."""
         return self._unmark("is_held", links)
 
     def stall(self, links: Iterable[LinkId]) -> None:
-        """Let streams stand still."""
+        """Stall links: TCP data waits, datagrams pass."""
         self._mark("is_stalled", links)
 
     def go_on(self, links: Iterable[LinkId]) -> list[Link]:
-        """Take stalls back. Returns the links on which streams move again."""
+        """Undo stalls. Returns the links on which TCP data moves again."""
         return self._unmark("is_stalled", links)
 
     def _mark(self, mark: str, links: Iterable[LinkId]) -> None:
@@ -306,7 +299,7 @@ class Network:
         settings = self._default
         for id, change in self._changes:
             if covers_link(id, link):
-                settings = change.over(settings)
+                settings = settings.patched(change)
         if settings != link.settings:
             link.apply(settings)
         for mark, ids in self._marks.items():
@@ -314,7 +307,7 @@ class Network:
 
 
 def covers_link(id: LinkId, link: Link) -> bool:
-    """Whether `id`, in which `all` stands for everyone, names `link`."""
+    """Whether `id`, in which `all` stands for every actor, includes `link`."""
     return id.source in (EVERYONE, link.source) and id.target in (EVERYONE, link.target)
 
 

@@ -1,8 +1,8 @@
-"""What travels in a simulation, and the names that its fate is drawn by.
+"""Packets of the simulation, and the names from which their draws are keyed.
 
-A packet's name is its chain of causes: the script step that began it (who, what, which occurrence),
-then the k-th packet of that kind from that cause. The 64-bit `key` is the same chain, mixed, with
-the seed at its root; the name itself is only put together when a trace wants it.
+A packet's name is its chain of causes: the script step at its root (actor, action, occurrence), then
+for each link of the chain the kind and number of the packet. The 64-bit `key` is a hash of the same
+chain and the seed; the name is only built when a trace needs it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _WHAT_KEYS = {what: key_of("what", what) for what in PacketKind}
 
 
 class Chain(Cause):
-    """A cause that has a name: a step of the script, or a packet that came of one."""
+    """A named cause: a step of the script, or a packet that it caused."""
 
     __slots__ = ("counts", "key")
 
     key: int
-    counts: dict[tuple[PacketKind, Link], int] | None  # packets that came of it
+    counts: dict[tuple[PacketKind, Link], int] | None  # packets that it caused
 
 
 class Origin(Chain):
-    """The beginning of a chain: a step of the script."""
+    """The root of a chain: a step of the script."""
 
     __slots__ = ("name",)
 
@@ -42,7 +42,7 @@ class Origin(Chain):
 
 
 class Packet(Chain):
-    """A datagram, or a piece of a TCP stream, on its way from `source` to `target`."""
+    """A datagram, or a piece of a TCP stream, from `source` to `target`."""
 
     __slots__ = ("_name", "data", "link", "note", "nth", "parent", "proto", "source", "target", "what")
 
@@ -59,17 +59,17 @@ class Packet(Chain):
         self.target = target
         self.proto = proto
         self.nth = nth
-        x = parent.key + link.key + _WHAT_KEYS[what] + nth * GOLDEN & MASK  # and now `mix`, without the call
+        x = parent.key + link.key + _WHAT_KEYS[what] + nth * GOLDEN & MASK  # then `mix`, inlined for speed
         x = (x ^ (x >> 30)) * FIRST_FACTOR & MASK
         x = (x ^ (x >> 27)) * SECOND_FACTOR & MASK
         self.key = x ^ (x >> 31)
         self.counts = None
-        self.note = ""  # what the network has done to it, for the trace
+        self.note = ""  # what the network did to it, for the trace
         self._name = ""
 
     @property
     def packet(self) -> str:  # type: ignore[override]
-        """The chain of causes, as a trace writes it."""
+        """The chain of causes as written in a trace."""
         if not self._name:
             to = f":{self.link.target}" if self.what in (PacketKind.RELAY, PacketKind.NOTICE) else ""
             nth = f"#{self.nth}" if self.nth > 1 else ""
@@ -83,7 +83,7 @@ class Packet(Chain):
 
 
 def next_of_kind(parent: Chain, what: PacketKind, link: Link) -> int:
-    """Which packet of that kind on that link from that cause the next one is, from 1."""
+    """The number, from 1, of the next packet with this cause, kind and link."""
     counts = parent.counts
     if counts is None:
         counts = parent.counts = {}

@@ -1,4 +1,4 @@
-"""TCP in the simulation: never lost, duplicated or reordered, only late, cut into pieces, held up or broken off."""
+"""TCP in the simulation: data is never lost, duplicated or reordered, but can be delayed, cut into pieces or reset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tcrp.spec.names import PacketKind
 from tcrp.trace.records import Kind
 
 SWEEP_LEAST = 64
-"""Connections that are over are forgotten when there are this many, and twice as many as after the last time."""
+"""Finished connections are removed when there are this many, and then whenever the number has doubled."""
 
 
 class StreamHost(Protocol):
@@ -32,12 +32,12 @@ class Pipe:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.sent = 0
-        self.arrives_us = 0  # nothing overtakes
-        self.parked: list[tuple[int, Packet]] = []  # held up by a cut, with their order
+        self.arrives_us = 0  # arrival of the latest piece: none may overtake it
+        self.parked: list[tuple[int, Packet]] = []  # held up by a cut, hold or stall: (number, packet)
 
 
 class Connection:
-    """One connection between a user and the server. `stream` is its name at the server's engine."""
+    """A connection between a user and the server. `stream` is its id at the server's engine."""
 
     __slots__ = (
         "_tcp", "client", "client_address", "client_is_done", "down",  "origin", "server",
@@ -67,20 +67,20 @@ class Connection:
 
     @property
     def is_done(self) -> bool:
-        """Whether neither end reads any more."""
+        """Whether both ends have stopped reading."""
         return self.client_is_done and self.server_is_done
 
     def send_up(self, what: PacketKind, data: bytes, cause: Chain) -> None:
-        """From the client to the server."""
+        """Send data from the client to the server."""
         self._tcp.send(self, self.up, what, data, cause)
 
     def send_down(self, what: PacketKind, data: bytes, cause: Chain) -> None:
-        """From the server to the client."""
+        """Send data from the server to the client."""
         self._tcp.send(self, self.down, what, data, cause)
 
 
 class Tcp:
-    """All connections."""
+    """All connections of a simulation."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -89,7 +89,7 @@ class Tcp:
         self._opened: dict[str, int] = {}
 
     def connect(self, client: StreamHost, server: StreamHost, address: Address, origin: Chain) -> Connection:
-        """Begin to connect; the server hears of it when `open` arrives, the client when `opened` does."""
+        """Open a connection. The server learns of it when `open` arrives, the client when `opened` arrives."""
         number = self._opened[client.id] = self._opened.get(client.id, 0) + 1
         connection = Connection(self, f"{client.id}#{number}", client, server, address, origin)
         self._connections.append(connection)
@@ -100,7 +100,7 @@ class Tcp:
         return connection
 
     def send(self, connection: Connection, pipe: Pipe, what: PacketKind, data: bytes, cause: Chain) -> None:
-        """Put a piece on its way, behind all that was sent before it."""
+        """Send data behind all that was sent before, cut into segments if the link does that."""
         nth = next_of_kind(cause, what, pipe.link)
         whole = self._packet(connection, pipe, what, data, cause, nth)
         pieces = pipe.link.segments(whole.key, data) if pipe.link.cuts_streams else ()
@@ -127,7 +127,7 @@ class Tcp:
             self._schedule(connection, pipe, pipe.sent, packet)
 
     def heal(self, network: list[Link]) -> None:
-        """Ways are open again: what they held up goes on, in its order."""
+        """Deliver what these links held up, in order. Called when they are open again."""
         for connection in self._connections:
             for pipe in (connection.up, connection.down):
                 if pipe.link in network and pipe.parked and not pipe.link.stops_streams:
@@ -136,7 +136,7 @@ class Tcp:
                         self._schedule(connection, pipe, number, packet)
 
     def reset(self, links: tuple[LinkId, ...], origin: Origin) -> None:
-        """Break off every connection on these links, for both ends at once."""
+        """Reset every connection on these links, at both ends at once."""
         for connection in list(self._connections):
             if connection.is_done or not any(covers_link(link, connection.up.link) for link in links):
                 continue
@@ -164,5 +164,5 @@ class Tcp:
         if world.trace is not None:
             world.record_packet(Kind.ARRIVE, packet, pipe.link.target, packet.record)
         if connection.server_is_done if is_up else connection.client_is_done:
-            return  # nobody reads it any more
+            return  # this end has stopped reading
         (connection.server if is_up else connection.client).connection_event(connection, packet)

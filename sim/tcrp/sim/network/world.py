@@ -1,6 +1,6 @@
-"""The world: virtual time, a heap of what is to come, and the network between hosts.
+"""The world of a simulation: virtual time, a heap of events, and the network between hosts.
 
-Knows when things happen and whether a packet gets there. What hosts do with it is theirs.
+Decides when events happen and whether packets arrive. Does not know what hosts do with them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tcrp.spec.names import PacketKind, Rule
 from tcrp.trace.recorder import Cause
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Trace
 
-_SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 to look up an enum's member is slow
+_SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 the lookup of an enum member is slow
 FIRST_DYNAMIC = 1 << 20
-"""Script steps are numbered below, so that at one instant they come first, in the order of the file."""
+"""Script steps have smaller numbers, so that they come first among events of one time, in file order."""
 
 
 class DatagramHost(Protocol):
-    """Whoever has a UDP socket."""
+    """A host with a UDP socket."""
 
     id: str
 
@@ -30,26 +30,29 @@ class DatagramHost(Protocol):
 
 
 class World:
-    """Time is integer microseconds from the start. `trace` None: nobody watches, and no record is made."""
+    """Time is integer microseconds from the start. Without a trace no records are made."""
 
     def __init__(self, network: Network, trace: Trace | None) -> None:
         self.now_us = 0
         self.network = network
         self.trace = trace
-        self.sockets: dict[Address, DatagramHost] = {}  # who receives at an address now
-        self._owners: dict[Address, str] = {}  # who last did: its packets are on that one's link
-        self.busy = 0  # things to come that keep the run going
+        self.sockets: dict[Address, DatagramHost] = {}  # the present receiver at each address
+        self._owners: dict[Address, str] = {}  # the latest receiver: packets to the address use its link
+        self.busy = 0  # pending foreground events
         self.arrivals = 0
-        self.events: list[tuple[int, int, int, Callable[[Any], None], Any]] = []  # a heap: the next is the first
+        self.events: list[tuple[int, int, int, Callable[[Any], None], Any]] = []  # a heap
         self._sequence = FIRST_DYNAMIC
-        self._routes: dict[str, dict[Address, Link]] = {}  # from whom, to where
+        self._routes: dict[str, dict[Address, Link]] = {}  # by source and target
 
     # --- time ------------------------------------------------------------------------------------
 
     def at(
         self, when_us: int, action: Callable[[Any], None], subject: Any, *, foreground: bool = True, order: int = 0
     ) -> None:
-        """Let `action(subject)` happen at `when_us`. Equal moments: by `order`, else as they were asked for."""
+        """Schedule `action(subject)` at `when_us`. Events of one time run by `order`, then as they were scheduled.
+
+        The run goes on as long as there are `foreground` events.
+        """
         assert when_us >= self.now_us, "time does not go backwards"
         if not order:
             order = self._sequence = self._sequence + 1
@@ -58,7 +61,7 @@ class World:
         heappush(self.events, (when_us, order, share, action, subject))
 
     def step(self) -> None:
-        """Let the next thing happen."""
+        """Run the next event."""
         self.now_us, _, share, action, subject = heappop(self.events)
         if self.trace is not None:
             self.trace.now_us = self.now_us
@@ -68,14 +71,14 @@ class World:
     # --- datagrams -------------------------------------------------------------------------------
 
     def open_socket(self, address: Address, host: DatagramHost) -> None:
-        """Datagrams to `address` are `host`'s from now on."""
+        """Deliver datagrams to `address` to `host` from now on."""
         self.sockets[address] = host
         self._owners[address] = host.id
         for routes in self._routes.values():
             routes.pop(address, None)
 
     def link_to(self, source: str, target: Address) -> Link:
-        """The link to whoever is, or last was, at an address."""
+        """The link from `source` to the host that is, or last was, at an address."""
         routes = self._routes.setdefault(source, {})
         link = routes.get(target)
         if link is None:
@@ -85,11 +88,11 @@ class World:
     def send_datagram(
         self, link: Link, what: PacketKind, data: bytes, source: Address, target: Address, parent: Chain
     ) -> None:
-        """Send one datagram over `link`; its fate is drawn now."""
+        """Send one datagram over `link`; loss and delay are drawn now."""
         self._dispatch(Packet(parent, link, what, data, source, target, nth=next_of_kind(parent, what, link)))
 
     def fan_out(self, source: str, address: Address, relay: Relay, parent: Chain) -> None:
-        """Send one datagram to each of many, in their order."""
+        """Send the datagram of `relay` to each of its targets, in order."""
         what, data = relay.what, relay.data
         dispatch, is_relay = self._dispatch, what is PacketKind.RELAY
         routes = self._routes.setdefault(source, {})
@@ -108,13 +111,13 @@ class World:
             self._dispatch_closely(packet, link)
         elif (transit_us := link.plainly_us(packet.key)) is None:
             self.drop(packet, "loss")
-        else:  # what `at` does, without the call
+        else:  # `at`, inlined for speed
             order = self._sequence = self._sequence + 1
             self.busy += 1
             heappush(self.events, (self.now_us + transit_us, order, 1, self._arrive, packet))
 
     def _dispatch_closely(self, packet: Packet, link: Link) -> None:
-        """Over a link on which more can happen than delay and loss."""
+        """Send over a link that is not plain."""
         now_us = self.now_us
         fate = link.refuses(packet.key, len(packet.data), now_us)
         if fate is not None:
@@ -130,7 +133,7 @@ class World:
             self.at(now_us + link.transit_us(copy.key, now_us), self._arrive, copy)
 
     def release(self, network: list[Link]) -> None:
-        """Ways are open again: the datagrams that they held arrive, in their order."""
+        """Deliver the datagrams that these links held, in order. Called when they are open again."""
         for link in network:
             parked, link.parked = link.parked, []
             for packet in parked:
@@ -152,12 +155,12 @@ class World:
             self.record_packet(_ARRIVE, packet, packet.link.target, packet.record, packet.note)
         host.receive_datagram(packet)
 
-    # --- what is written down --------------------------------------------------------------------
+    # --- trace ------------------------------------------------------------------------------------
 
     def record_packet(
         self, kind: Kind, packet: Packet, actor: str, cause: int, why: str = "", rule: Rule | None = None
     ) -> None:
-        """Write down that something happened to a packet; it is then the cause of what follows."""
+        """Record what happened to a packet. The record becomes the cause of what follows from the packet."""
         trace = self.trace
         if trace is None:
             return
@@ -169,11 +172,11 @@ class World:
         )  # fmt: skip
 
     def drop(self, packet: Packet, why: str) -> None:
-        """The packet does not get there."""
+        """Record that the network dropped a packet."""
         self.record_packet(Kind.DROP, packet, "network", packet.record, why)
 
     def record_fault(self, actor: str, what: str, why: str, cause: Cause) -> None:
-        """Write down something that goes wrong on purpose."""
+        """Record an injected fault."""
         trace = self.trace
         if trace is not None:
             cause.record = trace.add(FaultRecord(trace.n + 1, cause.record, self.now_us, actor, what, why))

@@ -1,24 +1,39 @@
-"""Who is in a scenario: users, crowds, and the words that stand for them."""
+"""The users of a scenario: their entries, crowds, and the words that stand for users, links, sessions and rooms."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tcrp.sim.scenario.errors import nearest, one_of
+from tcrp.sim.scenario.kinds import IP, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
 from tcrp.sim.scenario.model import LinkId, User
 from tcrp.sim.scenario.nodes import Value
-from tcrp.sim.scenario.scalars import check_user_name, user_name
+from tcrp.sim.scenario.records import Field, Record
 from tcrp.spec.dialects import NAMES
 
 RESERVED = (
     *("at", "in", "when", "every", "times", "by", "between", "for", "default", "all"),
     *("server", "network", "room", "session", "step", "packets", "drop", "refuse", "handshake", "trace"),
 )
-USER_KEYS = ("name", "dialect", "address", "attacker", "count", "allow_invalid")
 CROWD_MAX = 10_000
 SERVER, NETWORK, ALL = "server", "network", "all"
+USER_ENTRY: Record[Any] = Record(
+    dict,
+    Field("name", USER_NAME, "The user's name in the chat; without it, the word before the colon.",
+          "bob2: {name: bob}"),
+    Field("dialect", Word(NAMES), "The dialect of the user's client; without it, json.", "bob: {dialect: text}"),
+    Field("address", IP, "The user's IP address; without it, the next free one from 10.0.0.1, or from 10.9.0.1 "
+          "for attackers.", "bob: {address: 10.0.0.7}"),
+    Field("attacker", TRUTH, "Whether the user may take attackers' steps.", "mallory: {attacker: true}"),
+    Field("count", whole(1, CROWD_MAX), "Makes a crowd of so many users: crowd-1, crowd-2, … The word alone stands for "
+          "each of them.", "crowd: {count: 20}"),
+    Field("allow_invalid", TRUTH, "Lets a name through that R-NAME-1 forbids.",
+          'colon: {name: "a:b", allow_invalid: true}', into="allow_invalid_name"),
+    may_be_nothing=True,
+    defaults={**dict.fromkeys(("name", "address", "count")), "dialect": "json", "attacker": False,
+              "allow_invalid_name": False},
+)  # fmt: skip
 
 
 class Cast:
@@ -27,39 +42,30 @@ class Cast:
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
         self.crowds: dict[str, tuple[str, ...]] = {}
-        self.rooms: set[str] = set()
+        self.rooms: set[str] = set()  # that some step speaks of
 
     # --- declaring -------------------------------------------------------------------------------
 
     def declare(self, key: Value, id: str, value: Value) -> None:
         """An entry of `users:`."""
         self._check_id(key, id)
-        parts = {} if is_nothing(value) else value.mapping(USER_KEYS)
+        parts = USER_ENTRY.parts(value)
         allow_invalid = "allow_invalid" in parts and parts["allow_invalid"].boolean()
-        name = user_name(parts["name"], allow_invalid=allow_invalid) if "name" in parts else id
-        common = {
-            "dialect": parts["dialect"].word(NAMES) if "dialect" in parts else "json",
-            "address": read_ip(parts["address"]) if "address" in parts else None,
-            "attacker": "attacker" in parts and parts["attacker"].boolean(),
-            "allow_invalid_name": allow_invalid,
-        }
-        if "count" not in parts:
-            if "name" not in parts:
+        entry = USER_ENTRY.from_parts(value, parts, Scene(self, allow_invalid))
+        count, name = entry.pop("count", None), entry.pop("name", None)
+        if count is None:
+            if name is None:
                 check_user_name(key, id, allow_invalid=allow_invalid)
-            self._add(key, User(id=id, name=name, **common))  # type: ignore[arg-type]
+            self._add(key, User(id=id, name=name or id, **entry))
             return
-        count = parts["count"].integer(1, CROWD_MAX)
-        members = []
-        for number in range(1, count + 1):
-            member = f"{id}-{number}"
-            own_name = name.replace("{i}", str(number)) if "name" in parts else member
+        self.crowds[id] = tuple(f"{id}-{number}" for number in range(1, count + 1))
+        for number, member in enumerate(self.crowds[id], start=1):
+            own_name = name.replace("{i}", str(number)) if name is not None else member
             check_user_name(key, own_name, allow_invalid=allow_invalid)
-            self._add(key, User(id=member, name=own_name, crowd=id, number=number, **common))  # type: ignore[arg-type]
-            members.append(member)
-        self.crowds[id] = tuple(members)
+            self._add(key, User(id=member, name=own_name, crowd=id, number=number, **entry))
 
     def appear(self, key: Value, id: str) -> None:
-        """Somebody acts in the script: whoever does so exists."""
+        """A user acts in the script. One that is not declared exists from now on."""
         if id not in self.users and id not in self.crowds:
             self._check_id(key, id)
             check_user_name(key, id, allow_invalid=False)
@@ -85,8 +91,7 @@ class Cast:
             return self.crowds[id]
         if id in self.users:
             return (id,)
-        self._fail_unknown(value, id, [])
-        return None
+        return self._fail_unknown(value, id, [])
 
     def user(self, value: Value) -> str:
         """One user, by id."""
@@ -102,8 +107,7 @@ class Cast:
             return (id,)
         if id in self.crowds or id in self.users:
             return self.members(value, id)
-        self._fail_unknown(value, id, [SERVER, ALL])
-        return None
+        return self._fail_unknown(value, id, [SERVER, ALL])
 
     def links(self, ends: tuple[Value, Value], *, both_ways: bool) -> tuple[LinkId, ...]:
         """The links between two ends, one for each pair of members."""
@@ -132,8 +136,7 @@ class Cast:
         name, _, room = text.partition("@")
         if name not in names:
             value.fail(f"{value.name}: nobody calls himself {name!r}{nearest(name, names)}")
-        value.fail(f"{value.name}: no step speaks of the room {room!r}{nearest(room, self.rooms)}")
-        return None
+        return value.fail(f"{value.name}: no step speaks of the room {room!r}{nearest(room, self.rooms)}")
 
     def room(self, value: Value) -> str:
         """A room that some step speaks of."""
@@ -148,17 +151,3 @@ class Cast:
     def _fail_unknown(self, value: Value, id: str, others: Iterable[str]) -> NoReturn:
         known = [*self.users, *self.crowds, *others]
         value.fail(f"{id!r} is nobody: declared are {one_of(known)}{nearest(id, known)}")
-
-
-def read_ip(value: Value) -> str:
-    """An IP address of either version, in its usual form."""
-    text = value.string("10.0.0.7")
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        value.fail(f"{value.name}: {text!r} is no IP address, such as 10.0.0.7")
-
-
-def is_nothing(value: Value) -> bool:
-    """Whether nothing stands there, as after a lone `key:`."""
-    return value.is_scalar and str(value.node.tag).endswith(":null")

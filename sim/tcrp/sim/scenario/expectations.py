@@ -1,276 +1,310 @@
-"""What is expected: the rows of `expect:`, each one claim or several about the same subject."""
+"""What is expected: the rows of `expect:`, each one claim or several about the same subject.
+
+What users see is the user's own view; sessions, rooms, handshakes and counters are the server's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Literal
-from typing import cast as typed
+from functools import partial
+from typing import Any, Literal
 
-from tcrp.sim.scenario.cast import NETWORK, SERVER, Cast
+from tcrp.sim.scenario import model
+from tcrp.sim.scenario.cast import SERVER, Cast
 from tcrp.sim.scenario.errors import nearest, one_of
-from tcrp.sim.scenario.model import (
-    Amount,
-    Claim,
-    Counters,
-    Expectation,
-    MachineIs,
-    NeverSees,
-    Packets,
-    Records,
-    Refused,
-    Seen,
-    Sees,
-    SeesCount,
-    SeesExactly,
-    StateClaim,
-    StateExpected,
-    Told,
-    UserIs,
-    Window,
+from tcrp.sim.scenario.kinds import (
+    ACTOR,
+    AMOUNT,
+    CHAT_NAME,
+    DURATION,
+    KNOWN_ROOM,
+    PACKET_END,
+    SESSION_ID,
+    SHOWN_TEXT,
+    USER,
+    WRITTEN,
+    Kind,
+    ListOf,
+    Scene,
+    Schema,
+    Simple,
+    Word,
+    define,
+    mapping_of,
 )
 from tcrp.sim.scenario.nodes import Value
-from tcrp.sim.scenario.scalars import amount, duration_us, text
-from tcrp.spec.names import (
-    Counter,
-    HandshakeEvent,
-    HandshakeState,
-    Machine,
-    Notice,
-    PacketKind,
-    Reason,
-    RoomEvent,
-    RoomState,
-    Rule,
-    SessionEvent,
-    SessionState,
-)
+from tcrp.sim.scenario.records import Field, Record
+from tcrp.spec import names
+from tcrp.spec.names import Machine
 
-WINDOW_KEYS = ("by", "at", "between")
-USER_CLAIMS = ("state", "sees", "sees_exactly", "never_sees", "told", "refused")
 STATES: dict[Machine, type[StrEnum]] = {
-    Machine.SESSION: SessionState,
-    Machine.ROOM: RoomState,
-    Machine.HANDSHAKE: HandshakeState,
-}
+    Machine.SESSION: names.SessionState, Machine.ROOM: names.RoomState, Machine.HANDSHAKE: names.HandshakeState,
+}  # fmt: skip
 EVENTS: dict[Machine, type[StrEnum]] = {
-    Machine.SESSION: SessionEvent,
-    Machine.ROOM: RoomEvent,
-    Machine.HANDSHAKE: HandshakeEvent,
-}
+    Machine.SESSION: names.SessionEvent, Machine.ROOM: names.RoomEvent, Machine.HANDSHAKE: names.HandshakeEvent,
+}  # fmt: skip
 STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor")
-DROP_KEYS = ("proto", "link", "packet", "what", "why", "rule", "actor")
-RECORD_KEYS = {"step": STEP_KEYS, "refuse": tuple(key for key in STEP_KEYS if key != "to"), "drop": DROP_KEYS}
-AT_LEAST_ONCE = Amount(1, None)
-SUBJECTS = ("a user", SERVER, *Machine, *RECORD_KEYS, "packets")
+RECORD_KEYS = {
+    "step": STEP_KEYS,
+    "refuse": tuple(key for key in STEP_KEYS if key != "to"),
+    "drop": ("proto", "link", "packet", "what", "why", "rule", "actor"),
+}
 
 
-def read_expectations(rows: Iterable[Value], cast: Cast, until_us: int | None, source: str) -> list[Expectation]:
-    """The rows of `expect:`."""
-    result: list[Expectation] = []
-    for row in rows:
+def _between(value: Value, scene: Scene) -> tuple[int, int]:
+    ends = [DURATION.read(each, scene) for each in value.items()]
+    if len(ends) != 2:
+        value.fail(f"between: two moments are expected, such as [1s, 2s], but there are {len(ends)}")
+    if ends[1] < ends[0]:
+        value.fail("between: the span ends before it begins")
+    return ends[0], ends[1]
+
+
+class Relay(Record[model.Seen]):
+    """A text, or `{from: NAME, text: TEXT}`. A text can be a mapping too, so the keys decide."""
+
+    def parts(self, value: Value) -> dict[str, Value]:
+        is_whole = value.is_mapping and any(word in self.keys for _, word, _ in value.entries())
+        return value.mapping(self.keys, ("text",)) if is_whole else {"text": value}
+
+
+def _sees(value: Value, scene: Scene) -> Any:
+    """Relays, or `{count: AMOUNT}`."""
+    if value.is_mapping and any(word == "count" for _, word, _ in value.entries()):
+        return AMOUNT.read(value.mapping(("count",))["count"], scene)
+    return RELAYS.read(value, scene)
+
+
+def _counts(value: Value, scene: Scene) -> tuple[tuple[str, model.Amount], ...]:
+    counts = value.mapping(names.Counter)
+    if not counts:
+        value.fail(f"which counter? one of {one_of(names.Counter)}")
+    return tuple((name, AMOUNT.read(each, scene)) for name, each in counts.items())
+
+
+class TraceFields(Kind[tuple[tuple[str, str], ...]]):
+    """Fields of a record of the trace and their values as written there. A machine limits events and states."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = keys
+
+    @staticmethod
+    def kind_of(key: str, machines: Iterable[Machine] = Machine) -> Kind[Any]:
+        match key:
+            case "event":
+                return Word([event for each in machines for event in EVENTS[each]])
+            case "from" | "to":
+                return Word([state for each in machines for state in STATES[each]])
+        kinds: dict[str, Kind[Any]] = {"machine": Word(Machine), "rule": Word(names.Rule), "actor": ACTOR,
+                                       "what": Word(names.PacketKind), "proto": Word(("tcp", "udp"))}  # fmt: skip
+        return kinds.get(key, WRITTEN)
+
+    def read(self, value: Value, scene: Scene) -> tuple[tuple[str, str], ...]:
+        wanted = value.mapping(self.keys)
+        machines = [Machine(wanted["machine"].word(Machine))] if "machine" in wanted else Machine
+        return tuple((key, str(self.kind_of(key, machines).read(each, scene))) for key, each in wanted.items())
+
+    def shape(self) -> Schema:
+        return mapping_of({key: self.kind_of(key).schema() for key in self.keys})
+
+    def write(self, value: tuple[tuple[str, str], ...]) -> Any:
+        return dict(value)
+
+
+@dataclass(frozen=True, slots=True)
+class UserClaim(Field):
+    """What is expected of a user: the claim that `make` gives of the user and the value."""
+
+    make: Callable[[str, Any], model.Claim] = model.NeverSees
+
+
+RELAY = define(
+    "relay", Relay(model.Seen, Field("from", CHAT_NAME, into="name"), Field("text", SHOWN_TEXT, is_bare=True)),
+    "A text as it is shown, without the dialect's prefix, and who said it.", '{from: bob, text: "hello"}',
+)  # fmt: skip
+RELAYS = define("relays", ListOf(RELAY, or_one=True), "One relay or several.", '["a", {from: bob, text: "b"}]')
+SEEN = Simple(_sees, {"anyOf": [RELAYS.schema(), mapping_of({"count": AMOUNT.schema()}, ["count"])]}, lambda seen: (
+              {"count": AMOUNT.write(seen)} if isinstance(seen, model.Amount) else RELAYS.write(seen)))  # fmt: skip
+MOMENTS = Simple(_between, {"type": "array", "items": DURATION.schema(), "minItems": 2, "maxItems": 2},
+                 lambda ends: [DURATION.write(each) for each in ends])  # fmt: skip
+WINDOW = Record(
+    model.Window,
+    Field("by", DURATION, "It has happened by that moment.", "{bob: {state: expired}, by: 8s}", into="by_us"),
+    Field("at", DURATION, "It holds at that moment.", "{bob: {state: in-room}, at: 2s}", into="at_us"),
+    Field("between", MOMENTS, "It happens in that span.", "{bob: {state: expired}, between: [1s, 2s]}",
+          into="between_us"),
+)  # fmt: skip
+USER_CLAIMS: Record[Any] = Record(
+    dict,
+    UserClaim("state", Word(names.SessionState), "The state of the client's own, latest session.",
+              "{bob: {state: expired}}", make=lambda user, state: model.StateExpected(model.UserIs(user, state))),
+    UserClaim("sees", SEEN, "These relays were shown in this order, with others between them or not; or how "
+              "many were shown. Notices are no relays.", '{bob: {sees: ["a", {from: alice, text: "b"}]}}',
+              make=lambda user, seen: (model.SeesCount if isinstance(seen, model.Amount) else model.Sees)(user, seen)),
+    UserClaim("sees_exactly", RELAYS, "These relays were shown and no others.", '{bob: {sees_exactly: ["a", "b"]}}',
+              make=model.SeesExactly),
+    UserClaim("never_sees", RELAYS, "None of these relays was shown.", '{bob: {never_sees: ["a"]}}',
+              make=model.NeverSees),
+    UserClaim("told", ListOf(Word(names.Notice), or_one=True), "The client was told these notices.",
+              "{bob: {told: [left, room_closed]}}", make=model.Told),
+    UserClaim("refused", Word(names.Reason), "The server refused the client's latest request for that reason.",
+              "{bob: {refused: name_taken}}", make=model.Refused),
+    if_empty="at least one claim is expected",
+    defaults=dict.fromkeys(("state", "sees", "sees_exactly", "never_sees", "told", "refused")),
+)  # fmt: skip
+
+
+def _machine(machine: Machine, kind: Kind[str], meaning: str, example: str) -> Record[model.MachineIs]:
+    return Record(
+        partial(model.MachineIs, machine), Field(str(machine), kind, meaning, example, into="id"),
+        Field("state", Word(STATES[machine]), into="state",
+              if_missing=f"which state is expected of the {machine}? `state:` is missing"),
+    )  # fmt: skip
+
+
+def _records(kind: Literal["step", "refuse", "drop"], meaning: str, example: str) -> Record[model.Records]:
+    fields = Field(kind, TraceFields(RECORD_KEYS[kind]), meaning, example, into="fields")
+    return Record(partial(model.Records, kind), fields, COUNT)
+
+
+COUNTS = Simple(_counts, {**mapping_of({str(each): AMOUNT.schema() for each in names.Counter}), "minProperties": 1},
+                lambda counts: {name: AMOUNT.write(each) for name, each in counts})  # fmt: skip
+COUNT = Field("count", AMOUNT, "How many there are; without it, at least one.")
+CLAIMS: dict[str, Record[Any]] = {
+    Machine.SESSION: _machine(Machine.SESSION, SESSION_ID, "The state of the server's latest session of that name.",
+                              "{session: bob@lobby, state: expired}"),
+    Machine.ROOM: _machine(Machine.ROOM, KNOWN_ROOM, "The state of the server's latest room of that name.",
+                           "{room: lobby, state: closed}"),
+    Machine.HANDSHAKE: _machine(Machine.HANDSHAKE, USER, "The state of the server's latest handshake with a user.",
+                                "{handshake: bob, state: completed}"),
+    "step": _records("step", "The trace has such steps of machines: the server's, unless `actor` says otherwise.",
+                     "{step: {machine: session, id: bob@lobby, event: left}, count: 1}"),
+    "refuse": _records("refuse", "The trace has such refusals: the server's, unless `actor` says otherwise.",
+                       "{refuse: {actor: bob}, count: 0}"),
+    "drop": _records("drop", "The trace has such dropped packets, of any actor.", "{drop: {rule: R-TOK-3}}"),
+    "packets": Record(
+        model.Packets,
+        Field("packets", Record(dict, Field("what", Word(names.PacketKind)), Field("from", PACKET_END, into="source"),
+                                Field("to", PACKET_END, into="target"),
+                                defaults=dict.fromkeys(("what", "source", "target"))),
+              "Such packets were sent, by either side.",
+              "{packets: {what: say, from: bob}, count: 1, bytes: 10..99}", into="*"),
+        Field("count", AMOUNT, "How many there are."), Field("bytes", AMOUNT, "How many bytes they have together."),
+    ),
+    SERVER: Record(model.Counters, Field(SERVER, COUNTS, "The server's counters have these values.",
+                                         "{server: {rooms: 0, relays: 1..5}}", into="counts")),
+}  # fmt: skip
+SUBJECTS = ("a user", *CLAIMS)
+
+
+def _state(value: Value, scene: Scene) -> model.StateClaim:
+    parts = {word: (key, each) for key, word, each in value.entries()}
+    for machine in Machine:
+        if machine in parts:
+            claim: model.StateClaim = CLAIMS[machine].from_parts(value, _only(parts, CLAIMS[machine]), scene)
+            return claim
+    if len(parts) != 1:
+        value.fail("one state is waited for, such as {alice: in-room} or {room: lobby, state: closing}")
+    [(word, (key, each))] = parts.items()
+    members = scene.cast.members(key, word)
+    if len(members) > 1:
+        key.fail(f"{word} is a crowd; wait for one of its members, such as {members[0]}")
+    return model.UserIs(members[0], names.SessionState(each.word(names.SessionState)))
+
+
+def _write_state(state: model.StateClaim) -> Any:
+    return CLAIMS[state.machine].write(state) if isinstance(state, model.MachineIs) else {state.user: str(state.state)}
+
+
+def _rows(value: Value, scene: Scene) -> tuple[model.Expectation, ...]:
+    result: list[model.Expectation] = []
+    for row in value.items():
         row.name = "expectation"
         parts = {word: (key, value) for key, word, value in row.entries()}
-        window = _window(row, parts, until_us)
-        shown = _as_written(row, source)
-        result += [Expectation(claim, window, shown, row.place) for claim in _claims(row, parts, cast)]
-    return result
+        window = _window(row, parts, scene)
+        written = " ".join(scene.source[row.node.start_mark.index : row.node.end_mark.index].split())
+        result += [model.Expectation(claim, window, written, row.place) for claim in _claims(row, parts, scene)]
+    return tuple(result)
 
 
-def _as_written(row: Value, source: str) -> str:
-    written = source[row.node.start_mark.index : row.node.end_mark.index]
-    return " ".join(written.split())
-
-
-def _window(row: Value, parts: dict[str, tuple[Value, Value]], until_us: int | None) -> Window:
-    given = [word for word in WINDOW_KEYS if word in parts]
+def _window(row: Value, parts: dict[str, tuple[Value, Value]], scene: Scene) -> model.Window:
+    given = [word for word in WINDOW.keys if word in parts]
     if len(given) > 1:
         parts[given[1]][0].fail(f"only one of by, at and between is possible; {given[0]} stands there already")
-    by, at, between = (parts.pop(word)[1] if word in parts else None for word in WINDOW_KEYS)
-    span: tuple[int, int] | None = None
-    if between is not None:
-        ends = between.items()
-        if len(ends) != 2:
-            between.fail(f"between: two moments are expected, such as [1s, 2s], but there are {len(ends)}")
-        span = duration_us(ends[0]), duration_us(ends[1])
-        if span[1] < span[0]:
-            between.fail("between: the span ends before it begins")
-    window = Window(duration_us(by) if by else None, duration_us(at) if at else None, span)
-    latest = max(window.by_us or 0, window.at_us or 0, span[1] if span else 0)
-    if until_us is not None and latest > until_us:
-        (by or at or between or row).fail("this is later than `until`, when the run ends")
+    values = {word: parts.pop(word)[1] for word in given}
+    window = WINDOW.from_parts(row, values, scene)
+    latest = max(window.by_us or 0, window.at_us or 0, *window.between_us or (0,))
+    if scene.until_us is not None and latest > scene.until_us:
+        next(iter(values.values())).fail("this is later than `until`, when the run ends")
     return window
 
 
-def _claims(row: Value, parts: dict[str, tuple[Value, Value]], cast: Cast) -> list[Claim]:
-    for machine in Machine:
-        if machine in parts:
-            return [StateExpected(_state_of(row, machine, parts, cast))]
-    kinds: tuple[Literal["step", "refuse", "drop"], ...] = ("step", "refuse", "drop")
-    for kind in kinds:
-        if kind in parts:
-            return [_records(kind, parts, cast)]
-    if "packets" in parts:
-        return [_packets(parts, cast)]
-    if SERVER in parts:
-        return [_counters(parts)]
+def _claims(row: Value, parts: dict[str, tuple[Value, Value]], scene: Scene) -> list[model.Claim]:
+    cast = scene.cast
+    for subject, record in CLAIMS.items():
+        if subject in parts:
+            claim = record.from_parts(row, _only(parts, record), scene)
+            return [model.StateExpected(claim) if isinstance(claim, model.MachineIs) else claim]
     if len(parts) != 1:
         subjects = [word for word in parts if word in cast.users or word in cast.crowds]
         strangers = [word for word in parts if word not in subjects]
         if subjects and strangers:
             parts[strangers[0]][0].fail(
                 f"{strangers[0]!r} does not go with an expectation of {subjects[0]}; expected is one of "
-                f"{', '.join(WINDOW_KEYS)}{nearest(strangers[0], WINDOW_KEYS)}"
+                f"{', '.join(WINDOW.keys)}{nearest(strangers[0], WINDOW.keys)}"
             )
         row.fail(f"one expectation has one subject: {one_of(SUBJECTS)}")
     [(word, (key, value))] = parts.items()
-    claims: list[Claim] = []
-    for user in cast.members(key, word):
-        claims += _claims_of_user(value, user, cast)
-    return claims
+    return [claim for user in cast.members(key, word) for claim in _claims_of_user(value, user, cast)]
 
 
-# --- users -------------------------------------------------------------------------------------
+def _claims_of_user(value: Value, user: str, cast: Cast) -> list[model.Claim]:
+    parts = USER_CLAIMS.parts(value)
+    given = USER_CLAIMS.from_parts(value, parts, Scene(cast, number=cast.users[user].number))
+    makes = {each.word: each.make for each in USER_CLAIMS.fields if isinstance(each, UserClaim)}
+    return [makes[word](user, given[word]) for word in parts]
 
 
-def _claims_of_user(value: Value, user: str, cast: Cast) -> list[Claim]:
-    parts = value.mapping(USER_CLAIMS)
-    if not parts:
-        value.fail(f"what is expected of {user}? one of {', '.join(USER_CLAIMS)}")
-    readers: dict[str, Callable[[Value, str, Cast], Claim]] = {
-        "state": lambda each, id, _: StateExpected(UserIs(id, SessionState(each.word(SessionState)))),
-        "sees": _sees,
-        "sees_exactly": lambda each, id, people: SeesExactly(id, _relays(each, id, people)),
-        "never_sees": lambda each, id, people: NeverSees(id, _relays(each, id, people)),
-        "told": _told,
-        "refused": lambda each, id, _: Refused(id, Reason(each.word(Reason))),
-    }
-    return [readers[word](each, user, cast) for word, each in parts.items()]
-
-
-def _sees(value: Value, user: str, cast: Cast) -> Claim:
-    if value.is_mapping and any(word == "count" for _, word, _ in value.entries()):
-        return SeesCount(user, amount(value.mapping(("count",))["count"]))
-    return Sees(user, _relays(value, user, cast))
-
-
-def _relays(value: Value, user: str, cast: Cast) -> tuple[Seen, ...]:
-    items = value.items() if value.is_list else [value]
-    return tuple(_relay(each, user, cast) for each in items)
-
-
-def _relay(value: Value, user: str, cast: Cast) -> Seen:
-    number = str(cast.users[user].number) if cast.users[user].number else "{i}"
-    if value.is_mapping and any(word in ("from", "text") for _, word, _ in value.entries()):
-        parts = value.mapping(("from", "text"), required=("text",))
-        name = parts["from"].string("bob").replace("{i}", number) if "from" in parts else None
-        names = cast.chat_names()
-        if name is not None and name not in names:
-            parts["from"].fail(f"nobody calls himself {name!r}{nearest(name, names)}")
-        return Seen(text(parts["text"], allow_invalid=True, sent=False).replace("{i}", number), name)
-    return Seen(text(value, allow_invalid=True, sent=False).replace("{i}", number))
-
-
-def _told(value: Value, user: str, _cast: Cast) -> Claim:
-    items = value.items() if value.is_list else [value]
-    return Told(user, tuple(Notice(each.word(Notice)) for each in items))
-
-
-# --- states ------------------------------------------------------------------------------------
-
-
-def _state_of(row: Value, machine: Machine, parts: dict[str, tuple[Value, Value]], cast: Cast) -> StateClaim:
-    values = _only(parts, (machine, "state"))
-    if "state" not in values:
-        row.fail(f"which state is expected of the {machine}? `state:` is missing")
-    return MachineIs(machine, machine_id(machine, values[machine], cast), _state(machine, values["state"]))
-
-
-def machine_id(machine: Machine, value: Value, cast: Cast) -> str:
-    """How the server's machine is called: `bob@lobby`, a room, a user."""
-    if machine is Machine.SESSION:
-        return cast.session_id(value)
-    if machine is Machine.ROOM:
-        return cast.room(value)
-    return cast.user(value)
-
-
-def _state(machine: Machine, value: Value) -> SessionState | RoomState | HandshakeState:
-    word = value.word(STATES[machine])
-    return typed(SessionState | RoomState | HandshakeState, STATES[machine](word))
-
-
-def read_state_claim(value: Value, cast: Cast) -> StateClaim:
-    """The state that a step waits for: `{alice: in-room}`, `{room: lobby, state: closing}`, …"""
-    parts = {word: (key, each) for key, word, each in value.entries()}
-    for machine in Machine:
-        if machine in parts:
-            return _state_of(value, machine, parts, cast)
-    if len(parts) != 1:
-        value.fail("one state is waited for, such as {alice: in-room} or {room: lobby, state: closing}")
-    [(word, (key, each))] = parts.items()
-    members = cast.members(key, word)
-    if len(members) > 1:
-        key.fail(f"{word} is a crowd; wait for one of its members, such as {members[0]}")
-    return UserIs(members[0], SessionState(each.word(SessionState)))
-
-
-# --- records, packets, counters ------------------------------------------------------------------
-
-
-def _records(kind: Literal["step", "refuse", "drop"], parts: dict[str, tuple[Value, Value]], cast: Cast) -> Records:
-    values = _only(parts, (kind, "count"))
-    wanted = values[kind].mapping(RECORD_KEYS[kind])
-    machine = Machine(wanted["machine"].word(Machine)) if "machine" in wanted else None
-    fields = tuple((key, _field(key, each, machine, cast)) for key, each in wanted.items())
-    return Records(kind, fields, amount(values["count"]) if "count" in values else AT_LEAST_ONCE)
-
-
-def _field(key: str, value: Value, machine: Machine | None, cast: Cast) -> str:
-    machines = (machine,) if machine is not None else tuple(Machine)
-    match key:
-        case "machine":
-            return value.word(Machine)
-        case "event":
-            return value.word(dict.fromkeys(str(event) for each in machines for event in EVENTS[each]))
-        case "from" | "to":
-            return value.word(dict.fromkeys(str(state) for each in machines for state in STATES[each]))
-        case "rule":
-            return value.word(Rule)
-        case "what":
-            return value.word(PacketKind)
-        case "proto":
-            return value.word(("tcp", "udp"))
-        case "actor":
-            return value.word((SERVER, NETWORK, *cast.users))
-        case _:
-            return value.string()
-
-
-def _packets(parts: dict[str, tuple[Value, Value]], cast: Cast) -> Packets:
-    values = _only(parts, ("packets", "count", "bytes"))
-    wanted = values["packets"].mapping(("what", "from", "to"))
-    ends = (SERVER, *cast.users)
-    return Packets(
-        what=wanted["what"].word(PacketKind) if "what" in wanted else None,
-        source=wanted["from"].word(ends) if "from" in wanted else None,
-        target=wanted["to"].word(ends) if "to" in wanted else None,
-        count=amount(values["count"]) if "count" in values else None,
-        bytes=amount(values["bytes"]) if "bytes" in values else None,
-    )
-
-
-def _counters(parts: dict[str, tuple[Value, Value]]) -> Counters:
-    values = _only(parts, (SERVER,))
-    counts = values[SERVER].mapping(Counter)
-    if not counts:
-        values[SERVER].fail(f"which counter? one of {one_of(Counter)}")
-    return Counters(tuple((name, amount(each)) for name, each in counts.items()))
-
-
-def _only(parts: dict[str, tuple[Value, Value]], known: tuple[str, ...]) -> dict[str, Value]:
+def _only(parts: dict[str, tuple[Value, Value]], record: Record[Any]) -> dict[str, Value]:
     for word, (key, _) in parts.items():
-        if word not in known:
-            key.fail(f"{word!r} does not go with {known[0]!r} here; expected is one of "
-                     f"{one_of((*known, *WINDOW_KEYS))}{nearest(word, (*known, *WINDOW_KEYS))}")  # fmt: skip
+        if word not in record.keys:
+            known = (*record.keys, *WINDOW.keys)
+            key.fail(f"{word!r} does not go with {record.keys[0]!r} here; expected is one of "
+                     f"{one_of(known)}{nearest(word, known)}")  # fmt: skip
     return {word: value for word, (_, value) in parts.items()}
+
+
+def _write_claim(claim: model.Claim) -> Any:
+    match claim:
+        case model.StateExpected(model.MachineIs() as state):
+            return CLAIMS[state.machine].write(state)
+        case model.Counters():
+            return CLAIMS[SERVER].write(claim)
+        case model.Packets():
+            return CLAIMS["packets"].write(claim)
+        case model.Records():
+            return CLAIMS[claim.kind].write(claim)
+        case _:  # of a user, and a value
+            held = claim.claim if isinstance(claim, model.StateExpected) else claim
+            user, value = (getattr(held, each.name) for each in fields(held))
+    words = (each for each in USER_CLAIMS.fields if isinstance(each, UserClaim))
+    return {user: next(each.write(value) for each in words if each.make(user, value) == claim)}
+
+
+_USER_STATE = {"type": "object", "additionalProperties": Word(names.SessionState).schema(), "minProperties": 1,
+               "maxProperties": 1}  # fmt: skip
+_MACHINE_STATES = [CLAIMS[each].schema() for each in Machine]
+STATE_CLAIM = define("state_claim", Simple(_state, {"oneOf": [*_MACHINE_STATES, _USER_STATE]}, _write_state),
+                     "A state of a user's client, or of a session, room or handshake of the server's.",
+                     "{room: lobby, state: closing}")  # fmt: skip
+_FIELDS = [each for record in (*reversed(CLAIMS.values()), WINDOW) for each in record.fields]
+_ROW = {
+    "type": "object",
+    "properties": {word: schema for each in _FIELDS for word, schema in each.properties().items()}
+    | {"state": {"enum": list(dict.fromkeys(str(state) for states in STATES.values() for state in states))}},
+    "additionalProperties": USER_CLAIMS.schema(),
+}
+EXPECTATIONS = Simple(_rows, {"type": "array", "items": _ROW}, lambda rows: [
+                      _write_claim(each.claim) | WINDOW.write(each.window) for each in rows])  # fmt: skip

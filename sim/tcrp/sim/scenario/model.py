@@ -7,7 +7,7 @@ times are integer microseconds of virtual time, all sizes bytes, all shares part
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Machine, Notice, Reason, RoomState, Rule, SessionState
@@ -67,15 +67,20 @@ class Reorder:
     """A share that is held back by `by_us`, so that what was sent later overtakes it."""
 
     share_ppm: int
-    by_us: int
+    by_us: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """The settings that one mapping of the file names; `None` leaves what was there before.
+class ByteSpan:
+    """A number of bytes drawn evenly from `least` to `most`, both inclusive."""
 
-    Sizes are bytes of a datagram's payload; `rate_bps` and `mtu_bytes` 0 are no bound.
-    """
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPatch:
+    """The settings that one mapping of the file names. `None`: this patch leaves the setting as it is."""
 
     delay: Delay | None = None
     loss: Loss | None = None
@@ -85,26 +90,42 @@ class LinkSettings:
     mtu_bytes: int | None = None
     rate_bps: int | None = None
     queue_bytes: int | None = None
-    segment: Span | None = None  # bytes of a piece of TCP; 0 to 0: it is not cut
+    segment: ByteSpan | None = None
 
-    def over(self, before: LinkSettings) -> LinkSettings:
-        """These settings laid over others."""
-        given = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
-        return replace(before, **given)
+    def as_written(self) -> dict[str, Any]:
+        """The settings that are named, by field."""
+        return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
 
 
-CALM = LinkSettings(
-    delay=Span(0, 0),
-    loss=Loss(0),
-    duplicate_ppm=0,
-    reorder=Reorder(0, 0),
-    corrupt_ppm=0,
-    mtu_bytes=0,
-    rate_bps=0,
-    queue_bytes=64 * 1024,
-    segment=Span(0, 0),
-)
-"""Every setting, of a link on which nothing goes wrong and nothing takes time."""
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Every setting of a link. Without arguments: nothing is lost or changed and nothing takes time.
+
+    Sizes are bytes of a datagram's payload. `None` is no bound: of size, of rate, and for `segment` that
+    TCP's bytes are not cut.
+    """
+
+    delay: Delay = Span(0, 0)
+    loss: Loss = Loss(0)
+    duplicate_ppm: int = 0
+    reorder: Reorder = Reorder(0)
+    corrupt_ppm: int = 0
+    mtu_bytes: int | None = None
+    rate_bps: int | None = None
+    queue_bytes: int = 64 * 1024
+    segment: ByteSpan | None = None
+
+    def patched(self, patch: LinkPatch) -> LinkSettings:
+        """These settings with those of `patch` in their place."""
+        return replace(self, **patch.as_written())
+
+    def as_patch(self) -> LinkPatch:
+        """The patch that sets all of these. A patch sets bounds but cannot take one away, so `None` is left out."""
+        return LinkPatch(**{each.name: getattr(self, each.name) for each in fields(self)})
+
+
+CALM = LinkSettings()
+"""A link on which nothing goes wrong and nothing takes time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +141,12 @@ class LinkRule:
     """A row of `network: links:`."""
 
     link: LinkId
-    settings: LinkSettings
+    settings: LinkPatch
     place: Place
 
 
-ORDINARY = LinkSettings(delay=Span(10_000, 10_000)).over(CALM)
-"""What a link is like of which nothing is said."""
+ORDINARY = LinkSettings(delay=Span(10_000, 10_000))
+"""The settings of a link that the scenario says nothing about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +234,14 @@ class Datagram:
     """A datagram made by hand.
 
     With `room` and `text`: a header with the token of `token_of`, or without it the user's own or stolen
-    one. With `token_of` and `hex`: that user's room and token, then the bytes. With `hex` alone: the
+    one. With `token_of` and `data`: that user's room and token, then the bytes. With `data` alone: the
     bytes are the whole datagram.
     """
 
     token_of: str | None = None
     room: str | None = None
     text: str | None = None
-    hex: bytes | None = None
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +309,7 @@ class Remove:
 @dataclass(frozen=True, slots=True)
 class SetLinks:
     links: tuple[LinkId, ...]
-    settings: LinkSettings
+    settings: LinkPatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +443,9 @@ class Amount:
     most: int | None
 
 
+AT_LEAST_ONCE = Amount(1, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A relay on a user's screen. `name` None: from whomever."""
@@ -489,18 +513,18 @@ class Records:
 
     kind: Literal["step", "refuse", "drop"]
     fields: tuple[tuple[str, str], ...]
-    count: Amount
+    count: Amount = AT_LEAST_ONCE
 
 
 @dataclass(frozen=True, slots=True)
 class Packets:
     """Packets sent, by what they are for and between whom; None: any."""
 
-    what: str | None
-    source: str | None
-    target: str | None
-    count: Amount | None
-    bytes: Amount | None  # of the packets counted, all together
+    what: str | None = None
+    source: str | None = None
+    target: str | None = None
+    count: Amount | None = None
+    bytes: Amount | None = None  # of the packets counted, all together
 
 
 Claim = (

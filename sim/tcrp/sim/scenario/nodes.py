@@ -59,6 +59,11 @@ class Value:
         return isinstance(self.node, ScalarNode)
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether nothing stands here, as after a lone `key:`."""
+        return self.is_scalar and str(self.node.tag).endswith(":null")
+
+    @property
     def kind(self) -> str:
         """What stands here, in words."""
         if self.is_mapping:
@@ -69,6 +74,12 @@ class Value:
         return KINDS.get(tag, "a text" if tag == STRING_TAG else f"a value tagged {tag}")
 
     # --- what it holds ---------------------------------------------------------------------------
+
+    def scalar(self) -> str:
+        """A single value, as it is written."""
+        if not self.is_scalar:
+            self.fail(f"{self.name}: a single value is expected, but this is {self.kind}")
+        return str(self.node.value)
 
     def string(self, example: str = "") -> str:
         """A text. What YAML reads as something else is an error that shows the quoted form."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tcrp.sim.scenario.model import Burst, Exponential, LinkSettings, Loss, Reorder, Span
+from tcrp.sim.scenario.model import Burst, Exponential, LinkPatch, Loss, Reorder, Span
 
 MS = 1000
 PERCENT = 10_000  # parts per million
@@ -17,8 +17,8 @@ KBIT, MBIT = 1_000, 1_000_000
 KIB = 1024
 
 
-def _soak(rate_bps: int, loss: int, delay_ms: int, late: int, by_ms: int) -> LinkSettings:
-    return LinkSettings(
+def _soak(rate_bps: int, loss: int, delay_ms: int, late: int, by_ms: int) -> LinkPatch:
+    return LinkPatch(
         delay=Span(delay_ms * MS, delay_ms * MS),
         loss=Loss(loss * PERCENT),
         reorder=Reorder(late * PERCENT, by_ms * MS),
@@ -27,10 +27,10 @@ def _soak(rate_bps: int, loss: int, delay_ms: int, late: int, by_ms: int) -> Lin
     )
 
 
-PRESETS: Mapping[str, LinkSettings] = MappingProxyType(
+PRESETS: Mapping[str, LinkPatch] = MappingProxyType(
     {
-        "lan": LinkSettings(delay=Span(100, 500), loss=Loss(0)),
-        "wifi": LinkSettings(
+        "lan": LinkPatch(delay=Span(100, 500), loss=Loss(0)),
+        "wifi": LinkPatch(
             delay=Exponential(3 * MS, 1 * MS),
             loss=Loss(50 * PERCENT, Burst(PERCENT // 2, 30 * PERCENT)),
             duplicate_ppm=PERCENT // 100,
@@ -39,7 +39,7 @@ PRESETS: Mapping[str, LinkSettings] = MappingProxyType(
             rate_bps=50 * MBIT,
             queue_bytes=256 * KIB,
         ),
-        "mobile": LinkSettings(
+        "mobile": LinkPatch(
             delay=Exponential(30 * MS, 40 * MS),
             loss=Loss(60 * PERCENT, Burst(PERCENT, 20 * PERCENT)),
             reorder=Reorder(PERCENT, 20 * MS),
@@ -47,10 +47,10 @@ PRESETS: Mapping[str, LinkSettings] = MappingProxyType(
             rate_bps=5 * MBIT,
             queue_bytes=256 * KIB,
         ),
-        "satellite": LinkSettings(
+        "satellite": LinkPatch(
             delay=Span(270 * MS, 300 * MS), loss=Loss(PERCENT // 2), rate_bps=10 * MBIT, queue_bytes=512 * KIB
         ),
-        "hotel": LinkSettings(
+        "hotel": LinkPatch(
             delay=Exponential(60 * MS, 20 * MS),
             loss=Loss(80 * PERCENT, Burst(3 * PERCENT, 15 * PERCENT)),
             duplicate_ppm=PERCENT // 2,

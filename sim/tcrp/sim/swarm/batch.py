@@ -1,4 +1,4 @@
-"""Many stories, one after another: what they covered, what they met, and which failed."""
+"""Runs a batch of scenarios one after another, and counts what they covered and which failed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tcrp.sim.coverage import Coverage
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.swarm.failures import Failure, failure_of
-from tcrp.sim.swarm.generator import Knobs, story
+from tcrp.sim.swarm.generator import Knobs, generate
 from tcrp.sim.swarm.sometimes import SometimesCoverage
 from tcrp.spec.names import Property
 
-MACHINES_EVERY = 10
-"""In each so-manieth story machines of the library stand beside the run; in the others, what they have answered."""
+SHADOW_EVERY = 10
+"""One run in ten has the library's machines as shadows; the others are compared with the answers recorded so far."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a number of runs came to. `failures` are by seed."""
+    """The totals of a number of runs. `failures` are pairs of seed and failure."""
 
     runs: int = 0
     records: int = 0
@@ -31,7 +31,7 @@ class Tally:
     failures: list[tuple[int, Failure]] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
-        """Count what another has counted too."""
+        """Add the counts of another tally to this one."""
         self.runs += other.runs
         self.records += other.records
         for property, times in other.judged.items():
@@ -40,15 +40,15 @@ class Tally:
         self.sometimes.add(other.sometimes)
         self.failures += other.failures
 
-    def never(self) -> list[str]:
-        """What a swarm must meet and these runs have not, and properties that nothing has put to the test."""
+    def unmet(self) -> list[str]:
+        """What a swarm must have met but these runs have not, and the properties that were never checked."""
         return [*self.sometimes.missing(), *(property for property, times in self.judged.items() if not times)]
 
 
 def scenario_of(seed: int, knobs: Knobs, scenarios: Sequence[Scenario]) -> Scenario:
-    """The story of a seed: random, or one of `scenarios` with another fate for every packet, judged by properties."""
+    """The scenario of a seed: a random one, or one of `scenarios` under this seed, judged by the properties alone."""
     if not scenarios:
-        return story(seed, knobs)
+        return generate(seed, knobs)
     return replace(scenarios[seed % len(scenarios)], seed=seed, expect=())
 
 
@@ -58,12 +58,12 @@ def run_batch(
     scenarios: Sequence[Scenario] = (),
     make_engine: EngineFactory = ServerEngine,
 ) -> Tally:
-    """Run the stories of these seeds."""
+    """Run the scenarios of these seeds."""
     tally = Tally()
     answers: Answers = {}
     for seed in seeds:
         listeners = [tally.coverage.hear, tally.sometimes.hear]
-        shadows = Shadows() if seed % MACHINES_EVERY == 0 else Shadows(0, answers)
+        shadows = Shadows() if seed % SHADOW_EVERY == 0 else Shadows(0, answers)
         scenario = scenario_of(seed, knobs, scenarios)
         failure, verdict = failure_of(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows)
         tally.runs += 1

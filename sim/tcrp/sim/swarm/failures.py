@@ -1,6 +1,6 @@
-"""Running one story of a swarm, and what a failure is.
+"""Runs one scenario of a swarm and says whether it failed.
 
-A property that does not hold, a fault of our own code, or a story that does not come to its end.
+It fails if a property does not hold, if our own code raises, or if the run does not end in time.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
 from tcrp.trace.records import Record
 
-STORY_SECONDS_MAX = 60.0
-"""Of processor time, after which a story counts as one that never ends: thousands of times what most take."""
+SCENARIO_SECONDS_MAX = 60.0
+"""CPU time after which a run is stopped and counted as a failure: thousands of times what most take."""
+
+TIMED_OUT = "timed out"
+"""The kind of a failure whose run was stopped."""
 
 
-NEVER_ENDS = "never ends"
-
-
-class NeverEnds(Exception):
-    """A story has taken too long."""
+class RunTimedOut(Exception):
+    """A run has used more CPU time than it may."""
 
 
 class Failure(NamedTuple):
@@ -45,15 +45,15 @@ def failure_of(
     make_engine: EngineFactory = ServerEngine,
     listeners: Iterable[Callable[[Record], None]] = (),
     shadows: Shadows | None = None,
-    seconds_max: float = STORY_SECONDS_MAX,
+    seconds_max: float = SCENARIO_SECONDS_MAX,
 ) -> tuple[Failure | None, Verdict | None]:
-    """Run a story. Gives how it failed, if it did, and its verdict, if it came to one."""
+    """Run a scenario. Returns its failure, if it failed, and its verdict, if the run ended."""
     try:
         with _within(seconds_max):
             verdict = Run(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows).go()
-    except NeverEnds:
-        return Failure(NEVER_ENDS, f"the story has not come to its end in {seconds_max:g} s"), None
-    except Exception as error:  # our own code's fault, whatever it is: that is what a swarm looks for
+    except RunTimedOut:
+        return Failure(TIMED_OUT, f"the run did not end within {seconds_max:g} s of CPU time"), None
+    except Exception as error:  # any exception is a fault of our own code, which a swarm is to find
         frame = traceback.extract_tb(error.__traceback__)[-1]
         kind = f"{type(error).__name__} in {Path(frame.filename).stem}.{frame.name}"
         return Failure(kind, str(error) or kind), None
@@ -63,11 +63,11 @@ def failure_of(
 
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """Break off what takes longer, where that can be done: in a main thread, on a system with such alarms."""
+    """Raise `RunTimedOut` in the block after this much CPU time, where setitimer exists and in the main thread only."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGVTALRM, _break_off)
+    before = signal.signal(signal.SIGVTALRM, _time_out)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
@@ -76,5 +76,5 @@ def _within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def _break_off(_signal: int, _frame: FrameType | None) -> None:
-    raise NeverEnds
+def _time_out(_signal: int, _frame: FrameType | None) -> None:
+    raise RunTimedOut

@@ -1,7 +1,7 @@
-"""Random stories: who is there, how bad the network is, who does what and when. One seed, one story.
+"""Generates random scenarios: the users, the network, and a script of steps. One seed gives one scenario.
 
-Each story draws its own knobs first, and what happens in it by them: a swarm of stories that are all
-middling would never meet the corners (the idea is swarm testing, Groce and others, 2012).
+Each scenario first draws its own knobs, then its steps by them. If all scenarios drew from the same mix,
+none would reach the corner cases (swarm testing: Groce and others, 2012).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tcrp.engine.codec import codec
 from tcrp.engine.frames import CREATE, HEADER_BYTES, JOIN, STATE_REQUEST, write_frame
 from tcrp.sim.network.draws import PPM, key_of, mix
 from tcrp.sim.scenario.model import (
-    CALM,
     ORDINARY,
     Abandon,
     Action,
     At,
     Burst,
+    ByteSpan,
     Clock,
     Crash,
     Create,
@@ -57,13 +57,13 @@ from tcrp.sim.scenario.model import (
     User,
 )
 from tcrp.sim.scenario.presets import PRESETS
-from tcrp.sim.scenario.writer import numbered
+from tcrp.sim.scenario.steps import numbered
 from tcrp.spec import dialects
 from tcrp.spec.limits import Limits, Takeover
 from tcrp.spec.names import Operation
 
 T = TypeVar("T")
-Planned = tuple[int, str, Action, int, int]  # when, who, what, every how many microseconds, how often
+Planned = tuple[int, str, Action, int, int]  # at_us, actor, action, every_us, times
 
 MS, SECOND = 1_000, 1_000_000
 NOWHERE = Place(0, 0)
@@ -78,21 +78,21 @@ TEXTS = (
     "hi", "how are you?", "exit", "/quit", "Room closed", "bob left the room", "x" * 300, "こんにちは", "a: b",
     "\x1b[2Jgone", "two\nlines", "長" * 1300,
 )  # fmt: skip
-CALM_AGAIN_US = SECOND
-"""When, after the last step of most stories, the network heals; a second later everyone speaks once more."""
-AFTERMATH_US = 30 * SECOND
-"""How long a story goes on after its last step, so that what must end can end."""
+HEAL_AFTER_US = SECOND
+"""In most scenarios the network heals this long after the last step; a second later every user speaks once more."""
+DRAIN_US = 30 * SECOND
+"""How long a scenario goes on after its last step, so that deadlines can pass."""
 
 
 class Dice:
-    """Draws from a seed, one after the other."""
+    """Pseudo-random draws from a seed, one after another."""
 
     def __init__(self, *seed: str | int) -> None:
         self._key = key_of(*seed)
         self._drawn = 0
 
     def below(self, bound: int) -> int:
-        """0 to `bound - 1`, evenly."""
+        """0 to `bound - 1`, uniformly."""
         self._drawn += 1
         return (mix(self._key + self._drawn) >> 16) % bound
 
@@ -101,17 +101,17 @@ class Dice:
         return least + self.below(most - least + 1)
 
     def one_of(self, things: Sequence[T]) -> T:
-        """One of them."""
+        """One of `things`, uniformly."""
         return things[self.below(len(things))]
 
     def chance(self, percent: int) -> bool:
-        """Whether something of that likelihood happens."""
+        """True with this probability."""
         return self.below(100) < percent
 
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """How a story is to be; what is None is drawn. One that `heals` has some more steps at its end."""
+    """Settings of the generator; a knob that is None is drawn. `heals` appends steps that end all network faults."""
 
     users: int | None = None
     steps: int | None = None
@@ -124,9 +124,10 @@ class Knobs:
 
 
 class Generator:
-    """Writes one story."""
+    """Generates one scenario."""
 
     def __init__(self, seed: int, knobs: Knobs) -> None:
+        # The key is part of every seed: another one would give other scenarios.
         self._dice = dice = Dice("story", seed)
         self._seed = seed
         self._users = NAMES[: knobs.users or dice.between(2, 6)]
@@ -135,22 +136,22 @@ class Generator:
         self._steps = knobs.steps or dice.one_of((5, 10, 20, 40))
         self._horizon_us = knobs.horizon_us or dice.one_of((3, 10, 30, 60)) * SECOND
         self._has_passwords = dice.chance(25)
-        self._lists = dice.chance(6)  # a server of the one dialect that lists its rooms
+        self._lists = dice.chance(6)  # a server of the one dialect that can list its rooms
         self._names = {id: dice.one_of(NAMES[:3]) if dice.chance(20) else id for id in self._users}
         verbs: list[Callable[[], tuple[str, Action]]] = [
             self._create, self._join, self._join, self._say, self._say, self._say, self._keep_alive, self._leave,
         ]  # fmt: skip
 
-        def maybe(asked: bool | None, percent: int, more: list[Callable[[], tuple[str, Action]]]) -> None:
-            if dice.chance(percent) if asked is None else asked:
-                # Not all of them in every story: what one fault hides, another story shows.
-                verbs.extend(each for each in more if asked or dice.chance(60))
+        def maybe(knob: bool | None, percent: int, more: list[Callable[[], tuple[str, Action]]]) -> None:
+            if dice.chance(percent) if knob is None else knob:
+                # Not all of them in every scenario: one fault may hide another.
+                verbs.extend(each for each in more if knob or dice.chance(60))
 
         maybe(knobs.faults_of_users, 50, [self._move, self._pause, self._crash, self._clock, self._abandon])
         maybe(knobs.faults_of_users, 40, [self._wrong_datagram, self._wrong_datagram, self._stream])
         maybe(knobs.faults_of_server, 25, [self._server_crash, self._server_pause, self._remove])
         maybe(knobs.faults_of_server, 5, [self._shutdown])
-        maybe(knobs.faults_of_network, 50, [self._cut, self._cut_one_way, self._hold, self._stall, self._reset])
+        maybe(knobs.faults_of_network, 50, [self._cut, self._cut_one_direction, self._hold, self._stall, self._reset])
         maybe(knobs.faults_of_network, 30, [self._set])
         self._has_attacker = False
         before = len(verbs)
@@ -158,8 +159,8 @@ class Generator:
         self._has_attacker = len(verbs) > before
         self._verbs = verbs
 
-    def write(self) -> Scenario:
-        """The story."""
+    def scenario(self) -> Scenario:
+        """The generated scenario."""
         dice = self._dice
         users = [
             User(
@@ -179,10 +180,10 @@ class Generator:
             repeats = isinstance(action, Say | KeepAlive) and dice.chance(30)
             times = dice.between(2, 8) if repeats else 1
             steps.append((at_us, actor, action, dice.one_of((5, 50, 300)) * MS if repeats else 0, times))
-            steps += self._what_must_follow(at_us, action)
+            steps += self._follow_up(at_us, action)
         steps.sort(key=_moment_of)
         if dice.chance(70) if self._heals is None else self._heals:
-            steps += self._calm_again(steps[-1][0] + CALM_AGAIN_US)
+            steps += self._heal_network(steps[-1][0] + HEAL_AFTER_US)
         script = numbered(
             Step("", 0, actor, action, At(at_us, every_us, times), NOWHERE)
             for at_us, actor, action, every_us, times in steps
@@ -191,18 +192,18 @@ class Generator:
         limits = self._limits()
         return Scenario(
             path=f"swarm-{self._seed}.yaml",
-            claim=f"story {self._seed} of the swarm breaks nothing",
+            claim=f"every property holds in swarm scenario {self._seed}",
             seed=dice.below(1 << 16),
-            until_us=last_us + AFTERMATH_US + limits.idle_timeout // 10,
+            until_us=last_us + DRAIN_US + limits.idle_timeout // 10,
             limits=limits,
             server_dialect=LISTING if self._lists else "auto",
             users=tuple(users),
-            network=NetworkSettings(self._weather() if dice.chance(70) else ORDINARY),
+            network=NetworkSettings(self._link_settings() if dice.chance(70) else ORDINARY),
             script=script,
         )
 
     def _opening(self) -> list[Planned]:
-        """Somebody opens a room, and in most stories most of the others join it: who talks alone tests little."""
+        """One user creates a room; in most scenarios most others join it, for a room of one tests little."""
         dice = self._dice
         password = self._password()
         steps: list[Planned] = [(0, self._users[0], Create(self._rooms[0], password), 0, 1)]
@@ -211,31 +212,25 @@ class Generator:
             steps += [(dice.between(50, 2000) * MS, user, room, 0, 1) for user in self._users[1:] if dice.chance(80)]
         return steps[: self._steps]
 
-    def _calm_again(self, at_us: int) -> list[Planned]:
-        """The network heals, and everyone speaks: from here on nothing may hang."""
+    def _heal_network(self, at_us: int) -> list[Planned]:
+        """All network faults end and every user speaks: from here on no session may hang."""
         everywhere = (LinkId("all", "all"),)
         steps: list[Planned] = [
             (at_us, NETWORK, Heal(everywhere), 0, 1),
             (at_us, NETWORK, Release(everywhere), 0, 1),
-            (
-                at_us,
-                NETWORK,
-                SetLinks(everywhere, replace(ORDINARY, mtu_bytes=None, rate_bps=None, segment=None)),
-                0,
-                1,
-            ),
+            (at_us, NETWORK, SetLinks(everywhere, ORDINARY.as_patch()), 0, 1),
         ]
         return steps + [(at_us + SECOND, user, Say("still here"), 0, 1) for user in self._users]
 
     def _moment(self) -> int:
-        """Mostly anywhere; sometimes just when something else is going on."""
+        """A time for a step: mostly uniform, sometimes one that many steps share, so that they collide."""
         dice = self._dice
         if dice.chance(25):
             return dice.one_of((0, 500, 1000, 1001, 1500, 2000)) * MS
         return dice.below(self._horizon_us // MS) * MS
 
-    def _what_must_follow(self, at_us: int, action: Action) -> list[Planned]:
-        """What is held is let go, and what is cut is healed: nobody is left in the lurch."""
+    def _follow_up(self, at_us: int, action: Action) -> list[Planned]:
+        """The step that undoes a hold, or a cut without an end."""
         later_us = at_us + self._dice.between(1, 5000) * MS
         match action:
             case Hold(links):
@@ -245,7 +240,7 @@ class Generator:
             case _:
                 return []
 
-    # --- the place -------------------------------------------------------------------------------
+    # --- the environment -------------------------------------------------------------------------
 
     def _limits(self) -> Limits:
         dice = self._dice
@@ -271,10 +266,10 @@ class Generator:
             settings["takeover"] = Takeover.OFF
         return Limits().with_settings(settings)
 
-    def _weather(self) -> LinkSettings:
+    def _link_settings(self) -> LinkSettings:
         dice = self._dice
         if dice.chance(25):
-            return PRESETS[dice.one_of(tuple(PRESETS))].over(ORDINARY)
+            return ORDINARY.patched(PRESETS[dice.one_of(tuple(PRESETS))])
         settings = ORDINARY
         least, most = dice.one_of(((1, 1), (1, 5), (5, 50), (1, 500), (100, 120)))
         settings = replace(settings, delay=Span(least * MS, most * MS))
@@ -295,10 +290,10 @@ class Generator:
         if dice.chance(10):
             settings = replace(settings, rate_bps=dice.one_of((8_000, 64_000)), queue_bytes=dice.one_of((200, 2000)))
         if dice.chance(20):
-            settings = replace(settings, segment=Span(1, dice.one_of((1, 7, 40))))
+            settings = replace(settings, segment=ByteSpan(1, dice.one_of((1, 7, 40))))
         return settings
 
-    # --- what users do ---------------------------------------------------------------------------
+    # --- actions of users -------------------------------------------------------------------------
 
     def _user(self) -> str:
         return self._dice.one_of(self._users)
@@ -348,9 +343,9 @@ class Generator:
             case 0:
                 made = Datagram(token_of=self._user(), room=dice.one_of(("elsewhere", *self._rooms)), text="by hand")
             case 1:
-                made = Datagram(token_of=self._user(), hex=b"\xff\x00")
+                made = Datagram(token_of=self._user(), data=b"\xff\x00")
             case _:
-                made = Datagram(hex=bytes(dice.below(256) for _ in range(dice.below(40))))
+                made = Datagram(data=bytes(dice.below(256) for _ in range(dice.below(40))))
         return self._user(), made
 
     def _stream(self) -> tuple[str, Action]:
@@ -364,7 +359,7 @@ class Generator:
         requests = (b"", whole[:1], listing, whole[:HEADER_BYTES], whole, no_text, low_port, with_trailer)
         return self._user(), Stream(self._dice.one_of(requests))
 
-    # --- what the server and the network do ------------------------------------------------------
+    # --- actions of server and network ------------------------------------------------------------
 
     def _server_crash(self) -> tuple[str, Action]:
         return SERVER, Crash(self._dice.between(1, 3000) * MS)
@@ -378,38 +373,32 @@ class Generator:
     def _shutdown(self) -> tuple[str, Action]:
         return SERVER, Shutdown()
 
-    def _both_ways(self) -> tuple[LinkId, ...]:
+    def _both_directions(self) -> tuple[LinkId, ...]:
         user = self._user() if self._dice.chance(80) else "all"
         return (LinkId(user, SERVER), LinkId(SERVER, user))
 
-    def _one_way(self) -> tuple[LinkId, ...]:
-        return (self._both_ways()[self._dice.below(2)],)
+    def _one_direction(self) -> tuple[LinkId, ...]:
+        return (self._both_directions()[self._dice.below(2)],)
 
     def _cut(self) -> tuple[str, Action]:
-        return NETWORK, Cut(self._both_ways(), self._dice.between(1, 8000) * MS)
+        return NETWORK, Cut(self._both_directions(), self._dice.between(1, 8000) * MS)
 
-    def _cut_one_way(self) -> tuple[str, Action]:
-        return NETWORK, Cut(self._one_way(), self._dice.between(1, 8000) * MS if self._dice.chance(70) else None)
+    def _cut_one_direction(self) -> tuple[str, Action]:
+        return NETWORK, Cut(self._one_direction(), self._dice.between(1, 8000) * MS if self._dice.chance(70) else None)
 
     def _hold(self) -> tuple[str, Action]:
-        return NETWORK, Hold(self._one_way())
+        return NETWORK, Hold(self._one_direction())
 
     def _stall(self) -> tuple[str, Action]:
-        return NETWORK, Stall(self._both_ways(), self._dice.between(1, 3000) * MS)
+        return NETWORK, Stall(self._both_directions(), self._dice.between(1, 3000) * MS)
 
     def _reset(self) -> tuple[str, Action]:
-        return NETWORK, Reset(self._both_ways())
+        return NETWORK, Reset(self._both_directions())
 
     def _set(self) -> tuple[str, Action]:
-        impairment = self._weather()
-        # A file can set a bound, but not take one away.
-        segment = impairment.segment if impairment.segment != CALM.segment else None
-        impairment = replace(
-            impairment, mtu_bytes=impairment.mtu_bytes or None, rate_bps=impairment.rate_bps or None, segment=segment
-        )
-        return NETWORK, SetLinks(self._one_way(), impairment)
+        return NETWORK, SetLinks(self._one_direction(), self._link_settings().as_patch())
 
-    # --- what attackers do -----------------------------------------------------------------------
+    # --- actions of attackers --------------------------------------------------------------------
 
     def _steal(self) -> tuple[str, Action]:
         return MALLORY, StealToken(self._user())
@@ -431,6 +420,6 @@ def _moment_of(step: Planned) -> int:
     return step[0]
 
 
-def story(seed: int, knobs: Knobs = Knobs()) -> Scenario:
-    """The story of a seed."""
-    return Generator(seed, knobs).write()
+def generate(seed: int, knobs: Knobs = Knobs()) -> Scenario:
+    """The random scenario of a seed."""
+    return Generator(seed, knobs).scenario()

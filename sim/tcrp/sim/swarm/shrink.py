@@ -1,7 +1,7 @@
-"""The shortest story that still fails: steps, users, faults, settings and times are taken away while it does.
+"""Shrinks a failing scenario: removes steps, users, faults, settings and times as long as it still fails.
 
-A step is taken away by delta debugging (Zeller and Hildebrandt, 2002): large pieces first, then smaller
-ones. Every candidate is a whole story, run from its beginning.
+Steps are removed by delta debugging (Zeller and Hildebrandt, 2002): large pieces first, then smaller
+ones. Every candidate is a complete scenario, run from its beginning.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from tcrp.sim.scenario.model import (
     Step,
     User,
 )
-from tcrp.sim.scenario.writer import numbered
-from tcrp.sim.swarm.failures import NEVER_ENDS, STORY_SECONDS_MAX, failure_of
+from tcrp.sim.scenario.steps import numbered
+from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, failure_of
 from tcrp.spec.limits import Limits
 
 RUNS_MAX = 3000
-"""How many candidates are tried at the most; a story of forty steps takes a few hundred."""
+"""The most candidates that are tried; a scenario of forty steps takes a few hundred."""
 CANDIDATE_SECONDS_MAX = 1.0
-"""After which a candidate counts as failing, where the failure is that the story never ends."""
+"""CPU time after which a candidate is stopped, where the failure to reproduce is a timeout."""
 
 SECOND_US = 1_000_000
 
 
 class Shrinker:
-    """Shrinks one failing story. `runs` counts the candidates that were run."""
+    """Shrinks one failing scenario. `runs` counts the candidates that were run."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class Shrinker:
         self._kind = kind
         self._make_engine = make_engine
         self._runs_max = runs_max
-        self._seconds_max = seconds_max if kind == NEVER_ENDS else STORY_SECONDS_MAX
+        self._seconds_max = seconds_max if kind == TIMED_OUT else SCENARIO_SECONDS_MAX
         self.runs = 0
 
     def shrink(self, scenario: Scenario) -> Scenario:
-        """The shortest story that was found and fails in the same way. Expectations are left out."""
+        """The shortest scenario found that fails in the same way. It has no expectations."""
         best = replace(scenario, expect=(), covers=())
         while True:
             before = best
-            for simpler in (self._fewer_steps, self._fewer_users, self._simpler_place, self._simpler_steps):
+            for simpler in (self._fewer_steps, self._fewer_users, self._simpler_environment, self._simpler_steps):
                 best = simpler(best)
             if best == before or self.runs >= self._runs_max:
                 return best
@@ -73,7 +73,7 @@ class Shrinker:
         return failure is not None and failure.kind == self._kind
 
     def _first_that_fails(self, best: Scenario, candidates: Iterator[Scenario]) -> Scenario:
-        """Each candidate that still fails is the new best; candidates are made of what was best at first."""
+        """The first candidate that still fails, or `best` if none does."""
         for candidate in candidates:
             if candidate != best and self._fails(candidate):
                 return candidate
@@ -102,9 +102,9 @@ class Shrinker:
         candidate = replace(best, users=users)
         return candidate if candidate != best and self._fails(candidate) else best
 
-    # --- the place -------------------------------------------------------------------------------
+    # --- the environment -------------------------------------------------------------------------
 
-    def _simpler_place(self, best: Scenario) -> Scenario:
+    def _simpler_environment(self, best: Scenario) -> Scenario:
         best = self._try(best, lambda scenario: replace(scenario, network=NetworkSettings()))
         best = self._try(best, lambda scenario: replace(scenario, limits=Limits()))
         best = self._try(best, lambda scenario: replace(scenario, seed=0))
@@ -130,7 +130,7 @@ class Shrinker:
         candidate = change(best)
         return candidate if candidate != best and self._fails(candidate) else best
 
-    # --- what the steps say, and when ------------------------------------------------------------
+    # --- the steps' actions and times ------------------------------------------------------------
 
     def _simpler_steps(self, best: Scenario) -> Scenario:
         best = self._try(best, _once_a_second)
@@ -150,7 +150,7 @@ def _with_user(scenario: Scenario, user: User) -> Scenario:
 
 
 def _others(step: Step) -> Iterator[str]:
-    """Users of whom a step speaks."""
+    """Users whom a step names besides its actor."""
     match step.action:
         case StealToken(victim) | Spoof(victim) | Replay(victim):
             yield victim
@@ -159,7 +159,7 @@ def _others(step: Step) -> Iterator[str]:
 
 
 def _removed(scenario: Scenario) -> set[str]:
-    """Whom the server is told to remove, by what they call themselves."""
+    """The names of the users whom a step removes."""
     return {step.action.user for step in scenario.script if isinstance(step.action, Remove)}
 
 
@@ -182,7 +182,7 @@ def _once_a_second(scenario: Scenario) -> Scenario:
 
 
 def _simpler(scenario: Scenario, number: int) -> Iterator[Scenario]:
-    """One step said more simply, the simplest first."""
+    """Simpler versions of one step, the simplest first."""
     step = scenario.script[number]
     when, action = step.when, step.action
 
@@ -207,7 +207,7 @@ def _simpler(scenario: Scenario, number: int) -> Iterator[Scenario]:
 
 
 def _shorter(scenario: Scenario) -> Iterator[Scenario]:
-    assert scenario.until_us is not None, "only a story with an end can be shortened"
+    assert scenario.until_us is not None, "only a scenario with an end can be shortened"
     for seconds in (1, 5, 10, 20, 40):
         until_us = max(_last_us(scenario) + seconds * SECOND_US, SECOND_US)
         if until_us < scenario.until_us:
