@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types imports document words check-document check-wheel coverage swarm bench clean
+.PHONY: demo test lint types imports document words check-document check-wheel coverage mutants swarm bench clean
 
 demo: $(VENV)/run
 	$(BIN)/chat-sim run sim/scenarios/the-story.yaml
@@ -55,6 +55,12 @@ check-wheel: $(VENV)/dev
 	cd / && LANG=ja_JP.UTF-8 "$(CURDIR)/$(VENV)-wheel/bin/chat-client" --help | grep --quiet 部屋
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --sockets "$(CURDIR)/sim/scenarios/a-relay-too-long-for-one-form-reaches-the-others.yaml"
 	rm -rf $(VENV)-wheel
+
+# Changes one thing at a time in spec, engine and the simulator's network and checks, and reports what no test
+# noticed. An interrupted run goes on where it was.
+MODULES ?=
+mutants: $(VENV)/dev
+	$(BIN)/python -m tools.mutants --jobs 2 --resume .mutants.jsonl $(MODULES)
 
 # Takes three quarters of an hour on two cores; what fails is kept in swarm/.
 swarm: $(VENV)/run

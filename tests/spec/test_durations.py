@@ -34,6 +34,30 @@ def test_an_invalid_duration_is_an_error_that_says_what_is_expected(text: str, s
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("300", "; a unit is missing: 300s, 300ms?"), ("1.5", "; a unit is missing: 1.5s, 1.5ms?"), ("1.5.2", ""),
+     ("fast", ""), ("5 s", ""), ("", ""), ("1.1234567s", ""), ("5d", ""), ("٣s", "")],
+)  # fmt: skip
+def test_a_number_without_a_unit_is_asked_for_its_unit(text: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=r".") as error:
+        parse_duration(text)
+    assert str(error.value) == (f"a duration such as 10ms or 1.5s is expected (us ms s m h), not {text!r}{hint}")
+
+
+def test_a_year_is_a_duration_and_a_microsecond_more_is_not() -> None:
+    assert parse_duration("8760h") == LONGEST_US == 365 * 86_400 * 1_000_000
+    with pytest.raises(ValueError, match=r"^31536000.000001s is longer than a year$"):
+        parse_duration("31536000.000001s")
+
+
+@pytest.mark.parametrize(
+    ("us", "text"), [(0, "0s"), (1, "1us"), (999, "999us"), (1000, "1ms"), (1500, "1500us"), (60_000_000, "60s")]
+)
+def test_a_duration_is_written_with_the_largest_unit_that_needs_no_fraction(us: int, text: str) -> None:
+    assert write_duration(us) == text
+
+
 @given(st.integers(0, LONGEST_US))
 def test_a_written_duration_reads_back(us: int) -> None:
     assert parse_duration(write_duration(us)) == us

@@ -127,3 +127,17 @@ def test_an_event_without_a_transition_is_a_spec_error() -> None:
         SpecError, match=r"events that no transition takes: \['host_gone', 'joined', 'left', 'relayed'\]"
     ):
         read(Machine.ROOM, Door, RoomState, RoomEvent, DOOR_RULES)
+
+
+class Fork(ProtocolMachine):
+    """A machine that only these tests know: one event leads to two states."""
+
+    states_ = States.from_enum(RoomState, initial=RoomState.VACANT, final=RoomState.CLOSED, use_enum_instance=True)
+    created = states_.VACANT.to(states_.OPEN)
+    shutdown = states_.OPEN.to(states_.CLOSING) | states_.OPEN.to(states_.CLOSED)
+    drained = states_.CLOSING.to(states_.CLOSED)
+
+
+def test_an_event_that_leads_to_two_states_is_a_spec_error() -> None:
+    with pytest.raises(SpecError, match=r"^room: shutdown leads to two states from open$"):
+        read(Machine.ROOM, Fork, RoomState, RoomEvent, DOOR_RULES)

@@ -54,9 +54,10 @@ class TraceFile:
                 self._fail(error)
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close. What was asked for `soon` then finds nothing to do."""
         self.flush()
         if self._works:
+            self._works = False
             self._file.close()
 
     def _fail(self, error: OSError) -> None:

@@ -103,7 +103,9 @@ class Run:
             else:
                 honest += 1
                 ip = user.address or _numbered("10.0", honest)
-            self.hosts.users[user.id] = UserHost(self.hosts, user.id, user.name, codec(user.dialect), ip)
+            self.hosts.users[user.id] = UserHost(
+                self.hosts, user.id, user.name, codec(user.dialect), ip, keeps_alive=user.keeps_alive
+            )
 
     # --- letting it happen -----------------------------------------------------------------------
 

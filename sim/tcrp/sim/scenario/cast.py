@@ -9,7 +9,7 @@ from tcrp.sim.scenario.errors import nearest, one_of
 from tcrp.sim.scenario.kinds import IP, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
 from tcrp.sim.scenario.model import LinkId, User
 from tcrp.sim.scenario.nodes import Value
-from tcrp.sim.scenario.records import Field, Record
+from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.spec.dialects import NAMES
 
 RESERVED = (
@@ -26,13 +26,14 @@ USER_ENTRY: Record[Any] = Record(
     Field("address", IP, "The user's IP address; without it, the next free one from 10.0.0.1, or from 10.9.0.1 "
           "for attackers.", "bob: {address: 10.0.0.7}"),
     Field("attacker", TRUTH, "Whether the user may take attackers' steps.", "mallory: {attacker: true}"),
+    Field("keeps_alive", TRUTH, "Whether the user's client keeps itself alive and notices a silent server, as "
+          "chat-client does.", "bob: {keeps_alive: true}"),
     Field("count", whole(1, CROWD_MAX), "Makes a crowd of so many users: crowd-1, crowd-2, … The word alone stands for "
           "each of them.", "crowd: {count: 20}"),
     Field("allow_invalid", TRUTH, "Lets a name through that R-NAME-1 forbids.",
           'colon: {name: "a:b", allow_invalid: true}', into="allow_invalid_name"),
     may_be_nothing=True,
-    defaults={**dict.fromkeys(("name", "address", "count")), "dialect": "json", "attacker": False,
-              "allow_invalid_name": False},
+    defaults={**defaults_of(User), "name": None, "count": None},
 )  # fmt: skip
 
 

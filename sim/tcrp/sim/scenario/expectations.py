@@ -35,10 +35,11 @@ from tcrp.sim.scenario.kinds import (
     mapping_of,
 )
 from tcrp.sim.scenario.nodes import Value
-from tcrp.sim.scenario.records import Field, Record
+from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.spec import names
 from tcrp.spec.names import Machine
 
+TOLD = (*map(str, names.Notice), "server_silent")
 STATES: dict[Machine, type[StrEnum]] = {
     Machine.SESSION: names.SessionState, Machine.ROOM: names.RoomState, Machine.HANDSHAKE: names.HandshakeState,
 }  # fmt: skip
@@ -136,8 +137,7 @@ WINDOW = Record(
     Field("between", MOMENTS, "It happens in that span.", "{bob: {state: expired}, between: [1s, 2s]}",
           into="between_us"),
 )  # fmt: skip
-USER_CLAIMS: Record[Any] = Record(
-    dict,
+_USER_CLAIMS = (
     UserClaim("state", Word(names.SessionState), "The state of the client's own, latest session.",
               "{bob: {state: expired}}", make=lambda user, state: model.StateExpected(model.UserIs(user, state))),
     UserClaim("sees", SEEN, "These relays were shown in this order, with others between them or not; or how "
@@ -147,13 +147,15 @@ USER_CLAIMS: Record[Any] = Record(
               make=model.SeesExactly),
     UserClaim("never_sees", RELAYS, "None of these relays was shown.", '{bob: {never_sees: ["a"]}}',
               make=model.NeverSees),
-    UserClaim("told", ListOf(Word(names.Notice), or_one=True), "The client was told these notices.",
+    UserClaim("told", ListOf(Word(TOLD), or_one=True), "The client was told these notices. `server_silent` is its "
+              "own finding: a server that answered its keep-alives does so no more.",
               "{bob: {told: [left, room_closed]}}", make=model.Told),
     UserClaim("refused", Word(names.Reason), "The server refused the client's latest request for that reason.",
               "{bob: {refused: name_taken}}", make=model.Refused),
-    if_empty="at least one claim is expected",
-    defaults=dict.fromkeys(("state", "sees", "sees_exactly", "never_sees", "told", "refused")),
 )  # fmt: skip
+USER_CLAIMS: Record[Any] = Record(
+    dict, *_USER_CLAIMS, if_empty="at least one claim is expected", defaults={each.word: None for each in _USER_CLAIMS}
+)
 
 
 def _machine(machine: Machine, kind: Kind[str], meaning: str, example: str) -> Record[model.MachineIs]:
@@ -187,8 +189,7 @@ CLAIMS: dict[str, Record[Any]] = {
     "packets": Record(
         model.Packets,
         Field("packets", Record(dict, Field("what", Word(names.PacketKind)), Field("from", PACKET_END, into="source"),
-                                Field("to", PACKET_END, into="target"),
-                                defaults=dict.fromkeys(("what", "source", "target"))),
+                                Field("to", PACKET_END, into="target"), defaults=defaults_of(model.Packets)),
               "Such packets were sent, by either side.",
               "{packets: {what: say, from: bob}, count: 1, bytes: 10..99}", into="*"),
         Field("count", AMOUNT, "How many there are."), Field("bytes", AMOUNT, "How many bytes they have together."),
@@ -263,7 +264,7 @@ def _claims(row: Value, parts: dict[str, tuple[Value, Value]], scene: Scene) -> 
 def _claims_of_user(value: Value, user: str, cast: Cast) -> list[model.Claim]:
     parts = USER_CLAIMS.parts(value)
     given = USER_CLAIMS.from_parts(value, parts, Scene(cast, number=cast.users[user].number))
-    makes = {each.word: each.make for each in USER_CLAIMS.fields if isinstance(each, UserClaim)}
+    makes = {each.word: each.make for each in _USER_CLAIMS}
     return [makes[word](user, given[word]) for word in parts]
 
 
@@ -289,8 +290,7 @@ def _write_claim(claim: model.Claim) -> Any:
         case _:  # of a user, and a value
             held = claim.claim if isinstance(claim, model.StateExpected) else claim
             user, value = (getattr(held, each.name) for each in fields(held))
-    words = (each for each in USER_CLAIMS.fields if isinstance(each, UserClaim))
-    return {user: next(each.write(value) for each in words if each.make(user, value) == claim)}
+    return {user: next(each.write(value) for each in _USER_CLAIMS if each.make(user, value) == claim)}
 
 
 _USER_STATE = {"type": "object", "additionalProperties": Word(names.SessionState).schema(), "minProperties": 1,

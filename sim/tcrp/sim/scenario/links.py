@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from tcrp.sim.scenario import model
@@ -25,7 +25,7 @@ from tcrp.sim.scenario.kinds import (
 )
 from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.presets import PRESETS
-from tcrp.sim.scenario.records import Field, Record
+from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.spec.durations import PATTERN
 
 PAIR = "two ends, such as [alice, server]"
@@ -107,7 +107,7 @@ SETTINGS = define(
               "{rate: 8Mbit/s, queue: 9000}", "queue_bytes"),
         Field("segment", SEGMENT, "Into pieces of how many bytes TCP's bytes are cut.", "{segment: 1..64}"),
         if_empty="at least one setting is expected",
-        defaults=dict.fromkeys(("preset", *(each.name for each in fields(model.LinkPatch)))),
+        defaults={**defaults_of(model.LinkPatch), "preset": None},
     ),
     "Settings of a link, or the name of a preset.",
     "{delay: 30ms, loss: 2%}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import HandshakeState, Machine, Notice, Reason, RoomState, Rule, SessionState
+from tcrp.spec.names import HandshakeState, Machine, Reason, RoomState, Rule, SessionState
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -160,13 +160,14 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody of the story. A crowd is already spread out: `crowd-1`, `crowd-2`, …"""
+    """A user of the scenario. Each member of a crowd is one: `crowd-1`, `crowd-2`, …"""
 
     id: str
-    name: str  # what the user calls himself in the chat
+    name: str  # in the chat
     dialect: str = "json"
     address: str | None = None  # an IP address, else one is given in order of appearance
     attacker: bool = False
+    keeps_alive: bool = False  # its client speaks by itself, and asks whether the server still knows it
     allow_invalid_name: bool = False
     crowd: str | None = None  # the name of the crowd it belongs to
     number: int = 0  # its number in the crowd, from 1
@@ -174,7 +175,7 @@ class User:
 
 # --- what actors do ----------------------------------------------------------------------------
 # Texts and room names may hold `{i}` (the number in the crowd) and `{n}` (the repetition, from 1);
-# whoever runs the step fills them in.
+# `filled` in verbs.py puts the latter in when the step is taken.
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +275,7 @@ class Spoof:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Send again what `victim` sent as his `nth` datagram, from 1; `is_spoofed`: with his address as source."""
+    """Send the `nth` datagram of `victim`, from 1, again; `is_spoofed`: with the victim's address as source."""
 
     victim: str
     nth: int
@@ -486,7 +487,7 @@ class SeesCount:
 @dataclass(frozen=True, slots=True)
 class Told:
     user: str
-    notices: tuple[Notice, ...]
+    notices: tuple[str, ...]  # by their names, and `server_silent`
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,7 +519,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Packets:
-    """Packets sent, by what they are for and between whom; None: any."""
+    """Packets sent, by their kind and their ends; None: any."""
 
     what: str | None = None
     source: str | None = None

@@ -11,15 +11,13 @@ from tcrp.sim.scenario.kinds import DURATION, Kind, ListOf, Scene, Schema, Simpl
 from tcrp.sim.scenario.links import NETWORK_SETTINGS
 from tcrp.sim.scenario.model import LeaveOut, Scenario, User
 from tcrp.sim.scenario.nodes import Value, compose, read_text
-from tcrp.sim.scenario.records import Field, Record
+from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.sim.scenario.steps import Script, actors_of
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import SETTINGS, Limits, Setting, Unit, parse_setting, write_setting
 from tcrp.spec.names import Property, Rule
 
 SEED_MAX = 2**63 - 1
-
-
 SERVER_DIALECT: Word[str] = Word(("auto", *NAMES))
 
 
@@ -87,8 +85,7 @@ SCENARIO: Record[Any] = Record(
                                      Field("reason", sentence("why is the property left out?"))), item="leave_out"),
           "Properties of the protocol that are not checked in this scenario.",
           "leave_out: [{property: names-linger, reason: the server is given a bug on purpose}]"),
-    defaults=dict.fromkeys(("until_us", "users", "network", "server_dialect"))
-    | {"seed": 0, "covers": (), "script": (), "expect": (), "leave_out": ()},
+    defaults=defaults_of(Scenario),
 )  # fmt: skip
 
 

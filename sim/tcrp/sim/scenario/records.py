@@ -44,11 +44,17 @@ class Field:
         return {self.word: {**self.kind.schema(), **({"description": self.meaning} if self.meaning else {})}}
 
 
+def defaults_of(make: Callable[..., Any]) -> Mapping[str, Any]:
+    """The arguments that may be left out, with their defaults."""
+    parameters = signature(make).parameters.items()
+    return {name: each.default for name, each in parameters if each.default is not Parameter.empty}
+
+
 class Record(Kind[T]):
     """A mapping with known keys, which `make` takes by name.
 
-    A field is required if `make` has no default for it. `forms`: exactly one of these groups of words is
-    given. `if_empty`: at least one word has to be given; the error says this.
+    A field is required if it is not among `defaults`, which are those of `make`. `forms`: exactly one of these
+    groups of words is given. `if_empty`: at least one word has to be given; the error says this.
     """
 
     def __init__(
@@ -65,9 +71,7 @@ class Record(Kind[T]):
         self.forms = forms
         self.if_empty = if_empty
         self.may_be_nothing = may_be_nothing
-        parameters = {} if defaults is not None else signature(make).parameters
-        given = {name: each.default for name, each in parameters.items() if each.default is not Parameter.empty}
-        self.defaults: Mapping[str, Any] = given if defaults is None else defaults
+        self.defaults = defaults_of(make) if defaults is None else defaults
         self.inside = [each for each in fields if not each.is_beside]
         self.bare = next((each for each in self.inside if each.is_bare), None)
         self.is_only_bare = self.bare is not None and len(self.inside) == 1

@@ -24,7 +24,7 @@ from tcrp.sim.scenario.verbs import (
 )
 
 TIMES_MAX = 1_000_000
-STEP_FIELDS = (
+WHEN_FIELDS = (
     Field("at", DURATION, "From the start of the run.", "{at: 2s, alice: leave}"),
     Field("in", DURATION, "After the step before it in the file.", "{in: 5ms, alice: leave}"),
     Field("when", STATE_CLAIM, "As soon as a state is reached; if it never is, the run fails.",
@@ -33,10 +33,10 @@ STEP_FIELDS = (
           '{every: 1s, times: 5, bob: {say: "{n}"}}'),
     Field("times", whole(1, TIMES_MAX), "How often, with `every`.",
           '{at: 1s, every: 2s, times: 3, bob: {say: "{n}"}}'),
-    Field("allow_invalid", TRUTH, "Lets names and texts through that the protocol forbids.",
-          '{at: 0s, alice: {create: ""}, allow_invalid: true}'),
 )  # fmt: skip
-WHEN_WORDS = [each.word for each in STEP_FIELDS[:5]]
+ALLOW_INVALID = Field("allow_invalid", TRUTH, "Lets names and texts through that the protocol forbids.",
+                      '{at: 0s, alice: {create: ""}, allow_invalid: true}')  # fmt: skip
+STEP_FIELDS = (*WHEN_FIELDS, ALLOW_INVALID)
 
 
 def step_words() -> list[str]:
@@ -115,7 +115,7 @@ def _fail_actors(row: Value, parts: dict[str, tuple[Value, Value]], actors: list
 
 
 def _read_when(row: Value, scene: Scene) -> At | In | When:
-    values = {word: value for _, word, value in row.entries() if word in WHEN_WORDS}
+    values = {word: value for _, word, value in row.entries() if word in {each.word for each in WHEN_FIELDS}}
     given = [word for word in ("at", "in", "when") if word in values]
     if len(given) > 1:
         values[given[1]].fail(f"only one of at, in and when is possible; {given[0]} stands there already")
@@ -125,7 +125,7 @@ def _read_when(row: Value, scene: Scene) -> At | In | When:
         row.fail(f"every goes with at, or stands alone; not with {given[0]}")
     if not values:
         row.fail("when is this step taken? expected is one of at, in, when, every")
-    parts = {each.word: each.read(values, row, scene) for each in STEP_FIELDS if each.word in values}
+    parts = {each.word: each.read(values, row, scene) for each in WHEN_FIELDS if each.word in values}
     if "in" in parts:
         return In(parts["in"])
     if "when" in parts:

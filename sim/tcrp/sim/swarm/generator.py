@@ -168,6 +168,7 @@ class Generator:
                 name=self._names[id],
                 dialect=LISTING if self._lists else dice.one_of(DIALECTS) if dice.chance(70) else "json",
                 address=f"10.0.7.{dice.between(1, 2)}" if dice.chance(25) else None,
+                keeps_alive=dice.chance(25),
             )
             for id in self._users
         ]
@@ -396,7 +397,8 @@ class Generator:
         return NETWORK, Reset(self._both_directions())
 
     def _set(self) -> tuple[str, Action]:
-        return NETWORK, SetLinks(self._one_direction(), self._link_settings().as_patch())
+        patch = self._link_settings().as_patch()
+        return NETWORK, SetLinks(self._one_direction(), patch)
 
     # --- actions of attackers --------------------------------------------------------------------
 

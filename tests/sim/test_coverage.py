@@ -1,0 +1,91 @@
+"""Coverage: each row, refusal and rule that a run's records show is counted once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+from tcrp.sim.coverage import REFUSED, ROWS, Coverage
+from tcrp.sim.run import Verdict
+from tcrp.spec.names import Deadline, Machine, Property, Rule
+from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord
+
+ENTERED = (Machine.SESSION, "tokened", "entered")
+STEP = StepRecord(1, 0, 0, "server", Machine.SESSION, "b", "entered", "tokened", "in-room", Rule.UDP_4, "", "", None)
+
+
+def refusal(from_: str, event: str, rule: Rule | None) -> RefusalRecord:
+    return RefusalRecord(1, 0, 0, "server", Machine.SESSION, "b", event, from_, rule, "")
+
+
+def packet(rule: Rule | None) -> PacketRecord:
+    return PacketRecord(1, 0, 0, "server", Kind.DROP, "udp", "a>b", "", 0, "say", "", rule)
+
+
+def test_rows_and_refused_pairs_are_those_of_the_three_tables() -> None:
+    tables = (SESSION, ROOM, HANDSHAKE)
+    assert len(ROWS) == sum(len(table.rows) for table in tables)
+    assert set(ROWS).isdisjoint(REFUSED)
+    assert len(set(ROWS) | set(REFUSED)) == sum(len(list(each.states)) * len(list(each.events)) for each in tables)
+
+
+def test_a_step_counts_for_its_row_and_its_rule() -> None:
+    coverage = Coverage()
+    coverage.hear(STEP)
+    coverage.hear(STEP)
+    assert coverage.rows[ENTERED] == coverage.rules[Rule.UDP_4] == 2
+    assert sum(coverage.rows.values()) == sum(coverage.rules.values()) == 2
+    assert ENTERED not in coverage.missing_rows()
+    assert len(coverage.missing_rows()) == len(ROWS) - 1
+    assert Rule.UDP_4 not in coverage.missing_rules()
+
+
+def test_a_refusal_counts_for_its_pair_where_the_table_has_none_and_for_its_rule_where_it_has_one() -> None:
+    coverage = Coverage()
+    coverage.hear(refusal("expired", "spoke", Rule.TOK_4))
+    coverage.hear(refusal("expired", "spoke", None))
+    coverage.hear(refusal("tokened", "entered", None))  # a row: refused for another reason
+    coverage.hear(refusal("in-room", "rubbish", None))
+    assert coverage.refused[Machine.SESSION, "expired", "spoke"] == 2
+    assert sum(coverage.refused.values()) == 2
+    assert sum(coverage.rules.values()) == coverage.rules[Rule.TOK_4] == 1
+    assert sum(coverage.rows.values()) == 0
+
+
+def test_packets_shows_and_timers_count_for_their_rule_and_faults_for_nothing() -> None:
+    coverage = Coverage()
+    coverage.hear(packet(Rule.UDP_3))
+    coverage.hear(packet(None))
+    coverage.hear(ShowRecord(1, 0, 0, "bob", "relay", "", "", Rule.SHOW_1))
+    coverage.hear(TimerRecord(1, 0, 0, "server", Deadline.IDLE, Rule.IDLE_1))
+    coverage.hear(FaultRecord(1, 0, 0, "network", "cut", ""))
+    counted = {rule: times for rule, times in coverage.rules.items() if times}
+    assert counted == {Rule.UDP_3: 1, Rule.SHOW_1: 1, Rule.IDLE_1: 1}
+
+
+def test_rules_that_no_record_shows_are_counted_by_the_property_that_judged_them() -> None:
+    judged = dict.fromkeys(Property, 0) | {Property.NO_TALK_ON_TCP: 3, Property.RELAYS_IN_ORDER: 4}
+    coverage = Coverage()
+    coverage.add_judged(cast(Verdict, SimpleNamespace(judged=judged)))
+    coverage.add_judged(cast(Verdict, SimpleNamespace(judged=judged)))
+    assert {rule: times for rule, times in coverage.rules.items() if times} == {Rule.TCP_1: 6, Rule.REL_2: 8}
+
+
+def test_two_coverages_add_up_row_by_row() -> None:
+    one, other = Coverage(), Coverage()
+    one.hear(STEP)
+    for record in (STEP, refusal("expired", "spoke", Rule.TOK_4)):
+        other.hear(record)
+    one.add(other)
+    assert (one.rows[ENTERED], one.rules[Rule.UDP_4], one.rules[Rule.TOK_4]) == (2, 2, 1)
+    assert one.refused[Machine.SESSION, "expired", "spoke"] == 1
+    assert other.rows[ENTERED] == 1
+
+
+def test_a_rule_that_is_shown_otherwise_is_not_missing() -> None:
+    coverage = Coverage()
+    assert coverage.missing_rules() == list(Rule)
+    assert coverage.missing_rules([Rule.TOK_1, Rule.PASS_1]) == [
+        rule for rule in Rule if rule not in (Rule.TOK_1, Rule.PASS_1)
+    ]

@@ -1,0 +1,138 @@
+"""The mutation tester on a tiny module: what its tests notice is killed, the rest survives and is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULE = '''"""A module that only these tests know."""
+
+
+def is_small(number: int) -> bool:
+    return number < 10
+
+
+def wait(turns: int) -> None:
+    while turns > 0:
+        turns -= 1
+'''
+TESTS = """
+import tiny
+
+
+def test_small_numbers_are_small() -> None:
+    assert tiny.is_small(3) is True
+    assert tiny.is_small(30) is False
+    tiny.wait(2)
+"""
+
+
+class Tool:
+    """The program, run over the tiny module."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.module = folder / "tiny.py"
+        self.tests = folder / "test_tiny.py"
+        self.explained = folder / "explained.md"
+        self.module.write_text(MODULE)
+        self.tests.write_text(TESTS)
+
+    def runs(self, *options: str) -> tuple[int, list[str], str]:
+        """The exit code, the lines on stdout, and stderr."""
+        command = [
+            sys.executable, "-m", "tools.mutants", str(self.module), "--tests", str(self.tests),
+            "--explained", str(self.explained), *options,
+        ]  # fmt: skip
+        done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Tool:
+    return Tool(tmp_path)
+
+
+def without_the_loop(tool: Tool) -> None:
+    """A mutant that loops takes the timeout, which one test is enough to wait for."""
+    tool.module.write_text(MODULE.partition("\n\ndef wait")[0])
+    tool.tests.write_text(TESTS.replace("    tiny.wait(2)\n", ""))
+
+
+def test_a_bound_that_no_test_stands_on_survives_and_is_named(tool: Tool) -> None:
+    without_the_loop(tool)
+    code, lines, _ = tool.runs()
+    assert code == 1
+    assert lines[0] == "tiny: 5 mutants, 2 killed (0 by timeout), 3 survived, 0 of them explained"
+    assert sorted(line.partition("#")[2][3:] for line in lines[1:]) == [
+        "`return number < 10` → `return number < 11`",
+        "`return number < 10` → `return number < 9`",
+        "`return number < 10` → `return number <= 10`",
+    ]
+    assert all(line.startswith(f"  {tool.module}:5 #") for line in lines[1:])
+
+
+def test_a_test_at_both_sides_of_the_bound_kills_them(tool: Tool) -> None:
+    without_the_loop(tool)
+    tool.tests.write_text(
+        tool.tests.read_text().replace("is_small(3)", "is_small(9)").replace("small(30)", "small(10)")
+    )
+    code, lines, _ = tool.runs("--jobs", "2")
+    assert (code, lines) == (0, ["tiny: 5 mutants, 5 killed (0 by timeout), 0 survived, 0 of them explained"])
+
+
+def test_a_mutant_that_loops_is_killed_by_the_timeout(tool: Tool) -> None:
+    tool.module.write_text('"""Tiny."""\n\n\ndef wait(turns: int) -> None:\n    while turns > 0:\n        turns -= 1\n')
+    tool.tests.write_text("import tiny\n\n\ndef test_it_ends() -> None:\n    tiny.wait(2)\n")
+    _, lines, _ = tool.runs("--jobs", "8", "--timeout", "2")
+    assert "9 mutants, 3 killed (3 by timeout)" in lines[0]  # no `turns -= 1`, `+=`, and `-= 0`
+
+
+def test_an_explained_survivor_is_counted_apart(tool: Tool) -> None:
+    without_the_loop(tool)
+    tool.explained.write_text(
+        "\n".join(f"- tiny: `return number < 10` → `return number {new}`: no." for new in ("< 11", "< 9", "<= 10"))
+    )
+    code, lines, _ = tool.runs()
+    assert (code, lines) == (0, ["tiny: 5 mutants, 2 killed (0 by timeout), 3 survived, 3 of them explained"])
+
+
+def test_what_was_killed_is_not_tried_again_and_what_survived_is_when_the_tests_change(tool: Tool) -> None:
+    without_the_loop(tool)
+    kept = tool.folder / "kept.jsonl"
+    tool.runs("--resume", str(kept))
+    first = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert sorted(each["outcome"] for each in first) == ["killed"] * 2 + ["survived"] * 3
+    tool.runs("--resume", str(kept))
+    assert len(kept.read_text().splitlines()) == 5
+    tool.tests.write_text(
+        tool.tests.read_text().replace("is_small(3)", "is_small(9)").replace("small(30)", "small(10)")
+    )
+    code, _, _ = tool.runs("--resume", str(kept))
+    assert code == 0
+    assert len(kept.read_text().splitlines()) == 8
+
+
+def test_tests_that_fail_on_the_unchanged_module_judge_nothing(tool: Tool) -> None:
+    tool.tests.write_text("import tiny\n\n\ndef test_wrong() -> None:\n    assert tiny.is_small(30)\n")
+    code, lines, said = tool.runs()
+    assert (code, lines) == (2, [])
+    assert "its tests fail on the unchanged module" in said
+
+
+def test_a_word_that_names_no_module_is_said() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.mutants", "engine.nonsense"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "mutants: engine.nonsense is no module, package or file; name it as engine.codec\n"
