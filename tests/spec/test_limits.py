@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tcrp.spec import limits
 from tcrp.spec.limits import SETTINGS, Limits, Takeover, Unit
 
 AGREED = {
@@ -55,3 +56,22 @@ def test_takeover_is_one_of_two_words() -> None:
     assert Limits().with_settings({"takeover": "off"}).takeover is Takeover.OFF
     with pytest.raises(ValueError, match="same_addres"):
         Limits().with_settings({"takeover": "same_addres"})
+
+
+def test_the_sizes_and_times_that_peers_rely_on_are_the_agreed_ones() -> None:
+    """By hand, from the rules: R-UDP-1, R-UDP-2, R-NAME-1, R-TOK-1, R-ADDR-1, R-UDP-4, R-END-1, R-EXIT-1, R-IDLE-2."""
+    assert (limits.CLIENT_DATAGRAM_BYTES_MAX, limits.SERVER_DATAGRAM_BYTES_MAX) == (4096, 4094)
+    assert (limits.NAME_BYTES_MAX, limits.TOKEN_BYTES_MAX, limits.TOKEN_BYTES) == (255, 255, 32)
+    assert (limits.PORT_MIN, limits.PORT_MAX) == (1024, 65_535)
+    assert limits.ENTER_AGAIN_AFTER_US == (0, 200_000, 600_000, 1_400_000)
+    assert (limits.ENTER_EVERY_US, limits.ENTER_UNTIL_US) == (5_000_000, 25_000_000)
+    assert limits.NOTICE_AGAIN_AFTER_US == (0, 500_000, 1_500_000, 3_500_000)
+    assert (limits.ANSWER_ENDED_EVERY_US, limits.ANSWER_ENDED_FACTOR_MAX) == (1_000_000, 3)
+    assert limits.LEAVE_AGAIN_AFTER_US == (0, 200_000, 600_000)
+    assert (limits.EARLY_DATAGRAMS_MAX, limits.REJECTED_IN_A_ROW_MAX) == (16, 3)
+    assert (limits.TAKEOVERS_A_MINUTE_MAX, limits.SHUTDOWN_LINGER_US) == (3, 500_000)
+
+
+def test_a_choice_that_is_none_is_refused_by_its_name() -> None:
+    with pytest.raises(ValueError, match=r"^takeover is 'on'; allowed are "):
+        Limits(takeover="on")  # type: ignore[arg-type]

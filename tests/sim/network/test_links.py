@@ -128,9 +128,37 @@ def test_states_of_links_are_these() -> None:
     assert key_of(states) == 16973590773379769945
 
 
-def test_the_stationary_share_is_drawn_to_a_millionth() -> None:
-    """The first draw of this key lies between 666,666 and 666,667 millionths; 2 / (2 + 1) is the former."""
-    assert GilbertElliott(Burst(2, 1), 833321).is_bad(0) is False
+@pytest.mark.parametrize(
+    ("burst", "key", "is_bad"),
+    [
+        (Burst(2, 1), 833321, False),  # draws between 666,666 and 666,667 millionths
+        (Burst(2, 1), 6784602059722225328, False),  # draws 666,666 millionths, and a draw on the bound is not below it
+        (Burst(1, 1), 13160566746663713959, True),  # draws 499,999 millionths
+        (Burst(0, 0), 0, False),  # draws 0
+    ],
+)
+def test_the_stationary_share_is_drawn_to_a_millionth(burst: Burst, key: int, is_bad: bool) -> None:
+    assert GilbertElliott(burst, key).is_bad(0) is is_bad
+
+
+def test_a_draw_on_the_bound_does_not_change_the_state() -> None:
+    """This key's second draw is 300,000 millionths, to the bit."""
+    model = GilbertElliott(Burst(300_000, 300_000), 12345701934709707881)
+    assert [model.is_bad(0), model.is_bad(SLOT_US)] == [False, False]
+
+
+def test_a_link_that_is_first_asked_about_in_a_later_block_is_as_it_would_have_been() -> None:
+    for key in range(100):
+        walked = GilbertElliott(BURST, mix(key))
+        states = [walked.is_bad(slot * SLOT_US) for slot in range(BLOCK_SLOTS + 3)]
+        assert GilbertElliott(BURST, mix(key)).is_bad((BLOCK_SLOTS + 2) * SLOT_US) is states[-1]
+
+
+def test_a_link_without_a_seed_has_the_seed_0() -> None:
+    bursts = LinkSettings(loss=Loss(1_000_000, Burst(500_000, 500_000))).over(CALM)
+    plain, seeded = Link("bob", "server", settings=bursts), Link("bob", "server", 0, bursts)
+    lost = [[link.refuses(0, 1, slot * SLOT_US) for slot in range(64)] for link in (plain, seeded)]
+    assert lost[0] == lost[1]
 
 
 def test_the_beginnings_of_blocks_are_bad_as_often_as_all_slots() -> None:
