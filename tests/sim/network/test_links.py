@@ -77,6 +77,13 @@ def test_a_links_delay_is_the_one_that_its_settings_draw(delay: Span | Exponenti
         assert link.delay_us(key) == link.plainly_us(key) == delay_us(delay, key & 0xFFFFFFFF)
 
 
+def test_every_lower_bit_counts_for_the_delay() -> None:
+    link = link_with(delay=Span(0, (1 << 32) - 1))
+    assert [link.delay_us(bits) for bits in (0, 1, 2, (1 << 32) - 1)] == [0, 1, 2, (1 << 32) - 1]
+    assert [link.plainly_us(bits) for bits in (0, 1, 2, (1 << 32) - 1)] == [0, 1, 2, (1 << 32) - 1]
+    assert link_with(delay=Exponential(20_000)).delay_us(1) == delay_us(Exponential(20_000), 1)
+
+
 def test_delay_and_loss_change_with_the_settings() -> None:
     link = link_with(delay=Exponential(20_000), loss=Loss(1_000_000))
     link.apply(LinkSettings(delay=Span(30, 30)).over(CALM))
@@ -214,6 +221,19 @@ def test_a_queue_is_full_with_its_last_byte() -> None:
         assert link.refuses(KEPT, size, 0) is fate
 
 
+def test_a_rate_and_its_queue_are_exact_over_long_waits() -> None:
+    link = link_with(rate_bps=8_000_000, queue_bytes=8_000_001)  # a byte a microsecond
+    assert link.refuses(KEPT, 8_000_000, 0) is None
+    assert link.transit_us(0, 0) == 8_000_000
+    assert link.refuses(KEPT, 1, 0) is None
+    assert link.refuses(KEPT, 1, 0) is DropReason.QUEUE
+
+
+def test_a_link_without_a_queue_takes_nothing_that_has_to_wait() -> None:
+    link = link_with(rate_bps=8000, queue_bytes=0)
+    assert [link.refuses(KEPT, size, 0) for size in (1, 0)] == [DropReason.QUEUE, None]
+
+
 def test_a_link_that_was_idle_sends_at_once() -> None:
     link = link_with(rate_bps=8_000_000, queue_bytes=2500, delay=Span(30, 30))
     assert link.refuses(KEPT, 1000, 0) is None
@@ -275,6 +295,7 @@ def test_a_share_of_100_percent_always_happens_and_nothing_else_does(settings: d
 def test_a_reordered_datagram_is_held_back_behind_its_delay() -> None:
     link = link_with(delay=Span(30, 30), reorder=Reorder(10_000, 50_000))
     assert [link.transit_us(0, 0, extras) for extras in (0, REORDERED, DUPLICATED | CORRUPTED)] == [30, 50_030, 30]
+    assert link.transit_us(0, 0) == 30
 
 
 def test_a_corrupted_datagram_differs_in_one_bit_anywhere() -> None:
