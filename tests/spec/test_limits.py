@@ -62,3 +62,22 @@ def test_every_constant_has_its_rule() -> None:
     units = {"SECOND_US", "MINUTE_US"}
     written = [name for name, value in vars(limits).items() if name.isupper() and isinstance(value, int | tuple)]
     assert [name for name in written if name not in units] == list(CONSTANTS)
+
+
+def test_the_sizes_and_times_that_peers_rely_on_are_the_agreed_ones() -> None:
+    """By hand, from the rules: R-UDP-1, R-UDP-2, R-NAME-1, R-TOK-1, R-ADDR-1, R-UDP-4, R-END-1, R-EXIT-1, R-IDLE-2."""
+    assert (limits.CLIENT_DATAGRAM_BYTES_MAX, limits.SERVER_DATAGRAM_BYTES_MAX) == (4096, 4094)
+    assert (limits.NAME_BYTES_MAX, limits.TOKEN_BYTES_MAX, limits.TOKEN_BYTES) == (255, 255, 32)
+    assert (limits.PORT_MIN, limits.PORT_MAX) == (1024, 65_535)
+    assert limits.ENTER_AGAIN_AFTER_US == (0, 200_000, 600_000, 1_400_000)
+    assert (limits.ENTER_EVERY_US, limits.ENTER_UNTIL_US) == (5_000_000, 25_000_000)
+    assert limits.NOTICE_AGAIN_AFTER_US == (0, 500_000, 1_500_000, 3_500_000)
+    assert (limits.ANSWER_ENDED_EVERY_US, limits.ANSWER_ENDED_FACTOR_MAX) == (1_000_000, 3)
+    assert limits.LEAVE_AGAIN_AFTER_US == (0, 200_000, 600_000)
+    assert (limits.EARLY_DATAGRAMS_MAX, limits.REJECTED_IN_A_ROW_MAX) == (16, 3)
+    assert (limits.TAKEOVERS_A_MINUTE_MAX, limits.SHUTDOWN_LINGER_US) == (3, 500_000)
+
+
+def test_a_choice_that_is_none_is_refused_by_its_name() -> None:
+    with pytest.raises(ValueError, match=r"^takeover is 'on'; allowed are "):
+        Limits(takeover="on")  # type: ignore[arg-type]

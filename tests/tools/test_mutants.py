@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,3 +137,18 @@ def test_a_word_that_names_no_module_is_said() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == "mutants: engine.nonsense is no module, package or file; name it as engine.codec\n"
+
+
+def test_every_explained_survivor_is_still_a_line_of_its_module() -> None:
+    """The document against the code: an explanation of a line that is gone would excuse nothing, or another line."""
+    entry = re.compile(r"^- ([a-z_.]+): `(.*)` → `(.*)`: \S.*\.$")
+    explained = [line for line in (ROOT / "docs" / "mutants.md").read_text().splitlines() if line.startswith("- ")]
+    assert explained
+    for line in explained:
+        found = entry.match(line)
+        assert found, line
+        package, _, inner = found[1].partition(".")
+        source = (ROOT / package / "tcrp" / package / inner.replace(".", "/")).with_suffix(".py").read_text()
+        lines = [each.strip() for each in source.splitlines()]
+        assert found[2] in lines, line
+        assert found[2] != found[3], line

@@ -79,6 +79,13 @@ def test_a_links_delay_is_the_one_that_its_settings_draw(delay: Span | Exponenti
         assert link.delay_us(key) == link.plainly_us(key) == delay_us(delay, key & 0xFFFFFFFF)
 
 
+def test_every_lower_bit_counts_for_the_delay() -> None:
+    link = link_with(delay=Span(0, (1 << 32) - 1))
+    assert [link.delay_us(bits) for bits in (0, 1, 2, (1 << 32) - 1)] == [0, 1, 2, (1 << 32) - 1]
+    assert [link.plainly_us(bits) for bits in (0, 1, 2, (1 << 32) - 1)] == [0, 1, 2, (1 << 32) - 1]
+    assert link_with(delay=Exponential(20_000)).delay_us(1) == delay_us(Exponential(20_000), 1)
+
+
 def test_delay_and_loss_change_with_the_settings() -> None:
     link = link_with(delay=Exponential(20_000), loss=Loss(1_000_000))
     link.apply(LinkSettings(delay=Span(30, 30)))
@@ -130,9 +137,37 @@ def test_states_of_links_are_these() -> None:
     assert key_of(states) == 16973590773379769945
 
 
-def test_the_stationary_share_is_drawn_to_a_millionth() -> None:
-    """The first draw of this key lies between 666,666 and 666,667 millionths; 2 / (2 + 1) is the former."""
-    assert GilbertElliott(Burst(2, 1), 833321).is_bad(0) is False
+@pytest.mark.parametrize(
+    ("burst", "key", "is_bad"),
+    [
+        (Burst(2, 1), 833321, False),  # draws between 666,666 and 666,667 millionths
+        (Burst(2, 1), 6784602059722225328, False),  # draws 666,666 millionths, and a draw on the bound is not below it
+        (Burst(1, 1), 13160566746663713959, True),  # draws 499,999 millionths
+        (Burst(0, 0), 0, False),  # draws 0
+    ],
+)
+def test_the_stationary_share_is_drawn_to_a_millionth(burst: Burst, key: int, is_bad: bool) -> None:
+    assert GilbertElliott(burst, key).is_bad(0) is is_bad
+
+
+def test_a_draw_on_the_bound_does_not_change_the_state() -> None:
+    """This key's second draw is 300,000 millionths, to the bit."""
+    model = GilbertElliott(Burst(300_000, 300_000), 12345701934709707881)
+    assert [model.is_bad(0), model.is_bad(SLOT_US)] == [False, False]
+
+
+def test_a_link_that_is_first_asked_about_in_a_later_block_is_as_it_would_have_been() -> None:
+    for key in range(100):
+        walked = GilbertElliott(BURST, mix(key))
+        states = [walked.is_bad(slot * SLOT_US) for slot in range(BLOCK_SLOTS + 3)]
+        assert GilbertElliott(BURST, mix(key)).is_bad((BLOCK_SLOTS + 2) * SLOT_US) is states[-1]
+
+
+def test_a_link_without_a_seed_has_the_seed_0() -> None:
+    bursts = LinkSettings(loss=Loss(1_000_000, Burst(500_000, 500_000))).over(CALM)
+    plain, seeded = Link("bob", "server", settings=bursts), Link("bob", "server", 0, bursts)
+    lost = [[link.refuses(0, 1, slot * SLOT_US) for slot in range(64)] for link in (plain, seeded)]
+    assert lost[0] == lost[1]
 
 
 def test_the_beginnings_of_blocks_are_bad_as_often_as_all_slots() -> None:
@@ -186,6 +221,19 @@ def test_a_queue_is_full_with_its_last_byte() -> None:
         link = link_with(rate_bps=8000, queue_bytes=1500)
         assert link.refuses(KEPT, 1000, 0) is None
         assert link.refuses(KEPT, size, 0) is fate
+
+
+def test_a_rate_and_its_queue_are_exact_over_long_waits() -> None:
+    link = link_with(rate_bps=8_000_000, queue_bytes=8_000_001)  # a byte a microsecond
+    assert link.refuses(KEPT, 8_000_000, 0) is None
+    assert link.transit_us(0, 0) == 8_000_000
+    assert link.refuses(KEPT, 1, 0) is None
+    assert link.refuses(KEPT, 1, 0) is DropReason.QUEUE
+
+
+def test_a_link_without_a_queue_takes_nothing_that_has_to_wait() -> None:
+    link = link_with(rate_bps=8000, queue_bytes=0)
+    assert [link.refuses(KEPT, size, 0) for size in (1, 0)] == [DropReason.QUEUE, None]
 
 
 def test_a_link_that_was_idle_sends_at_once() -> None:
@@ -249,6 +297,7 @@ def test_a_share_of_100_percent_always_happens_and_nothing_else_does(settings: d
 def test_a_reordered_datagram_is_held_back_behind_its_delay() -> None:
     link = link_with(delay=Span(30, 30), reorder=Reorder(10_000, 50_000))
     assert [link.transit_us(0, 0, extras) for extras in (0, REORDERED, DUPLICATED | CORRUPTED)] == [30, 50_030, 30]
+    assert link.transit_us(0, 0) == 30
 
 
 def test_a_corrupted_datagram_differs_in_one_bit_anywhere() -> None:

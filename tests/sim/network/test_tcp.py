@@ -66,7 +66,7 @@ def test_a_connection_is_named_by_its_client_and_its_number_and_opens_at_the_ser
     line.settles()
     assert line.server.got == [(30, "open", b"")] * 2
     assert line.bob.got == []
-    assert first.client_address == ADDRESS
+    assert (first.client_address, first.origin) == (ADDRESS, line.origin)
     assert line.server.packets[0].source == ADDRESS
 
 
@@ -99,6 +99,13 @@ def test_nothing_overtakes_on_one_connection_however_delays_differ() -> None:
     assert len(set(times)) > 2
 
 
+def test_without_a_delay_bytes_arrive_at_once() -> None:
+    line = Line(delay=Span(0, 0))
+    line.connects()
+    line.settles()
+    assert line.server.got == [(0, "open", b"")]
+
+
 def test_directions_do_not_wait_for_each_other() -> None:
     line = Line()
     line.world.network.set([UP], LinkPatch(delay=Span(500, 500)))
@@ -126,6 +133,7 @@ def test_a_piece_of_one_byte_is_sent_whole() -> None:
     connection.send_up(PacketKind.TRAILER, b"yz", line.origin)
     line.settles()
     assert [data for _, what, data in line.server.got if what == "trailer"] == [b"x", b"y", b"z"]
+    assert [each.nth for each in line.server.packets if each.what is PacketKind.TRAILER] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("on", ["cut", "hold", "stall"])
@@ -170,6 +178,7 @@ def test_a_heal_frees_the_link_that_it_names_and_no_other() -> None:
     connection.send_up(PacketKind.STREAM, b"up", line.origin)
     connection.send_down(PacketKind.STREAM, b"down", line.origin)
     line.heals(UP)
+    assert len(line.world.events) == 1
     line.settles()
     assert (line.server.data, line.bob.data) == (b"up", b"")
     line.heals(DOWN)
@@ -185,7 +194,7 @@ def test_a_link_that_is_stopped_twice_goes_on_when_both_are_over() -> None:
     line.world.network.stall([UP])
     connection.send_up(PacketKind.STREAM, b"a", line.origin)
     line.heals(UP)
-    line.settles()
+    assert line.world.events == []
     assert line.server.data == b""
     line.tcp.heal(line.world.network.go_on([UP]))
     line.settles()
@@ -250,8 +259,10 @@ def test_connections_that_are_over_are_forgotten_and_living_ones_are_not() -> No
 
 def test_many_living_connections_are_looked_through_rarely() -> None:
     line = Line()
-    for _ in range(SWEEP_LEAST):
+    for _ in range(SWEEP_LEAST - 1):
         line.connects()
+    assert line.tcp._sweep_at == SWEEP_LEAST
+    line.connects()
     assert line.tcp._sweep_at == 2 * SWEEP_LEAST
     for _ in range(SWEEP_LEAST):
         line.connects()
