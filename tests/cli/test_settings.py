@@ -11,7 +11,7 @@ import pytest
 
 from tcrp.cli.exits import UsageError
 from tcrp.cli.settings import OPTIONS, ServerSettings, add_options, print_config, read_settings, with_dashes
-from tcrp.spec.limits import SETTINGS, Limits
+from tcrp.spec.limits import SETTINGS, Limits, write_setting
 
 SECOND_US = 1_000_000
 
@@ -79,8 +79,12 @@ def test_every_setting_is_an_option_of_its_name_with_its_default_in_the_help(nam
     add_options(parser)
     text = " ".join(parser.format_help().split())
     assert f"--{name.replace('_', '-')} " in text
-    help = OPTIONS[name].help if name in OPTIONS else SETTINGS[name].help
-    assert " ".join(help.split()) in text
+    help, default = (
+        (OPTIONS[name].help, OPTIONS[name].default)
+        if name in OPTIONS
+        else (SETTINGS[name].help, write_setting(name, Limits()))
+    )
+    assert " ".join(help.split()) + ("" if default is None else f" ({default})") in text
 
 
 def test_help_says_what_may_be_given() -> None:

@@ -169,7 +169,8 @@ BOB = connect(IPS[1], "json", Operation.JOIN, "bob")
 LOCKED = connect(IPS[0], "json", Operation.CREATE, "ann", "sesame")
 WRONG = connect(IPS[1], "json", Operation.JOIN, "bob", "wrong")
 RIGHT = connect(IPS[1], "json", Operation.JOIN, "bob", "sesame")
-talk = [(0, ANN), (0, BOB), (0, say(1, b"")), (0, say(0, b"hello"))]
+ANOTHER = connect(IPS[0], "text", Operation.CREATE, "bob", room="vault")
+talk: list[tuple[int, Call]] = [(0, ANN), (0, BOB), (0, say(1, b"")), (0, say(0, b"hello"))]
 beginnings = st.sampled_from(
     [
         [],
@@ -310,6 +311,79 @@ def test_what_a_server_holds_does_not_depend_on_how_much_it_observes(
         some = less.takes(pause_us, call, wake_us=wake_us) or []
         assert typed(some) == typed([each for each in everything if is_observed(each, detail)])
         assert less.engine.freeze() == all_of_it.engine.freeze()
+
+
+# --- everything that is held matters -------------------------------------------------------------
+
+Run = list[tuple[int, Call]]
+OPEN, WOKEN = Opened(IPS[1]), Wakes(0)
+BOBS = BOB.asks
+ENTERS = Asks(0, "json-endpoint", Operation.JOIN, "lobby", "bob", "", None)
+TAKES_OVER: Run = [(4 * SECOND, BOB), (0, Ends(0, False))]
+HELD: list[tuple[str, str, Any, Run, Run]] = [
+    ("sessions", "silent_us", 0, [*talk, (15 * SECOND, say(1, b""))], [(0, WOKEN), (0, WOKEN), (5 * SECOND, WOKEN)]),
+    ("sessions", "rejected_in_a_row", 0, [*talk, (0, say(0, b"\xff")), (0, say(0, b"\xff"))], [(0, say(0, b"\xff"))]),
+    ("sessions", "texts", (), [*talk, (0, say(0, b"hello"))], [(0, say(0, b"hello"))]),
+    ("sessions", "supersedes", None, [*talk, (4 * SECOND, OPEN), (0, BOBS)], [(0, WOKEN)]),
+    ("sessions", "address", None, talk, [(0, Removes("bob", "lobby"))]),
+    ("rooms", "password", "", [(0, LOCKED)], [(0, WRONG)]),
+    ("rooms", "fanout_groups", (), talk, [(0, say(0, b"hello"))]),
+    ("rooms", "takeovers", (), [*talk, *TAKES_OVER * 3], [(4 * SECOND, BOB)]),
+    ("rooms", "wrong_passwords", (), [(0, LOCKED), (0, WRONG)], [(0, WRONG), (0, RIGHT)]),
+    ("rooms", "locked", (), [(0, LOCKED), (0, WRONG), (0, WRONG)], [(0, RIGHT)]),
+    ("rooms", "host_has_entered", True, [(0, ANN)], [(0, ANOTHER)]),
+    ("ended", "ended_ago_us", 0, [*talk, (0, Removes("bob", "lobby")), (400_000, say(1, b""))], [(0, WOKEN)] * 2),
+    (
+        "ended", "answered_ago_us", None, [*talk, (0, Removes("bob", "lobby")), (0, say(0, b"hello"))],
+        [(200_000, say(0, b"hello"))],
+    ),
+    ("ended", "times_told", 3, [*talk, (0, Removes("bob", "lobby"))], [(0, WOKEN)] * 2),
+    ("ended", "sentence", None, [*talk, (0, Removes("bob", "lobby"))], [(0, WOKEN)]),
+    ("handshakes", "buffer", b"", [(0, ANN), (0, OPEN), (0, replace(BOBS, cut=40))], [(0, Bytes(0, b"x" * 99))]),
+    ("handshakes", "header", None, [(0, ANN), (0, OPEN), (0, replace(BOBS, cut=40))], [(0, Bytes(0, b"x" * 99))]),
+    ("handshakes", "port", None, [(0, ANN), (0, OPEN), (0, ENTERS)], [(0, WOKEN)]),
+    ("handshakes", "session", None, [(0, ANN), (0, OPEN), (0, BOBS)], [(0, Ends(0, True))]),
+    ("handshakes", "is_finished", False, [(0, ANN)], [(0, Ends(0, False))]),
+    ("handshakes", "peer_ended", False, [(0, ANN), (0, OPEN), (0, BOBS), (0, Ends(0, False))], [(0, WOKEN)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name", "other", "before", "after"), HELD, ids=lambda each: str(each)[:20])
+def test_what_is_held_decides_what_comes(kind: str, name: str, other: object, before: Run, after: Run) -> None:
+    """The run goes another way if one value of a state is lost."""
+    original = Server(ServerConfig(SMALL))
+    for pause_us, call in before:
+        original.takes(pause_us, call, wake_us=original.wake_us(pause_us, call))
+    same, lost = original.restored(), original.restored()
+    state = lost.engine.freeze()
+    changed: Any = tuple(replace(each, **{name: other}) for each in getattr(state, kind))
+    assert changed != getattr(state, kind)
+    lost.engine = ServerEngine(
+        lost.config, new_token=lost.new_token, state=replace(state, **{kind: changed}), now_us=lost.now_us,
+        detail=EVERYTHING,
+    )  # fmt: skip
+    outputs: list[list[Any]] = [[], [], []]
+    for pause_us, call in after:
+        wake_us = original.wake_us(pause_us, call)
+        for run, server in zip(outputs, (original, same, lost), strict=True):
+            try:
+                run.append(typed(server.takes(pause_us, call, wake_us=wake_us)))
+            except (AssertionError, IllegalEvent, KeyError):
+                assert server is lost, "only an impossible state may do this"
+                run.append("raised")
+    assert outputs[1] == outputs[0]
+    assert outputs[2] != outputs[0]
+
+
+def test_a_window_keeps_its_moments_under_other_limits() -> None:
+    """Fewer are kept at once, so that a state says what its engine will do."""
+    for name in ("password_tries_max", "texts_per_second_max"):
+        original = Server(ServerConfig(SMALL))
+        for pause_us, call in [(0, LOCKED), (0, WRONG), (SECOND, WRONG), *talk]:
+            original.takes(pause_us, call)
+        for most in (1, 3):
+            original.takes(0, Limited(SMALL.with_settings({name: most})))
+            assert original.restored().engine.freeze() == original.engine.freeze()
 
 
 # --- different ways to one state -----------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tcrp.sim.checks.monitor as monitor
-from tcrp.sim.coverage import SHOWN_OTHERWISE
+from tcrp.sim.coverage import SHOWN_BY_PROPERTY, SHOWN_OTHERWISE
 from tcrp.sim.swarm.sometimes import SOMETIMES, Sometimes
 from tcrp.spec.names import Property, Rule
 from tcrp.spec.properties import CLAIMS, Claim
@@ -45,6 +45,8 @@ def test_every_property_is_judged_by_a_check(property: Property) -> None:
 
 
 def test_a_rule_that_is_shown_by_a_property_is_one_of_its_rules() -> None:
+    for rule, property in SHOWN_BY_PROPERTY.items():
+        assert rule in CLAIMS[property].rules
     for rule, by in SHOWN_OTHERWISE.items():
         for property in (each for each in Property if each in by):
             assert rule in CLAIMS[property].rules

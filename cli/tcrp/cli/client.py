@@ -145,7 +145,7 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
     import asyncio
     import signal
 
-    from tcrp.cli.chat_session import RoomRequest
+    from tcrp.cli.chat_session import ChatSession, RoomRequest
     from tcrp.cli.dialects import dialect_named
     from tcrp.cli.screen import Closed
     from tcrp.net.client import ServerAt

@@ -164,7 +164,7 @@ def test_a_link_that_is_first_asked_about_in_a_later_block_is_as_it_would_have_b
 
 
 def test_a_link_without_a_seed_has_the_seed_0() -> None:
-    bursts = LinkSettings(loss=Loss(1_000_000, Burst(500_000, 500_000))).over(CALM)
+    bursts = LinkSettings(loss=Loss(1_000_000, Burst(500_000, 500_000)))
     plain, seeded = Link("bob", "server", settings=bursts), Link("bob", "server", 0, bursts)
     lost = [[link.refuses(0, 1, slot * SLOT_US) for slot in range(64)] for link in (plain, seeded)]
     assert lost[0] == lost[1]

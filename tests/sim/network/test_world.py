@@ -294,14 +294,12 @@ def packets(extra: str) -> dict[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
 
     def hear(record: Record) -> None:
-        if isinstance(record, PacketRecord) and record.kind in (Kind.ARRIVE, Kind.DROP) and record.actor != "server":
+        if not isinstance(record, PacketRecord):
+            return
+        if record.kind is Kind.ARRIVE or (record.kind is Kind.DROP and record.actor == "network"):
             found[f"{record.kind} {record.packet} {record.link}"] = record.why, record.t_us
 
-    def arrivals(record: Record) -> None:
-        if isinstance(record, PacketRecord) and record.kind is Kind.ARRIVE:
-            found[f"arrive {record.packet} {record.link}"] = record.why, record.t_us
-
-    Run(read_scenario_text(SCENARIO.format(extra=extra), "x.yaml"), listeners=[hear, arrivals]).go()
+    Run(read_scenario_text(SCENARIO.format(extra=extra), "x.yaml"), listeners=[hear]).go()
     return found
 
 

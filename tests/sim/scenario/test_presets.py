@@ -14,7 +14,7 @@ KEYS = [mix(number) for number in range(20_000)]
 
 
 def link(name: str) -> Link:
-    return Link("bob", "server", 7, PRESETS[name].over(CALM))
+    return Link("bob", "server", 7, CALM.patched(PRESETS[name]))
 
 
 def delays(name: str) -> list[int]:
@@ -35,7 +35,7 @@ def test_a_scenario_names_a_network_and_gets_its_settings(name: str) -> None:
     )
     settings = read_scenario_text(text, "x.yaml").network.default
     given = PRESETS[name]
-    assert settings == given.over(settings)
+    assert settings == settings.patched(given)
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_expectations() -> None:
         Sees("bob", (Seen("a"), Seen("b", "alice"))),
         NeverSees("bob", (Seen("a"),)),
         SeesCount("bob", Amount(1, 3)),
-        Told("bob", ("left", "room_closed")),  # type: ignore[arg-type]
+        Told("bob", ("left", "room_closed")),
         Refused("bob", "name_taken"),  # type: ignore[arg-type]
         Counters((("rooms", Amount(0, 0)), ("relays", Amount(1, 5)))),
         Records("step", (("machine", "session"), ("id", "bob@lobby"), ("event", "left")), Amount(2, 2)),
