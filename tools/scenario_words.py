@@ -137,9 +137,10 @@ def _notes(schema: Schema) -> Iterator[str]:
     keys = schema.get("properties", {})
     if len(keys) > KEYS_SHOWN_MAX and not any("description" in each for each in keys.values()):
         yield "Keys: " + ", ".join(f"`{word}`" for word in keys) + "."
-    for word, each in schema.get("properties", {}).items():
+    for word, each in keys.items():
         if "description" in each:
-            yield f"`{word}`: {each['description']}"
+            shape = f" ({shape_of(each)})" if len(keys) > KEYS_SHOWN_MAX else ""
+            yield f"`{word}`{shape}: {each['description']}"
         yield from _notes(each)
     for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
         yield from _notes(each)

@@ -60,7 +60,8 @@ def _write_users(users: tuple[User, ...]) -> dict[str, Any]:
     return entries
 
 
-_SETTINGS = {**{name: _shape_of(each) for name, each in SETTINGS.items()}, "dialect": SERVER_DIALECT.schema()}
+_DIALECT = {**SERVER_DIALECT.schema(), "description": "the dialect of the server; auto recognises that of each request"}
+_SETTINGS = {**{name: _shape_of(each) for name, each in SETTINGS.items()}, "dialect": _DIALECT}
 SERVER_SETTINGS = Simple(_server, mapping_of(_SETTINGS), _write_server)
 USERS = Simple(_users, {"type": "object", "propertyNames": {"not": {"enum": list(RESERVED)}},
                         "additionalProperties": USER_ENTRY.schema()}, _write_users)  # fmt: skip
