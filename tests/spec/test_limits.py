@@ -81,3 +81,30 @@ def test_the_sizes_and_times_that_peers_rely_on_are_the_agreed_ones() -> None:
 def test_a_choice_that_is_none_is_refused_by_its_name() -> None:
     with pytest.raises(ValueError, match=r"^takeover is 'on'; allowed are "):
         Limits(takeover="on")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_bounds_of_a_setting_may_be_written_and_nothing_beyond_them(name: str) -> None:
+    setting = SETTINGS[name]
+    is_duration = setting.unit is Unit.DURATION
+    for value, fits in (
+        (setting.least, True), (setting.most, True), (setting.least - 1, False), (setting.most + 1, False),
+    ):  # fmt: skip
+        written = f"{value}us" if is_duration else str(value)
+        if fits:
+            assert limits.parse_setting(name, written) == value
+        else:
+            with pytest.raises(ValueError, match=rf"^{name}"):
+                limits.parse_setting(name, written)
+
+
+def test_a_number_of_20_digits_is_read_as_none() -> None:
+    for digits, said in ((19, f"rooms_max is {'9' * 19}; allowed"), (20, f"rooms_max is '{'9' * 20}'; a whole number")):
+        with pytest.raises(ValueError, match=r".") as error:
+            limits.parse_setting("rooms_max", "9" * digits)
+        assert str(error.value).startswith(said)
+
+
+def test_a_duration_that_is_none_is_told_with_its_settings_name() -> None:
+    with pytest.raises(ValueError, match=r"^idle_timeout: a duration such as 10ms or 1.5s is expected"):
+        limits.parse_setting("idle_timeout", "soon")

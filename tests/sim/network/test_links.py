@@ -453,6 +453,8 @@ def test_bursts_of_links_and_seeds_differ() -> None:
         return [link.refuses(0, 1, slot * SLOT_US) is not None for slot in range(1000)]
 
     assert losses(1, "bob") == losses(1, "bob")
+    plain = Network(settings).between("bob", "server")
+    assert [plain.refuses(0, 1, slot * SLOT_US) is not None for slot in range(1000)] == losses(0, "bob")
     assert losses(1, "bob") != losses(2, "bob")
     assert losses(1, "bob") != losses(1, "carol")
 
@@ -486,6 +488,8 @@ def test_a_wider_heal_frees_what_was_cut_by_name_and_leaves_other_directions() -
     assert network.heal([ALL_UP]) == [up]
     assert down.is_cut is True
     assert network.heal([LinkId("all", "all")]) == [down]
+    network.cut([BOB_UP, LinkId("server", "bob")])
+    assert network.heal([BOB_UP, LinkId("server", "bob")]) == [up, down]
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,10 @@ def test_without_a_trace_the_same_happens_and_nothing_is_written_down() -> None:
     world.step()
     assert alice.got == [(30, b"hi")]
     assert (world.arrivals, origin.record) == (1, 0)
+    nowhere = Address("10.9.9.9", 1)
+    world.send_datagram(world.link_to("bob", nowhere), PacketKind.SAY, b"hi", BOB, nowhere, origin)
+    world.step()
+    assert (world.arrivals, alice.got) == (1, [(30, b"hi")])
 
 
 @pytest.mark.parametrize(
