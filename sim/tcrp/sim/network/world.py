@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from tcrp.engine.outputs import Address, Relay
 from tcrp.sim.network.links import CORRUPTED, DUPLICATED, Link, Network
 from tcrp.sim.network.packets import Chain, Packet, next_of_kind
-from tcrp.spec.names import PacketKind, Rule
+from tcrp.spec.names import PacketKind
 from tcrp.trace.recorder import Cause
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Trace
 
@@ -157,9 +157,7 @@ class World:
 
     # --- trace ------------------------------------------------------------------------------------
 
-    def record_packet(
-        self, kind: Kind, packet: Packet, actor: str, cause: int, why: str = "", rule: Rule | None = None
-    ) -> None:
+    def record_packet(self, kind: Kind, packet: Packet, actor: str, cause: int, why: str = "") -> None:
         """Record what happened to a packet. The record becomes the cause of what follows from the packet."""
         trace = self.trace
         if trace is None:
@@ -167,7 +165,7 @@ class World:
         packet.record = trace.add(
             PacketRecord(
                 trace.n + 1, cause, self.now_us, actor, kind, packet.proto, packet.link.name, packet.packet,
-                len(packet.data), packet.what, why, rule,
+                len(packet.data), packet.what, why, None,
             )
         )  # fmt: skip
 
