@@ -93,13 +93,13 @@ class Room:
     """A room and who is in it. `members` and `fanout_groups` keep the order of coming: it is fan-out order."""
 
     __slots__ = (
-        "ended", "fanout_groups", "host", "host_has_entered", "locked", "members", "name", "name_bytes",
-        "notice_readers", "owner_ip", "password", "state", "takeovers", "wrong_passwords",
+        "ended", "fanout_groups", "host", "host_has_entered", "id", "locked", "members", "name", "name_bytes",
+        "notice_readers", "owner_ip", "password", "state", "subject", "takeovers", "wrong_passwords",
     )  # fmt: skip
 
     def __init__(self, name_bytes: bytes, password: str, owner_ip: str) -> None:
-        self.name_bytes = name_bytes
-        self.name = name_bytes.decode()
+        self.name_bytes = self.subject = name_bytes  # `subject`: how observations name it
+        self.name = self.id = name_bytes.decode()  # `id`: how people call it
         self.password = password
         self.owner_ip = owner_ip
         self.state = RoomState.VACANT
@@ -112,16 +112,6 @@ class Room:
         self.takeovers: dict[str, Window] = {}
         self.wrong_passwords: dict[str, Window] = {}
         self.locked: dict[str, int] = {}  # IP address: until when it may not try
-
-    @property
-    def subject(self) -> bytes:
-        """How observations name it."""
-        return self.name_bytes
-
-    @property
-    def id(self) -> str:
-        """How people call it."""
-        return self.name
 
     def add(self, session: Session) -> None:
         """The session receives relays from now on."""

@@ -30,8 +30,8 @@ class Timers:
     __slots__ = ("_armed", "_heap", "_sequence")
 
     def __init__(self, entries: Iterable[TimerEntry] = (), now_us: int = 0) -> None:
-        self._heap: list[tuple[int, int, Deadline, Subject]] = []
-        self._armed: dict[tuple[Deadline, Subject], tuple[int, int]] = {}
+        self._heap: list[tuple[int, int, tuple[Deadline, Subject]]] = []
+        self._armed: dict[tuple[Deadline, Subject], tuple[int, int, tuple[Deadline, Subject]]] = {}
         self._sequence = 0
         for entry in entries:
             self.arm(entry.kind, entry.subject, now_us + entry.when_us)
@@ -42,8 +42,9 @@ class Timers:
     def arm(self, kind: Deadline, subject: Subject, when_us: int) -> None:
         """Set the deadline of that kind of `subject`, in place of an earlier one."""
         self._sequence += 1
-        self._armed[kind, subject] = when_us, self._sequence
-        heappush(self._heap, (when_us, self._sequence, kind, subject))
+        entry = (when_us, self._sequence, (kind, subject))
+        self._armed[entry[2]] = entry
+        heappush(self._heap, entry)
 
     def cancel(self, kind: Deadline, subject: Subject) -> None:
         """Take a deadline back, if there is one."""
@@ -56,8 +57,8 @@ class Timers:
 
     def next_us(self) -> int | None:
         """The next deadline, or None."""
-        heap = self._heap
-        while heap and self._armed.get(heap[0][2:]) != heap[0][:2]:
+        heap, armed = self._heap, self._armed
+        while heap and armed.get(heap[0][2]) is not heap[0]:
             heappop(heap)
         return heap[0][0] if heap else None
 
@@ -66,11 +67,10 @@ class Timers:
         next_us = self.next_us()
         if next_us is None or next_us > now_us:
             return None
-        when_us, _, kind, subject = heappop(self._heap)
-        del self._armed[kind, subject]
-        return TimerEntry(when_us, kind, subject)
+        when_us, _, key = heappop(self._heap)
+        del self._armed[key]
+        return TimerEntry(when_us, *key)
 
     def freeze(self, now_us: int) -> tuple[TimerEntry, ...]:
         """All deadlines in their order, counted from `now_us`."""
-        armed = sorted((when_us, order, kind, subject) for (kind, subject), (when_us, order) in self._armed.items())
-        return tuple(TimerEntry(when_us - now_us, kind, subject) for when_us, _, kind, subject in armed)
+        return tuple(TimerEntry(when_us - now_us, *key) for when_us, _, key in sorted(self._armed.values()))

@@ -31,12 +31,16 @@ from tcrp.net.listener import Listener
 from tcrp.net.tokens import system_token
 from tcrp.net.udp import UdpSocket
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import PacketKind
+from tcrp.spec.names import Counter, PacketKind, RoomEvent
 from tcrp.trace.counters import Counters
 from tcrp.trace.recorder import Cause, Recorder
 from tcrp.trace.records import Trace
 
 BACKLOG = 1024
+# Of an enum's members those that every text looks up: before Python 3.12 each look-up is slow.
+_RELAY = PacketKind.RELAY
+_RELAYED = RoomEvent.RELAYED
+_RELAYS, _NOTICES, _TEXTS = Counter.RELAYS, Counter.NOTICES, Counter.TEXTS
 UNREAD_SECONDS = 5
 """How long a closed connection may hold what its peer does not read."""
 FROZEN_US = 100_000
@@ -244,27 +248,37 @@ class Server:
 
     def perform(self, outputs: list[ServerOutput]) -> None:
         """Carry out the effects, count, and write down what was observed."""
-        udp, connections, count = self._udp, self._connections, self.counters.add
+        udp, counts = self._udp, self.counters.counts
         assert udp is not None, "effects are carried out while the sockets are open"
         for output in outputs:
-            count(output)
-            match output:
-                case Relay(data, targets):
-                    udp.send(data, targets)
-                case SendDatagram(data, address):
-                    assert address is not None, "a server's datagram has an address"
-                    udp.send(data, (address,))
-                case SendFrame(stream, data, what):
-                    connections[stream].write(data)
-                    if self._observer is not None and what is PacketKind.COMPLETION:
-                        self._observer.handshake_took((self.now_us() - connections[stream].opened_us) / 1_000_000)
-                case FinishStream(stream):
-                    connections[stream].finish()
-                case CloseStream(stream):
-                    connections.pop(stream).close()
-                case _:
-                    self._observe(output)
+            if isinstance(output, Relay):  # the commonest first, and no match: a text and its relays
+                data, targets, what = output
+                udp.send(data, targets)
+                counts[_RELAYS if what is _RELAY else _NOTICES] += len(targets)
+            elif isinstance(output, Stepped) and output.event is _RELAYED and not self._records_chat:
+                counts[_TEXTS] += 1
+            else:
+                self.counters.add(output)
+                self._perform_rarer(output, udp)
         self._rearm()
+
+    def _perform_rarer(self, output: ServerOutput, udp: UdpSocket) -> None:
+        match output:
+            case SendDatagram(data, address):
+                assert address is not None, "a server's datagram has an address"
+                udp.send(data, (address,))
+            case SendFrame(stream, data, what):
+                self._connections[stream].write(data)
+                if self._observer is not None and what is PacketKind.COMPLETION:
+                    self._observer.handshake_took((self.now_us() - self._connections[stream].opened_us) / 1_000_000)
+            case FinishStream(stream):
+                self._connections[stream].finish()
+            case CloseStream(stream):
+                self._connections.pop(stream).close()
+            case Relay():
+                raise AssertionError("relays are sent above")
+            case _:
+                self._observe(output)
 
     def _observe(self, observation: Observation) -> None:
         """Write down what was observed; without the chat, only machines that change their state."""
