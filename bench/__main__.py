@@ -93,7 +93,7 @@ def simulator() -> None:
         return run.world.arrivals / took
 
     bare, watched = in_turns(lambda: rate(False, 500), lambda: rate(True, 50))
-    print(f"arrivals a second, nobody watching           {bare:10.0f}")
+    print(f"arrivals a second, unobserved                {bare:10.0f}")
     print(f"arrivals a second, traced, digested, checked {watched:10.0f}")
 
 

@@ -193,7 +193,7 @@ def document() -> str:
             parts += [notes] if notes else []
             parts.append(f"```yaml\n# {word.shape}\n{word.example}\n```\n")
     parts.append("## Kinds of values\n")
-    for name, kind in DEFINED.items():
+    for name, kind in sorted(DEFINED.items()):
         parts.append(f"### {name.upper()}\n\n{kind.meaning}\n")
         shape = shape_of(kind.shape())
         parts.append(f"```yaml\n{'' if shape == 'STRING' else f'# {shape}' + chr(10)}{kind.example}\n```\n")

@@ -437,7 +437,7 @@ def _json_codecs() -> tuple[Codec, ...]:
 
 
 def recognise(payload: bytes) -> tuple[Codec, Request] | None:
-    """Which dialect a request is in, and what it says; None where nobody can tell (section 4, recognition)."""
+    """Which dialect a request is in, and what it says; None where no dialect is recognised (section 4)."""
     if payload[:1] in (b"{", b'"'):
         for each in _json_codecs():
             if request := each.read_request(payload):

@@ -1,4 +1,4 @@
-"""TCP frames and their bytes. Total: any bytes are a header, too few bytes for one, or a frame nobody takes.
+"""TCP frames and their bytes. Total: any bytes are a header, too few bytes for one, or a frame that is refused.
 
 `room_len(1) operation(1) state(1) payload_len(29, big-endian)`, then the room, then the payload.
 Knows nothing of what a payload means; that is the dialect's affair.

@@ -107,7 +107,7 @@ class HandshakeServer:
         self.per_ip[handshake.ip] = self.per_ip.get(handshake.ip, 0) + 1
 
     def receive(self, stream: StreamId, data: bytes, now_us: int) -> None:
-        """Bytes of a peer, cut anywhere. Those of a stream that is not known any more are nobody's."""
+        """Bytes of a peer, cut anywhere. Those of an unknown stream are ignored."""
         handshake = self.handshakes.get(stream)
         if handshake is None:
             return

@@ -18,7 +18,7 @@ ENDINGS = {
     Notice.SUPERSEDED: SessionEvent.SUPERSEDED,
     Notice.QUIT: SessionEvent.LEFT,
 }
-"""What a notice tells its receiver about his own session. `joined` and `left` speak of others."""
+"""What a notice means for the session of its receiver. `joined` and `left` speak of others."""
 
 
 def write_notice(codec: Codec, notice: Notice, *, name: str, room: str, host: str) -> bytes | None:

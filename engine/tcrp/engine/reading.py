@@ -1,4 +1,4 @@
-"""What a server's datagram says to a member: a notice, a text ready for his screen, or nothing of his dialect.
+"""What a server's datagram says to a member: a notice, a text ready for the screen, or nothing in the member's dialect.
 
 A function of the bytes alone. It remembers its latest answers: in a simulated room every member is
 handed the same bytes.

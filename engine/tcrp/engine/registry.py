@@ -142,7 +142,7 @@ class SessionRegistry:
             self._step_room(room, RoomEvent.LEFT)
 
     def may_take_over(self, old: Session, ip: str, now_us: int) -> bool:
-        """Whether a newcomer of the same name may supersede `old`, his password aside (R-NAME-2)."""
+        """Whether a request with the same name may supersede `old`; the password is checked elsewhere (R-NAME-2)."""
         window = old.room.takeovers.get(old.name)
         return (
             self.limits.takeover is Takeover.SAME_ADDRESS
@@ -210,7 +210,7 @@ class SessionRegistry:
         if not room.host_has_entered:
             self._host_is_waited_for_no_more(room)
             if not told:
-                linger_us = 0  # R-LIM-2: nobody was in it who must not hang
+                linger_us = 0  # R-LIM-2: it had no other member to be told
         if linger_us:
             self.timers.arm(Deadline.LINGER, room.name_bytes, now_us + linger_us)
         else:
@@ -316,7 +316,7 @@ class SessionRegistry:
             heappush(self._silences, (when_us, session.number, session))
 
     def next_silence_us(self) -> int | None:
-        """When somebody's silence is to be looked at, or None."""
+        """When the next session may have been silent for too long, or None."""
         heap = self._silences
         # `is not`: a token may be granted again once it is forgotten.
         while heap and (self.sessions.get(heap[0][2].token) is not heap[0][2] or heap[0][0] != heap[0][2].alarm_us):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from tcrp.spec.limits import NAME_BYTES_MAX
 
 SYSTEM_NAME = "システム"
-"""Some dialects sign notices with this name, so nobody may carry it."""
+"""Some dialects sign notices with this name, so no user may have it."""
 
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 LINE_ENDS_AND_TABS = frozenset("\t\n\v\f\r\x85\u2028\u2029")

@@ -37,7 +37,7 @@ class Chat:
 
     @property
     def why(self) -> Notice | None:
-        """What the server said when it ended the session, or None: it has not ended, or nobody said why."""
+        """What the server said when it ended the session, or None: it has not ended, or the server gave no reason."""
         return self._client.told if self._client is not None else None
 
     @property

@@ -1,7 +1,7 @@
 """The client's driver: one user's one attempt to be in one room, on real sockets.
 
 Knows asyncio and sockets, not the protocol. A TCP connection fetches the token and is closed; a UDP
-socket that is connected to the server carries the talk, so that nobody else can speak to it, and a
+socket that is connected to the server carries the chat, so that no other host can send to it, and a
 server that is not there any more is noticed.
 """
 
@@ -190,7 +190,7 @@ class Client:
         return self._engine, own_ip
 
     async def break_off(self, *, says_part: bool) -> None:
-        """Connect and break the connection off at once, or behind a part of the request: for stories of failure."""
+        """Connect and break the connection off at once, or behind a part of the request: for scenarios of failure."""
         loop = asyncio.get_running_loop()
         engine, own_ip = await self._begin(socket.AF_INET, self.server.host)
         transport, _ = await loop.create_connection(
@@ -233,7 +233,7 @@ class Client:
         return udp
 
     async def _give_up(self, engine: ClientEngine) -> None:
-        self._granted = None  # nobody waits for it any more
+        self._granted = None  # it is awaited no longer
         self._perform(engine.abandon(self.now_us()))
         await self.close()
 
@@ -372,7 +372,7 @@ class Client:
         self._perform(self.engine.receive_datagram(data, self.now_us()))
 
     def datagram_refused(self) -> None:
-        """The server's machine says that nobody listens there: the server has ended, and with it what it knew."""
+        """ICMP port unreachable: the server process has ended, and with it its state."""
         if self.engine.is_living and not self.is_gone:
             self.is_gone = True
             self._tell_ended()

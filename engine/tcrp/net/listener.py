@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 
 ACCEPT_MAX = 128
-"""How many connections are taken in one turn of the loop, so that the talk has its turn too."""
+"""How many connections are taken in one turn of the loop, so that UDP has its turn too."""
 
 AGAIN_SECONDS = 0.5
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

@@ -127,7 +127,7 @@ class Server:
 
     @property
     def udp_address(self) -> Address:
-        """Where the talk goes."""
+        """Where chat traffic is received."""
         assert self._udp is not None, "the server has been started"
         return self._udp.address
 

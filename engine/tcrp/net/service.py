@@ -229,7 +229,7 @@ class _Service:
 
     def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if isinstance(error, OSError):  # a peer's connection broke in a way that is nobody's concern
+        if isinstance(error, OSError):  # a peer's connection broke which is not a fault of the server
             self._log.warning("connection_error", why=error.strerror or str(error))
             return
         self._log.error("internal_error", what=str(context.get("message")), why=repr(error))

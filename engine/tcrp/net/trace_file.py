@@ -12,7 +12,7 @@ class TraceFile:
     """A listener that writes each record to a file, behind `header`.
 
     `soon` has something done once the present work is over: the file is then brought up to date, so
-    that whoever follows it sees what has happened, with one write for many records. Opening raises
+    that a reader who follows it sees what has happened, with one write for many records. Opening raises
     `OSError`. When writing fails, `complain` is told once, and the trace ends there.
     """
 

@@ -124,7 +124,7 @@ class Run:
         return self._verdict(ended_us)
 
     def _let_happen(self) -> None:
-        """Nobody watches: no state is waited for, nothing is judged."""
+        """Unobserved: no state is awaited, nothing is checked."""
         world, events, ends_us = self.world, self.world.events, self._ends_us
         has_end = self.scenario.until_us is not None
         while events and events[0][0] <= ends_us:

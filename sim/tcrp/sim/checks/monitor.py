@@ -13,8 +13,8 @@ from tcrp.sim.checks.reference import ReferenceModel
 from tcrp.sim.checks.relays import RelayChecks
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.checks.shadow import Shadows
-from tcrp.sim.checks.termination import EndingChecks
-from tcrp.sim.checks.timeouts_and_liveness import LifeChecks
+from tcrp.sim.checks.termination import TerminationChecks
+from tcrp.sim.checks.timeouts_and_liveness import LivenessChecks
 from tcrp.sim.hosts.server import SERVER, ServerHost
 from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.packets import Packet
@@ -46,8 +46,8 @@ class PropertyMonitor:
         self._shadows = shadows
         self._model = model = ReferenceModel(hosts)
         self._relays = RelayChecks(results, model, hosts)
-        self._endings = EndingChecks(results, model, limits)
-        self._lives = LifeChecks(results, model, hosts, limits)
+        self._termination = TerminationChecks(results, model, limits)
+        self._liveness = LivenessChecks(results, model, hosts, limits)
         self._limit_checks = LimitChecks(results, model, limits)
         self._stands: dict[tuple[str, Machine, str, int], str] = {}
 
@@ -64,7 +64,7 @@ class PropertyMonitor:
             if record.kind is _SEND and record.proto == "udp":
                 self._judge_size(record)
         elif kind is FaultRecord:
-            self._lives.last_fault_us = record.t_us
+            self._liveness.last_fault_us = record.t_us
 
     def _judge_step(self, record: StepRecord) -> None:
         who = (record.actor, record.machine, record.id, record.instance)
@@ -94,7 +94,7 @@ class PropertyMonitor:
             fits = record.bytes <= most
             self.results.judge(Property.DATAGRAMS_FIT, fits, "{} of {} bytes was sent", record.what, record.bytes)
             if record.what in SPEAKING:
-                self._lives.spoke_us[record.actor] = record.t_us
+                self._liveness.spoke_us[record.actor] = record.t_us
 
     def _keep_step(self, step: Stepped) -> None:
         """A machine of the server has taken a step."""
@@ -113,13 +113,13 @@ class PropertyMonitor:
         if step.event == SessionEvent.GRANTED:
             is_new = entry is None and step.subject not in model.ended
             judge(Property.TOKENS_UNIQUE, is_new, "a token of {} was granted before", step.id)
-            self._lives.granted(model.grant(step))
+            self._liveness.granted(model.grant(step))
         elif entry is not None:
             model.step(entry, step)
             if step.event == SessionEvent.ENTERED:
-                self._lives.expect_silence(entry)
+                self._liveness.expect_silence(entry)
             elif step.event == SessionEvent.IDLED:
-                self._lives.idled(entry, step)
+                self._liveness.idled(entry, step)
             if entry.state is SessionState.EXPIRED:
                 judge(Property.TOKEN_ENDS_FOR_GOOD, True, "")
         elif step.subject in model.ended:
@@ -129,7 +129,7 @@ class PropertyMonitor:
 
     def before_call(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None:
         self._model.begin_call(packet, connection, host.local_us())
-        self._lives.begin_call()
+        self._liveness.begin_call()
         self._limit_checks.before_call()
 
     def after_call(self, host: ServerHost, outputs: list[ServerOutput]) -> None:
@@ -150,22 +150,22 @@ class PropertyMonitor:
             if call.packet.what is PacketKind.KEEP_ALIVE and call.packet.note != "corrupted":
                 self._judge_keep_alive(outputs, effects)
         self._judge_streams(effects)
-        self._endings.judge(host, effects)
+        self._termination.judge(host, effects)
         self._limit_checks.judge(outputs)
-        self._lives.judge(host)
+        self._liveness.judge(host)
 
     def server_crashed(self) -> None:
         self._shadows.forget(SERVER)
         for who in [who for who in self._stands if who[0] == SERVER]:
             del self._stands[who]
         self._model.forget()
-        self._endings.forget()
-        self._lives.forget()
+        self._termination.forget()
+        self._liveness.forget()
         self._limit_checks.forget()
 
     def finish(self, server: ServerHost) -> None:
-        """The story is over."""
-        self._lives.finish(server)
+        """The run is over."""
+        self._liveness.finish(server)
 
     def _judge_keep_alive(self, outputs: list[ServerOutput], effects: list[ServerOutput]) -> None:
         """A client's question whether the server still knows it can change nothing (R-IDLE-1)."""

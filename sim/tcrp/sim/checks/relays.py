@@ -1,4 +1,4 @@
-"""Is each text relayed to whom it is for, once, in order, and under its sender's name?"""
+"""Checks that each text is relayed to the right members, once, in order, and under its sender's name."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RelayChecks:
         return codecs or ([host.codec] if isinstance(host, UserHost) else [])
 
     def _is_member(self, target: Address) -> bool:
-        """Whether somebody else in the speaker's room receives at the target's IP address."""
+        """Whether another member of the speaker's room receives at the target's IP address."""
         return any(member.ip == target.ip for member in self._model.call.others)
 
     def _sits_as_often(self, targets: list[Address]) -> bool:

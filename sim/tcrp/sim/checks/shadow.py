@@ -3,7 +3,7 @@
 Every session, room and handshake of a run has a machine of its own beside it. A machine costs a
 hundred times what a look-up does, and remembers nothing but its state. So an event that leaves the
 state as it was is offered to each machine once, and of a very large crowd those who come late are
-answered for by what machines have answered before in the same state. So are most stories of a swarm,
+answered for by what machines have answered before in the same state. So are most runs of a swarm,
 whose time the machines would else take.
 """
 

@@ -1,4 +1,4 @@
-"""Does whoever has ended stay ended, hear of it, and leave nothing behind?"""
+"""Checks that expired sessions are told why, never act again, and that closed rooms leave nothing behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tcrp.spec.names import PacketKind, Property, RoomState
 LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
 
 
-class EndingChecks:
+class TerminationChecks:
     """Looks at sessions and rooms that have ended, and at datagrams whose token does not hold."""
 
     def __init__(self, results: CheckResults, model: ReferenceModel, limits: Limits) -> None:
@@ -98,7 +98,7 @@ class EndingChecks:
         self._untold = [entry for entry in self._untold if entry.tell_us]
 
     def _is_taken(self, entry: SessionRecord) -> bool:
-        """Whether somebody lives at the address by now."""
+        """Whether a living session receives at the address by now."""
         return any(each.address == entry.address for each in self._model.living.values())
 
     # --- rooms -----------------------------------------------------------------------------------

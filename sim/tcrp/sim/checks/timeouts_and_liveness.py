@@ -1,4 +1,4 @@
-"""Does every session and every connection live as long as it may, and no longer?"""
+"""Checks that every session and connection lives as long as it may, and no longer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tcrp.spec.names import PacketKind, Property, RoomState, SessionState
 ARRIVES_US = 2 * SECOND_US  # a datagram over a calm link has long arrived by then
 
 
-class LifeChecks:
-    """Looks at beginnings, silences and, when the story is over, at who is left waiting."""
+class LivenessChecks:
+    """Checks grants, timeouts and, at the end of a run, that no client waits for ever."""
 
     def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts, limits: Limits) -> None:
         self.last_fault_us = 0
@@ -108,10 +108,10 @@ class LifeChecks:
             ends = age_us <= 2 * self._limits.handshake_timeout + LATE_US
             self._results.judge(Property.HANDSHAKE_ENDS, ends, "a connection is {} us old", age_us)
 
-    # --- the end of a story ----------------------------------------------------------------------
+    # --- the end of a run ------------------------------------------------------------------------
 
     def finish(self, server: ServerHost) -> None:
-        """The story is over: is anybody left waiting for what will never come?"""
+        """The run is over: checks what has to have happened by now."""
         self._judge_clients()
         if server.engine is None or server.is_paused or server.is_catching_up:
             return

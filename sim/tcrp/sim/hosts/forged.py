@@ -14,5 +14,5 @@ def forged_datagram(room: str, token: bytes, body: bytes) -> bytes:
 
 
 def body_of(made: Datagram, codec: Codec, name: str) -> bytes:
-    """What stands behind the token: the given bytes, or the text as `name` would say it in his dialect."""
+    """What stands behind the token: the given bytes, or the text as `name` would say it in that dialect."""
     return made.data if made.data is not None else codec.write_text(name, made.text or "")

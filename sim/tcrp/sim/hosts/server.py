@@ -37,7 +37,7 @@ EngineFactory = Callable[..., ServerEngine]
 
 
 class EngineObserver(Protocol):
-    """Whoever watches what the server is given and what it makes of it."""
+    """Is told of each call of the server's engine, before and after it."""
 
     def before_call(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None: ...
     def after_call(self, host: ServerHost, outputs: list[ServerOutput]) -> None: ...
@@ -54,7 +54,7 @@ class ServerHost(Host):
         self.limits = limits
         self.engine: ServerEngine | None = None
         self.observer: EngineObserver | None = None
-        self.counts = False  # somebody asks for its counters
+        self.counts = False  # whether its counters are needed
         self._only = only
         self._seed = seed
         self._make_engine = make_engine

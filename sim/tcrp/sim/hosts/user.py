@@ -73,13 +73,13 @@ class Hosts:
         self._ports: dict[str, int] = {}
 
     def new_address(self, ip: str) -> Address:
-        """An address that nobody has had."""
+        """An address that was not used before."""
         port = self._ports[ip] = self._ports.get(ip, FIRST_PORT - 1) + 1
         return Address(ip, port)
 
 
 class UserHost(Host):
-    """One user. `name` is what he calls himself, `id` how the scenario calls him."""
+    """One user. `name` is the name in the chat, `id` the name in the scenario."""
 
     def __init__(self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str, *, keeps_alive: bool = False) -> None:
         super().__init__(hosts.world, id)
@@ -95,7 +95,7 @@ class UserHost(Host):
         self._connection: Connection | None = None
         self._raw: dict[str, bytes] = {}  # bytes for connections that no engine drives
         self._cut_short: Abandon | None = None
-        self.keeps_sent = False  # somebody will send it again
+        self.keeps_sent = False  # a step `replay` needs it
         self.sent: list[bytes] = []
         self._victim: UserHost | None = None
         self._stolen: tuple[str, bytes] | None = None  # room and token

@@ -18,7 +18,7 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tcrp-scenario/1",
         **SCENARIO.schema(),
-        "$defs": {name: {**kind.shape(), "description": kind.meaning} for name, kind in DEFINED.items()},
+        "$defs": {name: {**kind.shape(), "description": kind.meaning} for name, kind in sorted(DEFINED.items())},
     }
 
 
