@@ -213,7 +213,7 @@ def test_a_server_restart_is_noticed_in_a_quiet_room() -> None:
         ann.shows("bob hello")  # from now on nothing is sent for 3 s
         server.kill()
         with live_server(tcp=server.tcp, udp=server.udp):
-            ann.shows("The server has been restarted and does not know you any more.")
+            ann.shows("The server no longer answers; it may have been restarted.")
             ann.enters("y")
             ann.shows("There is no room amnesia.")
 

@@ -286,7 +286,7 @@ def ending(client: Client) -> str:
     if client.is_gone:
         return _("Lost the connection to the server.")
     if client.is_unheard:
-        return _("The server has been restarted and does not know you any more.")
+        return _("The server no longer answers; it may have been restarted.")
     match client.told:
         case Notice.ROOM_CLOSED:
             return _("The room was closed.")

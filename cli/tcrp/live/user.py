@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from functools import partial
+from typing import assert_never
 
 from tcrp.engine.codec import Codec, codec, port_is_clear
 from tcrp.engine.outputs import Address
@@ -119,6 +120,8 @@ class LiveUser:
                 self._stolen = (self._others[victim], *held) if held is not None else None
             case Clock() | Pause() | Spoof() | Replay() | Flood():
                 raise AssertionError(f"{action} cannot run on sockets")
+            case _:
+                assert_never(action)
 
     def _ask(self, operation: Operation, room: str, password: str) -> None:
         client = self._client

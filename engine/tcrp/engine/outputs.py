@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from tcrp.spec.names import Deadline, Machine, Notice, PacketKind, Rule
 
@@ -163,6 +163,6 @@ class Forgotten(NamedTuple):
 ServerEffect = SendFrame | FinishStream | CloseStream | SendDatagram | Relay
 ClientEffect = SendFrame | CloseStream | SendDatagram | TextReceived | NoticeReceived | ServerSilent
 Observation = Stepped | Refused | Dropped | Withheld | TimerFired | Forgotten
-OBSERVATIONS = (Stepped, Refused, Dropped, Withheld, TimerFired, Forgotten)
+OBSERVATIONS: tuple[type[Observation], ...] = get_args(Observation)
 ServerOutput = ServerEffect | Observation
 ClientOutput = ClientEffect | Observation

@@ -114,8 +114,10 @@ class Recorder(Generic[C]):
                 self._drop(observation, self.trace)  # type: ignore[arg-type]
             elif kind is Withheld:
                 self._withhold(observation, self.trace)  # type: ignore[arg-type]
-            else:
+            elif kind is Refused:
                 self._refuse(observation, self.trace)  # type: ignore[arg-type]
+            else:
+                raise AssertionError(f"no record is made of {observation}")
 
     def _step(self, step: Stepped) -> None:
         machine, subject, id, event, from_, to, rule, why = step
