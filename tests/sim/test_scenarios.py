@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tcrp.cli.trace_headers import scenario_header
 from tcrp.sim.coverage import SHOWN_OTHERWISE, Coverage
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.spec.names import Rule
+from tcrp.trace.reader import read_trace
+from tcrp.trace.records import Record
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "sim" / "scenarios").rglob("*.yaml"))
 
@@ -54,3 +57,17 @@ def test_a_room_of_a_thousand_and_five_hundred_rooms_of_ten_are_among_them() -> 
     sizes = {path.stem: len(read_scenario(path).users) for path in SCENARIOS}
     assert sizes["a-thousand-members-in-one-room"] >= 1000
     assert sizes["five-hundred-rooms-of-ten"] == 5000
+
+
+SMALL = [path for path in SCENARIOS if "thousand" not in path.stem and "hundred" not in path.stem]
+
+
+@pytest.mark.parametrize("path", SMALL, ids=lambda path: path.stem)
+def test_its_trace_is_read_back_as_it_was_recorded(path: Path) -> None:
+    """The writer and the strict reader of traces know the same words."""
+    records: list[Record] = []
+    scenario = read_scenario(path)
+    Run(scenario, listeners=[records.append]).go()
+    header = scenario_header(scenario, scenario.seed, path.name).line()
+    _, read = read_trace([f"{line}\n" for line in (header, *(record.line() for record in records))], name=path.name)
+    assert list(read) == records

@@ -402,6 +402,7 @@ class Client:
                     if self._tcp is not None:
                         self._tcp.close()
                 case ServerSilent():
+                    self._recorder.show(output)
                     self.is_unheard = True
                     self._tell_ended()
                 case _:

@@ -7,7 +7,7 @@ only what the types do not say. Memory does not grow with the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from tcrp.spec.names import (
+    ClientFinding,
     Deadline,
     HandshakeEvent,
     HandshakeState,
@@ -118,7 +119,7 @@ def _lines_of_stream(path: str, source: Iterable[str]) -> Generator[str]:
 
 
 class _Field(NamedTuple):
-    """How one field of a record is read. A field that is not written has the key `_NOT_WRITTEN`."""
+    """How one field of a record is read."""
 
     key: str
     type: Any
@@ -135,7 +136,6 @@ class _Shape:
 
 
 _REQUIRED: Final = object()
-_NOT_WRITTEN: Final = "(not written)"
 _EMPTY: Mapping[type, object] = {str: "", int: 0}
 
 
@@ -160,9 +160,6 @@ def _shape(
     hints = get_type_hints(record)
     for name in record._fields:
         hint = hints[name]
-        if hint is Hashable:
-            fields.append(_Field(_NOT_WRITTEN, object, None, None))
-            continue
         default = _REQUIRED
         if options := get_args(hint):
             [hint] = [each for each in options if each is not type(None)]
@@ -202,10 +199,10 @@ _SHAPES: Mapping[str, _Shape] = {
     Kind.DROP: _PACKET,
     Kind.TIMER: _shape(TimerRecord, words={"what": _words(Deadline)}),
     Kind.FAULT: _shape(FaultRecord),
-    Kind.SHOW: _shape(ShowRecord, words={"what": _words([PacketKind.RELAY], Notice)}),
+    Kind.SHOW: _shape(ShowRecord, words={"what": _words([PacketKind.RELAY], Notice, ClientFinding)}),
 }
 _SHAPES_BY_MACHINE: Mapping[str, Mapping[str, _Shape]] = {
-    Kind.STEP: _shapes_by_machine(StepRecord, "why", "token", "instance"),
+    Kind.STEP: _shapes_by_machine(StepRecord, "why", "token"),
     Kind.REFUSE: _shapes_by_machine(RefusalRecord),
 }
 
@@ -234,7 +231,7 @@ def _record(line: Line) -> Record:
     values: list[Any] = []
     absent = 0
     for key, type_, words, default in shape.fields:
-        if key not in data or key is _NOT_WRITTEN:
+        if key not in data:
             if default is _REQUIRED:
                 raise line.error(f"a record of kind {data['kind']!r} needs the key {key!r}, which is missing")
             values.append(default)
@@ -253,7 +250,7 @@ def _record(line: Line) -> Record:
                 raise line.error_in([key], f"is {value}; it cannot be negative")
             values.append(value)
     if len(data) + absent != len(shape.fields):
-        known = {field.key for field in shape.fields} - {_NOT_WRITTEN}
+        known = {field.key for field in shape.fields}
         unknown = next(key for key in data if key not in known)
         raise line.error_at_key([unknown], f"a record of kind {data['kind']!r} has no key {unknown!r}")
     return shape.make(values)

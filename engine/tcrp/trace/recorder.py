@@ -15,13 +15,14 @@ from tcrp.engine.outputs import (
     NoticeReceived,
     Observation,
     Refused,
+    ServerSilent,
     Stepped,
     Subject,
     TextReceived,
     TimerFired,
     Withheld,
 )
-from tcrp.spec.names import DEADLINE_RULES, Machine, PacketKind, Rule, SessionEvent
+from tcrp.spec.names import DEADLINE_RULES, ClientFinding, Machine, PacketKind, Rule, SessionEvent
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import (
     Kind,
@@ -181,16 +182,17 @@ class Recorder(Generic[C]):
         if self.trace is not None:
             self._refuse(Refused(machine, id, event, state, why, None), self.trace)
 
-    def show(self, effect: TextReceived | NoticeReceived) -> None:
-        """A text or a notice has reached this actor's screen."""
+    def show(self, effect: TextReceived | NoticeReceived | ServerSilent) -> None:
+        """A text, a notice or a finding has reached this actor's screen."""
         if type(effect) is TextReceived:
-            self.show_words("relay", effect.name, effect.text, effect.rule)
+            self._show("relay", effect.name, effect.text, effect.rule)
+        elif isinstance(effect, ServerSilent):
+            self._show(ClientFinding.SERVER_SILENT, "", "", Rule.IDLE_1)
         else:
-            assert isinstance(effect, NoticeReceived), "the other one of the two"
-            self.show_words(effect.notice, effect.name, "", None)
+            assert isinstance(effect, NoticeReceived), "the last of the three"
+            self._show(effect.notice, effect.name, "", None)
 
-    def show_words(self, what: str, name: str, text: str, rule: Rule | None) -> None:
-        """Something has reached this actor's screen."""
+    def _show(self, what: str, name: str, text: str, rule: Rule | None) -> None:
         trace = self.trace
         if trace is not None:
             trace.add(ShowRecord(trace.n + 1, self.cause.record, trace.now_us, self.actor, what, name, text, rule))

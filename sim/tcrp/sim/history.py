@@ -25,8 +25,6 @@ from tcrp.sim.scenario.model import (
 from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, RoomState, SessionState
 from tcrp.trace.records import Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
-NEAR_MISSES_MAX = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -116,6 +116,12 @@ class Notice(StrEnum):
     QUIT = "quit"
 
 
+class ClientFinding(StrEnum):
+    """What a client finds out by itself and shows beside notices, as traces name it."""
+
+    SERVER_SILENT = "server_silent"
+
+
 class PacketKind(StrEnum):
     """What a packet is for, as traces name it."""
 

@@ -1,8 +1,8 @@
 """The protocol's own properties, checked at every step of every run.
 
-Hands the trace, and what the server is given and makes of it, to the checks. These compare what the
-server's engine does with a ledger of their own; the engine is believed nothing. `tcrp.spec.properties`
-says what each property claims.
+Hands the trace, and each call of the server's engine with its outputs, to the checks. These compare the
+outputs with a reference model, which still learns of sessions and rooms from the engine's observations.
+`tcrp.spec.properties` says what each property claims.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Who holds which token, in which room, heard when: kept from the trace and from the bytes that the server is given.
+"""What a server that follows the protocol holds: which session has which token, in which room, last heard when.
 
-Knows nothing of the server's engine, and judges nothing. The checks compare with it what the engine does.
+Kept from the bytes that cross the wire and from the steps that the server's engine observes. Judges
+nothing: the checks compare the engine's outputs with it.
 """
 
 from __future__ import annotations

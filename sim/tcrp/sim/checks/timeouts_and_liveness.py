@@ -10,7 +10,7 @@ from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.checks.termination import LATE_US
 from tcrp.sim.hosts.server import ServerHost
-from tcrp.sim.hosts.user import UNDER_WAY, Hosts
+from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.tcp import Connection
 from tcrp.spec.limits import SECOND_US, SHUTDOWN_LINGER_US, Limits, Takeover
 from tcrp.spec.names import PacketKind, Property, RoomState, SessionState
@@ -26,7 +26,7 @@ class LivenessChecks:
         self.spoke_us: dict[str, int] = {}  # when each user's client last said something
         self._results = results
         self._model = model
-        self._town = hosts
+        self._hosts = hosts
         self._limits = limits
         self._deadlines: list[tuple[int, int, SessionRecord]] = []
         self._pushed = 0
@@ -123,18 +123,18 @@ class LivenessChecks:
                 self._results.judge(Property.CLOSING_ROOMS_CLOSE, closes, "{} is closing for ever", room)
 
     def _judge_clients(self) -> None:
-        for user in self._town.users.values():
+        for user in self._hosts.users.values():
             engine = user.engine
             if engine is None or user.is_paused or user.is_catching_up:
                 continue
             deadline_us = engine.next_deadline_us()
             is_overdue = deadline_us is not None and deadline_us + LATE_US < user.local_us()
-            waits = engine.handshake in UNDER_WAY or engine.session in (SessionState.TOKENED, SessionState.IN_ROOM)
+            waits = engine.is_under_way or engine.is_living
             hopes = not waits or engine.session is SessionState.EXPIRED or (deadline_us is not None and not is_overdue)
             self._results.judge(Property.NO_CLIENT_WAITS_FOR_EVER, hopes, "{} waits for what will not come", user.id)
 
     def _judge_arrivals(self, server: ServerHost) -> None:
-        world = self._town.world
+        world = self._hosts.world
         for entry in self._model.living.values():
             user, spoke_us = self._model.user_of(entry), self.spoke_us.get(entry.user)
             if user is None or user.engine is None or user.engine.token != entry.token or spoke_us is None:

@@ -47,18 +47,15 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import (
-    HandshakeState,
     Machine,
     Operation,
     PacketKind,
-    Rule,
     SessionEvent,
     SessionState,
 )
 from tcrp.trace.recorder import Instances, Recorder
 
 FIRST_PORT = 40001
-UNDER_WAY = (HandshakeState.IDLE, HandshakeState.REQUESTED, HandshakeState.ACCEPTED)
 
 
 class Hosts:
@@ -206,7 +203,7 @@ class UserHost(Host):
             elif isinstance(output, CloseStream):
                 self._close(recorder.cause)
             elif isinstance(output, ServerSilent):
-                recorder.show_words("server_silent", "", "", Rule.IDLE_1)
+                recorder.show(output)
             else:
                 assert isinstance(output, OBSERVATIONS), "effects are carried out above"
                 recorder.observe(output)

@@ -39,7 +39,7 @@ from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.spec import names
 from tcrp.spec.names import Machine
 
-TOLD = (*map(str, names.Notice), "server_silent")
+TOLD = (*map(str, names.Notice), *map(str, names.ClientFinding))
 STATES: dict[Machine, type[StrEnum]] = {
     Machine.SESSION: names.SessionState, Machine.ROOM: names.RoomState, Machine.HANDSHAKE: names.HandshakeState,
 }  # fmt: skip
