@@ -14,7 +14,7 @@ from trace_samples import step
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
 SUPPORTED = 22
-"""How many of the project's scenarios run on sockets within half a minute. It must not shrink."""
+"""At least so many of the project's scenarios run on sockets within half a minute."""
 
 SCENARIO = """
 claim: bob hears alice
@@ -38,7 +38,9 @@ def test_every_supported_scenario_takes_the_same_steps_on_sockets(capsys: pytest
     shown = capsys.readouterr().out
     assert result == 0, shown
     same = next(line for line in shown.splitlines() if "take the same steps on sockets" in line)
-    assert same.startswith(f"{SUPPORTED} take the same steps on sockets, 0 do not")
+    count, _, rest = same.partition(" ")
+    assert int(count) >= SUPPORTED
+    assert rest.startswith("take the same steps on sockets, 0 do not")
 
 
 @pytest.mark.parametrize("step", ["{pause: 200ms}", "{crash: {restart: 200ms}}", "shutdown"])
