@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tcrp.cli.console import COLOURS
 from tcrp.spec.limits import SETTINGS
 from tcrp.trace.header import CastMember
 from tcrp.trace.reader import read_trace
@@ -220,6 +221,6 @@ def test_colours_are_for_terminals_and_not_with_no_color() -> None:
         os.close(master)
         assert process.wait(timeout=30) == 0
         seen[no_color] = output.decode()
-    assert "\x1b[36m" in seen[""], "sessions are cyan"
+    assert f"\x1b[38;5;{COLOURS['cyan']}m" in seen[""], "sessions are cyan"
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", seen["1"])
     assert "session alice@lobby" in seen["1"]

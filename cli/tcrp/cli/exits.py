@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 HOLDS, DOES_NOT_HOLD, CANNOT = 0, 1, 2
+OUTPUT_LOST = 74  # EX_IOERR of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 class UsageError(Exception):
@@ -13,5 +16,8 @@ class UsageError(Exception):
 
 
 def complain(program: str, what: str) -> None:
-    """Print an error in one line on stderr."""
-    print(f"{program}: {what}", file=sys.stderr)
+    """Print an error in one line on stderr. Where nobody can read it, the exit code has to say it."""
+    try:
+        print(f"{program}: {what}", file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (else Python tries again at the end)

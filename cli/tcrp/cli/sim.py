@@ -1,19 +1,17 @@
 """`chat-sim`: parses the arguments and runs a command.
 
-Exit code 0: the claim holds; 1: it does not; 2: the scenario cannot be read or run.
+Exit code 0: the claim holds; 1: it does not; 2: the scenario cannot be read or run; 74: the output cannot be written.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
-from tcrp.cli.exits import CANNOT, HOLDS, INTERRUPTED, UsageError, complain
+from tcrp.cli.exits import CANNOT, HOLDS, UsageError, complain
+from tcrp.cli.output import run_program, utf8_stdout
 from tcrp.cli.version import tcrp_version
 
 PROGRAM = "chat-sim"
@@ -24,18 +22,12 @@ SUFFIXES = (".yaml", ".yml")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `chat-sim`."""
+    return run_program(PROGRAM, lambda: _command(arguments))
+
+
+def _command(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        result: int = options.command(options)
-    except UsageError as error:
-        complain(PROGRAM, str(error))
-        return CANNOT
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the reader has closed the pipe; nothing more is flushed to it)
-        return CANNOT
-    except KeyboardInterrupt:
-        complain(PROGRAM, "interrupted")
-        return INTERRUPTED
+    result: int = options.command(options)
     return result
 
 
@@ -47,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run scenarios and check their claims")
     run.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")
     run.add_argument("--seed", type=int, help="use this seed instead of the scenario's own")
-    run.add_argument("--trace", metavar="FILE", help="write the trace there (a folder, for several scenarios)")
+    run.add_argument(
+        "--trace", metavar="FILE", help="write the trace there (a folder, for several scenarios; - for stdout)"
+    )
     run.add_argument(
         "--format", choices=("table", "jsonl", "quiet"), help="what to print (table; quiet for several scenarios)"
     )
@@ -131,12 +125,19 @@ def _files(names: Sequence[str]) -> list[Path]:
 
 def _run(options: argparse.Namespace) -> int:
     from tcrp.cli.runs import run_one, run_several
+    from tcrp.cli.trace_headers import open_trace
 
     files = _files(options.scenarios)
     if options.sockets:
         return _run_on_sockets(options, files)
+    if options.trace == "-":
+        if options.format == "table":
+            raise UsageError("--trace - writes the trace to stdout, where the table goes: leave one of the two out")
+        options.trace, options.format = None, "jsonl"
+    if options.format == "jsonl":
+        utf8_stdout()
     if len(files) == 1 and not Path(options.scenarios[0]).is_dir():
-        with _trace_file(options.trace) as trace:
+        with open_trace(options.trace) as trace:
             return run_one(files[0], options.seed, trace, options.format or "table", options.rows)
     folder = Path(options.trace) if options.trace else None
     if folder is not None:
@@ -158,18 +159,6 @@ def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
     except ValueError as error:
         raise UsageError(f"--patience: {error}") from None
     return run_on_sockets(files, options.seed, patience_us)
-
-
-@contextlib.contextmanager
-def _trace_file(name: str | None) -> Iterator[TextIO | None]:
-    if name is None:
-        yield None
-        return
-    try:
-        with open(name, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-    except OSError as error:
-        raise UsageError(f"{name}: cannot write the trace: {error.strerror}") from None
 
 
 # --- spec ----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tcrp.cli.console import fitted, is_screen
 from tcrp.spec.names import PacketKind
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
@@ -101,21 +102,20 @@ def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Tabl
 
     On a terminal too narrow for all columns, one column holds everything but time and actor.
     """
-    is_screen = console.is_terminal
     is_narrow = console.width < WIDE_ENOUGH
-    table = Table(
-        box=SIMPLE_HEAD if is_screen else None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1)
-    )
+    box = SIMPLE_HEAD if is_screen(console) else None
+    table = Table(box=box, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1))
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("actor", no_wrap=True)
     if not is_narrow:
         for name in ("machine", "from → to", "event", "rule"):
-            table.add_column(name, no_wrap=True)
+            table.add_column(fitted(Text(name), console), no_wrap=True)
     effects = "what happened · rule · sent · shown · dropped" if is_narrow else "sent · shown · dropped"
-    table.add_column(effects, overflow="fold", no_wrap=not is_screen)
+    table.add_column(fitted(Text(effects), console), overflow="fold", no_wrap=not is_screen(console))
 
     def add(row: Row) -> None:
-        table.add_row(*(_narrow(_cells(row)) if is_narrow else _cells(row)))
+        cells = _narrow(_cells(row)) if is_narrow else _cells(row)
+        table.add_row(*(fitted(cell, console) for cell in cells))
 
     if rows_max is None or len(rows) <= rows_max:
         for row in rows:
@@ -125,7 +125,7 @@ def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Tabl
     for row in rows[:half]:
         add(row)
     left_out = Text(f"{len(rows) - 2 * half} more rows (--rows all shows them)", style="dim")
-    table.add_row("⋮", *[""] * (len(table.columns) - 2), left_out)
+    table.add_row(fitted(Text("⋮"), console), *[""] * (len(table.columns) - 2), left_out)
     for row in rows[-half:]:
         add(row)
     return table

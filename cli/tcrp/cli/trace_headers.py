@@ -1,9 +1,13 @@
-"""The header of a simulated run's trace, from its scenario."""
+"""The file of a simulated run's trace, and its header, from the scenario."""
 
 from __future__ import annotations
 
+import io
 import platform
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
+from tcrp.cli.exits import UsageError
 from tcrp.cli.version import tcrp_version
 from tcrp.sim.scenario.model import Scenario
 from tcrp.trace.header import CastMember, Header, Mode, written_limits
@@ -25,3 +29,34 @@ def scenario_header(scenario: Scenario, seed: int, name: str | None = None) -> H
         limits=written_limits(scenario.limits),
         dialects=tuple(sorted({user.dialect for user in scenario.users})),
     )
+
+
+class TraceFile(io.TextIOWrapper):
+    """A file for a trace. What cannot be written raises `UsageError`, with the name of the file."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        try:
+            super().__init__(open(path, "wb"), encoding="utf-8", newline="\n")  # noqa: SIM115 (closed with this object)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:
+            raise self._error(error) from None
+
+    def _error(self, error: OSError) -> UsageError:
+        return UsageError(f"{self.path}: cannot write the trace: {error.strerror}")
+
+
+def open_trace(path: str | Path | None) -> AbstractContextManager[TraceFile | None]:
+    """The file for a trace, if one is wanted. Raises `UsageError`."""
+    return nullcontext() if path is None else TraceFile(path)

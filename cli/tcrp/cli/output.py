@@ -1,0 +1,79 @@
+"""What becomes of a program's output: signs for terminals that lack them, and exit codes where nobody can read it."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from tcrp.cli.exits import CANNOT, INTERRUPTED, OUTPUT_LOST, PIPE_CLOSED, UsageError, complain
+
+SIGNS = {"▸": ">", "◂": "<", "✔": "+", "✗": "x", "⚡": "!", "→": "->", "·": "|", "…": "...", "⋮": ":", "×": "x"}
+"""The signs that the programs print, and what stands for them in an encoding that lacks one of them."""
+LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What a write to stdout or stderr ends with. Files that a program writes name themselves in their errors."""
+REPLACE = "tcrp-signs"
+"""The name of the error handler that replaces what an encoding lacks."""
+
+
+def run_program(program: str, body: Callable[[], int]) -> int:
+    """The exit code of `body`; one of its own, and no stack trace, if the output cannot be written."""
+    _prepare_streams()
+    try:
+        try:
+            return body()
+        finally:  # also behind argparse's SystemExit: what is still in the buffer may not fit
+            sys.stdout.flush()
+    except UsageError as error:
+        complain(program, str(error))
+        return CANNOT
+    except KeyboardInterrupt:
+        complain(program, "interrupted")
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in LOST or error.filename is not None:
+            complain(program, f"{error.filename}: {error.strerror}" if error.filename is not None else str(error))
+            return CANNOT
+        _discard("stdout")  # else Python tries once more at the end, and complains
+        if error.errno == errno.EPIPE:
+            return PIPE_CLOSED
+        complain(program, f"cannot write the output: {error.strerror}")
+        return OUTPUT_LOST
+
+
+def utf8_stdout() -> None:
+    """From now on stdout is UTF-8 with LF, whatever the environment says: a trace is."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+
+
+def shows_signs(encoding: str | None) -> bool:
+    """Whether text in this encoding can hold every sign that the programs print."""
+    try:
+        "".join(SIGNS).encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _prepare_streams() -> None:
+    codecs.register_error(REPLACE, _replace)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started the program
+            _discard(name)
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=REPLACE)
+
+
+def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeEncodeError) and (sign := SIGNS.get(error.object[error.start])) is not None:
+        return sign, error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+def _discard(name: str) -> None:
+    """What is printed there from now on is lost, and no error."""
+    setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open until the program ends)
