@@ -379,6 +379,17 @@ def test_a_shutdown_is_told_in_every_dialect_and_over_in_half_a_second(dialect: 
     assert chat.user("late", dialect).creates("attic").state is SessionState.ANONYMOUS
 
 
+def test_a_room_that_is_closed_removes_its_host_and_ends_everybody_else_with_it() -> None:
+    chat = Chat()
+    alice, bob, carol = three(chat)
+    assert chat.server.close_room("attic", chat.now_us) is None
+    chat.do(chat.server.close_room("lobby", chat.now_us) or [])
+    assert (alice.told, bob.told, carol.told) == (["removed"], ["room_closed"], ["room_closed"])
+    assert chat.server.close_room("lobby", chat.now_us) is None  # it is closing
+    chat.settles()
+    assert not chat.server.has_rooms
+
+
 def test_who_is_removed_is_told_and_who_is_not_there_cannot_be() -> None:
     chat = Chat()
     alice, bob, _ = three(chat)

@@ -209,6 +209,15 @@ class ServerEngine:
         self.registry.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
         return self._outbox.take()
 
+    def close_room(self, room: str, now_us: int) -> Outputs | None:
+        """End a room: its host is removed, which closes it (R-ROOM-2). None: there is no such open room."""
+        self._tick(now_us)
+        found = self.registry.rooms.get(room.encode())
+        if found is None or found.host is None:
+            return None
+        self.registry.end(found.host, SessionEvent.REMOVED, Notice.REMOVED, now_us)
+        return self._outbox.take()
+
     def set_limits(self, limits: Limits) -> None:
         """Other limits from now on. Silences are measured anew; what is under way otherwise keeps its deadline."""
         self.registry.set_limits(limits)
