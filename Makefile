@@ -56,11 +56,11 @@ check-wheel: $(VENV)/dev
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --sockets "$(CURDIR)/sim/scenarios/a-relay-too-long-for-one-form-reaches-the-others.yaml"
 	rm -rf $(VENV)-wheel
 
-# Changes one thing at a time in spec, engine and the simulator's network and checks, and reports what no test
-# noticed. An interrupted run goes on where it was.
+# Changes one thing at a time in spec, engine and the simulator's network and checks, and reports what neither the
+# tests nor a swarm noticed. An interrupted run goes on where it was.
 MODULES ?=
 mutants: $(VENV)/dev
-	$(BIN)/python -m tools.mutants --jobs 2 --resume .mutants.jsonl $(MODULES)
+	$(BIN)/python -m tools.mutants --jobs 2 --swarm 500 --resume .mutants.jsonl $(MODULES)
 
 # Takes three quarters of an hour on two cores; what fails is kept in swarm/.
 swarm: $(VENV)/run

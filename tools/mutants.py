@@ -1,19 +1,18 @@
-"""A mutation tester: changes one thing in a module, runs the tests of the module, and reports what no test noticed.
+"""A mutation tester: changes one thing in a module and reports what neither its tests nor a swarm noticed.
 
-    python -m tools.mutants MODULE… [--jobs 2] [--only N] [--resume FILE]
+    python -m tools.mutants MODULE… [--swarm N] [--by tests|swarm] [--sample N] [--jobs 2] [--only N] [--resume FILE]
 
-MODULE is `engine.codec`, a package (`sim.network`), or a file's path. Assertions, annotations, decorators and
-string constants are not changed. Pytest and the module's own imports are loaded once; each mutant then runs in a
-fork, in which an import hook hands out the changed source. A mutant is killed when a test fails, when it cannot be
-imported, or when it runs into the timeout. Survivors that `--explained` lists are equivalent: they are counted
+MODULE is `engine.codec`, a package (`sim.network`), or a file's path. `tools.mutations` says what is changed. Pytest
+and the module's own imports are loaded once; each mutant then runs in a fork, in which an import hook hands out the
+changed source. Tests catch a mutant when one fails, when it cannot be imported, or when it runs into the timeout. A
+swarm catches it when a random scenario fails; if none does but a trace differs from that of the unchanged module, the
+scenarios reached the change and no check noticed. Survivors that `--explained` lists are equivalent: they are counted
 apart and do not fail the run.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import difflib
 import hashlib
 import importlib
 import importlib.abc
@@ -27,11 +26,14 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import CodeType, ModuleType
 
 import pytest
+
+from tools.mutations import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE_ROOTS = ("spec", "engine", "sim", "cli")
@@ -51,282 +53,23 @@ TIMEOUT_LEAST_SECONDS = 20
 TIMEOUT_FACTOR = 5
 MEMORY_BYTES_MAX = 4 << 30  # a mutant that loops may also fill the memory
 TESTS_FAILED, INTERRUPTED, INTERNAL_ERROR = 1, 2, 3  # pytest's exit codes that kill a mutant
-
-COMPARISONS: dict[type[ast.cmpop], tuple[str, tuple[str, ...]]] = {
-    ast.Lt: ("<", ("<=", ">=")),
-    ast.LtE: ("<=", ("<", ">")),
-    ast.Gt: (">", (">=", "<=")),
-    ast.GtE: (">=", (">", "<")),
-    ast.Eq: ("==", ("!=",)),
-    ast.NotEq: ("!=", ("==",)),
-    ast.Is: ("is", ("is not",)),
-    ast.IsNot: ("is not", ("is",)),
-    ast.In: ("in", ("not in",)),
-    ast.NotIn: ("not in", ("in",)),
-}
-ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
-    ast.Add: ("+", "-"),
-    ast.Sub: ("-", "+"),
-    ast.Mult: ("*", "//"),
-    ast.FloorDiv: ("//", "*"),
-    ast.Mod: ("%", "*"),
-    ast.LShift: ("<<", ">>"),
-    ast.RShift: (">>", "<<"),
-    ast.BitAnd: ("&", "|"),
-    ast.BitOr: ("|", "&"),
-    ast.BitXor: ("^", "&"),
-}
-SWAPPED_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
-
-
-# --- what is changed -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One change of a module's source. `old` and `new` are the changed lines, without their indentation."""
-
-    number: int
-    line: int
-    old: str
-    new: str
-    source: str
-
-    @property
-    def change(self) -> str:
-        """The change in one line, as `docs/mutants.md` lists it."""
-        return f"`{self.old}` → `{self.new}`"
-
-
-class _Changes(ast.NodeVisitor):
-    """Collects changes as (start, end, replacement), in bytes of the source."""
-
-    def __init__(self, source: bytes) -> None:
-        self.found: list[tuple[int, int, str]] = []
-        self._source = source
-        self._line_starts = [0]
-        for line in source.splitlines(keepends=True):
-            self._line_starts.append(self._line_starts[-1] + len(line))
-        self._in_function = False
-        self._last: set[ast.stmt] = set()  # what ends a function: without `return None` it returns None too
-
-    # --- statements ---
-
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        outer, self._in_function = self._in_function, True
-        for default in [*node.args.defaults, *node.args.kw_defaults]:
-            if default is not None:
-                self.visit(default)
-        self._last.add(node.body[-1])
-        for statement in node.body:
-            self.visit(statement)
-        self._in_function = outer
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        for statement in node.body:
-            self.visit(statement)
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        self._delete(node)
-        self.visit(node.value)
-        for target in node.targets:
-            self.visit(target)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:
-            self._delete(node)
-            self.visit(node.value)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self._delete(node)
-        if type(node.op) in ARITHMETIC:
-            old, new = ARITHMETIC[type(node.op)]
-            self._between(node.target, node.value, old + "=", new + "=")
-        self.visit(node.value)
-
-    def visit_Expr(self, node: ast.Expr) -> None:
-        if not isinstance(node.value, ast.Constant):  # a docstring
-            self._delete(node)
-            self.visit(node.value)
-
-    def visit_Raise(self, node: ast.Raise) -> None:
-        self._delete(node)
-
-    def visit_Continue(self, node: ast.Continue) -> None:
-        self._delete(node)
-
-    def visit_Break(self, node: ast.Break) -> None:
-        self._delete(node)
-
-    def visit_Assert(self, node: ast.Assert) -> None:
-        """Left alone: an assertion finds our own faults and does nothing else."""
-
-    def visit_Return(self, node: ast.Return) -> None:
-        if node.value is None:
-            self._delete(node)
-            return
-        if isinstance(node.value, ast.Constant) and node.value.value is None:
-            if node not in self._last:
-                self._delete(node)
-        elif not (isinstance(node.value, ast.Constant) and isinstance(node.value.value, bool)):
-            self._replace(node.value, "None")
-        self.visit(node.value)
-
-    def visit_If(self, node: ast.If) -> None:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return
-        self._condition(node.test)
-        self._drop(node.orelse)
-        self.generic_visit(node)
-
-    def visit_IfExp(self, node: ast.IfExp) -> None:
-        self._condition(node.test)
-        self.generic_visit(node)
-
-    def visit_While(self, node: ast.While) -> None:
-        self._replace(node.test, "False")
-        self.generic_visit(node)
-
-    def visit_match_case(self, node: ast.match_case) -> None:
-        self._drop(node.body)
-        if node.guard is not None:
-            self._condition(node.guard)
-            self.visit(node.guard)
-        for statement in node.body:
-            self.visit(statement)
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        for statement in node.body:
-            self.visit(statement)
-
-    def visit_comprehension(self, node: ast.comprehension) -> None:
-        for test in node.ifs:
-            self._replace(test, "True")
-        self.generic_visit(node)
-
-    # --- expressions ---
-
-    def visit_Compare(self, node: ast.Compare) -> None:
-        left = node.left
-        for operator, right in zip(node.ops, node.comparators, strict=True):
-            old, others = COMPARISONS[type(operator)]
-            for new in others:
-                self._between(left, right, old, new)
-            left = right
-        self.generic_visit(node)
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:
-        old, new = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
-        for left, right in zip(node.values, node.values[1:], strict=False):
-            self._between(left, right, old, new)
-        self.generic_visit(node)
-
-    def visit_BinOp(self, node: ast.BinOp) -> None:
-        is_of_types = isinstance(node.op, ast.BitOr) and (_is_type(node.left) or _is_type(node.right))
-        if type(node.op) in ARITHMETIC and not is_of_types:
-            self._between(node.left, node.right, *ARITHMETIC[type(node.op)])
-        self.generic_visit(node)
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
-        if isinstance(node.op, ast.Not | ast.USub):
-            self._replace(node, self._text(node.operand))
-        self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, bool):
-            self._replace(node, str(not node.value))
-        elif isinstance(node.value, int):
-            self._replace(node, str(node.value + 1))
-            self._replace(node, str(node.value - 1) if node.value else "(-1)")
-
-    def visit_Call(self, node: ast.Call) -> None:
-        if isinstance(node.func, ast.Name) and node.func.id in SWAPPED_CALLS:
-            self._replace(node.func, SWAPPED_CALLS[node.func.id])
-        self.generic_visit(node)
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        """Left alone: before Python 3.12 what stands in an f-string has no place in the source."""
-
-    # --- helpers ---
-
-    def _offset(self, line: int, column: int) -> int:
-        return self._line_starts[line - 1] + column
-
-    def _span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
-        return self._offset(node.lineno, node.col_offset), self._offset(node.end_lineno, node.end_col_offset)
-
-    def _text(self, node: ast.expr) -> str:
-        start, end = self._span(node)
-        return self._source[start:end].decode()
-
-    def _replace(self, node: ast.expr | ast.stmt, new: str) -> None:
-        self.found.append((*self._span(node), new))
-
-    def _delete(self, node: ast.stmt) -> None:
-        if self._in_function:  # a module without one of its constants does not import
-            self._replace(node, "pass")
-
-    def _drop(self, branch: Sequence[ast.stmt]) -> None:
-        """A branch of several statements; of one statement its deletion says the same."""
-        if len(branch) > 1 or (branch and isinstance(branch[0], ast.For | ast.If | ast.While | ast.With | ast.Try)):
-            self.found.append((self._span(branch[0])[0], self._span(branch[-1])[1], "pass"))
-
-    def _condition(self, test: ast.expr) -> None:
-        for new in ("True", "False"):
-            self._replace(test, new)
-
-    def _between(self, left: ast.expr, right: ast.expr, old: str, new: str) -> None:
-        start, end = self._span(left)[1], self._span(right)[0]
-        gap = self._source[start:end].decode()
-        at = gap.find(old)
-        if at >= 0:
-            first = start + len(gap[:at].encode())
-            self.found.append((first, first + len(old.encode()), new))
-
-
-def _is_type(node: ast.expr) -> bool:
-    """Whether `A | B` is a union of types: a class's name begins with a capital and goes on in small letters."""
-    if isinstance(node, ast.BinOp):
-        return _is_type(node.right)
-    return isinstance(node, ast.Name) and node.id[:1].isupper() and not node.id.isupper()
-
-
-def mutants_of(source: str) -> list[Mutant]:
-    """Every mutant of a module's source, in the order of its lines. Changes that do not compile are left out."""
-    data = source.encode()
-    changes = _Changes(data)
-    changes.visit(ast.parse(source))
-    result: list[Mutant] = []
-    seen = {source}
-    for start, end, new in sorted(set(changes.found)):
-        changed = (data[:start] + new.encode() + data[end:]).decode()
-        if changed in seen or not _compiles(changed):
-            continue
-        seen.add(changed)
-        before, after = _changed_lines(source, changed)
-        result.append(Mutant(len(result) + 1, data[:start].count(b"\n") + 1, before, after, changed))
-    return result
-
-
-def _compiles(source: str) -> bool:
-    try:
-        compile(source, "mutant", "exec")
-    except (SyntaxError, SyntaxWarning):
-        return False
-    return True
-
-
-def _changed_lines(before: str, after: str) -> tuple[str, str]:
-    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
-    removed, added = (" ".join(line[2:].strip() for line in lines if line.startswith(sign)) for sign in ("- ", "+ "))
-    return removed, added
+NO_TESTS = 5
+DIFFERS = 20
+"""Exit code of a swarm in which no scenario failed but a trace was another than that of the unchanged module."""
 
 
 # --- the module and its tests ----------------------------------------------------------------------
+
+
+Tests = tuple[str, ...]  # files of tests, run together
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """The random scenarios of seeds from 0 on. `traces` is a file for the digests of the unchanged module's traces."""
+
+    runs: int
+    traces: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +78,7 @@ class Target:
 
     name: str
     path: Path
-    stages: tuple[tuple[str, ...], ...]
+    stages: tuple[Tests, ...]
 
     @property
     def short(self) -> str:
@@ -463,8 +206,8 @@ def _forget(name: str) -> None:
         delattr(sys.modules[parent], child)
 
 
-def _fork(target: Target, source: str, tests: Sequence[str], timeout: float, *, is_loud: bool = False) -> int:
-    """Start the tests on a changed source. Returns the process's id."""
+def _fork(target: Target, source: str, stage: Tests | Swarm, timeout: float, *, is_loud: bool = False) -> int:
+    """Start the tests or the swarm on a changed source. Returns the process's id."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -481,15 +224,39 @@ def _fork(target: Target, source: str, tests: Sequence[str], timeout: float, *, 
         sys.dont_write_bytecode = True
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # one of the plugins is the project's own and imports it
         sys.meta_path.insert(0, _Finder(target, source))
-        code = pytest.main(
-            ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT),
-             "-c", str(ROOT / "pyproject.toml"), *tests]
-        )  # fmt: skip
+        code = _run_swarm(stage) if isinstance(stage, Swarm) else _run_tests(stage)
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(int(code))
+
+
+def _run_tests(tests: Tests) -> int:
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
+    return pytest.main([*options, *tests])
+
+
+def _run_swarm(swarm: Swarm) -> int:
+    """Run the scenarios up to the first that fails. The digests of their traces are kept if none were yet."""
+    from tcrp.sim.checks.shadow import Answers, Shadows  # here the changed module is imported
+    from tcrp.sim.swarm.batch import SHADOW_EVERY
+    from tcrp.sim.swarm.failures import failure_of
+    from tcrp.sim.swarm.generator import generate
+
+    expected = swarm.traces.read_text().split() if swarm.traces.exists() else []
+    answers: Answers = {}
+    digests = []
+    for seed in range(swarm.runs):
+        shadows = Shadows() if seed % SHADOW_EVERY == 0 else Shadows(0, answers)
+        failure, verdict = failure_of(generate(seed), shadows=shadows)
+        if failure is not None or verdict is None:
+            print(f"seed {seed}: {failure}")
+            return TESTS_FAILED
+        digests.append(verdict.digest)
+    if not expected:
+        swarm.traces.write_text("\n".join(digests))
+    return DIFFERS if expected and expected != digests else 0
 
 
 def _end(pid: int) -> None:
@@ -505,7 +272,7 @@ class Result:
     """What became of a mutant."""
 
     mutant: Mutant
-    outcome: str  # "killed", "timeout" or "survived"
+    outcome: str  # "killed", "timeout", "survived", or of a swarm "differs": it survived, and a trace has changed
     seconds: float
 
 
@@ -513,29 +280,33 @@ class BaselineError(Exception):
     """The tests do not pass on the module as it is, so they can tell nothing about its mutants."""
 
 
-def _baselines(target: Target, least: float) -> list[float]:
+def _baselines(target: Target, stages: Sequence[Tests | Swarm], least: float) -> list[float]:
     """How long each stage may take for a mutant."""
     timeouts = []
     source = target.path.read_text(encoding="utf-8")
-    for tests in target.stages:
+    for stage in stages:
         began = time.monotonic()
-        _, status = os.waitpid(_fork(target, source, tests, 900), 0)
+        _, status = os.waitpid(_fork(target, source, stage, 900), 0)
         if os.waitstatus_to_exitcode(status) != 0:
-            raise BaselineError(f"{target.short}: its tests fail on the unchanged module: {' '.join(tests)}")
+            what = "a scenario fails" if isinstance(stage, Swarm) else f"its tests fail: {' '.join(stage)}"
+            raise BaselineError(f"{target.short}: on the unchanged module {what}")
         timeouts.append(max(least, TIMEOUT_FACTOR * (time.monotonic() - began)))
     return timeouts
 
 
-def run(target: Target, mutants: Sequence[Mutant], jobs: int, least: float) -> Iterator[Result]:
+def run(
+    target: Target, mutants: Sequence[Mutant], stages: Sequence[Tests | Swarm], jobs: int, least: float
+) -> Iterator[Result]:
     """Each mutant's fate, as it is known. Raises `BaselineError`."""
-    timeouts = _baselines(target, least)
+    timeouts = _baselines(target, stages, least)
     waiting = [(mutant, 0) for mutant in reversed(mutants)]
     running: dict[int, tuple[Mutant, int, float]] = {}
+    outcomes = {0: "survived", NO_TESTS: "survived", DIFFERS: "differs", -signal.SIGALRM: "timeout"}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 mutant, stage = waiting.pop()
-                pid = _fork(target, mutant.source, target.stages[stage], timeouts[stage])
+                pid = _fork(target, mutant.source, stages[stage], timeouts[stage])
                 running[pid] = mutant, stage, time.monotonic()
             pid, status = os.wait()
             if pid not in running:
@@ -543,11 +314,10 @@ def run(target: Target, mutants: Sequence[Mutant], jobs: int, least: float) -> I
             mutant, stage, began = running.pop(pid)
             _end(pid)
             code = os.waitstatus_to_exitcode(status)
-            if code in (0, 5) and stage + 1 < len(target.stages):
+            if code in (0, NO_TESTS) and stage + 1 < len(stages):
                 waiting.append((mutant, stage + 1))
-            elif code in (0, TESTS_FAILED, INTERRUPTED, INTERNAL_ERROR) or code < 0:
-                outcome = "survived" if code == 0 else "timeout" if code == -signal.SIGALRM else "killed"
-                yield Result(mutant, outcome, time.monotonic() - began)
+            elif code in outcomes or code in (TESTS_FAILED, INTERRUPTED, INTERNAL_ERROR) or code < 0:
+                yield Result(mutant, outcomes.get(code, "killed"), time.monotonic() - began)
             else:
                 raise BaselineError(f"{target.short}: pytest ended with {code}, which judges nothing")
     finally:
@@ -555,74 +325,165 @@ def run(target: Target, mutants: Sequence[Mutant], jobs: int, least: float) -> I
             _end(pid)
 
 
-# --- the report ------------------------------------------------------------------------------------
+# --- what is remembered ----------------------------------------------------------------------------
 
 
-def _remembered(file: Path | None, target: Target, source: str, tests: str) -> dict[str, str]:
-    """Outcomes of an earlier run, by change and line: what was killed stays so, what survived only the same tests."""
-    if file is None or not file.exists():
-        return {}
-    found: dict[str, str] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if (entry["module"], entry["source"]) != (target.name, source):
-            continue
-        if entry["outcome"] != "survived":
-            found[entry["key"]] = entry["outcome"]
-        elif entry["tests"] == tests:
-            found.setdefault(entry["key"], "survived")
-    return found
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Outcomes as JSON lines: what was killed stays so, what survived is tried again once what judged it changes."""
+
+    file: Path | None
+
+    def outcomes(self, by: str, target: Target, source: str, judge: str) -> dict[str, str]:
+        """What is known of a module's mutants, by key."""
+        if self.file is None or not self.file.exists():
+            return {}
+        found: dict[str, str] = {}
+        for line in self.file.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            if (entry["module"], entry["source"], entry["by"]) != (target.name, source, by):
+                continue
+            if entry["outcome"] in CAUGHT:
+                found[entry["key"]] = entry["outcome"]
+            elif entry["judge"] == judge:
+                found.setdefault(entry["key"], entry["outcome"])
+        return found
+
+    def add(self, by: str, target: Target, source: str, judge: str, result: Result) -> None:
+        """Keep an outcome."""
+        if self.file is None:
+            return
+        entry = {
+            "module": target.name, "source": source, "by": by, "judge": judge, "key": _key(result.mutant),
+            "line": result.mutant.line, "change": result.mutant.change, "outcome": result.outcome,
+            "seconds": round(result.seconds, 2),
+        }  # fmt: skip
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+CAUGHT = ("killed", "timeout")
 
 
 def _key(mutant: Mutant) -> str:
     return hashlib.sha256(mutant.source.encode()).hexdigest()[:16]
 
 
-def _test(target: Target, jobs: int, least: float, resume: Path | None, explained: str) -> int:
-    """Run all mutants of a module and print the report. Returns how many survived without an explanation."""
-    mutants = mutants_of(target.path.read_text(encoding="utf-8"))
-    source, tests = _digest([target.path]), _digest(ROOT / each for stage in target.stages for each in stage)
-    outcomes = _remembered(resume, target, source, tests)
-    left = [mutant for mutant in mutants if _key(mutant) not in outcomes]
-    if left:
-        _warm_up(target)
-    for result in run(target, left, jobs, least) if left else ():
-        key = _key(result.mutant)
-        outcomes[key] = result.outcome
-        if resume is not None:
-            entry = {
-                "module": target.name, "source": source, "tests": tests, "key": key, "line": result.mutant.line,
-                "change": result.mutant.change, "outcome": result.outcome, "seconds": round(result.seconds, 2),
-            }  # fmt: skip
-            with resume.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-    survivors = [mutant for mutant in mutants if outcomes.get(_key(mutant)) == "survived"]
-    unexplained = [mutant for mutant in survivors if f"- {target.short}: {mutant.change}" not in explained]
-    killed, timeouts = (sum(outcomes.get(_key(each)) == word for each in mutants) for word in ("killed", "timeout"))
-    print(
-        f"{target.short}: {len(mutants)} mutants, {killed + timeouts} killed ({timeouts} by timeout), "
-        f"{len(survivors)} survived, {len(survivors) - len(unexplained)} of them explained"
-    )
-    for mutant in unexplained:
-        path = target.path.relative_to(ROOT) if target.path.is_relative_to(ROOT) else target.path
-        print(f"  {path}:{mutant.line} #{mutant.number}: {mutant.change}", flush=True)
-    return len(unexplained)
+# --- the report ------------------------------------------------------------------------------------
 
 
-def _show(target: Target, number: int) -> int:
-    """Run one mutant with the tests' output."""
+@dataclass(slots=True)
+class Count:
+    """How many mutants there are, and what became of them."""
+
+    mutants: int = 0
+    by_tests: int = 0
+    by_swarm: int = 0
+    timeouts: int = 0
+    differ: int = 0
+    neither: int = 0
+    explained: int = 0
+
+    def add(self, other: Count) -> None:
+        """Add another module's counts."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mutants} mutants, caught by tests {self.by_tests}, by swarm {self.by_swarm} "
+            f"({self.timeouts} by timeout), by neither {self.neither}: {self.explained} explained, "
+            f"{self.differ} seen in traces"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """What is to catch mutants: the tests, a swarm of so many scenarios, or first the tests and then the swarm."""
+
+    tests: bool
+    swarm: int
+    jobs: int
+    least: float  # seconds that a mutant has at least
+    memory: Memory
+    explained: str
+
+    def judge(self, target: Target, mutants: Sequence[Mutant]) -> Count:
+        """Try a module's mutants, print which survived unexplained, and count."""
+        count = Count(len(mutants))
+        left = mutants
+        if self.tests:
+            digest = _digest(ROOT / each for stage in target.stages for each in stage)
+            outcomes = self._try("tests", target, left, target.stages, digest)
+            left = [each for each in left if outcomes.get(_key(each)) not in CAUGHT]
+            count.by_tests = len(mutants) - len(left)
+            count.timeouts += sum(outcomes.get(_key(each)) == "timeout" for each in mutants)
+        if self.swarm:
+            digest = _digest(path for root in SOURCE_ROOTS for path in sorted((ROOT / root).rglob("*.py")))
+            with TemporaryDirectory() as folder:
+                swarm = Swarm(self.swarm, Path(folder, "traces"))
+                outcomes = self._try("swarm", target, left, [swarm], f"{digest} {self.swarm}")
+            count.timeouts += sum(outcomes.get(_key(each)) == "timeout" for each in left)
+            count.differ = sum(outcomes.get(_key(each)) == "differs" for each in left)
+            before, left = left, [each for each in left if outcomes.get(_key(each)) not in CAUGHT]
+            count.by_swarm = len(before) - len(left)
+        unexplained = [each for each in left if f"- {target.short}: {each.change}" not in self.explained]
+        count.neither, count.explained = len(left), len(left) - len(unexplained)
+        print(f"{target.short}: {count}")
+        for mutant in unexplained:
+            path = target.path.relative_to(ROOT) if target.path.is_relative_to(ROOT) else target.path
+            seen = "  (seen in traces)" if self.swarm and outcomes.get(_key(mutant)) == "differs" else ""
+            print(f"  {path}:{mutant.line} #{mutant.number}: {mutant.change}{seen}", flush=True)
+        return count
+
+    def _try(
+        self, by: str, target: Target, mutants: Sequence[Mutant], stages: Sequence[Tests | Swarm], judge: str
+    ) -> dict[str, str]:
+        """The outcome of each mutant by its key: remembered, or found out now."""
+        source = _digest([target.path])
+        outcomes = self.memory.outcomes(by, target, source, judge)
+        left = [mutant for mutant in mutants if _key(mutant) not in outcomes]
+        if left:
+            _warm_up(target)
+        for result in run(target, left, stages, self.jobs, self.least) if left else ():
+            outcomes[_key(result.mutant)] = result.outcome
+            self.memory.add(by, target, source, judge, result)
+        return outcomes
+
+
+def sample(mutants: dict[str, list[Mutant]], number: int, seed: int) -> dict[str, list[Mutant]]:
+    """Some of the modules' mutants, chosen by a hash of each change: a line that stays is chosen again later."""
+    ranked: list[tuple[str, str, Mutant]] = []
+    for name, all_of_module in mutants.items():
+        times: dict[str, int] = {}
+        for mutant in all_of_module:
+            nth = times[mutant.change] = times.get(mutant.change, 0) + 1
+            rank = hashlib.sha256(f"{seed} {name} {mutant.change} {nth}".encode()).hexdigest()
+            ranked.append((rank, name, mutant))
+    ranked.sort(key=lambda each: each[0])
+    chosen: dict[str, list[Mutant]] = {name: [] for name in mutants}
+    for _, name, mutant in ranked[:number]:
+        chosen[name].append(mutant)
+    return {name: sorted(some, key=lambda each: each.number) for name, some in chosen.items()}
+
+
+def _show(target: Target, number: int, swarm: int, *, tests: bool) -> int:
+    """Run one mutant with the tests' and the swarm's output."""
     mutant = next((each for each in mutants_of(target.path.read_text(encoding="utf-8")) if each.number == number), None)
     if mutant is None:
         raise ValueError(f"{target.short} has no mutant {number}")
     print(f"{target.path}:{mutant.line}: {mutant.change}")
     _warm_up(target)
-    for tests in target.stages:
-        pid = _fork(target, mutant.source, tests, 900, is_loud=True)
-        _, status = os.waitpid(pid, 0)
-        _end(pid)
-        if os.waitstatus_to_exitcode(status) not in (0, 5):
-            print("killed")
-            return 0
+    with TemporaryDirectory() as folder:
+        stages: list[Tests | Swarm] = [*(target.stages if tests else ())]
+        stages += [Swarm(swarm, Path(folder, "traces"))] if swarm else []
+        for stage in stages:
+            pid = _fork(target, mutant.source, stage, 900, is_loud=True)
+            _, status = os.waitpid(pid, 0)
+            _end(pid)
+            if os.waitstatus_to_exitcode(status) not in (0, NO_TESTS):
+                print("killed")
+                return 0
     print("survived")
     return 1
 
@@ -631,6 +492,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0: no mutant survived unexplained; 1: some did; 2: it could not be tried."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description="Mutation tests.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"default: {' '.join(PACKAGES)}")
+    parser.add_argument(
+        "--swarm", type=int, default=0, metavar="N", help="scenarios for what the tests let through (0)"
+    )
+    parser.add_argument("--by", choices=("tests", "swarm"), help="only by these")
+    parser.add_argument("--sample", type=int, metavar="N", help="only so many of all mutants, chosen by --seed")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample (0)")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tried at once (1)")
     parser.add_argument(
         "--timeout", type=float, default=TIMEOUT_LEAST_SECONDS, metavar="SECONDS",
@@ -642,19 +509,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tests", nargs="+", default=(), metavar="PATH", help="these tests instead of the module's")
     options = parser.parse_args(arguments)
     explained = options.explained.read_text(encoding="utf-8") if options.explained.exists() else ""
-    survived = 0
+    by_tests, runs = options.by != "swarm", 0 if options.by == "tests" else options.swarm
+    if options.by == "swarm" and not runs:
+        parser.error("--by swarm: of how many scenarios? --swarm 300")
+    judges = Judges(by_tests, runs, options.jobs, options.timeout, Memory(options.resume), explained)
+    together = Count()
     try:
-        for target in targets_of(options.modules or PACKAGES, options.tests):
-            if not target.stages:
+        targets = targets_of(options.modules or PACKAGES, options.tests)
+        if options.only is not None:
+            return _show(targets[0], options.only, runs, tests=by_tests)
+        mutants = {each.name: mutants_of(each.path.read_text(encoding="utf-8")) for each in targets}
+        if options.sample is not None:
+            mutants = sample(mutants, options.sample, options.seed)
+        for target in targets:
+            if by_tests and not target.stages:
                 print(f"{target.short}: no tests")
-                continue
-            if options.only is not None:
-                return _show(target, options.only)
-            survived += _test(target, options.jobs, options.timeout, options.resume, explained)
+            elif mutants[target.name] or options.sample is None:
+                together.add(judges.judge(target, mutants[target.name]))
     except (ValueError, BaselineError) as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 2
-    return 1 if survived else 0
+    if len(targets) > 1:
+        print(f"together: {together}")
+    return 1 if together.neither > together.explained else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tools.mutants import sample
+from tools.mutations import mutants_of
 
 ROOT = Path(__file__).parents[2]
 MODULE = '''"""A module that only these tests know."""
@@ -31,6 +33,17 @@ def test_small_numbers_are_small() -> None:
     assert tiny.is_small(30) is False
     tiny.wait(2)
 """
+
+
+def said(
+    mutants: int, *, tests: int = 0, swarm: int = 0, timeouts: int = 0, neither: int = 0, explained: int = 0,
+    seen: int = 0, module: str = "tiny",
+) -> str:  # fmt: skip
+    """The line in which the tool sums up a module."""
+    return (
+        f"{module}: {mutants} mutants, caught by tests {tests}, by swarm {swarm} ({timeouts} by timeout), "
+        f"by neither {neither}: {explained} explained, {seen} seen in traces"
+    )
 
 
 class Tool:
@@ -69,7 +82,7 @@ def test_a_bound_that_no_test_stands_on_survives_and_is_named(tool: Tool) -> Non
     without_the_loop(tool)
     code, lines, _ = tool.runs()
     assert code == 1
-    assert lines[0] == "tiny: 5 mutants, 2 killed (0 by timeout), 3 survived, 0 of them explained"
+    assert lines[0] == said(5, tests=2, neither=3)
     assert sorted(line.partition("#")[2][3:] for line in lines[1:]) == [
         "`return number < 10` → `return number < 11`",
         "`return number < 10` → `return number < 9`",
@@ -84,14 +97,14 @@ def test_a_test_at_both_sides_of_the_bound_kills_them(tool: Tool) -> None:
         tool.tests.read_text().replace("is_small(3)", "is_small(9)").replace("small(30)", "small(10)")
     )
     code, lines, _ = tool.runs("--jobs", "2")
-    assert (code, lines) == (0, ["tiny: 5 mutants, 5 killed (0 by timeout), 0 survived, 0 of them explained"])
+    assert (code, lines) == (0, [said(5, tests=5)])
 
 
 def test_a_mutant_that_loops_is_killed_by_the_timeout(tool: Tool) -> None:
     tool.module.write_text('"""Tiny."""\n\n\ndef wait(turns: int) -> None:\n    while turns > 0:\n        turns -= 1\n')
     tool.tests.write_text("import tiny\n\n\ndef test_it_ends() -> None:\n    tiny.wait(2)\n")
     _, lines, _ = tool.runs("--jobs", "8", "--timeout", "2")
-    assert "9 mutants, 3 killed (3 by timeout)" in lines[0]  # no `turns -= 1`, `+=`, and `-= 0`
+    assert lines[0] == said(9, tests=3, timeouts=3, neither=6)  # no `turns -= 1`, `+=`, and `-= 0`
 
 
 def test_an_explained_survivor_is_counted_apart(tool: Tool) -> None:
@@ -100,7 +113,7 @@ def test_an_explained_survivor_is_counted_apart(tool: Tool) -> None:
         "\n".join(f"- tiny: `return number < 10` → `return number {new}`: no." for new in ("< 11", "< 9", "<= 10"))
     )
     code, lines, _ = tool.runs()
-    assert (code, lines) == (0, ["tiny: 5 mutants, 2 killed (0 by timeout), 3 survived, 3 of them explained"])
+    assert (code, lines) == (0, [said(5, tests=2, neither=3, explained=3)])
 
 
 def test_what_was_killed_is_not_tried_again_and_what_survived_is_when_the_tests_change(tool: Tool) -> None:
@@ -121,20 +134,60 @@ def test_what_was_killed_is_not_tried_again_and_what_survived_is_when_the_tests_
 
 def test_tests_that_fail_on_the_unchanged_module_judge_nothing(tool: Tool) -> None:
     tool.tests.write_text("import tiny\n\n\ndef test_wrong() -> None:\n    assert tiny.is_small(30)\n")
-    code, lines, said = tool.runs()
+    code, lines, errors = tool.runs()
     assert (code, lines) == (2, [])
-    assert "its tests fail on the unchanged module" in said
+    assert "on the unchanged module its tests fail: " in errors
+
+
+def tries(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The program on modules of the project."""
+    command = [sys.executable, "-m", "tools.mutants", *arguments]
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_a_swarm_catches_what_no_test_is_asked_about_and_says_what_it_only_sees(tmp_path: Path) -> None:
+    """One text after another has its number; a sample of the module's mutants, by a swarm of few scenarios."""
+    kept = tmp_path / "kept.jsonl"
+    asked = ["engine.timers", "--by", "swarm", "--swarm", "5", "--sample", "6", "--seed", "3", "--resume", str(kept)]
+    done = tries(*asked)
+    entries = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert {each["by"] for each in entries} == {"swarm"}
+    outcomes = [each["outcome"] for each in entries]
+    caught, neither = outcomes.count("killed") + outcomes.count("timeout"), outcomes.count("survived")
+    assert caught >= 2
+    assert neither >= 1
+    assert done.stdout.splitlines()[0] == said(
+        6, swarm=caught, timeouts=outcomes.count("timeout"), neither=6 - caught, seen=6 - caught - neither,
+        module="engine.timers",
+    )  # fmt: skip
+    assert tries(*asked).stdout == done.stdout
+    assert len(kept.read_text().splitlines()) == 6
+
+
+def test_the_swarm_is_asked_about_what_the_tests_let_through(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    tries(
+        "engine.timers", "--swarm", "5", "--sample", "4", "--tests", "tests/tools/test_architecture.py",
+        "--resume", str(kept),
+    )  # fmt: skip
+    entries = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert [each["by"] for each in entries] == ["tests"] * 4 + ["swarm"] * 4
+    assert "killed" in {each["outcome"] for each in entries[4:]}
+
+
+def test_a_sample_is_chosen_by_its_seed_and_keeps_the_lines_that_stay() -> None:
+    all_of_tiny = {"tiny": mutants_of(MODULE)}
+    chosen = sample(all_of_tiny, 4, 0)["tiny"]
+    assert len(chosen) == 4
+    assert [each.change for each in sample(all_of_tiny, 4, 0)["tiny"]] == [each.change for each in chosen]
+    assert any(sample(all_of_tiny, 4, seed)["tiny"] != chosen for seed in range(1, 5))
+    later = {"tiny": mutants_of(MODULE.replace('"""A', 'NEW = True\n\n"""A'))}
+    kept = {each.change for each in sample(later, 4, 0)["tiny"]} & {each.change for each in chosen}
+    assert len(kept) >= 3
 
 
 def test_a_word_that_names_no_module_is_said() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.mutants", "engine.nonsense"],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = tries("engine.nonsense")
     assert done.returncode == 2
     assert done.stderr == "mutants: engine.nonsense is no module, package or file; name it as engine.codec\n"
 
