@@ -106,6 +106,30 @@ def test_a_violated_property_is_told_with_its_sentence() -> None:
     assert lines[3].startswith("      0.")
 
 
+REFUSED = """\
+claim: everybody is heard
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: attic}}
+  - {at: 2s, carol: {say: "x"}}
+"""
+
+
+def test_a_scenario_without_expectations_claims_nothing_and_lists_what_was_refused() -> None:
+    verdict = verdict_of(REFUSED)
+    lines = said(verdict)
+    assert lines[:4] == [
+        "✔ claims nothing  everybody is heard",
+        "  ! there is no `expect:`: only the properties of the protocol were checked",
+        "  ! at 2 s carol could not do: spoke (not in a room: anonymous)",
+        "  ! at 1.04 s the request of bob was refused (no_such_room)",
+    ]
+    console = Console(file=io.StringIO(), width=10_000, color_system=None)
+    print_verdict(console, verdict, is_strict=True)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().startswith("✗ claims nothing  ")
+
+
 def test_a_path_is_quoted_for_a_shell_where_it_must_be() -> None:
     assert replay_line(verdict_of(HOLDING, path="story.yaml", seed=3)) == "chat-sim run story.yaml --seed 3"
     assert replay_line(verdict_of(HOLDING, path="it's.yaml")) == "chat-sim run 'it'\"'\"'s.yaml' --seed 7"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tcrp.cli.console import COLOURS
+from tcrp.cli.sim import main
 from tcrp.spec.limits import SETTINGS
 from tcrp.trace.header import CastMember
 from tcrp.trace.reader import read_trace
@@ -224,3 +225,14 @@ def test_colours_are_for_terminals_and_not_with_no_color() -> None:
     assert f"\x1b[38;5;{COLOURS['cyan']}m" in seen[""], "sessions are cyan"
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", seen["1"])
     assert "session alice@lobby" in seen["1"]
+
+
+def test_strict_fails_a_scenario_that_claims_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "empty.yaml"
+    file.write_text("claim: nothing\nscript:\n  - {at: 0s, bob: {join: lobby}}\n")
+    assert main(["run", "--format", "quiet", str(file)]) == 0
+    assert "the request of bob was refused (no_such_room)" in capsys.readouterr().out
+    assert main(["run", "--format", "quiet", "--strict", str(file)]) == 1
+    assert main(["run", str(tmp_path)]) == 0
+    assert "1 of them claims nothing" in capsys.readouterr().out
+    assert main(["run", "--strict", str(tmp_path)]) == 1

@@ -85,7 +85,7 @@ def test_options_of_simulated_runs_are_rejected_with_sockets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--sockets", "--trace", str(tmp_path / "t"), str(SCENARIOS / "the-story.yaml")]) == 2
-    assert "--trace and --format do not work with --sockets" in capsys.readouterr().err
+    assert "--trace, --format and --strict do not work with --sockets" in capsys.readouterr().err
     assert main(["run", "--sockets", "--patience", "soon", str(SCENARIOS / "the-story.yaml")]) == 2
     assert "--patience: a duration such as" in capsys.readouterr().err
 

@@ -54,6 +54,19 @@ def test_another_seed_can_be_asked_for(tmp_path: Path) -> None:
     assert "--seed 42" in shown
 
 
+def test_a_scenario_that_claims_nothing_fails_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "empty.scenario.yaml").write_text(
+        "claim: bob is heard\nscript:\n  - {at: 0s, bob: {join: lobby}}\n  - {at: 1s, bob: {say: x}}\n"
+    )
+    assert project(tmp_path, "empty.scenario.yaml")[0] == 0
+    code, shown = project(tmp_path, "--tcrp-strict", "empty.scenario.yaml", "good.scenario.yaml")
+    assert code == 1
+    assert "claims nothing, for there is no `expect:`: bob is heard" in shown
+    assert "at 1 s bob could not do: spoke" in shown
+    assert "the request of bob was refused (no_such_room)" in shown
+    assert "1 failed, 1 passed" in shown
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(steps_max=15))
 def test_scenarios_of_the_strategy_break_no_property(scenario: Scenario) -> None:

@@ -158,3 +158,38 @@ def test_steps_at_one_instant_run_in_the_order_of_the_file() -> None:
     )
     Run(scenario, listeners=[records.append]).go()
     assert [record.actor for record in records if record.t_us == 1_000_000] == ["b", "a", "b"]
+
+
+CRASHED = """
+claim: a server that is down has no view
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 4s, server: {crash%s}}
+  - {at: 4s, bob: crash}
+expect:
+  - {%s, at: 6s}
+"""
+NEVER, AT_5 = "", ": {restart: 1s}"
+
+
+@pytest.mark.parametrize(
+    ("crash", "expected", "nearest"),
+    [
+        (NEVER, "session: bob@lobby, state: in-room", "the server was down since 4 s; it had been in-room at 1.05 s"),
+        (NEVER, "session: bob@lobby, state: anonymous", "the server was down since 4 s; it had been anonymous at 0 s"),
+        (NEVER, "room: lobby, state: open", "the server was down since 4 s; it had been open at 0.03 s"),
+        (NEVER, "handshake: bob, state: completed", "the server was down since 4 s; it had been completed at 1.03 s"),
+        (NEVER, "server: {sessions: 0, rooms: 0}", "the server was down, and counts nothing"),
+        (NEVER, "bob: {state: in-room}", "it was anonymous since 4 s; it had been in-room at 1.04 s"),
+        (AT_5, "session: bob@lobby, state: in-room", "it was anonymous since 5 s; it had been in-room at 1.05 s"),
+        (AT_5, "room: lobby, state: vacant", None),
+        (AT_5, "server: {sessions: 0, rooms: 0}", None),
+        (NEVER, "bob: {state: anonymous}", None),
+    ],
+)
+def test_whoever_is_down_is_in_no_state(crash: str, expected: str, nearest: str | None) -> None:
+    text = CRASHED % (crash, expected)
+    text = text.replace("{crash}", "crash")
+    verdict = Run(read_scenario_text(text)).go()
+    assert [miss.nearest for miss in verdict.misses] == ([nearest] if nearest else [])

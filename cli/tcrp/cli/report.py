@@ -17,23 +17,27 @@ from tcrp.trace.records import Record
 from tcrp.trace.sentences import timed_sentence
 
 CAUSES_SHOWN_MAX = 6
+REFUSED_SHOWN_MAX = 5
 
 
-def print_verdict(console: Console, verdict: Verdict) -> None:
+def print_verdict(console: Console, verdict: Verdict, *, is_strict: bool = False) -> None:
     """The verdict of one run, its digest last."""
-    sign = Text("✔ holds", style="bold green") if verdict.holds else Text("✗ does not hold", style="bold red")
-    console.print(Text.assemble(sign, "  ", verdict.scenario.claim))
+    console.print(Text.assemble(_sign(verdict, is_strict=is_strict), "  ", verdict.scenario.claim))
+    if verdict.holds and verdict.claims_nothing:
+        console.print(Text("  ! there is no `expect:`: only the properties of the protocol were checked", "yellow"))
     if not verdict.holds:
         _print_failures(console, verdict)
-    for refused in verdict.refused_steps[:5]:
+    for refused in verdict.refused_steps[:REFUSED_SHOWN_MAX]:
         console.print(
             Text(
                 f"  ! at {seconds(refused.t_us)} {refused.actor} could not do: {refused.event} ({refused.why})",
                 "yellow",
             )
         )
-    if len(verdict.refused_steps) > 5:
-        console.print(Text(f"  ! and {len(verdict.refused_steps) - 5} more steps could not be done", "yellow"))
+    if (more := len(verdict.refused_steps) - REFUSED_SHOWN_MAX) > 0:
+        console.print(Text(f"  ! and {more} more steps could not be done", "yellow"))
+    if verdict.claims_nothing:  # expectations would say which refusals are meant
+        _print_refused_requests(console, verdict)
     console.print(
         Text(
             f"{verdict.records} records, {verdict.arrivals} datagrams arrived, "
@@ -41,6 +45,22 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
             style="dim",
         )
     )
+
+
+def _sign(verdict: Verdict, *, is_strict: bool) -> Text:
+    if not verdict.holds:
+        return Text("✗ does not hold", style="bold red")
+    if verdict.claims_nothing:
+        return Text("✗ claims nothing", style="bold red") if is_strict else Text("✔ claims nothing", "bold yellow")
+    return Text("✔ holds", style="bold green")
+
+
+def _print_refused_requests(console: Console, verdict: Verdict) -> None:
+    for refused in verdict.refused_requests[:REFUSED_SHOWN_MAX]:
+        why = f" ({refused.why})" if refused.why else ""
+        console.print(Text(f"  ! at {seconds(refused.t_us)} the request of {refused.actor} was refused{why}", "yellow"))
+    if (more := len(verdict.refused_requests) - REFUSED_SHOWN_MAX) > 0:
+        console.print(Text(f"  ! and {more} more requests were refused", "yellow"))
 
 
 def replay_line(verdict: Verdict) -> str:

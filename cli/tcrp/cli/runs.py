@@ -27,18 +27,32 @@ from tcrp.trace.records import Record
 PROGRAM = "chat-sim"
 
 
-def run_one(file: Path, seed: int | None, trace: TextIO | None, format: str, rows_max: int | None) -> int:
+def run_one(
+    file: Path, seed: int | None, trace: TextIO | None, format: str, rows_max: int | None, *, is_strict: bool = False
+) -> int:
     """Run one scenario; print its steps, its verdict and, last, its digest."""
     try:
         scenario = read_scenario(file)
     except ScenarioError as error:
         complain(PROGRAM, str(error))
         return CANNOT
-    verdict = _run(scenario, seed, trace, format, rows_max)
-    return HOLDS if verdict.holds else DOES_NOT_HOLD
+    verdict = _run(scenario, seed, trace, format, rows_max, is_strict=is_strict)
+    return HOLDS if _passes(verdict, is_strict=is_strict) else DOES_NOT_HOLD
 
 
-def _run(scenario: Scenario, seed: int | None, trace: TextIO | None, format: str, rows_max: int | None) -> Verdict:
+def _passes(verdict: Verdict, *, is_strict: bool) -> bool:
+    return verdict.holds and not (is_strict and verdict.claims_nothing)
+
+
+def _run(
+    scenario: Scenario,
+    seed: int | None,
+    trace: TextIO | None,
+    format: str,
+    rows_max: int | None,
+    *,
+    is_strict: bool = False,
+) -> Verdict:
     records: list[Record] = []
     listeners: list[Callable[[Record], None]] = []
     if trace is not None:
@@ -54,7 +68,7 @@ def _run(scenario: Scenario, seed: int | None, trace: TextIO | None, format: str
     console = console_for("stderr" if format == "jsonl" else "stdout")
     if format == "table":
         print_table(console, steps_table(list(fold(records)), console, rows_max))
-    print_verdict(console, verdict)
+    print_verdict(console, verdict, is_strict=is_strict)
     console.print(digest_line([verdict.digest]), style="dim")
     return verdict
 
@@ -78,7 +92,15 @@ def _header(scenario: Scenario, seed: int | None) -> str:
 # --- several -------------------------------------------------------------------------------------
 
 
-def run_several(files: list[Path], seed: int | None, folder: Path | None, format: str, rows_max: int | None) -> int:
+def run_several(
+    files: list[Path],
+    seed: int | None,
+    folder: Path | None,
+    format: str,
+    rows_max: int | None,
+    *,
+    is_strict: bool = False,
+) -> int:
     """Run scenarios one after another; print what fails, a summary, and the digest of all."""
     console = console_for()
     verdicts: list[tuple[Path, Verdict | None]] = []
@@ -86,24 +108,37 @@ def run_several(files: list[Path], seed: int | None, folder: Path | None, format
         task = progress.add_task("", total=len(files))
         for file in files:
             progress.update(task, description=file.stem)
-            verdicts.append((file, _run_among_several(file, seed, folder, format, rows_max)))
+            verdicts.append((file, _run_among_several(file, seed, folder, format, rows_max, is_strict=is_strict)))
             progress.advance(task)
-    failed = [(file, verdict) for file, verdict in verdicts if verdict is not None and not verdict.holds]
+    failed = [
+        (file, verdict)
+        for file, verdict in verdicts
+        if verdict is not None and not _passes(verdict, is_strict=is_strict)
+    ]
     if format == "quiet":
         for _, verdict in failed:
             if verdict is not None:
-                print_verdict(console, verdict)
+                print_verdict(console, verdict, is_strict=is_strict)
     unread = sum(verdict is None for _, verdict in verdicts)
     report = console_for("stderr") if format == "jsonl" else console
-    print_table(report, _summary(verdicts, is_narrow=report.width < 100))
+    print_table(report, _summary(verdicts, is_narrow=report.width < 100, is_strict=is_strict))
     held = len(verdicts) - len(failed) - unread
     report.print(f"{held} hold, {len(failed)} do not, {unread} cannot be run")
+    if nothing := sum(verdict is not None and verdict.claims_nothing for _, verdict in verdicts):
+        claims = "claims" if nothing == 1 else "claim"
+        report.print(Text(f"{nothing} of them {claims} nothing: there is no `expect:`", "yellow"))
     report.print(digest_line([verdict.digest for _, verdict in verdicts if verdict is not None]), style="dim")
     return CANNOT if unread else DOES_NOT_HOLD if failed else HOLDS
 
 
 def _run_among_several(
-    file: Path, seed: int | None, folder: Path | None, format: str, rows_max: int | None
+    file: Path,
+    seed: int | None,
+    folder: Path | None,
+    format: str,
+    rows_max: int | None,
+    *,
+    is_strict: bool = False,
 ) -> Verdict | None:
     try:
         scenario = read_scenario(file)
@@ -111,12 +146,16 @@ def _run_among_several(
         complain(PROGRAM, str(error))
         return None
     if folder is None:
-        return _run(scenario, seed, None, format, rows_max) if format != "quiet" else Run(scenario, seed=seed).go()
+        return (
+            _run(scenario, seed, None, format, rows_max, is_strict=is_strict)
+            if format != "quiet"
+            else Run(scenario, seed=seed).go()
+        )
     path = folder / f"{file.stem}.jsonl"
     try:
         with path.open("w", encoding="utf-8", newline="\n") as trace:
             if format != "quiet":
-                return _run(scenario, seed, trace, format, rows_max)
+                return _run(scenario, seed, trace, format, rows_max, is_strict=is_strict)
             trace.write(_header(scenario, seed) + "\n")
             return Run(scenario, seed=seed, listeners=[_writer(trace)]).go()
     except OSError as error:
@@ -136,7 +175,7 @@ def _progress(total: int) -> Progress:
     )
 
 
-def _summary(verdicts: list[tuple[Path, Verdict | None]], *, is_narrow: bool) -> Table:
+def _summary(verdicts: list[tuple[Path, Verdict | None]], *, is_narrow: bool, is_strict: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for name, justify in (("", "left"), ("scenario", "left"), ("virtual time", "right"), ("records", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -146,7 +185,7 @@ def _summary(verdicts: list[tuple[Path, Verdict | None]], *, is_narrow: bool) ->
         if verdict is None:
             table.add_row(Text("?", "red"), file.stem, "cannot be run")
             continue
-        sign = Text("✔", "green") if verdict.holds else Text("✗", "red")
+        sign = Text("✔", "green") if _passes(verdict, is_strict=is_strict) else Text("✗", "red")
         digest = [] if is_narrow else [Text(verdict.digest[:12], "dim")]
         table.add_row(sign, file.stem, seconds(verdict.ended_us), str(verdict.records), *digest)
     return table

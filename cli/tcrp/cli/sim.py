@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("table", "jsonl", "quiet"), help="what to print (table; quiet for several scenarios)"
     )
     run.add_argument("--rows", type=_rows, default=ROWS_SHOWN, metavar="N|all", help=f"rows shown ({ROWS_SHOWN})")
+    run.add_argument("--strict", action="store_true", help="fail scenarios that claim nothing (no `expect:`)")
     run.add_argument("--sockets", action="store_true", help="run on real sockets too, and compare the steps")
     run.add_argument("--patience", metavar="TIME", help="with --sockets: skip scenarios longer than this (60s)")
     run.set_defaults(command=_run)
@@ -138,22 +139,24 @@ def _run(options: argparse.Namespace) -> int:
         utf8_stdout()
     if len(files) == 1 and not Path(options.scenarios[0]).is_dir():
         with open_trace(options.trace) as trace:
-            return run_one(files[0], options.seed, trace, options.format or "table", options.rows)
+            return run_one(
+                files[0], options.seed, trace, options.format or "table", options.rows, is_strict=options.strict
+            )
     folder = Path(options.trace) if options.trace else None
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: cannot be created as a folder for traces: {error.strerror}") from None
-    return run_several(files, options.seed, folder, options.format or "quiet", options.rows)
+    return run_several(files, options.seed, folder, options.format or "quiet", options.rows, is_strict=options.strict)
 
 
 def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
     from tcrp.cli.sockets import run_on_sockets  # a simulated run needs no network
     from tcrp.spec.durations import parse_duration
 
-    if options.trace is not None or options.format is not None:
-        raise UsageError("--trace and --format do not work with --sockets; leave out one or the other")
+    if options.trace is not None or options.format is not None or options.strict:
+        raise UsageError("--trace, --format and --strict do not work with --sockets; leave out one or the other")
     try:
         patience_us = parse_duration(options.patience) if options.patience is not None else None
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from tcrp.sim.history import Change, History, SeenRelay, first_state, subject_of
+from tcrp.sim.history import DOWN, Change, History, SeenRelay, first_state, subject_of
 from tcrp.sim.scenario.model import (
     Amount,
     Counters,
@@ -87,7 +87,8 @@ def _judge_state(claim: StateExpected, window: Window, history: History) -> Near
         if late:
             return f"it was {wanted} at {seconds(late[0].t_us)}", late[0].n
         last = changes[-1] if changes else start
-        return f"it was never {wanted}; it ended as {last.to}", last.n
+        ended = "the server ended down" if last.to == DOWN else f"it ended as {last.to}"
+        return f"it was never {wanted}; {ended}", last.n
     before = [each for each in [start, *changes] if window.at_us is None or each.t_us <= window.at_us]
     last = before[-1]
     if last.to == wanted:
@@ -95,7 +96,7 @@ def _judge_state(claim: StateExpected, window: Window, history: History) -> Near
     was = [each for each in before if each.to == wanted]
     then = f"; it had been {wanted} at {seconds(was[-1].t_us)}" if was else ""
     since = f" since {seconds(last.t_us)}" if last.n else " all the time"
-    return f"it was {last.to}{since}{then}", last.n
+    return f"{'the server' if last.to == DOWN else 'it'} was {last.to}{since}{then}", last.n
 
 
 def _judge_seen(claim: Sees | SeesExactly | NeverSees | SeesCount, window: Window, history: History) -> Nearest:
@@ -181,8 +182,11 @@ def _judge_counters(claim: Counters, window: Window, history: History) -> Neares
         assert window.between_us is not None, "the last of the windows"
         inside = [each for each in samples if _in_window(each[0], window)]
         moments = [each for each in samples if each[0] < window.between_us[0]][-1:] + inside
-    if any(all(_holds(amount, counts.get(name, 0)) for name, amount in claim.counts) for _, counts in moments):
+    up = [counts for _, counts in moments if counts]
+    if any(all(_holds(amount, counts.get(name, 0)) for name, amount in claim.counts) for counts in up):
         return None
+    if moments and not moments[-1][1]:
+        return "the server was down, and counts nothing", 0
     last = moments[-1][1] if moments else {}
     return "the server counts " + ", ".join(f"{name} {last.get(name, 0)}" for name, _ in claim.counts), 0
 

@@ -23,7 +23,10 @@ from tcrp.sim.scenario.model import (
     UserIs,
 )
 from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, RoomState, SessionState
-from tcrp.trace.records import Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
+
+DOWN = "down"
+"""Where a server that has crashed stands in place of a state: it has no view of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,16 @@ class History:
                         self.screens[record.actor].append(seen)
                 elif record.actor in self.told:
                     self.told[record.actor].append((record.t_us, record.n, record.what))
+            case FaultRecord(what="crash" | "start"):
+                self._restart(record)
+
+    def _restart(self, record: FaultRecord) -> None:
+        """Whoever crashes loses every machine; a server that starts knows none of the machines before."""
+        is_server = record.actor == SERVER
+        for subject, changes in self.changes.items():
+            if record.actor == (subject.user if isinstance(subject, UserIs) else SERVER):
+                is_down = is_server and record.what == "crash"
+                changes.append(Change(record.t_us, record.n, DOWN if is_down else first_state(subject)))
 
     def sample(self, now_us: int, counters: Mapping[str, int]) -> None:
         """Keep the server's counters as they are now, if they have changed."""

@@ -1,7 +1,7 @@
 """Scenarios as tests for pytest: `*.scenario.yaml` anywhere, and every `*.yaml` in a folder `sim/scenarios`.
 
-Comes with the installed package. `--tcrp-seed N` draws everything from another seed; node ids, selection
-and JUnit reports are pytest's own.
+Comes with the installed package. `--tcrp-seed N` draws everything from another seed, `--tcrp-strict` fails
+scenarios that claim nothing; node ids, selection and JUnit reports are pytest's own.
 """
 
 from __future__ import annotations
@@ -20,10 +20,18 @@ FOLDER = ("sim", "scenarios")
 
 
 class DoesNotHold(Exception):
-    """A scenario's claim does not hold. `str()` says what came nearest, and how to replay it."""
+    """A scenario's claim does not hold, or there is none. `str()` says what came nearest, and how to replay it."""
 
     def __init__(self, verdict: Verdict) -> None:
+        from tcrp.sim.evaluate import seconds
+
         lines = [f"does not hold: {verdict.scenario.claim}"]
+        if verdict.holds:
+            lines = [f"claims nothing, for there is no `expect:`: {verdict.scenario.claim}"]
+            lines += [f"at {seconds(each.t_us)} {each.actor} could not do: {each.event} ({each.why})"
+                      for each in verdict.refused_steps]  # fmt: skip
+            lines += [f"at {seconds(each.t_us)} the request of {each.actor} was refused ({each.why})"
+                      for each in verdict.refused_requests]  # fmt: skip
         if verdict.violation is not None:
             lines.append(f"property {verdict.violation.property}: {verdict.violation.what}")
         path = verdict.scenario.path
@@ -39,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The option of this plugin."""
     group = parser.getgroup("tcrp", "scenarios of tcrp")
     group.addoption("--tcrp-seed", type=int, default=None, help="run scenarios with this seed, not their own")
+    group.addoption("--tcrp-strict", action="store_true", help="fail scenarios that claim nothing (no `expect:`)")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
@@ -64,7 +73,7 @@ class ScenarioItem(pytest.Item):
         from tcrp.sim.scenario.reader import read_scenario
 
         verdict = Run(read_scenario(self.path), seed=self.config.getoption("--tcrp-seed")).go()
-        if not verdict.holds:
+        if not verdict.holds or (verdict.claims_nothing and self.config.getoption("--tcrp-strict")):
             raise DoesNotHold(verdict)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -21,8 +21,8 @@ from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import Scenario, Step, Window
 from tcrp.sim.script import ScriptRunner
 from tcrp.spec.limits import MINUTE_US
-from tcrp.spec.names import Property
-from tcrp.trace.records import Digest, Record, RefusalRecord, Trace
+from tcrp.spec.names import HandshakeEvent, Property
+from tcrp.trace.records import Digest, Record, RefusalRecord, StepRecord, Trace
 
 AUTO = "auto"
 LONGEST_US = 10 * MINUTE_US
@@ -43,12 +43,18 @@ class Verdict:
     violation: Violation | None
     never_taken: tuple[Step, ...]
     refused_steps: tuple[RefusalRecord, ...]  # steps of users that could not be taken
+    refused_requests: tuple[StepRecord, ...] = ()  # by the server, as the clients learnt
     judged: dict[Property, int] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
         """Whether the scenario's claim holds."""
         return not self.misses and self.violation is None and not self.never_taken
+
+    @property
+    def claims_nothing(self) -> bool:
+        """Whether there is no expectation: then only the properties of the protocol were checked."""
+        return not self.scenario.expect
 
 
 class Run:
@@ -78,6 +84,7 @@ class Run:
         self.history = History(scenario.expect)
         self.digest = Digest()
         self.refused_steps: list[RefusalRecord] = []
+        self.refused_requests: list[StepRecord] = []
         left_out = {Property(each.name) for each in scenario.leave_out} | set(leave_out)
         self.monitor = PropertyMonitor(self.hosts, scenario.limits, frozenset(left_out), shadows or Shadows())
         if self.trace is not None:
@@ -164,6 +171,8 @@ class Run:
     def _note_refused(self, record: Record) -> None:
         if type(record) is RefusalRecord and record.actor != SERVER:
             self.refused_steps.append(record)
+        elif type(record) is StepRecord and record.event == HandshakeEvent.REFUSED and record.actor != SERVER:
+            self.refused_requests.append(record)
 
     def _verdict(self, ended_us: int) -> Verdict:
         misses = [miss for each in self.scenario.expect if (miss := judge(each, self.history)) is not None]
@@ -178,6 +187,7 @@ class Run:
             violation=self.monitor.results.violation,
             never_taken=tuple(self.script_runner.never_taken()),
             refused_steps=tuple(self.refused_steps),
+            refused_requests=tuple(self.refused_requests),
             judged=dict(self.monitor.results.judged),
         )
 

@@ -26,7 +26,7 @@ from tcrp.sim.network.tcp import Connection
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import Counter, Machine, PacketKind, SessionEvent, SessionState
+from tcrp.spec.names import Machine, PacketKind, SessionEvent, SessionState
 from tcrp.trace.counters import Counters
 from tcrp.trace.recorder import Instances, Recorder
 
@@ -86,9 +86,9 @@ class ServerHost(Host):
         return self.engine is None or self.engine.is_quiescent
 
     def counters(self) -> dict[str, int]:
-        """What the engine has counted; nothing while it is down."""
+        """What the engine has counted; empty while there is none."""
         if self.engine is None:
-            return {str(counter): 0 for counter in Counter}
+            return {}
         return {str(counter): count for counter, count in self._counters.counts.items()}
 
     # --- what arrives ----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What is expected: the rows of `expect:`, each one claim or several about the same subject.
 
-What users see is the user's own view; sessions, rooms, handshakes and counters are the server's.
+What a user's name stands before is the view of that user's client; sessions, rooms, handshakes and counters
+are the server's, and do not hold while it is down: it has no view then.
 """
 
 from __future__ import annotations
@@ -138,10 +139,11 @@ WINDOW = Record(
           into="between_us"),
 )  # fmt: skip
 _USER_CLAIMS = (
-    UserClaim("state", Word(names.SessionState), "The state of the client's own, latest session.",
+    UserClaim("state", Word(names.SessionState), "The client's view: the state of its own, latest "
+              "session. A client that crashed has none and is anonymous.",
               "{bob: {state: expired}}", make=lambda user, state: model.StateExpected(model.UserIs(user, state))),
-    UserClaim("sees", SEEN, "These relays were shown in this order, with others between them or not; or how "
-              "many were shown. Notices are no relays.", '{bob: {sees: ["a", {from: alice, text: "b"}]}}',
+    UserClaim("sees", SEEN, "The client's view: these relays were shown in this order, with others between "
+              "them or not; or how many were shown. No notices.", '{bob: {sees: ["a", {from: alice, text: "b"}]}}',
               make=lambda user, seen: (model.SeesCount if isinstance(seen, model.Amount) else model.Sees)(user, seen)),
     UserClaim("sees_exactly", RELAYS, "These relays were shown and no others.", '{bob: {sees_exactly: ["a", "b"]}}',
               make=model.SeesExactly),
@@ -150,8 +152,8 @@ _USER_CLAIMS = (
     UserClaim("told", ListOf(Word(TOLD), or_one=True), "The client was told these notices. `server_silent` is its "
               "own finding: a server that answered its keep-alives does so no more.",
               "{bob: {told: [left, room_closed]}}", make=model.Told),
-    UserClaim("refused", Word(names.Reason), "The server refused the client's latest request for that reason.",
-              "{bob: {refused: name_taken}}", make=model.Refused),
+    UserClaim("refused", Word(names.Reason), "The server's view: it refused the client's latest request for that "
+              "reason.", "{bob: {refused: name_taken}}", make=model.Refused),
 )  # fmt: skip
 USER_CLAIMS: Record[Any] = Record(
     dict, *_USER_CLAIMS, if_empty="at least one claim is expected", defaults={each.word: None for each in _USER_CLAIMS}
@@ -175,11 +177,14 @@ COUNTS = Simple(_counts, {**mapping_of({str(each): AMOUNT.schema() for each in n
                 lambda counts: {name: AMOUNT.write(each) for name, each in counts})  # fmt: skip
 COUNT = Field("count", AMOUNT, "How many there are; without it, at least one.")
 CLAIMS: dict[str, Record[Any]] = {
-    Machine.SESSION: _machine(Machine.SESSION, SESSION_ID, "The state of the server's latest session of that name.",
+    Machine.SESSION: _machine(Machine.SESSION, SESSION_ID, "The server's view: the state of its latest session "
+                              "of that name. It has no view while it is down.",
                               "{session: bob@lobby, state: expired}"),
-    Machine.ROOM: _machine(Machine.ROOM, KNOWN_ROOM, "The state of the server's latest room of that name.",
+    Machine.ROOM: _machine(Machine.ROOM, KNOWN_ROOM, "The server's view: the state of its latest room of that name. "
+                           "It has no view while it is down.",
                            "{room: lobby, state: closed}"),
-    Machine.HANDSHAKE: _machine(Machine.HANDSHAKE, USER, "The state of the server's latest handshake with a user.",
+    Machine.HANDSHAKE: _machine(Machine.HANDSHAKE, USER, "The server's view: the state of its latest handshake "
+                                "with a user. It has no view while it is down.",
                                 "{handshake: bob, state: completed}"),
     "step": _records("step", "The trace has such steps of machines: the server's, unless `actor` says otherwise.",
                      "{step: {machine: session, id: bob@lobby, event: left}, count: 1}"),
@@ -194,7 +199,8 @@ CLAIMS: dict[str, Record[Any]] = {
               "{packets: {what: say, from: bob}, count: 1, bytes: 10..99}", into="*"),
         Field("count", AMOUNT, "How many there are."), Field("bytes", AMOUNT, "How many bytes they have together."),
     ),
-    SERVER: Record(model.Counters, Field(SERVER, COUNTS, "The server's counters have these values.",
+    SERVER: Record(model.Counters, Field(SERVER, COUNTS, "The server's view: its counters have these values. "
+                                              "It counts nothing while it is down.",
                                          "{server: {rooms: 0, relays: 1..5}}", into="counts")),
 }  # fmt: skip
 SUBJECTS = ("a user", *CLAIMS)
