@@ -62,13 +62,15 @@ class LiveServer:
         udp: int = 0,
         command: tuple[str, ...] = (str(BIN / "chat-server"),),
         env: dict[str, str] | None = None,
+        stderr: int | None = None,
     ) -> None:
         self.peers: list[Peer] = []  # closed with it
         # Read by its name: a second file object of one open file would move the place where the server writes.
         self._log = tempfile.NamedTemporaryFile("w")  # noqa: SIM115 (closed with the server)
         self.process = subprocess.Popen(
             [*command, "--host", host, "--tcp-port", str(tcp), "--udp-port", str(udp), *options],
-            stdout=subprocess.PIPE, stderr=self._log, text=True, env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE, stderr=self._log if stderr is None else stderr, text=True,
+            env={**os.environ, **(env or {})},
         )  # fmt: skip
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], PATIENCE)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tcrp.net.log import FORMATS, Format, Log
-from tcrp.spec.names import Machine, Rule
+from tcrp.engine.outputs import Address, Stepped
+from tcrp.net.log import BURST_LINES, FORMATS, Format, Log
+from tcrp.spec.names import Machine, Rule, SessionEvent
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, ShowRecord, StepRecord
 
 SESSION, ROOM, HANDSHAKE = Machine.SESSION, Machine.ROOM, Machine.HANDSHAKE
@@ -21,7 +22,7 @@ class Book:
 
     def __init__(self, format: Format = "json") -> None:
         self.file = io.StringIO()
-        self.log = Log(self.file, format)
+        self.log = Log(self.file.write, format)
 
     def hears(
         self, machine: Machine, event: str, id: str = "bob@lobby", *, rule: Rule = Rule.TOK_2, why: str = ""
@@ -61,7 +62,6 @@ def test_a_line_of_text_begins_with_time_level_and_event() -> None:
 @pytest.mark.parametrize(
     ("machine", "event", "entry"),
     [
-        (SESSION, "entered", {"event": "session_entered", "session": "bob@lobby", "rule": "R-TOK-2"}),
         (SESSION, "left", {"event": "session_left", "session": "bob@lobby", "rule": "R-TOK-2"}),
         (SESSION, "idled", {"event": "session_idled", "session": "bob@lobby", "rule": "R-TOK-2"}),
         (ROOM, "created", {"event": "room_created", "room": "bob@lobby", "rule": "R-TOK-2"}),
@@ -88,6 +88,22 @@ def test_what_happens_all_the_time_is_none(machine: Machine, event: str) -> None
     assert book.says == []
 
 
+@pytest.mark.parametrize(
+    ("peer", "field"),
+    [
+        (Address("192.0.2.1", 9), {"peer": "192.0.2.1:9"}),
+        (Address("fe80::1%2", 9), {"peer": "[fe80::1%2]:9"}),
+        (None, {}),
+    ],
+)
+def test_who_enters_is_a_line_with_its_address(peer: Address | None, field: dict[str, str]) -> None:
+    book = Book()
+    step = Stepped(SESSION, b"t0k3n", "bob@lobby", SessionEvent.ENTERED, "a", "b", Rule.TOK_2, "")
+    book.log.entered(step, peer)
+    book.hears(SESSION, "entered")  # the record is not a second line
+    assert book.says == [{"event": "session_entered", "session": "bob@lobby", "rule": "R-TOK-2", **field}]
+
+
 def test_other_records_than_steps_are_none() -> None:
     book = Book()
     book.log.hear(FaultRecord(1, 0, 0, "network", "cut", ""))
@@ -98,7 +114,7 @@ def test_other_records_than_steps_are_none() -> None:
 
 def test_a_token_stands_in_no_line() -> None:
     book = Book()
-    for machine, event in ((SESSION, "entered"), (ROOM, "created"), (HANDSHAKE, "refused")):
+    for machine, event in ((SESSION, "left"), (ROOM, "created"), (HANDSHAKE, "refused")):
         book.hears(machine, event)
     book.log.tick({})
     assert len(book.says) == 3
@@ -106,6 +122,39 @@ def test_a_token_stands_in_no_line() -> None:
 
 
 # --- once a second ---------------------------------------------------------------------------------
+
+
+def test_a_burst_of_one_event_is_counted_beyond_its_lines_and_other_events_are_written() -> None:
+    book = Book()
+    for number in range(BURST_LINES + 30):
+        book.hears(SESSION, "left", f"user{number}@lobby")
+    book.hears(ROOM, "created", "attic")
+    said = [(each["event"], each.get("session"), each.get("times")) for each in book.says]
+    assert said[:-1] == [("session_left", f"user{number}@lobby", None) for number in range(BURST_LINES)]
+    assert said[-1] == ("room_created", None, None)
+    book.log.tick({})
+    latest = {"event": "session_left", "times": 30, "session": f"user{BURST_LINES + 29}@lobby", "rule": "R-TOK-2"}
+    assert book.says[-1] == latest
+    book.log.tick({})
+    assert len(book.says) == BURST_LINES + 2  # nothing was held back since
+
+
+def test_an_event_that_never_stops_is_two_lines_a_second() -> None:
+    book = Book()
+    for _ in range(1000):  # ten times a second
+        for _ in range(10):
+            book.hears(SESSION, "left")
+        book.log.tick({})
+    assert len(book.says) <= BURST_LINES + 2 * 1000
+    assert sum(each.get("times", 1) for each in book.says) == 10_000
+
+
+def test_a_warning_that_is_held_back_stays_a_warning() -> None:
+    book = Book("text")
+    for _ in range(BURST_LINES + 1):
+        book.log.warning("connection_error", why="reset")
+    book.log.tick({})
+    assert "level=warning event=connection_error times=1 why=reset" in book.file.getvalue()
 
 
 def test_requests_that_came_to_nothing_are_counted_by_event_and_rule_with_the_last_of_them() -> None:

@@ -345,6 +345,8 @@ def test_the_log_is_structured_and_contains_neither_tokens_nor_texts() -> None:
         assert all({"timestamp", "level", "event"} <= line.keys() for line in lines)
         events = [line["event"] for line in lines]
         assert events.index("room_created") < events.index("session_entered") < events.index("session_left")
+        entered = [line["peer"] for line in lines if line["event"] == "session_entered"]
+        assert entered == [f"127.0.0.1:{peer.udp.getsockname()[1]}" for peer in (ann, bob)]
         refused = next(line for line in lines if line["event"] == "request_refused")
         assert (refused["rule"], refused["times"]) == ("R-TCP-2", 1)
         dropped = next(line for line in lines if line["event"] == "dropped")

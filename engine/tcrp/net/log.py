@@ -1,31 +1,39 @@
 """A server's log: one event a line, with its rule; never a token, never what was said.
 
 Listens to the trace, so it knows what begins and ends without anybody calling it. What is refused
-or dropped is counted by rule and written at most once a second per rule (R-LIM-1).
+or dropped is counted by rule and written at most once a second per rule (R-LIM-1). Any other event may
+come `BURST_LINES` times at once, and once a second for good; what exceeds that is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, TextIO
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import structlog
 
+from tcrp.engine.outputs import Address, Stepped
 from tcrp.spec.names import HandshakeEvent, Machine, RoomEvent, Rule, SessionEvent
 from tcrp.trace.records import Record, StepRecord
 
 Format = Literal["text", "json"]
 FORMATS: tuple[Format, ...] = ("text", "json")
+Level = Literal["info", "warning", "error"]
+Fields = Mapping[str, str | int]
 
-_EVERYDAY = (SessionEvent.GRANTED, SessionEvent.SPOKE, SessionEvent.RELAYED)
+BURST_LINES = 50
+"""How often an event is written that has not come for a while, until it is counted."""
+
+# ENTERED is written with the peer's address, which no record holds: see `entered`.
+_EVERYDAY = (SessionEvent.GRANTED, SessionEvent.ENTERED, SessionEvent.SPOKE, SessionEvent.RELAYED)
 _ROOM_EVENTS = (RoomEvent.CREATED, RoomEvent.HOST_GONE, RoomEvent.SHUTDOWN, RoomEvent.DRAINED)
 _FRUITLESS = (HandshakeEvent.REFUSED, HandshakeEvent.ABANDONED)
 
 
 class Log:
-    """Writes events to `file` as `key=value` or as JSON, the time in UTC first."""
+    """Hands events to `write`, a line each, as `key=value` or as JSON, the time in UTC first."""
 
-    def __init__(self, file: TextIO, format: Format = "text") -> None:
+    def __init__(self, write: Callable[[str], object], format: Format = "text") -> None:
         first = ["timestamp", "level", "event"]
         render: structlog.typing.Processor = (
             structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -33,7 +41,7 @@ class Log:
             else structlog.processors.LogfmtRenderer(key_order=first, drop_missing=True)
         )
         self._logger = structlog.wrap_logger(
-            structlog.PrintLogger(file),
+            _Lines(write),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -42,20 +50,39 @@ class Log:
         )
         self._counted: dict[Rule, int] = {}
         self._fruitless: dict[tuple[HandshakeEvent, Rule], tuple[int, StepRecord]] = {}
+        self._lines_used: dict[str, int] = {}  # of BURST_LINES, by event
+        self._held_back: dict[str, tuple[int, Level, Fields]] = {}  # how often, and the latest
 
     def info(self, event: str, **fields: str | int) -> None:
         """Something happened."""
-        self._logger.info(event, **fields)
+        self._say("info", event, fields)
 
     def warning(self, event: str, **fields: str | int) -> None:
         """Something is wrong, and is got over."""
-        self._logger.warning(event, **fields)
+        self._say("warning", event, fields)
 
     def error(self, event: str, **fields: str | int) -> None:
         """Something is wrong that should not be."""
-        self._logger.error(event, **fields)
+        self._say("error", event, fields)
+
+    def _say(self, level: Level, event: str, fields: Fields) -> None:
+        used = self._lines_used.get(event, 0)
+        if used < BURST_LINES:
+            self._lines_used[event] = used + 1
+            self._write(level, event, fields)
+        else:
+            times = self._held_back[event][0] if event in self._held_back else 0
+            self._held_back[event] = times + 1, level, fields
+
+    def _write(self, level: Level, event: str, fields: Fields) -> None:
+        getattr(self._logger, level)(event, **fields)
 
     # --- what the machines do --------------------------------------------------------------------
+
+    def entered(self, step: Stepped, peer: Address | None) -> None:
+        """A session has entered, from the address to which its relays go."""
+        where = {"peer": written_address(peer)} if peer is not None else {}
+        self.info(f"session_{step.event}", session=step.id, rule=step.rule, **where)
 
     def hear(self, record: Record) -> None:
         """A listener of the server's trace."""
@@ -73,14 +100,30 @@ class Log:
             self._fruitless[kind] = times + 1, record
 
     def tick(self, counts_by_rule: Mapping[Rule, int]) -> None:
-        """To be called once a second: says what was refused and dropped since, and how often."""
+        """To be called once a second: says what was refused, dropped and held back since, and how often."""
+        for name, (times, level, fields) in self._held_back.items():
+            self._write(level, name, {"times": times, **fields})
+        self._held_back.clear()
+        self._lines_used = {event: used - 1 for event, used in self._lines_used.items() if used > 1}
         for (event, rule), (times, last) in self._fruitless.items():
             why = {"why": last.why} if last.why else {}
-            self.info(f"request_{event}", rule=rule, times=times, last_peer=last.id, **why)
+            self._write("info", f"request_{event}", {"rule": rule, "times": times, "last_peer": last.id, **why})
             if event is HandshakeEvent.REFUSED:  # counted by the engine too, and said already
                 self._counted[rule] = self._counted.get(rule, 0) + times
         self._fruitless.clear()
         for rule, count in counts_by_rule.items():
             if more := count - self._counted.get(rule, 0):
                 self._counted[rule] = count
-                self.info("dropped", rule=rule, times=more)
+                self._write("info", "dropped", {"rule": rule, "times": more})
+
+
+class _Lines:
+    """What structlog takes for a logger: each level hands its line on."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self.info = self.warning = self.error = lambda line: write(line + "\n")
+
+
+def written_address(address: Address) -> str:
+    """`192.0.2.1:9003`, `[2001:db8::1]:9003`."""
+    return f"[{address.ip}]:{address.port}" if ":" in address.ip else f"{address.ip}:{address.port}"

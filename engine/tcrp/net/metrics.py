@@ -43,6 +43,7 @@ class Metrics(Collector):
 
     def __init__(self) -> None:
         self.server: Server | None = None
+        self.log_lines_lost: Callable[[], int] = lambda: 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._handshake = self._histogram("tcrp_handshake_seconds", "from a connection's opening to its token")
@@ -69,6 +70,8 @@ class Metrics(Collector):
             yield CounterMetricFamily(f"tcrp_{counter}", help, value=counts[counter])
         unsent = "datagrams that the system did not take"
         yield CounterMetricFamily("tcrp_unsent_datagrams", unsent, value=self.server.unsent)
+        lost = "lines of the log that could not be written"
+        yield CounterMetricFamily("tcrp_lost_log_lines", lost, value=self.log_lines_lost())
         by_rule = CounterMetricFamily("tcrp_refused_or_dropped", "what was refused or dropped", labels=["rule"])
         for rule, count in dict(self.server.counters.by_rule).items():
             by_rule.add_metric([rule], count)

@@ -24,6 +24,7 @@ from tcrp.engine.outputs import (
     ServerOutput,
     Stepped,
     StreamId,
+    Subject,
 )
 from tcrp.engine.rooms import unmap_ipv4
 from tcrp.engine.server import ServerConfig, ServerEngine
@@ -31,7 +32,7 @@ from tcrp.net.listener import Listener
 from tcrp.net.tokens import system_token
 from tcrp.net.udp import UdpSocket
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import Counter, PacketKind, RoomEvent
+from tcrp.spec.names import Counter, PacketKind, RoomEvent, SessionEvent
 from tcrp.trace.counters import Counters
 from tcrp.trace.recorder import Cause, Recorder
 from tcrp.trace.records import Trace
@@ -40,6 +41,7 @@ BACKLOG = 1024
 # Of an enum's members those that every text looks up: before Python 3.12 each look-up is slow.
 _RELAY = PacketKind.RELAY
 _RELAYED = RoomEvent.RELAYED
+_ENTERED = SessionEvent.ENTERED
 _RELAYS, _NOTICES, _TEXTS = Counter.RELAYS, Counter.NOTICES, Counter.TEXTS
 UNREAD_SECONDS = 5
 """How long a closed connection may hold what its peer does not read."""
@@ -73,7 +75,9 @@ class Server:
     `start()` raises `CannotBind` if a socket cannot be had. `await stop()` tells every room and
     takes as long as the protocol's shutdown, half a second. Without `records_chat` the trace holds only
     what begins and ends, and not each text.
-    `exhausted` is told when the system has no room for another connection.
+    `entered` is told of each session that enters, and from where. `exhausted` is told when the system has
+    no room for another connection. Listeners of the trace and `entered` must not block. If one raises, that
+    is reported to the event loop as a defect, and every other effect is carried out all the same.
     """
 
     def __init__(
@@ -84,8 +88,10 @@ class Server:
         trace: Trace | None = None,
         records_chat: bool = True,
         observer: Observer | None = None,
+        entered: Callable[[Stepped, Address | None], None] | None = None,
         exhausted: Callable[[OSError], None] = lambda _: None,
     ) -> None:
+        self._entered = entered
         self._trace = trace
         self._exhausted = exhausted
         self._observer = observer
@@ -282,10 +288,23 @@ class Server:
 
     def _observe(self, observation: Observation) -> None:
         """Write down what was observed; without the chat, only machines that change their state."""
-        if self._trace is None:
-            return
-        if self._records_chat or not isinstance(observation, Stepped) or observation.from_ is not observation.to:
-            self._recorder.observe(observation)
+        try:
+            if isinstance(observation, Stepped) and observation.event is _ENTERED and self._entered is not None:
+                self._entered(observation, self._address_of(observation.subject))
+            if self._trace is None:
+                return
+            if self._records_chat or not isinstance(observation, Stepped) or observation.from_ is not observation.to:
+                self._recorder.observe(observation)
+        except Exception as error:
+            context = {"message": "a listener of the trace failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    def _address_of(self, token: Subject) -> Address | None:
+        """Where a session's relays go, or went if it has ended in the same call."""
+        assert isinstance(token, bytes), "sessions are named by their tokens"
+        registry = self.engine.registry
+        found = registry.sessions.get(token) or registry.ended.get(token)
+        return found.address if found is not None else None
 
 
 def _bound(transport: str, family: socket.AddressFamily, host: str, port: int) -> socket.socket:

@@ -9,14 +9,15 @@ import platform
 import resource
 import signal
 import socket
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from tcrp.engine.codec import Codec
-from tcrp.engine.outputs import Address
-from tcrp.net.log import Format, Log
+from tcrp.net.background import BackgroundWriter
+from tcrp.net.log import Format, Log, written_address
 from tcrp.net.server import CannotBind, Server
 from tcrp.net.trace_file import TraceFile
 from tcrp.spec.dialects import NAMES
@@ -27,6 +28,8 @@ from tcrp.trace.records import Trace
 TICK_SECONDS = 1.0
 EXHAUSTED_AGAIN_SECONDS = 60
 SPARE_FILES = 64
+LOG_BYTES_MAX = 1 << 20
+"""What of the log may wait to be written; beyond that lines are lost, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,23 @@ class _Service:
         self.configuration = configuration
         self._reread = reread
         self._out = out
-        self._log = Log(log_file, configuration.log_format)
+        self._log_writer = BackgroundWriter(log_file.fileno(), LOG_BYTES_MAX)
+        # JSON is UTF-8, wherever it goes; text is what the terminal can show.
+        encoding = "utf-8" if configuration.log_format == "json" else log_file.encoding
+        self._log = Log(
+            lambda line: self._log_writer.write(line.encode(encoding, "backslashreplace")), configuration.log_format
+        )
+        self._lines_lost = 0  # as the log has said
         self._trace_file: TraceFile | None = None
         self._warned_at = -float("inf")
 
     async def run(self) -> None:
+        try:
+            await self._serve()
+        finally:
+            self._log_writer.close()
+
+    async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -101,7 +116,7 @@ class _Service:
             self._log.info("stopping")
         finally:
             await server.stop()
-            self._log.tick(server.counters.by_rule)
+            self._tick_once(server)
             if served is not None:
                 served.shutdown()
                 served.server_close()
@@ -118,6 +133,7 @@ class _Service:
             from tcrp.net.metrics import Metrics  # a server without metrics starts without it
 
             metrics = Metrics()
+            metrics.log_lines_lost = lambda: self._log_writer.lost
         trace = Trace()
         trace.listeners.append(self._log.hear)
         if configuration.trace is not None:
@@ -139,6 +155,7 @@ class _Service:
             trace=trace,
             records_chat=configuration.trace is not None,
             observer=metrics,
+            entered=self._log.entered,
             exhausted=self._on_exhausted,
         )
         return server, metrics
@@ -195,11 +212,15 @@ class _Service:
             self._log.warning("few_file_descriptors", allowed=soft, wanted=wanted)
 
     def _say_ready(self, server: Server, metrics_port: int | None) -> None:
-        line = f"chat-server: ready on TCP {_where(server.tcp_address)} and UDP {_where(server.udp_address)}"
+        tcp, udp = written_address(server.tcp_address), written_address(server.udp_address)
+        line = f"chat-server: ready on TCP {tcp} and UDP {udp}"
         if metrics_port is not None:
             line += f", metrics on http://127.0.0.1:{metrics_port}/metrics"
-        self._out.write(line + "\n")
-        self._out.flush()
+        try:
+            self._out.write(line + "\n")
+            self._out.flush()
+        except OSError as error:  # nobody reads it, which is no reason not to serve
+            self._log.warning("ready_line_not_written", why=error.strerror or str(error))
         _notify_system("READY=1", self._log)
 
     # --- while it serves -------------------------------------------------------------------------
@@ -207,7 +228,16 @@ class _Service:
     async def _tick(self, server: Server) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._log.tick(server.counters.by_rule)
+            self._tick_once(server)
+
+    def _tick_once(self, server: Server) -> None:
+        self._log.tick(server.counters.by_rule)
+        if self._trace_file is not None:
+            self._trace_file.flush()
+        lost = self._log_writer.lost
+        if lost > self._lines_lost and self._log_writer.keeps_up:
+            self._log.warning("log_lines_lost", times=lost - self._lines_lost)
+            self._lines_lost = lost
 
     def _on_hangup(self, server: Server) -> None:
         try:
@@ -232,12 +262,8 @@ class _Service:
         if isinstance(error, OSError):  # a peer's connection broke which is not a fault of the server
             self._log.warning("connection_error", why=error.strerror or str(error))
             return
-        self._log.error("internal_error", what=str(context.get("message")), why=repr(error))
-        loop.default_exception_handler(context)
-
-
-def _where(address: Address) -> str:
-    return f"[{address.ip}]:{address.port}" if ":" in address.ip else f"{address.ip}:{address.port}"
+        trace = "".join(traceback.format_exception(error)) if error is not None else ""
+        self._log.error("internal_error", what=str(context.get("message")), why=repr(error), traceback=trace)
 
 
 def _notify_system(state: str, log: Log) -> None:
