@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types imports document words check-document check-wheel coverage mutants swarm bench clean
+.PHONY: demo test lint types imports document words check-document check-wheel coverage branches mutants swarm bench clean
 
 demo: $(VENV)/run
 	$(BIN)/chat-sim run sim/scenarios/the-story.yaml
@@ -43,6 +43,10 @@ check-document: $(VENV)/run
 
 coverage: $(VENV)/run
 	$(BIN)/chat-sim coverage sim/scenarios
+
+# Fails if random scenarios take less than 98 % of the branches of the server's engine.
+branches: $(VENV)/dev
+	$(BIN)/chat-sim swarm --coverage --runs 5000
 
 # The built wheel, in an environment of its own and away from the clone: all three programs, and their data.
 check-wheel: $(VENV)/dev

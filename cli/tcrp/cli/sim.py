@@ -75,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder for the bundles of failures (swarm-failures)",
     )
+    swarm.add_argument(
+        "--coverage", action="store_true", help="measure which branches of the server's engine they take (slower)"
+    )
     swarm.set_defaults(command=_swarm)
     shrink = commands.add_parser("shrink", help="find the shortest scenario that fails in the same way")
     shrink.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a bundle of a swarm, or a scenario that fails")
@@ -225,7 +228,8 @@ def _swarm(options: argparse.Namespace) -> int:
         raise UsageError(f"--for: {error}") from None
     runs = options.runs if options.runs is not None or seconds is not None else SWARM_RUNS
     knobs, folder = read_knobs(options.vary), Path(options.bundles)
-    return run_swarm(Swarm(runs, seconds, options.jobs or cores(), options.seed, folder, knobs, scenarios))
+    jobs, measures = options.jobs or cores(), options.coverage
+    return run_swarm(Swarm(runs, seconds, jobs, options.seed, folder, knobs, scenarios, measures_branches=measures))
 
 
 def _shrink(options: argparse.Namespace) -> int:

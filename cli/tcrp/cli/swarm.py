@@ -21,6 +21,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from tcrp.cli import branches
 from tcrp.cli.console import console_for
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
 from tcrp.cli.failure_artifacts import SHRUNK, shrink_into, write_bundle
@@ -59,6 +60,7 @@ class Swarm:
     knobs: Knobs
     scenarios: tuple[Scenario, ...]
     make_engine: EngineFactory = ServerEngine
+    measures_branches: bool = False
 
 
 def read_knobs(file: str | None) -> Knobs:
@@ -103,12 +105,17 @@ def _knob(file: str, name: str, value: object) -> int | bool:
 
 def run_swarm(swarm: Swarm) -> int:
     """Run scenarios until there were enough, or until Ctrl-C; report the results. Returns the exit code."""
+    if swarm.measures_branches:
+        branches.check_installed()
     began = time.monotonic()
     tally = Tally()
+    arcs: branches.Arcs = {}
     kinds: dict[str, Path] = {}
     with _interrupts() as interrupted:
-        for part in _tallies(swarm, interrupted):
+        for part, taken in _tallies(swarm, interrupted):
             tally.add(part)
+            for file, steps in taken.items():
+                arcs.setdefault(file, set()).update(steps)
             for seed, failure in part.failures:
                 if failure.kind not in kinds:
                     kinds[failure.kind] = _keep(swarm, seed, failure)
@@ -116,7 +123,9 @@ def run_swarm(swarm: Swarm) -> int:
     if interrupted.is_set():
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
-    return DOES_NOT_HOLD if tally.failures or (tally.unmet() and _must_meet_all(swarm, tally)) else HOLDS
+    took_enough = not swarm.measures_branches or _report_branches(arcs) >= branches.PERCENT_MIN
+    met_enough = not tally.unmet() and took_enough
+    return DOES_NOT_HOLD if tally.failures or (_must_meet_all(swarm, tally) and not met_enough) else HOLDS
 
 
 def _must_meet_all(swarm: Swarm, tally: Tally) -> bool:
@@ -157,14 +166,15 @@ def _interrupts() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
+def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[tuple[Tally, branches.Arcs]]:
     """The tally of each batch as it completes, until there were enough runs or Ctrl-C."""
     ends = None if swarm.seconds is None else time.monotonic() + swarm.seconds
     starts = itertools.count(swarm.seed, BATCH)
     last = None if swarm.runs is None else swarm.seed + swarm.runs
     with ProcessPoolExecutor(swarm.jobs, initializer=_ignore_interrupts) as pool, _progress() as progress:
         task = progress.add_task("", total=swarm.runs if swarm.runs is not None else swarm.seconds)
-        pending: set[Future[Tally]] = set()
+        pending: set[Future[tuple[Tally, branches.Arcs]]] = set()
+        run = branches.measured_batch if swarm.measures_branches else _unmeasured_batch
         done, records, covered, failed = 0, 0, Tally(), 0
         began = printed = time.monotonic()
 
@@ -174,7 +184,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
                 if last is not None and start >= last:
                     return
                 seeds = range(start, start + BATCH if last is None else min(start + BATCH, last))
-                pending.add(pool.submit(run_batch, seeds, swarm.knobs, swarm.scenarios, swarm.make_engine))
+                pending.add(pool.submit(run, seeds, swarm.knobs, swarm.scenarios, swarm.make_engine))
 
         try:
             more()
@@ -182,7 +192,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
                 finished, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
                 more()
                 for each in finished:
-                    part = each.result()
+                    part, arcs = each.result()
                     done, records, failed = done + part.runs, records + part.records, failed + len(part.failures)
                     covered.add(part)
                     spent = time.monotonic() - began
@@ -194,10 +204,14 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[Tally]:
                     if progress.disable and time.monotonic() >= printed + PROGRESS_EVERY_SECONDS:
                         printed = time.monotonic()
                         progress.console.print(so_far)
-                    yield part
+                    yield part, arcs
         finally:
             for each in pending:
                 each.cancel()
+
+
+def _unmeasured_batch(*arguments: Any) -> tuple[Tally, branches.Arcs]:
+    return run_batch(*arguments), {}
 
 
 def _ignore_interrupts() -> None:
@@ -243,6 +257,19 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
         console.print(f"    replay: chat-sim run {folder / SHRUNK}")
     if not kinds:
         console.print(Text("✔ none failed", "green"))
+
+
+def _report_branches(arcs: branches.Arcs) -> float:
+    """Print which branches of the engine were taken. Returns the share that was, in percent."""
+    console = console_for()
+    modules = branches.branches_of(arcs)
+    for module in modules:
+        console.print(str(module))
+        for each in module.missed:
+            console.print(Text(f"    never: {each}"))
+    share = branches.percent(modules)
+    console.print(f"branches of the server's engine: {share:.1f} %")
+    return share
 
 
 def cores() -> int:

@@ -1,0 +1,125 @@
+"""Which branches of the server's engine a swarm has taken, measured with coverage.py.
+
+Counted are the two ways of each condition, and functions as such: one that is never called is a branch not taken.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tcrp.cli.exits import UsageError
+from tcrp.sim.swarm.batch import Tally, run_batch
+
+if TYPE_CHECKING:
+    from coverage import Coverage
+
+MODULES = (
+    "tcrp.engine.server", "tcrp.engine.registry", "tcrp.engine.handshakes", "tcrp.engine.rooms",
+    "tcrp.engine.notices", "tcrp.engine.codec", "tcrp.engine.outbox", "tcrp.engine.timers", "tcrp.engine.text",
+)  # fmt: skip
+PERCENT_MIN = 98
+"""A swarm of enough random scenarios fails if it took a smaller share of the branches."""
+
+EXCEPTIONS: Mapping[tuple[str, str], str] = {}
+"""What a swarm need not take: a function by its name, or a condition by its line; and why."""
+
+Arcs = dict[str, set[tuple[int, int]]]  # by file: pairs of line numbers
+
+
+def measured_batch(*arguments: Any) -> tuple[Tally, Arcs]:
+    """`run_batch` with these arguments, and the steps from line to line that it took in the engine."""
+    measure = _coverage()
+    measure.start()
+    try:
+        tally = run_batch(*arguments)
+    finally:
+        measure.stop()
+    data = measure.get_data()
+    arcs = {file: set(data.arcs(file) or ()) for file in data.measured_files()}
+    measure.erase()
+    return tally, arcs
+
+
+def check_installed() -> None:
+    """Raise `UsageError` if coverage.py is not there: chat-sim does without it but for this."""
+    if importlib.util.find_spec("coverage") is None:
+        raise UsageError("--coverage needs coverage.py: pip install coverage")
+
+
+@cache  # one for each process: to begin anew costs as much as a scenario
+def _coverage() -> Coverage:
+    from coverage import Coverage
+
+    return Coverage(data_file=None, branch=True, config_file=False, include=list(_files()))
+
+
+@cache
+def _files() -> dict[str, str]:
+    """The modules by their files."""
+    return {str(getattr(importlib.util.find_spec(module), "origin", "")): module for module in MODULES}
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """The branches of one module: how many there are but for exceptions, and those that were not taken."""
+
+    module: str
+    count: int
+    missed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.module}: {self.count - len(self.missed)} of {self.count} branches"
+
+
+def branches_of(arcs: Arcs) -> list[Branches]:
+    """What was taken and missed in each module."""
+    return [_branches(module, each) for module, each in _reports(arcs)]
+
+
+def percent(modules: Iterable[Branches]) -> float:
+    """The share of branches that were taken, of all modules together."""
+    counted = list(modules)
+    missed = sum(len(each.missed) for each in counted)
+    return 100 - 100 * missed / max(sum(each.count for each in counted), 1)
+
+
+def _reports(arcs: Arcs) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each module and coverage.py's report of it."""
+    measure = _coverage()
+    measure.erase()
+    measure.get_data().add_arcs({file: arcs.get(file, set()) for file in _files()})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "report.json")
+        measure.json_report(outfile=str(file))
+        reports = json.loads(file.read_text(encoding="utf-8"))["files"]
+    found = {str(Path(name).resolve()): report for name, report in reports.items()}
+    for file_name, module in _files().items():
+        yield module, found[str(Path(file_name).resolve())]
+
+
+def _branches(module: str, report: dict[str, Any]) -> Branches:
+    path = next(file for file, name in _files().items() if name == module)
+    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    count, missed = 0, []
+    for function, part in report["functions"].items():
+        if not function or (module, function) in EXCEPTIONS:  # without a name: what runs at import
+            continue
+        ways = [(way, False) for way in part["missing_branches"]] + [(way, True) for way in part["executed_branches"]]
+        ways = [(way, taken) for way, taken in ways if (module, lines[way[0] - 1]) not in EXCEPTIONS]
+        count += len(ways)
+        if part["summary"]["num_statements"]:
+            count += 1
+            if not part["executed_lines"]:
+                missed.append(f"{function} was never called")
+        for (at, to), taken in ways:
+            if not taken:
+                where = f"to line {to}" if to > 0 else "out of the function"
+                missed.append(f"line {at} {where}: {lines[at - 1]}")
+    return Branches(module.removeprefix("tcrp."), count, tuple(missed))
