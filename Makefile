@@ -55,6 +55,9 @@ check-wheel: $(VENV)/dev
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --format quiet "$(CURDIR)/sim/scenarios/the-story.yaml"
+	cd $(VENV)-wheel && bin/chat-sim new mine && bin/chat-sim new its-story --like the-story
+	cd $(VENV)-wheel && bin/chat-sim run mine.yaml its-story.yaml
+	cd $(VENV)-wheel && test -f "$$(sed -n 's|.*$$schema=file://||p' mine.yaml)"
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-server" --dialect name-port --print-config > /dev/null
 	cd / && LANG=ja_JP.UTF-8 "$(CURDIR)/$(VENV)-wheel/bin/chat-client" --help | grep --quiet 部屋
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --sockets "$(CURDIR)/sim/scenarios/a-relay-too-long-for-one-form-reaches-the-others.yaml"
@@ -75,13 +78,21 @@ bench: $(VENV)/dev
 	$(BIN)/python -m bench.swarm
 	$(BIN)/python -m bench.sockets
 
+# An environment that another or too old a Python has made is made anew.
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+define environment
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "tcrp needs Python 3.11 or newer, but $(PYTHON) is" \
+		"$$($(PYTHON) --version 2>&1). If another is installed: make $@ PYTHON=python3.12" >&2; exit 1; }
+	$(BIN)/python -c '$(NEW_ENOUGH)' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+endef
+
 $(VENV)/run: pyproject.toml
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(environment)
 	$(PIP) --editable .
 	touch $@
 
 $(VENV)/dev: pyproject.toml
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(environment)
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/run
 

@@ -28,9 +28,13 @@ def test_a_contract_forbids_modules_that_exist(contract: dict[str, list[str]]) -
     assert [name for name in names if find_spec(name) is None] == []
 
 
-def test_the_wheel_has_the_source_roots_and_nothing_else() -> None:
+def test_the_wheel_has_the_source_roots_the_scenarios_and_nothing_else() -> None:
     build = PROJECT["tool"]["hatch"]["build"]
-    assert build["targets"]["wheel"]["packages"] == [f"{root}/tcrp" for root in SOURCE_ROOTS]
+    wheel = build["targets"]["wheel"]
+    assert wheel["sources"] == {f"{root}/tcrp": "tcrp" for root in SOURCE_ROOTS} | {
+        "sim/scenarios": "tcrp/sim/scenarios"
+    }
+    assert sorted(wheel["only-include"]) == sorted(wheel["sources"])
     assert build["dev-mode-dirs"] == list(SOURCE_ROOTS)
 
 

@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--sockets", action="store_true", help="run on real sockets too, and compare the steps")
     run.add_argument("--patience", metavar="TIME", help="with --sockets: skip scenarios longer than this (60s)")
     run.set_defaults(command=_run)
+    new = commands.add_parser("new", help="write a commented example of a scenario")
+    new.add_argument("name", metavar="NAME", help="its file; .yaml is added")
+    new.add_argument("--like", metavar="SCENARIO", help="copy this scenario, which comes with tcrp, instead")
+    new.set_defaults(command=_new)
     spec = commands.add_parser("spec", help="show the protocol's machines")
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
     spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
@@ -165,6 +169,15 @@ def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
     except ValueError as error:
         raise UsageError(f"--patience: {error}") from None
     return run_on_sockets(files, options.seed, patience_us)
+
+
+# --- new -----------------------------------------------------------------------------------------
+
+
+def _new(options: argparse.Namespace) -> int:
+    from tcrp.cli.new import new
+
+    return new(options.name, options.like)
 
 
 # --- spec ----------------------------------------------------------------------------------------

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -14,10 +17,10 @@ from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
 from tcrp.cli.report import print_verdict
 from tcrp.live.compare import Collector, Difference, Moves, differences
-from tcrp.live.playback import Playback
+from tcrp.live.playback import SLACK_SECONDS, Playback
 from tcrp.live.server import ServerFailed
 from tcrp.live.socket_support import PATIENCE_US, unsupported
-from tcrp.sim.run import Run
+from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
@@ -26,6 +29,7 @@ PROGRAM = "chat-sim"
 BATCH = 20
 """Scenarios run at the same time on sockets: they spend most of the time waiting."""
 DIFFERENCES_SHOWN = 5
+PROGRESS_SECONDS = 0.2
 
 
 class SimulatedRun(NamedTuple):
@@ -50,44 +54,97 @@ class Comparison:
 
 def run_on_sockets(files: list[Path], seed: int | None, patience_us: int | None) -> int:
     """Run each scenario in the simulator and on sockets; report whether each machine took the same steps."""
-    console = console_for()
     runs: list[SimulatedRun] = []
     unfit: list[tuple[Path, str]] = []
-    for file in files:
-        try:
-            scenario = read_scenario(file)
-        except ScenarioError as error:
-            complain(PROGRAM, str(error))
-            return CANNOT
-        collector = Collector()
-        verdict = Run(scenario, seed=seed, listeners=[collector.hear]).go()
-        if not verdict.holds:
-            print_verdict(console, verdict)
-            return DOES_NOT_HOLD
-        why = unsupported(scenario, verdict, PATIENCE_US if patience_us is None else patience_us)
-        if why is not None:
-            unfit.append((file, why))
-        else:
-            runs.append(SimulatedRun(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
+    comparisons: list[Comparison] = []
+    failed: ScenarioError | ServerFailed | Verdict | None
+    with _progress() as progress:
+        failed = _simulate(files, seed, PATIENCE_US if patience_us is None else patience_us, runs, unfit, progress)
+        if failed is None and runs:
+            try:
+                comparisons = asyncio.run(_compare_all(runs, progress))
+            except ServerFailed as error:
+                failed = error
+    if isinstance(failed, Verdict):
+        print_verdict(console_for(), failed)
+        return DOES_NOT_HOLD
+    if failed is not None:
+        complain(PROGRAM, str(failed))
+        return CANNOT
     if not runs:
         for file, why in unfit:
             complain(PROGRAM, f"{file}: cannot run on sockets: {why}")
         return CANNOT
-    try:
-        comparisons = asyncio.run(_compare_all(runs))
-    except ServerFailed as error:
-        complain(PROGRAM, str(error))
-        return CANNOT
     return _report(comparisons, unfit)
 
 
-async def _compare_all(runs: list[SimulatedRun]) -> list[Comparison]:
+def _simulate(
+    files: list[Path],
+    seed: int | None,
+    patience_us: int,
+    runs: list[SimulatedRun],
+    unfit: list[tuple[Path, str]],
+    progress: Progress,
+) -> ScenarioError | Verdict | None:
+    """Simulate each scenario; add it to the `runs` for sockets, or to the `unfit` with the reason.
+
+    Stops at the first that cannot be read or does not hold, and returns why.
+    """
+    task = progress.add_task("", total=len(files), left="")
+    for number, file in enumerate(files):
+        progress.update(task, description=f"simulated: {file.stem}", left=f"{number} of {len(files)}")
+        try:
+            scenario = read_scenario(file)
+        except ScenarioError as error:
+            return error
+        collector = Collector()
+        verdict = Run(scenario, seed=seed, listeners=[collector.hear]).go()
+        if not verdict.holds:
+            return verdict
+        if (why := unsupported(scenario, verdict, patience_us)) is not None:
+            unfit.append((file, why))
+        else:
+            runs.append(SimulatedRun(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
+        progress.advance(task)
+    progress.remove_task(task)
+    return None
+
+
+async def _compare_all(runs: list[SimulatedRun], progress: Progress) -> list[Comparison]:
     """Repeat the runs on sockets, in batches, the longest first so that runs of similar length share a batch."""
     in_order = sorted(runs, key=lambda run: -run.ends_us)
+    batches = [in_order[first : first + BATCH] for first in range(0, len(in_order), BATCH)]
+    seconds = [batch[0].ends_us / 1_000_000 + SLACK_SECONDS for batch in batches]
     comparisons: list[Comparison] = []
-    for first in range(0, len(in_order), BATCH):
-        comparisons += await _compare_batch(in_order[first : first + BATCH])
+    task = progress.add_task("", total=sum(seconds), left=f"about {sum(seconds):.0f} s")
+    for number, batch in enumerate(batches):
+        what = batch[0].file.stem if len(runs) == 1 else f"{len(comparisons)} of {len(runs)} scenarios"
+        progress.update(task, completed=sum(seconds[:number]), description=f"on sockets: {what}")
+        clock = asyncio.create_task(_advance(progress, task, seconds[number]))
+        try:
+            comparisons += await _compare_batch(batch)
+        finally:
+            clock.cancel()
+            with suppress(asyncio.CancelledError):
+                await clock
     return sorted(comparisons, key=lambda each: each.file)
+
+
+async def _advance(progress: Progress, task: TaskID, seconds: float) -> None:
+    """Let the progress of one batch go on with the clock, as its runs do."""
+    began = last = time.monotonic()
+    while last - began < seconds:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        now = min(time.monotonic(), began + seconds)
+        progress.advance(task, now - last)
+        last = now
+
+
+def _progress() -> Progress:
+    console = console_for("stderr")
+    text, left = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[left]}", markup=False)
+    bar = BarColumn(20)
+    return Progress(text, bar, left, console=console, transient=True, disable=not console.is_terminal)
 
 
 async def _compare_batch(runs: list[SimulatedRun]) -> list[Comparison]:

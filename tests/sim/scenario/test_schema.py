@@ -56,3 +56,21 @@ def test_what_the_schema_refuses_the_reader_refuses(wrong: str) -> None:
     assert faults(wrong)
     with pytest.raises(Exception, match=r"^scenario:"):
         read_scenario_text(wrong)
+
+
+def undescribed(schema: Any, path: str = "") -> list[str]:
+    """The keys of the format that the schema does not explain."""
+    if isinstance(schema, list):
+        return [each for number, item in enumerate(schema) for each in undescribed(item, f"{path}[{number}]")]
+    if not isinstance(schema, dict):
+        return []
+    words = schema.get("properties", {})
+    own = [f"{path}/{word}" for word, each in words.items() if "description" not in each and "$ref" not in each]
+    return own + [each for key, value in schema.items() for each in undescribed(value, f"{path}/{key}")]
+
+
+def test_an_editor_can_explain_every_key() -> None:
+    # `server` and `network` are the actors of a step: what they do is explained one by one.
+    assert [path for path in undescribed(schema()) if not path.endswith(("script/items/server", "script/items/network"))
+            ] == []  # fmt: skip
+    assert all(each["description"] for each in schema()["$defs"].values())

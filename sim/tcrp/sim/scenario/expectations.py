@@ -48,6 +48,13 @@ EVENTS: dict[Machine, type[StrEnum]] = {
     Machine.SESSION: names.SessionEvent, Machine.ROOM: names.RoomEvent, Machine.HANDSHAKE: names.HandshakeEvent,
 }  # fmt: skip
 STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor")
+MEANINGS = {
+    "machine": "The kind of machine.", "id": "The session, room or handshake, as the trace names it.",
+    "event": "What the machine was told.", "from": "The state before.", "to": "The state after.",
+    "rule": "The rule of PROTOCOL.md.", "why": "The reason, as the trace has it.", "actor": "Who wrote the record.",
+    "proto": "The protocol.", "link": "The ends of the link, as `from>to`.", "packet": "The packet's identity.",
+    "what": "The packet's kind.",
+}  # fmt: skip
 RECORD_KEYS = {
     "step": STEP_KEYS,
     "refuse": tuple(key for key in STEP_KEYS if key != "to"),
@@ -109,7 +116,7 @@ class TraceFields(Kind[tuple[tuple[str, str], ...]]):
         return tuple((key, str(self.kind_of(key, machines).read(each, scene))) for key, each in wanted.items())
 
     def shape(self) -> Schema:
-        return mapping_of({key: self.kind_of(key).schema() for key in self.keys})
+        return mapping_of({key: {**self.kind_of(key).schema(), "description": MEANINGS[key]} for key in self.keys})
 
     def write(self, value: tuple[tuple[str, str], ...]) -> Any:
         return dict(value)
@@ -163,7 +170,7 @@ USER_CLAIMS: Record[Any] = Record(
 def _machine(machine: Machine, kind: Kind[str], meaning: str, example: str) -> Record[model.MachineIs]:
     return Record(
         partial(model.MachineIs, machine), Field(str(machine), kind, meaning, example, into="id"),
-        Field("state", Word(STATES[machine]), into="state",
+        Field("state", Word(STATES[machine]), f"The state that the {machine} is in.", into="state",
               if_missing=f"which state is expected of the {machine}? `state:` is missing"),
     )  # fmt: skip
 
@@ -193,8 +200,10 @@ CLAIMS: dict[str, Record[Any]] = {
     "drop": _records("drop", "The trace has such dropped packets, of any actor.", "{drop: {rule: R-TOK-3}}"),
     "packets": Record(
         model.Packets,
-        Field("packets", Record(dict, Field("what", Word(names.PacketKind)), Field("from", PACKET_END, into="source"),
-                                Field("to", PACKET_END, into="target"), defaults=defaults_of(model.Packets)),
+        Field("packets", Record(dict, Field("what", Word(names.PacketKind), "Their kind."),
+                                Field("from", PACKET_END, "Who sent them.", into="source"),
+                                Field("to", PACKET_END, "To whom.", into="target"),
+                                defaults=defaults_of(model.Packets)),
               "Such packets were sent, by either side.",
               "{packets: {what: say, from: bob}, count: 1, bytes: 10..99}", into="*"),
         Field("count", AMOUNT, "How many there are."), Field("bytes", AMOUNT, "How many bytes they have together."),
@@ -309,7 +318,12 @@ _FIELDS = [each for record in (*reversed(CLAIMS.values()), WINDOW) for each in r
 _ROW = {
     "type": "object",
     "properties": {word: schema for each in _FIELDS for word, schema in each.properties().items()}
-    | {"state": {"enum": list(dict.fromkeys(str(state) for states in STATES.values() for state in states))}},
+    | {
+        "state": {
+            "enum": list(dict.fromkeys(str(state) for states in STATES.values() for state in states)),
+            "description": "The state that the session, room or handshake is in.",
+        }
+    },
     "additionalProperties": USER_CLAIMS.schema(),
 }
 EXPECTATIONS = Simple(_rows, {"type": "array", "items": _ROW}, lambda rows: [

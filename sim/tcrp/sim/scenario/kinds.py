@@ -388,7 +388,10 @@ HEX = define("hex", Simple(_hex, {"type": "string", "pattern": r"^([0-9a-fA-F]{2
                            lambda data: Quoted(data.hex())),
              "Bytes in hexadecimal digits; spaces may stand between them.", '"05 00"')  # fmt: skip
 
-_REPEATED: Schema = {"repeat": STRING, "bytes": whole(1, DATAGRAM_BYTES_MAX).shape()}
+_REPEATED: Schema = {
+    "repeat": {**STRING, "description": "The string that is repeated."},
+    "bytes": {**whole(1, DATAGRAM_BYTES_MAX).shape(), "description": "The size of the whole text."},
+}
 _TEXT: Schema = {"oneOf": [STRING, mapping_of(_REPEATED, _REPEATED)]}
 TEXT = define("text", Filled(_sent_text, _TEXT, Quoted), "A text, or one string repeated up to a size. `{i}` in it is "
               "the user's number in its crowd, `{n}` the repetition of the step, from 1.",

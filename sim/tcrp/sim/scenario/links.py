@@ -85,7 +85,9 @@ _SPAN: Schema = {"type": "string", "pattern": rf"^{PATTERN.pattern}(\.\.{PATTERN
 DELAY = define("delay", Simple(_delay, {"oneOf": [_SPAN, EXPONENTIAL.schema()]}, _write_delay),
                "How long a packet travels: always the same, drawn evenly between two ends, or drawn exponentially: "
                "`min` plus a delay of mean `exp`.", "5ms..20ms")  # fmt: skip
-LOSS = Simple(_loss, {"oneOf": [SHARE.schema(), mapping_of({"burst": BURST.schema()}, ["burst"])]}, _write_loss)
+LOSS = Simple(_loss, {"oneOf": [SHARE.schema(), mapping_of({"burst": {
+    **BURST.schema(), "description": "Losses in bursts: the share of datagrams after which a burst begins, and ends, "
+    "and the share that is lost in one."}}, ["burst"])]}, _write_loss)  # fmt: skip
 SETTINGS = define(
     "link_settings",
     Record(
@@ -133,7 +135,8 @@ def _link_rows(value: Value, scene: Scene) -> tuple[model.LinkRule, ...]:
 
 
 _ENDS: Schema = {"from": END.schema(), "to": END.schema()}
-_PAIR: Schema = {"type": "array", "items": END.schema(), "minItems": 2, "maxItems": 2}
+_PAIR: Schema = {"type": "array", "items": END.schema(), "minItems": 2, "maxItems": 2,
+                 "description": "The two ends of links, in both directions."}  # fmt: skip
 _ROW: Schema = {**mapping_of(_ENDS | SETTINGS.mapping_shape()["properties"], _ENDS), "minProperties": 3}
 NETWORK_SETTINGS = Record(
     model.NetworkSettings,

@@ -44,7 +44,7 @@ USER_VERBS = table(
     Verb("leave", model.Leave, "Leaves the room.", "alice: leave"),
     Verb("move", model.Move, "Goes on from a new port of the same address, or from another address.",
          "bob: {move: {address: 10.0.0.9}}",
-         Field("port", Word({"new": None}), into="address"), Field("address", IP),
+         Field("port", Word({"new": None}), "Only the port is new.", into="address"), Field("address", IP),
          forms=(("port",), ("address",))),
     Verb("pause", model.Pause, "Stands still: what arrives waits, and timers are late.", "bob: {pause: 5s}",
          Field("for_us", DURATION, is_bare=True)),
@@ -62,9 +62,10 @@ USER_VERBS = table(
          Field("hex", HEX, into="data")),
     Verb("abandon", model.Abandon, "Breaks a connection off: with nothing sent, after a part of the request or all.",
          "bob: {abandon: {after: requested, join: lobby}}",
-         Field("after", Word(("idle", "requested", "accepted"))),
-         Field("create", Record(model.Create, *ROOM_AND_PASSWORD), into="request"),
-         Field("join", Record(model.Join, *ROOM_AND_PASSWORD), into="request"), forms=(("create",), ("join",))),
+         Field("after", Word(("idle", "requested", "accepted")), "After nothing, a part of the request, or all of it."),
+         Field("create", Record(model.Create, *ROOM_AND_PASSWORD), "The request is for a new room.", into="request"),
+         Field("join", Record(model.Join, *ROOM_AND_PASSWORD), "The request is to join.", into="request"),
+         forms=(("create",), ("join",))),
 )  # fmt: skip
 ATTACKER_VERBS = table(
     Verb("steal_token", model.StealToken, "Learns a user's token. From then on the attacker's own `say`, `leave` and "

@@ -1,0 +1,71 @@
+"""`chat-sim new`: a scenario that runs at once, and where its schema is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tcrp.cli import new as new_module
+from tcrp.cli.new import scenarios_folder
+from tcrp.cli.sim import main
+
+SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "file"), [("mine", "mine.yaml"), ("my own.yml", "my own.yml"), ("a.b", "a.b.yaml")])
+def test_the_example_runs_and_holds(name: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", name]) == 0
+    quoted = f"'{file}'" if " " in file else file
+    assert capsys.readouterr().out == f"wrote {file}; run it with: chat-sim run {quoted}\n"
+    assert f"# Run it: chat-sim run {quoted}\n" in Path(file).read_text(encoding="utf-8")
+    assert main(["run", file]) == 0
+
+
+def test_its_first_line_names_the_schema_for_editors() -> None:
+    main(["new", "mine"])
+    first = Path("mine.yaml").read_text(encoding="utf-8").splitlines()[0]
+    key, _, uri = first.partition("=")
+    assert key == "# yaml-language-server: $schema"
+    assert Path(unquote(urlsplit(uri).path)) == SCENARIOS / "scenario.schema.json"
+
+
+def test_it_copies_a_scenario_that_comes_with_tcrp() -> None:
+    assert main(["new", "mine", "--like", "the-story"]) == 0
+    story = (SCENARIOS / "the-story.yaml").read_text(encoding="utf-8")
+    assert Path("mine.yaml").read_text(encoding="utf-8").endswith(story)
+    assert main(["run", "--format", "quiet", "mine.yaml"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mine",), "mine.yaml: there is such a file already; choose another name"),
+        (("no/where",), "no/where.yaml: cannot be written: No such file or directory"),
+        (("b", "--like", "the-stroy"), "did you mean the-story?"),
+        (("b", "--like", "qqqqqq"), f"they are the files in {SCENARIOS}"),
+    ],
+)
+def test_what_it_cannot_do_it_says(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("mine", encoding="utf-8")
+    assert main(["new", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert Path("mine.yaml").read_text(encoding="utf-8") == "mine"
+    assert not Path("b.yaml").exists()
+
+
+def test_an_installed_package_has_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scenarios_folder() == SCENARIOS
+    (tmp_path / "sim" / "scenarios").mkdir(parents=True)
+
+    class InstalledRun:
+        __file__ = str(tmp_path / "sim" / "run.py")
+
+    monkeypatch.setattr(new_module, "run", InstalledRun)
+    assert scenarios_folder() == tmp_path / "sim" / "scenarios"
