@@ -143,6 +143,28 @@ def test_a_swarm_can_run_a_scenario_under_many_seeds(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.startswith("20 scenarios")
 
 
+def test_a_swarm_of_a_scenario_says_with_how_many_seeds_its_claim_holds(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(
+        "claim: nobody is heard\nscript:\n  - {at: 0s, alice: {create: lobby}}\n  - {at: 1s, bob: {join: lobby}}\n"
+        "  - {at: 2s, bob: {say: x}}\n  - {at: 3s, bob: {say: y}}\nexpect:\n  - {alice: {never_sees: [x]}}\n"
+    )
+    assert main(["run", "--format", "quiet", str(wrong)]) == 1
+    bundles = tmp_path / "b"
+    assert main(["swarm", str(wrong), "--runs", "5", "--jobs", "1", "--bundles", str(bundles)]) == 1
+    shown = capsys.readouterr().out
+    assert f"{wrong}: the claim holds with 0 of 5 seeds\n" in shown
+    assert "✗ unmet: {alice: {never_sees: [x]}}, 5 times\n    first: bob's 'x' was seen at " in shown
+    [bundle] = bundles.iterdir()
+    assert len(read_scenario(bundle / "shrunk.yaml").script) == 3
+    assert main(["run", "--format", "quiet", str(bundle / "shrunk.yaml")]) == 1
+    (bundle / "shrunk.yaml").unlink()
+    assert main(["shrink", str(bundle)]) == 0
+    assert len(read_scenario(bundle / "shrunk.yaml").script) == 3
+
+
 def test_determinism_compares_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["determinism", str(SCENARIO)]) == 0
     assert capsys.readouterr().out == f"✔ {SCENARIO}\n"

@@ -193,3 +193,19 @@ def test_whoever_is_down_is_in_no_state(crash: str, expected: str, nearest: str 
     text = text.replace("{crash}", "crash")
     verdict = Run(read_scenario_text(text)).go()
     assert [miss.nearest for miss in verdict.misses] == ([nearest] if nearest else [])
+
+
+def test_a_name_and_a_room_may_hold_the_sign_that_stands_between_them() -> None:
+    story = """
+claim: everybody is heard
+users: {ann@home: {}, raw: {}}
+script:
+  - {at: 0s, ann@home: {create: "x@y"}}
+  - {at: 1s, bob: {join: "x@y"}}
+  - {at: 2s, ann@home: {say: "a"}}
+  - {at: 3s, bob: {say: "b"}}
+expect:
+  - {bob: {sees_exactly: {from: ann@home, text: "a"}}}
+  - {ann@home: {sees_exactly: "b"}}
+"""
+    assert Run(read_scenario_text(story)).go().holds

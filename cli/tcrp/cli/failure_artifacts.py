@@ -10,7 +10,7 @@ from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.writer import write_scenario
-from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, Failure, failure_of
+from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, UNMET, Failure, failure_of
 from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
 from tcrp.trace.records import Digest, Record
 
@@ -22,9 +22,7 @@ def write_bundle(
 ) -> Scenario:
     """Shrink a failing scenario and write its bundle. Returns the shrunk scenario. Raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SCENARIO).write_text(
-        write_scenario(scenario, [f"breaks {failure.kind}: {failure.what}"]), encoding="utf-8"
-    )
+    (folder / SCENARIO).write_text(write_scenario(scenario, [_comment(failure)]), encoding="utf-8")
     digest = Digest()
     with (folder / TRACE).open("w", encoding="utf-8", newline="\n") as trace:
         trace.write(scenario_header(scenario, scenario.seed, SCENARIO).line() + "\n")
@@ -50,11 +48,17 @@ def shrink_into(
     folder: Path, scenario: Scenario, failure: Failure, make_engine: EngineFactory = ServerEngine
 ) -> Scenario:
     """Write the shortest scenario that fails in the same way into `folder`. Raises `OSError`."""
-    shrinker = Shrinker(failure.kind, make_engine)
+    shrinker = Shrinker(failure, make_engine)
     shrunk = shrinker.shrink(scenario)
     comments = [
-        f"breaks {failure.kind}: {failure.what}",
+        _comment(failure),
         f"shrunk from {len(scenario.script)} steps to {len(shrunk.script)} in {shrinker.runs} runs",
     ]
     (folder / SHRUNK).write_text(write_scenario(shrunk, comments), encoding="utf-8")
     return shrunk
+
+
+def _comment(failure: Failure) -> str:
+    """What failed, on one line."""
+    words = failure.kind if failure.kind.startswith(UNMET) else f"breaks {failure.kind}"
+    return " ".join(f"{words}: {failure.what}".split())

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tcrp.sim.evaluate import seconds
-from tcrp.sim.run import Run, Verdict
+from tcrp.sim.fate import fate_of
+from tcrp.sim.run import Verdict, records_of
 from tcrp.spec.properties import CLAIMS
 from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.records import Record
@@ -77,7 +78,7 @@ def digest_line(digests: Sequence[str]) -> str:
 
 def _print_failures(console: Console, verdict: Verdict) -> None:
     path = verdict.scenario.path
-    records = _run_again(verdict)
+    records = records_of(verdict)
     violation = verdict.violation
     if violation is not None:
         claim = CLAIMS[violation.property]
@@ -90,15 +91,11 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
         place = miss.expectation.place
         console.print(Text(f"  {path}:{place.line}: expected {miss.expectation.text}", "red"))
         console.print(Text(f"    nearest: {miss.nearest}"))
-        _print_causes(console, records, miss.n)
+        fate = fate_of(miss, verdict.scenario, records)
+        if fate is not None:
+            console.print(Text(f"    fate: {fate.what}"))
+        _print_causes(console, records, fate.n if fate is not None and fate.n else miss.n)
     console.print(Text(f"  replay: {replay_line(verdict)}"))
-
-
-def _run_again(verdict: Verdict) -> list[Record]:
-    """The records of the same run: one seed gives one trace, so records are kept only for a failure."""
-    records: list[Record] = []
-    Run(verdict.scenario, seed=verdict.seed, listeners=[records.append]).go()
-    return records
 
 
 def _print_causes(console: Console, records: list[Record], n: int) -> None:

@@ -32,7 +32,7 @@ from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.swarm.batch import Tally, run_batch, scenario_of
-from tcrp.sim.swarm.failures import Failure, failure_of
+from tcrp.sim.swarm.failures import UNMET, Failure, failure_of
 from tcrp.sim.swarm.generator import HORIZON_US_MIN, NAMES, STEPS_MAX, Knobs
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.names import Property, Rule
@@ -44,6 +44,8 @@ POLL_SECONDS = 0.2
 """The longest delay before Ctrl-C is noticed."""
 PROGRESS_EVERY_SECONDS = 60
 """How often progress is printed where there is no terminal for a progress bar."""
+FOLDER_NAME_MAX = 80
+"""How many characters of a failure's kind name the folder of its bundle."""
 ENOUGH_RUNS = 5000
 """A swarm of at least this many random scenarios fails if it did not meet everything that it must meet."""
 
@@ -136,7 +138,7 @@ def _must_meet_all(swarm: Swarm, tally: Tally) -> bool:
 def _keep(swarm: Swarm, seed: int, failure: Failure) -> Path:
     """Write the bundle of the first failure of its kind."""
     scenario = scenario_of(seed, swarm.knobs, swarm.scenarios)
-    folder = swarm.folder / f"{re.sub(r'[^a-z0-9]+', '-', failure.kind.lower()).strip('-')}-{seed}"
+    folder = swarm.folder / f"{re.sub(r'[^a-z0-9]+', '-', failure.kind.lower()).strip('-')[:FOLDER_NAME_MAX]}-{seed}"
     try:
         write_bundle(folder, scenario, failure, swarm.make_engine)
     except OSError as error:
@@ -251,9 +253,15 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
     if not swarm.scenarios and (missing := tally.unmet()):
         style = "red" if _must_meet_all(swarm, tally) else ""
         console.print(Text(f"never met: {', '.join(missing)}", style))
+    for path, (held, runs) in tally.held.items():
+        style = "green" if held == runs else "red"
+        console.print(Text(f"{path}: the claim holds with {held} of {runs} seeds", style))
     for kind, folder in kinds.items():
         times = sum(failure.kind == kind for _, failure in tally.failures)
+        first = next(failure for _, failure in tally.failures if failure.kind == kind)
         console.print(Text(f"✗ {kind}, {times} {'times' if times > 1 else 'time'}", "red"))
+        if kind.startswith(UNMET):
+            console.print(Text(f"    first: {first.what}"))
         console.print(f"    replay: chat-sim run {folder / SHRUNK}")
     if not kinds:
         console.print(Text("✔ none failed", "green"))

@@ -24,6 +24,8 @@ class DoesNotHold(Exception):
 
     def __init__(self, verdict: Verdict) -> None:
         from tcrp.sim.evaluate import seconds
+        from tcrp.sim.fate import fate_of
+        from tcrp.sim.run import records_of
 
         lines = [f"does not hold: {verdict.scenario.claim}"]
         if verdict.holds:
@@ -36,9 +38,12 @@ class DoesNotHold(Exception):
             lines.append(f"property {verdict.violation.property}: {verdict.violation.what}")
         path = verdict.scenario.path
         lines += [f"{path}:{step.place.line}: waited for a state that never came" for step in verdict.never_taken]
+        records = records_of(verdict) if verdict.misses else []
         for miss in verdict.misses:
             lines.append(f"{path}:{miss.expectation.place.line}: expected {miss.expectation.text}")
             lines.append(f"    nearest: {miss.nearest}")
+            if (fate := fate_of(miss, verdict.scenario, records)) is not None:
+                lines.append(f"    fate: {fate.what}")
         lines.append(f"replay: chat-sim run {path} --seed {verdict.seed}")
         super().__init__("\n".join(lines))
 

@@ -192,6 +192,13 @@ class Run:
         )
 
 
+def records_of(verdict: Verdict) -> list[Record]:
+    """The records of the same run, which is run again: one seed gives one trace."""
+    records: list[Record] = []
+    Run(verdict.scenario, seed=verdict.seed, listeners=[records.append]).go()
+    return records
+
+
 def _latest(window: Window) -> int:
     if window.between_us is not None:
         return window.between_us[1]

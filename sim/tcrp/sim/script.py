@@ -56,6 +56,12 @@ class ScheduledStep:
         return self.step.when.times if isinstance(self.step.when, At) else 1
 
 
+def origin_name(step: Step, taken: int) -> str:
+    """The name of the chain that begins when a step is taken for the `taken`-th time, from 1."""
+    repeats = isinstance(step.when, At) and step.when.times > 1
+    return f"{step.id}.{taken}" if repeats else step.id
+
+
 def claim_met_by(claim: StateClaim, record: Record) -> bool:
     """Whether `record` makes `claim` true."""
     if not isinstance(record, StepRecord) or record.to != claim.state:
@@ -135,8 +141,7 @@ class ScriptRunner:
     def _take(self, scheduled: ScheduledStep) -> None:
         scheduled.taken += 1
         step = scheduled.step
-        name = step.id if scheduled.times == 1 else f"{step.id}.{scheduled.taken}"
-        self._do(step, Origin(name, self._seed), scheduled.taken)
+        self._do(step, Origin(origin_name(step, scheduled.taken), self._seed), scheduled.taken)
         when = step.when
         if isinstance(when, At) and scheduled.taken < when.times:
             self._world.at(when.at_us + scheduled.taken * when.every_us, self._take, scheduled, order=scheduled.number)

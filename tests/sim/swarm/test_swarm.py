@@ -14,8 +14,8 @@ from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario, Shutdown, Step
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.writer import write_scenario
-from tcrp.sim.swarm.batch import run_batch
-from tcrp.sim.swarm.failures import TIMED_OUT, failure_of
+from tcrp.sim.swarm.batch import run_batch, scenario_of
+from tcrp.sim.swarm.failures import TIMED_OUT, Failure, failure_of
 from tcrp.sim.swarm.generator import MALLORY, Knobs, generate
 from tcrp.sim.swarm.shrink import Shrinker
 from tcrp.sim.swarm.sometimes import SOMETIMES, Sometimes
@@ -48,24 +48,24 @@ FOUND = [
 ]  # fmt: skip
 
 
-def first_failure(make_engine: Callable[..., Any]) -> tuple[Scenario, str]:
+def first_failure(make_engine: Callable[..., Any]) -> tuple[Scenario, Failure]:
     for seed in range(RUNS_MAX):
         scenario = generate(seed)
         failure, _ = failure_of(scenario, make_engine=make_engine)
         if failure is not None:
-            return scenario, failure.kind
+            return scenario, failure
     raise AssertionError(f"{RUNS_MAX} runs found nothing")
 
 
 @pytest.mark.parametrize("bug", FOUND, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_found_and_shrunk_to_a_handful_of_steps(bug: Any) -> None:
-    scenario, kind = first_failure(bug)
-    shrunk = Shrinker(kind, bug).shrink(scenario)
+    scenario, found = first_failure(bug)
+    shrunk = Shrinker(found, bug).shrink(scenario)
     assert 1 <= len(shrunk.script) <= STEPS_MAX
     again = read_scenario_text(write_scenario(shrunk), "again.yaml")
     failure, _ = failure_of(again, make_engine=bug)
     assert failure is not None
-    assert failure.kind == kind
+    assert failure.kind == found.kind
     assert failure_of(again)[0] is None  # without the bug it holds
 
 
@@ -79,9 +79,9 @@ def test_a_fault_of_our_own_code_is_a_failure_with_the_place_where_it_is() -> No
         def receive_datagram(self, *args: Any) -> Any:
             raise ZeroDivisionError("by hand")
 
-    scenario, kind = first_failure(Faulty)
-    assert kind == "ZeroDivisionError in test_swarm.receive_datagram"
-    assert len(Shrinker(kind, Faulty).shrink(scenario).script) <= 2
+    scenario, failure = first_failure(Faulty)
+    assert failure.kind == "ZeroDivisionError in test_swarm.receive_datagram"
+    assert len(Shrinker(failure, Faulty).shrink(scenario).script) <= 2
 
 
 def test_a_story_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
@@ -96,7 +96,7 @@ def test_a_story_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
     assert failure is not None
     assert failure.kind == TIMED_OUT
     assert "0.2 s" in failure.what
-    shrunk = Shrinker(TIMED_OUT, Hangs, seconds_max=0.2).shrink(scenario)
+    shrunk = Shrinker(failure, Hangs, seconds_max=0.2).shrink(scenario)
     assert [step.action for step in shrunk.script] == [Shutdown()]
     assert failure_of(scenario)[0] is None  # and the timer is off again
 
@@ -132,3 +132,44 @@ def test_knobs_are_obeyed() -> None:
         scenario = generate(seed, Knobs(users=2, steps=7, attackers=True, faults_of_server=False))
         assert {user.id for user in scenario.users} == {"ann", "bob", MALLORY}
         assert not any(step.actor == "server" for step in scenario.script)
+
+
+ON_A_BAD_LINE = """
+claim: bob hears alice on a bad line
+network: {default: {delay: 5ms..20ms, loss: 20%}}
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 1s, carol: {join: lobby}}
+  - {every: 1s, times: 3, at: 3s, carol: {say: "y"}}
+  - {at: 5s, alice: {say: "hello?"}}
+  - {at: 6s, alice: {say: "still there?"}}
+expect:
+  - {carol: {state: in-room}}
+  - {bob: {sees: ["hello?"]}}
+"""
+
+
+def test_a_swarm_of_a_file_judges_its_claim_and_shrinks_what_is_unmet_for_the_same_reason() -> None:
+    scenario = read_scenario_text(ON_A_BAD_LINE, "line.yaml")
+    tally = run_batch(range(30), scenarios=[scenario])
+    held, runs = tally.held["line.yaml"]
+    assert (runs, held) == (30, 30 - len(tally.failures))
+    assert held == sum(Run(scenario, seed=seed).go().holds for seed in range(30))
+    assert 0 < held < 30
+    seed, failure = next(each for each in tally.failures if "the relay to bob was dropped" in each[1].what)
+    assert failure.kind == 'unmet: {bob: {sees: ["hello?"]}}'
+    shrunk = Shrinker(failure).shrink(scenario_of(seed, Knobs(), [scenario]))
+    assert [step.actor for step in shrunk.script] == ["alice", "bob", "alice"]
+    assert [each.text for each in shrunk.expect] == ['{bob: {sees: ["hello?"]}}']
+    again, _ = failure_of(read_scenario_text(write_scenario(shrunk)))
+    assert again is not None
+    assert again.how == failure.how == "'hello?' was said by alice at N s; the relay to bob was dropped at N s: loss"
+
+
+def test_a_step_that_waits_for_ever_is_a_failure_of_the_claim_too() -> None:
+    waits = "claim: a\nscript:\n  - {at: 0s, alice: {create: lobby}}\n  - {when: {bob: in-room}, bob: leave}\n"
+    failure, verdict = failure_of(read_scenario_text(waits))
+    assert verdict is not None
+    assert failure is not None
+    assert failure.kind.startswith("never taken: bob.leave")

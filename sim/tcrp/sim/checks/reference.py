@@ -101,10 +101,10 @@ class ReferenceModel:
     def grant(self, step: Stepped) -> SessionRecord:
         """A session begins."""
         connection = self.call.connection
-        name, _, room = step.id.partition("@")
         user = self._town.users.get(connection.client.id) if connection is not None else None
         if user is not None and connection is not None and not user.drives(connection):
             user = None  # a request that was made by hand, in whatever dialect
+        name, room = self._parts_of(step.id, user)
         entry = SessionRecord(
             token=step.subject,
             id=step.id,
@@ -122,6 +122,14 @@ class ReferenceModel:
         self.tokens.setdefault(room, set()).add(step.subject)
         self.call.granted.append(entry)
         return entry
+
+    def _parts_of(self, id: str, user: UserHost | None) -> tuple[str, str]:
+        """The name and the room of a session's id. Both may hold an `@`: only the user and the rooms tell."""
+        if user is not None and id.startswith(f"{user.name}@"):
+            return user.name, id[len(user.name) + 1 :]
+        places = [at for at, letter in enumerate(id) if letter == "@"]
+        at = next((at for at in places if id[at + 1 :] in self.rooms), places[0])
+        return id[:at], id[at + 1 :]
 
     def step(self, entry: SessionRecord, record: Stepped) -> None:
         """A living session moves."""

@@ -29,6 +29,7 @@ class Tally:
     coverage: Coverage = field(default_factory=Coverage)
     sometimes: SometimesCoverage = field(default_factory=SometimesCoverage)
     failures: list[tuple[int, Failure]] = field(default_factory=list)
+    held: dict[str, list[int]] = field(default_factory=dict)  # by a named scenario's path: seeds that held, and all
 
     def add(self, other: Tally) -> None:
         """Add the counts of another tally to this one."""
@@ -39,6 +40,13 @@ class Tally:
         self.coverage.add(other.coverage)
         self.sometimes.add(other.sometimes)
         self.failures += other.failures
+        for path, counts in other.held.items():
+            self.count_held(path, *counts)
+
+    def count_held(self, path: str, held: int, runs: int) -> None:
+        """Add to the number of seeds with which the claim of a named scenario holds."""
+        before = self.held.setdefault(path, [0, 0])
+        before[0], before[1] = before[0] + held, before[1] + runs
 
     def unmet(self) -> list[str]:
         """What a swarm must have met but these runs have not, and the properties that were never checked."""
@@ -46,10 +54,10 @@ class Tally:
 
 
 def scenario_of(seed: int, knobs: Knobs, scenarios: Sequence[Scenario]) -> Scenario:
-    """The scenario of a seed: a random one, or one of `scenarios` under this seed, judged by the properties alone."""
+    """The scenario of a seed: a random one, or one of `scenarios` under this seed."""
     if not scenarios:
         return generate(seed, knobs)
-    return replace(scenarios[seed % len(scenarios)], seed=seed, expect=())
+    return replace(scenarios[seed % len(scenarios)], seed=seed)
 
 
 def run_batch(
@@ -67,6 +75,8 @@ def run_batch(
         scenario = scenario_of(seed, knobs, scenarios)
         failure, verdict = failure_of(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows)
         tally.runs += 1
+        if scenarios:
+            tally.count_held(scenario.path, int(failure is None), 1)
         if failure is not None:
             tally.failures.append((seed, failure))
         if verdict is not None:

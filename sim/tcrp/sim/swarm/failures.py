@@ -1,10 +1,12 @@
 """Runs one scenario of a swarm and says whether it failed.
 
-It fails if a property does not hold, if our own code raises, or if the run does not end in time.
+It fails if a property does not hold, if an expectation is unmet, if a step waits for a state that never comes,
+if our own code raises, or if the run does not end in time. Random scenarios have no expectations.
 """
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import traceback
@@ -16,6 +18,7 @@ from typing import NamedTuple
 
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.shadow import Shadows
+from tcrp.sim.fate import fate_of
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
@@ -28,15 +31,27 @@ TIMED_OUT = "timed out"
 """The kind of a failure whose run was stopped."""
 
 
+NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
 class RunTimedOut(Exception):
     """A run has used more CPU time than it may."""
 
 
+UNMET = "unmet: "
+"""The kind of a failure of the claim begins with this; then comes the expectation as written."""
+
+
 class Failure(NamedTuple):
-    """What went wrong. `kind` is the property's name, or what our code raised and where: one kind, one fault."""
+    """What went wrong. `kind` is the property's name, or what our code raised and where: one kind, one fault.
+
+    `how` tells failures of one kind apart that have different reasons: the fate of what an expectation waited for,
+    without its numbers.
+    """
 
     kind: str
     what: str
+    how: str = ""
 
 
 def failure_of(
@@ -48,17 +63,39 @@ def failure_of(
     seconds_max: float = SCENARIO_SECONDS_MAX,
 ) -> tuple[Failure | None, Verdict | None]:
     """Run a scenario. Returns its failure, if it failed, and its verdict, if the run ended."""
+    records: list[Record] = []
+    keeps = [records.append] if scenario.expect else []
     try:
         with _within(seconds_max):
-            verdict = Run(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows).go()
+            verdict = Run(scenario, make_engine=make_engine, listeners=[*listeners, *keeps], shadows=shadows).go()
     except RunTimedOut:
         return Failure(TIMED_OUT, f"the run did not end within {seconds_max:g} s of CPU time"), None
     except Exception as error:  # any exception is a fault of our own code, which a swarm is to find
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        kind = f"{type(error).__name__} in {Path(frame.filename).stem}.{frame.name}"
-        return Failure(kind, str(error) or kind), None
+        return failure_by(error), None
+    return _failure_of_verdict(verdict, records), verdict
+
+
+def failure_by(error: Exception) -> Failure:
+    """The failure that our own code raised this."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    kind = f"{type(error).__name__} in {Path(frame.filename).stem}.{frame.name}"
+    return Failure(kind, str(error) or kind)
+
+
+def _failure_of_verdict(verdict: Verdict, records: list[Record]) -> Failure | None:
     violation = verdict.violation
-    return (Failure(str(violation.property), violation.what) if violation is not None else None), verdict
+    if violation is not None:
+        return Failure(str(violation.property), violation.what)
+    if verdict.misses:
+        miss = verdict.misses[0]
+        fate = fate_of(miss, verdict.scenario, records)
+        what = f"{miss.nearest}; {fate.what}" if fate is not None else miss.nearest
+        how = NUMBER.sub("N", fate.what if fate is not None else miss.nearest)
+        return Failure(f"{UNMET}{miss.expectation.text}", what, how)
+    if verdict.never_taken:
+        step = verdict.never_taken[0]
+        return Failure(f"never taken: {step.id}", "it waited for a state that never occurred")
+    return None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
+from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import (
     ORDINARY,
     At,
@@ -27,8 +28,10 @@ from tcrp.sim.scenario.model import (
     Step,
     User,
 )
+from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.steps import numbered
-from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, failure_of
+from tcrp.sim.scenario.writer import write_scenario
+from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, UNMET, Failure, failure_of
 from tcrp.spec.limits import Limits
 
 RUNS_MAX = 3000
@@ -44,20 +47,21 @@ class Shrinker:
 
     def __init__(
         self,
-        kind: str,
+        failure: Failure,
         make_engine: EngineFactory = ServerEngine,
         runs_max: int = RUNS_MAX,
         seconds_max: float = CANDIDATE_SECONDS_MAX,
     ) -> None:
-        self._kind = kind
+        self._failure = failure
         self._make_engine = make_engine
         self._runs_max = runs_max
-        self._seconds_max = seconds_max if kind == TIMED_OUT else SCENARIO_SECONDS_MAX
+        self._seconds_max = seconds_max if failure.kind == TIMED_OUT else SCENARIO_SECONDS_MAX
         self.runs = 0
 
     def shrink(self, scenario: Scenario) -> Scenario:
-        """The shortest scenario found that fails in the same way. It has no expectations."""
-        best = replace(scenario, expect=(), covers=())
+        """The shortest scenario found that fails in the same way. Of the expectations it keeps the one that failed."""
+        kept = tuple(each for each in scenario.expect if f"{UNMET}{each.text}" == self._failure.kind)
+        best = replace(scenario, expect=kept[:1], covers=())
         while True:
             before = best
             for simpler in (self._fewer_steps, self._fewer_users, self._simpler_environment, self._simpler_steps):
@@ -69,8 +73,11 @@ class Shrinker:
         if self.runs >= self._runs_max:
             return False
         self.runs += 1
+        if candidate.expect and not _can_be_read(candidate):
+            return False
         failure, _ = failure_of(candidate, make_engine=self._make_engine, seconds_max=self._seconds_max)
-        return failure is not None and failure.kind == self._kind
+        # An expectation is easily unmet if nothing happens at all: what failed has to fail for the same reason.
+        return failure is not None and (failure.kind, failure.how) == (self._failure.kind, self._failure.how)
 
     def _first_that_fails(self, best: Scenario, candidates: Iterator[Scenario]) -> Scenario:
         """The first candidate that still fails, or `best` if none does."""
@@ -139,6 +146,15 @@ class Shrinker:
         if best.until_us is not None and best.script:
             best = self._first_that_fails(best, _shorter(best))
         return best
+
+
+def _can_be_read(scenario: Scenario) -> bool:
+    """Whether the scenario still has the users, rooms and moments that its expectations name."""
+    try:
+        read_scenario_text(write_scenario(scenario))
+    except ScenarioError:
+        return False
+    return True
 
 
 def _with_script(scenario: Scenario, script: tuple[Step, ...]) -> Scenario:

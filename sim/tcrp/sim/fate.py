@@ -1,0 +1,264 @@
+"""What became of what an expectation waited for: the text, notice, request or datagram, followed through a run.
+
+Looks at the records of a whole run and at the script. `evaluate` says that an expectation does not hold
+and what came nearest; this module says where the thing that is missing got lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tcrp.engine.text import shown
+from tcrp.sim.evaluate import Miss, seconds
+from tcrp.sim.hosts.server import SERVER
+from tcrp.sim.scenario.errors import nearest
+from tcrp.sim.scenario.model import (
+    Abandon,
+    At,
+    Create,
+    Datagram,
+    Join,
+    Leave,
+    MachineIs,
+    Records,
+    Refused,
+    Replay,
+    Say,
+    Scenario,
+    Seen,
+    Sees,
+    SeesCount,
+    SeesExactly,
+    Spoof,
+    StateExpected,
+    Step,
+    Told,
+    UserIs,
+)
+from tcrp.sim.scenario.verbs import filled
+from tcrp.sim.script import origin_name
+from tcrp.spec.names import HandshakeEvent, Machine, PacketKind, SessionEvent, SessionState
+from tcrp.trace.records import Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
+from tcrp.trace.sentences import sentence
+
+FORGED = (Spoof, Datagram, Replay)
+TEXT_SHOWN_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of it, in one sentence, and the record at which its way ended (0: none)."""
+
+    what: str
+    n: int = 0
+
+
+def fate_of(miss: Miss, scenario: Scenario, records: Sequence[Record]) -> Fate | None:
+    """The fate of what `miss` waited for in the run that has these records; None if nothing is known beyond `nearest`.
+
+    Texts and requests are followed from the script's step to the end of their way.
+    """
+    fate = _Fates(scenario, records).of(miss)
+    return None if fate is None else Fate(shown(fate.what), fate.n)
+
+
+class _Fates:
+    def __init__(self, scenario: Scenario, records: Sequence[Record]) -> None:
+        self._scenario = scenario
+        self._records = records
+
+    def of(self, miss: Miss) -> Fate | None:
+        match miss.expectation.claim:
+            case Sees(user, relays) | SeesExactly(user, relays):
+                return self._of_relays(user, relays)
+            case SeesCount(user):
+                return self._of_lost(user, PacketKind.RELAY, "relays")
+            case Told(user):
+                return self._of_lost(user, PacketKind.NOTICE, "notices")
+            case Refused(user):
+                return self._of_request(user)
+            case StateExpected(claim):
+                return self._of_state(claim)
+            case Records(kind, count=count) if kind != "step" and count.least:
+                return self._of_forged()
+            case _:
+                return None
+
+    # --- texts -----------------------------------------------------------------------------------
+
+    def _of_relays(self, user: str, relays: tuple[Seen, ...]) -> Fate | None:
+        screen = [each for each in self._records
+                  if isinstance(each, ShowRecord) and each.actor == user and each.what == "relay"]  # fmt: skip
+        left = list(screen)
+        for relay in relays:
+            found = next((each for each in left if each.text == relay.text and relay.name in (None, each.name)), None)
+            if found is None:
+                return self._of_text(user, relay)
+            left.remove(found)
+        if left and len(screen) > len(relays):
+            return Fate(f"{_quoted(left[0].text)} from {left[0].name} was not expected", left[0].n)
+        return Fate("all were shown, but not in this order and time")
+
+    def _of_text(self, user: str, relay: Seen) -> Fate:
+        names = {each.id: each.name for each in self._scenario.users}
+        speakers = [
+            (step, root) for step, root, text in self._texts()
+            if text == relay.text and relay.name in (None, names.get(step.actor))
+        ]  # fmt: skip
+        if not speakers:
+            hint = nearest(relay.text, {text for _, _, text in self._texts()})
+            return Fate(f"no step says {_quoted(relay.text)}{f' as {relay.name}' if relay.name else ''}{hint}")
+        step, root = speakers[0]
+        own = self._packets_of(root)
+        if not own:
+            return self._not_done(step, SessionEvent.SPOKE, f"say {_quoted(relay.text)}")
+        first = own[0]
+        said = f"{_quoted(relay.text)} was said by {step.actor} at {seconds(first.t_us)}"
+        related = {each.n for each in own}
+        to_user = [each for each in own if each.link == f"{SERVER}>{user}" and each.what == PacketKind.RELAY]
+        if to_user:
+            return self._ended(said, to_user[-1], f"the relay to {user}")
+        withheld = [each for each in self._drops_by_server()
+                    if each.cause in related and each.link == f"{SERVER}>{names.get(user, user)}"]  # fmt: skip
+        if withheld:
+            return Fate(f"{said}; the relay to {user} was withheld: {withheld[0].why}", withheld[0].n)
+        up = [each for each in own if each.link == f"{step.actor}>{SERVER}"][-1]
+        if up.kind is Kind.ARRIVE:
+            refused = [each for each in self._records if isinstance(each, RefusalRecord) and each.cause == up.n]
+            if refused:
+                return Fate(f"{said}; {sentence(refused[0])}", refused[0].n)
+            was = self._session_at(user, up.t_us)
+            return Fate(f"{said} and arrived at the server, where {user} was {was}: no relay went to {user}", up.n)
+        return self._ended(said, up, "it")
+
+    def _texts(self) -> Iterator[tuple[Step, str, str]]:
+        """Steps that say a text: the step, the name of its packets' root, and the text."""
+        for step in self._scenario.script:
+            for taken in range(1, _times(step) + 1):
+                action = filled(step.action, taken)
+                text = action.text if isinstance(action, Say | Spoof | Datagram) else None
+                if text is not None:
+                    yield step, origin_name(step, taken), text
+
+    # --- requests, sessions ----------------------------------------------------------------------
+
+    def _of_state(self, claim: UserIs | MachineIs) -> Fate | None:
+        if isinstance(claim, MachineIs) and claim.machine is Machine.ROOM:
+            creators = [step for step in self._scenario.script
+                        if isinstance(step.action, Create) and step.action.room == claim.id]  # fmt: skip
+            return self._of_request(creators[-1].actor) if creators else Fate(f"no step creates {claim.id}")
+        user = claim.user if isinstance(claim, UserIs) else self._user_of(claim)
+        if user is None:
+            return None
+        if claim.state == SessionState.EXPIRED:
+            leaves = [step for step in self._scenario.script if step.actor == user and isinstance(step.action, Leave)]
+            return self._of_leave(leaves[-1]) if leaves else None
+        return self._of_request(user)
+
+    def _user_of(self, claim: MachineIs) -> str | None:
+        if claim.machine is Machine.HANDSHAKE:
+            return claim.id
+        users = self._scenario.users
+        return next((each.id for each in users if claim.id.startswith(f"{each.name}@")), None)
+
+    def _of_request(self, user: str) -> Fate | None:
+        steps = [step for step in self._scenario.script
+                 if step.actor == user and isinstance(step.action, Create | Join | Abandon)]  # fmt: skip
+        if not steps:
+            return Fate(f"no step has {user} create or join a room")
+        own = self._packets_of(origin_name(steps[-1], _times(steps[-1])))
+        if not own:
+            return self._not_done(steps[-1], SessionEvent.GRANTED, "request it")
+        asked = f"{user} made the latest request at {seconds(own[0].t_us)}"
+        answers = [
+            each for each in self._records
+            if isinstance(each, StepRecord) and each.machine is Machine.HANDSHAKE and each.actor == user
+            and each.n > own[0].n and each.event in (HandshakeEvent.COMPLETED, HandshakeEvent.REFUSED,
+                                                     HandshakeEvent.ABANDONED, HandshakeEvent.LISTED)
+        ]  # fmt: skip
+        if not answers:
+            return self._ended(asked, own[-1], "its last packet")
+        answer = answers[-1]
+        why = f" ({answer.why})" if answer.why else ""
+        return Fate(f"{asked}; it was {answer.event} at {seconds(answer.t_us)}{why}", answer.n)
+
+    def _of_leave(self, step: Step) -> Fate:
+        own = self._packets_of(origin_name(step, _times(step)))
+        if not own:
+            return self._not_done(step, SessionEvent.LEFT, "leave")
+        up = [each for each in own if each.link == f"{step.actor}>{SERVER}"][-1]
+        return self._ended(f"{step.actor} left at {seconds(own[0].t_us)}", up, "the message")
+
+    def _session_at(self, user: str, t_us: int) -> str:
+        """The state of a user's latest session, as the server had it."""
+        name = next((each.name for each in self._scenario.users if each.id == user), user)
+        states = [each.to for each in self._records
+                  if isinstance(each, StepRecord) and each.machine is Machine.SESSION and each.actor == SERVER
+                  and each.id.startswith(f"{name}@") and each.t_us <= t_us]  # fmt: skip
+        return states[-1] if states else str(SessionState.ANONYMOUS)
+
+    # --- what was lost on the way, and what was forged -------------------------------------------
+
+    def _of_lost(self, user: str, what: PacketKind, words: str) -> Fate:
+        sent = [each for each in self._packets() if each.link == f"{SERVER}>{user}" and each.what == what]
+        lost = [each for each in sent if each.kind is Kind.DROP]
+        number = sum(each.kind is Kind.SEND for each in sent)
+        if not number:
+            return Fate(f"the server sent no {words} to {user}")
+        if not lost:
+            return Fate(f"the server sent {number} {words} to {user}, and none was lost")
+        why = ", ".join(dict.fromkeys(each.why for each in lost))
+        return Fate(f"the server sent {number} {words} to {user}, of which {len(lost)} were lost ({why})", lost[-1].n)
+
+    def _of_forged(self) -> Fate | None:
+        """The latest packet that no honest client sends, for expectations of its drop or refusal."""
+        attackers = {each.id for each in self._scenario.users if each.attacker}
+        for step in reversed(self._scenario.script):
+            is_forged = isinstance(step.action, FORGED) or (step.actor in attackers and isinstance(step.action, Say))
+            if is_forged and (own := self._packets_of(origin_name(step, _times(step)))):
+                return self._ended(f"{step.actor} sent the forged datagram at {seconds(own[0].t_us)}", own[-1], "it")
+        return None
+
+    # --- packets ---------------------------------------------------------------------------------
+
+    def _packets(self) -> Iterator[PacketRecord]:
+        return (each for each in self._records if isinstance(each, PacketRecord))
+
+    def _packets_of(self, root: str) -> list[PacketRecord]:
+        """What was sent because of a step, directly or through others, in order."""
+        return [each for each in self._packets() if each.packet.startswith(f"{root}/")]
+
+    def _drops_by_server(self) -> Iterable[PacketRecord]:
+        return (each for each in self._packets() if each.actor == SERVER and each.kind is Kind.DROP)
+
+    def _ended(self, before: str, last: PacketRecord, it: str) -> Fate:
+        """How the way of a packet ended."""
+        match last.kind:
+            case Kind.DROP:
+                return Fate(f"{before}; {it} was dropped at {seconds(last.t_us)}: {last.why}", last.n)
+            case Kind.SEND:
+                return Fate(f"{before}; {it} was still under way at the end", last.n)
+            case _:
+                follows = [each for each in self._records if each.cause == last.n and isinstance(each, RefusalRecord)]
+                if follows:
+                    return Fate(f"{before}; {sentence(follows[0])}", follows[0].n)
+                return Fate(f"{before}; {it} arrived at {seconds(last.t_us)}", last.n)
+
+    def _not_done(self, step: Step, event: SessionEvent, what: str) -> Fate:
+        """A step of which nothing came: refused, or never taken."""
+        refused = [each for each in self._records
+                   if isinstance(each, RefusalRecord) and each.actor == step.actor and each.event == event
+                   and (not isinstance(step.when, At) or each.t_us >= step.when.at_us)]  # fmt: skip
+        if refused:
+            at, why = seconds(refused[0].t_us), refused[0].why
+            return Fate(f"{step.actor} could not {what} at {at}: {why}", refused[0].n)
+        return Fate(f"{step.actor} did not {what}: the step was not taken before the run ended")
+
+
+def _times(step: Step) -> int:
+    return step.when.times if isinstance(step.when, At) else 1
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= TEXT_SHOWN_MAX else f"{text[:TEXT_SHOWN_MAX]}…")
