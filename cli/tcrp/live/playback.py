@@ -24,17 +24,15 @@ from tcrp.sim.scenario.model import (
     In,
     MachineIs,
     Move,
-    Pause,
     Release,
-    Remove,
     Reset,
     Scenario,
+    ServerAction,
     SetLinks,
-    Shutdown,
     Stall,
-    Start,
     StateClaim,
     Step,
+    UserAction,
     UserIs,
     When,
 )
@@ -181,15 +179,13 @@ class Playback:
             case Hold() | Release() | Stall() | Reset():
                 raise AssertionError(f"{action} cannot run on sockets")
             case _ if step.actor == SERVER:
-                assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), (
-                    "the reader allows no other action of a server"
-                )
+                assert isinstance(action, ServerAction), "the reader allows no other action of a server"
                 self._server.act(action)
                 if isinstance(action, Crash):
                     for user in self._users.values():
                         user.proxy.refuse()
             case _:
-                assert not isinstance(action, Start | Shutdown | Remove), "the reader allows no such action of a user"
+                assert isinstance(action, UserAction), "the reader allows no other action of a user"
                 if isinstance(action, Move) and action.address is not None:
                     action = replace(action, address=self._addresses.of(action.address))
                 user = self._users[step.actor]

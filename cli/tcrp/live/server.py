@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 
 from tcrp.engine.outputs import Address
-from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
+from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
 from tcrp.spec.limits import SETTINGS, Limits, write_setting
 from tcrp.trace.reader import read_trace
 from tcrp.trace.records import Record
@@ -77,8 +77,8 @@ class LiveServer:
                 self._later(for_us / 1_000_000, self._resume)
             case Shutdown():
                 self._signal(signal.SIGTERM)
-            case Remove():
-                raise AssertionError("a server process has no command to remove a member")
+            case Remove() | SetLimits():
+                raise AssertionError(f"{action} cannot run on sockets")
 
     async def _restart(self) -> None:
         process = self._process

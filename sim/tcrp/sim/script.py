@@ -12,7 +12,6 @@ from tcrp.sim.network.tcp import Tcp
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import (
     At,
-    Crash,
     Cut,
     Heal,
     Hold,
@@ -20,18 +19,16 @@ from tcrp.sim.scenario.model import (
     LinkId,
     MachineIs,
     NetworkAction,
-    Pause,
     Release,
-    Remove,
     Replay,
     Reset,
     Scenario,
+    ServerAction,
     SetLinks,
-    Shutdown,
     Stall,
-    Start,
     StateClaim,
     Step,
+    UserAction,
     UserIs,
     When,
 )
@@ -157,10 +154,10 @@ class ScriptRunner:
         if isinstance(action, NetworkAction):
             self._do_to_network(action, origin)
         elif step.actor == SERVER:
-            assert isinstance(action, Crash | Start | Pause | Shutdown | Remove), "the reader knows the server's verbs"
+            assert isinstance(action, ServerAction), "the reader knows the server's verbs"
             self._server.act(action, origin)
         else:
-            assert not isinstance(action, Start | Shutdown | Remove), "the reader knows the users' verbs"
+            assert isinstance(action, UserAction), "the reader knows the users' verbs"
             self._town.users[step.actor].act(action, origin, allow_invalid=step.allow_invalid)
 
     def _do_to_network(self, action: NetworkAction, origin: Origin) -> None:

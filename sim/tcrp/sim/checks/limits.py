@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from tcrp.engine.outputs import CloseStream, FinishStream, SendFrame, ServerOutput, Stepped, StreamId, TimerFired
+from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
 from tcrp.sim.checks.results import CheckResults
-from tcrp.spec.limits import SECOND_US, Limits
+from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Deadline, HandshakeState, PacketKind, Property, SessionState
 
 LAST_FRAMES = (PacketKind.COMPLETION, PacketKind.REFUSAL, PacketKind.LISTING)
@@ -16,10 +17,10 @@ LAST_FRAMES = (PacketKind.COMPLETION, PacketKind.REFUSAL, PacketKind.LISTING)
 class LimitChecks:
     """Counts rooms, sessions, members, connections and texts, and looks at how streams end."""
 
-    def __init__(self, results: CheckResults, model: ReferenceModel, limits: Limits) -> None:
+    def __init__(self, results: CheckResults, model: ReferenceModel, bounds: Bounds) -> None:
         self._results = results
         self._model = model
-        self._limits = limits
+        self._bounds = bounds
         self._open: dict[StreamId, str] = {}  # the connections that the server has taken, and their IP addresses
         self._peer_ended: set[StreamId] = set()
         self._texts: dict[object, deque[int]] = {}  # when a session's texts were relayed
@@ -56,7 +57,7 @@ class LimitChecks:
     # --- counts ----------------------------------------------------------------------------------
 
     def _judge_counts(self) -> None:
-        limits, living = self._limits, self._model.living
+        limits, living = self._bounds.widest, self._model.living
         self._at_most("rooms", len(self._model.rooms), limits.rooms_max)
         self._at_most("sessions", len(living), limits.sessions_max)
         self._at_most("connections", len(self._open), limits.connections_max)
@@ -77,7 +78,7 @@ class LimitChecks:
             self._at_most(f"connections of {ip}", of_one_ip, limits.connections_per_ip_max)
 
     def _judge_rate(self, speaker: SessionRecord) -> None:
-        now_us, most = self._model.call.local_us, self._limits.texts_per_second_max
+        now_us, most = self._model.call.local_us, self._bounds.widest.texts_per_second_max
         texts = self._texts.setdefault(speaker.token, deque(maxlen=most + 1))
         texts.append(now_us)
         within = sum(now_us - moment < SECOND_US for moment in texts)

@@ -8,6 +8,7 @@ outputs with a reference model, which still learns of sessions and rooms from th
 from __future__ import annotations
 
 from tcrp.engine.outputs import OBSERVATIONS, Relay, SendDatagram, SendFrame, ServerOutput, Stepped, Withheld
+from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.limits import LimitChecks
 from tcrp.sim.checks.reference import ReferenceModel
 from tcrp.sim.checks.relays import RelayChecks
@@ -46,9 +47,10 @@ class PropertyMonitor:
         self._shadows = shadows
         self._model = model = ReferenceModel(hosts)
         self._relays = RelayChecks(results, model, hosts)
-        self._termination = TerminationChecks(results, model, limits)
-        self._liveness = LivenessChecks(results, model, hosts, limits)
-        self._limit_checks = LimitChecks(results, model, limits)
+        self._bounds = bounds = Bounds(limits)
+        self._termination = TerminationChecks(results, model, bounds)
+        self._liveness = LivenessChecks(results, model, hosts, bounds)
+        self._limit_checks = LimitChecks(results, model, bounds)
         self._stands: dict[tuple[str, Machine, str, int], str] = {}
 
     # --- the trace -------------------------------------------------------------------------------
@@ -129,6 +131,9 @@ class PropertyMonitor:
 
     def before_call(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None:
         self._model.begin_call(packet, connection, host.local_us())
+        if host.limits is not self._bounds.now:
+            self._bounds.change(host.limits)
+            self._liveness.expect_silences_anew()
         self._liveness.begin_call()
         self._limit_checks.before_call()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tcrp.engine.outputs import SendDatagram, ServerOutput
 from tcrp.engine.state import ServerState
+from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.inside import held_of_room
 from tcrp.sim.checks.reference import ReferenceModel, SessionRecord, notices_to
 from tcrp.sim.checks.results import CheckResults
@@ -14,7 +15,6 @@ from tcrp.spec.limits import (
     NOTICE_AGAIN_AFTER_US,
     SECOND_US,
     SHUTDOWN_LINGER_US,
-    Limits,
 )
 from tcrp.spec.names import PacketKind, Property, RoomState
 
@@ -24,10 +24,10 @@ LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
 class TerminationChecks:
     """Looks at sessions and rooms that have ended, and at datagrams whose token does not hold."""
 
-    def __init__(self, results: CheckResults, model: ReferenceModel, limits: Limits) -> None:
+    def __init__(self, results: CheckResults, model: ReferenceModel, bounds: Bounds) -> None:
         self._results = results
         self._model = model
-        self._limits = limits
+        self._bounds = bounds
         self._untold: list[SessionRecord] = []  # who is to be told again
 
     def forget(self) -> None:
@@ -78,7 +78,7 @@ class TerminationChecks:
         for entry in call.told:
             told = entry.address in sent or self._is_taken(entry) or entry.fixed
             self._results.judge(Property.ENDED_ARE_TOLD, told, "{} has ended and was not told", entry.id)
-            linger_us = self._limits.linger
+            linger_us = self._bounds.now.linger
             entry.tell_us = [call.local_us + after for after in NOTICE_AGAIN_AFTER_US if 0 < after < linger_us]
             if entry.tell_us:
                 self._untold.append(entry)
@@ -124,7 +124,9 @@ class TerminationChecks:
         since_us, owner = self._model.closing_us.get(room), self._model.hosts.get(room)
         if since_us is None or owner is None or not owner.has_entered:
             return  # without linger, by R-LIM-2
-        least_us = min(self._limits.linger, SHUTDOWN_LINGER_US) if host.is_stopping else self._limits.linger
+        least_us = self._bounds.narrowest.linger
+        if host.is_stopping:
+            least_us = min(least_us, SHUTDOWN_LINGER_US)
         lingered_us = self._model.call.local_us - since_us
         self._results.judge(
             Property.NAMES_LINGER, lingered_us >= least_us, "{} was free again after {} us", room, lingered_us

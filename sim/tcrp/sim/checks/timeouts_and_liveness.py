@@ -6,13 +6,14 @@ from collections import deque
 from heapq import heappop, heappush
 
 from tcrp.engine.outputs import Stepped
+from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.checks.termination import LATE_US
 from tcrp.sim.hosts.server import ServerHost
 from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.tcp import Connection
-from tcrp.spec.limits import SECOND_US, SHUTDOWN_LINGER_US, Limits, Takeover
+from tcrp.spec.limits import SECOND_US, SHUTDOWN_LINGER_US, Takeover
 from tcrp.spec.names import PacketKind, Property, RoomState, SessionState
 
 ARRIVES_US = 2 * SECOND_US  # a datagram over a calm link has long arrived by then
@@ -21,13 +22,13 @@ ARRIVES_US = 2 * SECOND_US  # a datagram over a calm link has long arrived by th
 class LivenessChecks:
     """Checks grants, timeouts and, at the end of a run, that no client waits for ever."""
 
-    def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts, limits: Limits) -> None:
+    def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts, bounds: Bounds) -> None:
         self.last_fault_us = 0
         self.spoke_us: dict[str, int] = {}  # when each user's client last said something
         self._results = results
         self._model = model
         self._hosts = hosts
-        self._limits = limits
+        self._bounds = bounds
         self._deadlines: list[tuple[int, int, SessionRecord]] = []
         self._pushed = 0
         self._connections: deque[tuple[int, Connection]] = deque()  # when the server heard of each
@@ -52,9 +53,9 @@ class LivenessChecks:
                 continue
             silent_us = self._model.call.local_us - old.last_heard_us
             may = (
-                self._limits.takeover is Takeover.SAME_ADDRESS
+                self._bounds.now.takeover is Takeover.SAME_ADDRESS
                 and entry.ip == old.ip
-                and silent_us >= self._limits.takeover_after
+                and silent_us >= self._bounds.now.takeover_after
             )
             self._results.judge(
                 Property.TAKEOVER_NEEDS_SILENCE, may, "{}, last heard {} us ago at {}, was granted to {}",
@@ -66,17 +67,25 @@ class LivenessChecks:
 
     def expect_silence(self, entry: SessionRecord) -> None:
         """The session has another timeout from now on."""
+        self._push(self._ends_us(entry), entry)
+
+    def expect_silences_anew(self) -> None:
+        """Other timeouts are in force: who has been silent for longer than the new ones ends from now on."""
+        for entry in self._model.living.values():
+            self._push(max(self._ends_us(entry), self._model.call.local_us), entry)
+
+    def _push(self, when_us: int, entry: SessionRecord) -> None:
         self._pushed += 1
-        heappush(self._deadlines, (self._ends_us(entry), self._pushed, entry))
+        heappush(self._deadlines, (when_us, self._pushed, entry))
 
     def _ends_us(self, entry: SessionRecord) -> int:
         is_tokened = entry.state is SessionState.TOKENED
-        return entry.last_heard_us + (self._limits.token_timeout if is_tokened else self._limits.idle_timeout)
+        return entry.last_heard_us + (self._bounds.now.token_timeout if is_tokened else self._bounds.now.idle_timeout)
 
     def idled(self, entry: SessionRecord, record: Stepped) -> None:
         """A session has ended for its silence."""
         is_tokened = record.from_ == SessionState.TOKENED
-        least_us = self._limits.token_timeout if is_tokened else self._limits.idle_timeout
+        least_us = self._bounds.now.token_timeout if is_tokened else self._bounds.now.idle_timeout
         silent_us = self._model.call.local_us - entry.last_heard_us
         long_enough = silent_us >= least_us
         self._results.judge(
@@ -105,7 +114,7 @@ class LivenessChecks:
             connections.popleft()
         if connections:  # in the order of their opening
             age_us = now_us - connections[0][0]
-            ends = age_us <= 2 * self._limits.handshake_timeout + LATE_US
+            ends = age_us <= 2 * self._bounds.widest.handshake_timeout + LATE_US
             self._results.judge(Property.HANDSHAKE_ENDS, ends, "a connection is {} us old", age_us)
 
     # --- the end of a run ------------------------------------------------------------------------
@@ -116,7 +125,7 @@ class LivenessChecks:
         if server.engine is None or server.is_paused or server.is_catching_up:
             return
         self._judge_arrivals(server)
-        now_us, linger_us = server.local_us(), max(self._limits.linger, SHUTDOWN_LINGER_US)
+        now_us, linger_us = server.local_us(), max(self._bounds.widest.linger, SHUTDOWN_LINGER_US)
         for room, state in self._model.rooms.items():
             if state is RoomState.CLOSING:
                 closes = now_us - self._model.closing_us[room] <= linger_us + LATE_US

@@ -24,7 +24,8 @@ from tcrp.sim.network.draws import key_of, mix
 from tcrp.sim.network.packets import Chain, Origin, Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.network.world import World
-from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, Shutdown, Start
+from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
+from tcrp.sim.scenario.settings import write_settings
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Machine, PacketKind, SessionEvent, SessionState
 from tcrp.trace.counters import Counters
@@ -189,7 +190,7 @@ class ServerHost(Host):
 
     def act(self, action: ServerAction, origin: Origin) -> None:
         """Take a step of the script. A process that is paused heeds commands when it goes on."""
-        if self.is_paused and isinstance(action, Shutdown | Remove):
+        if self.is_paused and isinstance(action, Shutdown | Remove | SetLimits):
             self.hold(self._act_later, (action, origin))
             return
         match action:
@@ -205,6 +206,8 @@ class ServerHost(Host):
             case Remove(user, room):
                 if not self._command(origin, lambda engine: engine.remove(user, room, self.local_us())):
                     self._refuse(f"{user}@{room}", origin)
+            case SetLimits(settings):
+                self._set_limits(dict(settings), origin)
             case _:
                 assert_never(action)
 
@@ -223,6 +226,18 @@ class ServerHost(Host):
             return False
         self._perform(outputs)
         return True
+
+    def _set_limits(self, settings: dict[str, int | str], origin: Origin) -> None:
+        """As a server does that is told to read its settings again; one that starts later has them too."""
+        changed = ", ".join(f"{name} {value}" for name, value in write_settings(settings).items())
+        self.world.record_fault(SERVER, "set_limits", changed, origin)
+        self.limits = limits = self.limits.with_settings(settings)
+
+        def change(engine: ServerEngine) -> list[ServerOutput]:
+            engine.set_limits(limits)
+            return []
+
+        self._command(origin, change)
 
     def _refuse(self, id: str, origin: Origin) -> None:
         self.recorder.cause = origin

@@ -308,6 +308,13 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Settings by name; the others stay as they are."""
+
+    settings: tuple[tuple[str, int | str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetLinks:
     links: tuple[LinkId, ...]
     settings: LinkPatch
@@ -355,7 +362,7 @@ UserAction = (
     Create | Join | Say | KeepAlive | Leave | Move | Pause | Crash | Clock | Datagram | Stream | Abandon
     | StealToken | Spoof | Replay | Flood
 )  # fmt: skip
-ServerAction = Crash | Start | Pause | Shutdown | Remove
+ServerAction = Crash | Start | Pause | Shutdown | Remove | SetLimits
 NetworkAction = SetLinks | Cut | Heal | Hold | Release | Stall | Reset
 Action = UserAction | ServerAction | NetworkAction
 

@@ -7,14 +7,15 @@ from typing import Any
 
 from tcrp.sim.scenario.cast import RESERVED, USER_ENTRY, Cast
 from tcrp.sim.scenario.expectations import EXPECTATIONS
-from tcrp.sim.scenario.kinds import DURATION, Kind, ListOf, Scene, Schema, Simple, Word, mapping_of, sentence, whole
+from tcrp.sim.scenario.kinds import DURATION, ListOf, Scene, Simple, Word, mapping_of, sentence, whole
 from tcrp.sim.scenario.links import NETWORK_SETTINGS
 from tcrp.sim.scenario.model import LeaveOut, Scenario, User
 from tcrp.sim.scenario.nodes import Value, compose, read_text
 from tcrp.sim.scenario.records import Field, Record, defaults_of
+from tcrp.sim.scenario.settings import SHAPES, read_settings, write_settings
 from tcrp.sim.scenario.steps import Script, actors_of
 from tcrp.spec.dialects import NAMES
-from tcrp.spec.limits import SETTINGS, Limits, Setting, Unit, parse_setting, write_setting
+from tcrp.spec.limits import SETTINGS, Limits
 from tcrp.spec.names import Property, Rule
 
 SEED_MAX = 2**63 - 1
@@ -24,27 +25,12 @@ SERVER_DIALECT: Word[str] = Word(("auto", *NAMES))
 def _server(value: Value, scene: Scene) -> dict[str, Any]:
     parts = value.mapping((*SETTINGS, "dialect"))
     dialect = SERVER_DIALECT.read(parts.pop("dialect"), scene) if "dialect" in parts else "auto"
-    settings: dict[str, int | str] = {}
-    for name, each in parts.items():
-        try:
-            settings[name] = parse_setting(name, each.scalar())
-        except ValueError as error:
-            each.fail(str(error))
-    return {"limits": Limits().with_settings(settings), "server_dialect": dialect}
-
-
-def _shape_of(setting: Setting) -> Schema:
-    kinds: dict[Unit, Kind[Any]] = {Unit.CHOICE: Word(setting.choices), Unit.DURATION: DURATION}
-    kind = kinds.get(setting.unit, whole(setting.least, setting.most))
-    return {**kind.schema(), "description": setting.help}
+    return {"limits": Limits().with_settings(read_settings(parts)), "server_dialect": dialect}
 
 
 def _write_server(scenario: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for name, setting in SETTINGS.items():
-        if getattr(scenario.limits, name) != getattr(Limits(), name):
-            written = write_setting(name, scenario.limits)
-            given[name] = int(written) if setting.unit in (Unit.COUNT, Unit.BYTES) else written
+    values = {name: getattr(scenario.limits, name) for name in SETTINGS}
+    given = write_settings({name: value for name, value in values.items() if value != getattr(Limits(), name)})
     return given | ({"dialect": scenario.server_dialect} if scenario.server_dialect != "auto" else {})
 
 
@@ -61,8 +47,7 @@ def _write_users(users: tuple[User, ...]) -> dict[str, Any]:
 
 
 _DIALECT = {**SERVER_DIALECT.schema(), "description": "the dialect of the server; auto recognises that of each request"}
-_SETTINGS = {**{name: _shape_of(each) for name, each in SETTINGS.items()}, "dialect": _DIALECT}
-SERVER_SETTINGS = Simple(_server, mapping_of(_SETTINGS), _write_server)
+SERVER_SETTINGS = Simple(_server, mapping_of({**SHAPES, "dialect": _DIALECT}), _write_server)
 USERS = Simple(_users, {"type": "object", "propertyNames": {"not": {"enum": list(RESERVED)}},
                         "additionalProperties": USER_ENTRY.schema()}, _write_users)  # fmt: skip
 SCENARIO: Record[Any] = Record(

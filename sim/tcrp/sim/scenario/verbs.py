@@ -29,6 +29,7 @@ from tcrp.sim.scenario.kinds import (
 from tcrp.sim.scenario.links import LINKS, SETTINGS, LinksBeside
 from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.records import Field, Record, Verb, table
+from tcrp.sim.scenario.settings import CHANGES
 
 NTH_MAX = 1_000_000
 ROOM_AND_PASSWORD = (Field("room", ROOM, is_bare=True), Field("password", PASSWORD))
@@ -90,6 +91,8 @@ SERVER_VERBS = table(
     Verb("shutdown", model.Shutdown, "Ends every room, tells the members, and stops.", "server: shutdown"),
     Verb("remove", model.Remove, "Removes a member from a room.", "server: {remove: {user: bob, room: lobby}}",
          Field("user", CHAT_NAME, "The member's name in the chat."), Field("room", FREE_ROOM)),
+    Verb("set_limits", model.SetLimits, "Gives some of the server's settings other values from now on.",
+         "server: {set_limits: {members_max: 3}}", Field("settings", CHANGES, is_bare=True)),
 )  # fmt: skip
 NETWORK_VERBS = table(
     Verb("set", model.SetLinks, "Changes settings of links from now on.",
