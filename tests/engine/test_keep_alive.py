@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from conversation import SECOND, Chat, User
-from tcrp.engine.client import QUEUED_TEXTS_MAX, SILENT_INTERVALS
+from tcrp.engine.client import QUEUED_TEXTS_MAX
 from tcrp.engine.codec import ANSWER_KEEP_ALIVE
+from tcrp.engine.liveness import KEEP_ALIVE_US_MIN, SILENT_INTERVALS, UNHEARD_TEXTS_MAX, learned_keep_alive_us
 from tcrp.spec.limits import ENTER_UNTIL_US
 from tcrp.spec.names import Counter, SessionState
 
@@ -71,6 +72,85 @@ def test_a_server_that_is_silent_for_two_intervals_is_said_to_be_once_however_mu
     chat.passes(INTERVAL_SECONDS)
     assert ann.silences == 1
     assert ann.state is SessionState.IN_ROOM  # who is to draw a conclusion from it is the user
+
+
+@pytest.mark.parametrize("dialect", ["json", "json-address", "json-endpoint", "json-port"])
+@pytest.mark.parametrize("seconds_before", [0, 10, 45, 130])
+@pytest.mark.parametrize("pause", [3, 19])
+def test_who_types_all_the_time_is_told_within_two_intervals_of_the_servers_last_word(
+    dialect: str, seconds_before: int, pause: int
+) -> None:
+    chat, ann = chatting(dialect=dialect)
+    ends_us = chat.now_us + seconds_before * SECOND
+    while chat.now_us < ends_us:
+        ann.says("hello")
+        chat.passes(pause)
+    last_word_us = max(when_us for when_us, address, _ in chat.sent if address == ann.address)
+    ann.is_cut_off = True
+    said: list[str] = []
+    while not ann.silences:
+        assert chat.now_us <= last_word_us + (SILENT_INTERVALS * INTERVAL_SECONDS + pause) * SECOND
+        ann.says(f"text {len(said)}")
+        said.append(f"text {len(said)}")
+        chat.passes(pause)
+    assert list(ann.client.unheard)[-len(said) :] == said
+
+
+def test_a_lost_first_question_does_not_keep_a_client_that_types_from_asking_again() -> None:
+    chat = Chat(idle_timeout=IDLE_SECONDS * SECOND)
+    ann = chat.user("ann", "json-endpoint")
+    ann.keeps_alive = True
+    ann.is_cut_off = True
+    ann.creates("lobby")
+    ann.is_cut_off = False
+    for _ in range(INTERVAL_SECONDS // 5 + 1):
+        ann.says("hello")
+        chat.passes(5)
+    ann.is_cut_off = True
+    for _ in range((SILENT_INTERVALS + 1) * INTERVAL_SECONDS // 5):
+        ann.says("hello")
+        chat.passes(5)
+    assert ann.silences == 1
+
+
+def test_what_was_said_before_a_sign_of_life_is_not_counted_as_unheard() -> None:
+    chat, ann = chatting()
+    bob = chat.user("bob").joins("lobby")
+    for sign in (lambda: bob.says("yes"), lambda: chat.user("cem").joins("lobby"), lambda: ann.says("")):
+        ann.says("anybody?")
+        assert ann.client.unheard == ("anybody?",)
+        sign()
+        assert ann.client.unheard == ()
+    ann.says("still there?")
+    chat.do(chat.server.remove("ann", "lobby", chat.now_us) or [])
+    assert ann.state is SessionState.EXPIRED
+    assert ann.client.unheard == ("still there?",)  # that it is over says nothing of what was heard before
+
+
+def test_the_latest_unheard_texts_are_kept_and_queued_ones_are_among_them() -> None:
+    chat = Chat(texts_per_second_max=20, idle_timeout=IDLE_SECONDS * SECOND)
+    ann = chat.user("ann", "json")
+    ann.keeps_alive = ann.paces = True
+    ann.creates("lobby")
+    ann.is_cut_off = True
+    for number in range(UNHEARD_TEXTS_MAX + 1):
+        ann.says(str(number))
+        chat.passes(0.1)
+    assert ann.client.unheard == tuple(str(number + 1) for number in range(UNHEARD_TEXTS_MAX))
+    ann.says("sent")
+    ann.says("queued")
+    assert ann.client.queued == 1
+    assert ann.client.unheard[-2:] == ("sent", "queued")
+
+
+@pytest.mark.parametrize(
+    ("interval", "silence", "learned"),
+    [(60, 20, 4), (60, 200, 30), (4, 20, 2), (0.15, 100, KEEP_ALIVE_US_MIN / SECOND)],
+)
+def test_a_client_learns_an_interval_that_fits_from_an_unexpected_expiry(
+    interval: float, silence: float, learned: float
+) -> None:
+    assert learned_keep_alive_us(round(interval * SECOND), round(silence * SECOND)) == round(learned * SECOND)
 
 
 def test_a_server_that_speaks_again_may_be_found_silent_again() -> None:

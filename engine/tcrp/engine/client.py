@@ -1,8 +1,8 @@
 """A client's engine: one attempt to be in one room, from its request to the end of its session.
 
 Runs the handshake and session machines from the client's own point of view, and does all that a
-client does by itself: it enters again, keeps itself alive, paces its texts, notices a silent server,
-says that it leaves. Touches no socket, no clock and no screen: bytes, commands and time go in, outputs
+client does by itself: it enters again, keeps itself alive, paces its texts, notices a silent server
+(`liveness`), says that it leaves. Touches no socket, no clock and no screen: bytes, commands and time go in, outputs
 come out. A server's bytes never raise.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Told, Unread
+from tcrp.engine.liveness import Liveness, LivenessState
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import (
@@ -58,12 +59,6 @@ from tcrp.spec.table import TABLES, IllegalEvent, Tables
 
 Outputs = list[ClientOutput]
 
-KEEP_ALIVES_PER_IDLE_TIMEOUT: Final = 5
-"""How often a silent client says that it is there while the server would wait for it: four may be lost."""
-ASKED_PER_INTERVAL: Final = 4
-"""How often a server that is silent for one keep-alive interval is asked within the next."""
-SILENT_INTERVALS: Final = 2
-"""After so many keep-alive intervals without a word, a server that answered before counts as silent."""
 PACE_PER_CENT: Final = 75
 """The share of `texts_per_second_max` that a paced client uses, because a network may push texts together."""
 QUEUED_TEXTS_MAX: Final = 64
@@ -93,8 +88,9 @@ class ClientConfig:
     """What a client wants, and how it behaves.
 
     `ip` and `udp_port` are where it receives, for dialects whose request says so. `keeps_alive`: it
-    speaks by itself before its silence ends the session, and asks for answers where the dialect can.
-    `paces`: it sends texts no faster than the server takes them.
+    speaks by itself before its silence ends the session, and asks for answers where the dialect can;
+    `keep_alive_us` is the interval, by default what fits `idle_timeout`. `paces`: it sends texts no
+    faster than the server takes them.
     """
 
     codec: Codec
@@ -106,6 +102,7 @@ class ClientConfig:
     udp_port: int = 0
     limits: Limits = field(default_factory=Limits)
     keeps_alive: bool = False
+    keep_alive_us: int | None = None
     paces: bool = False
     tables: Tables = TABLES
 
@@ -130,15 +127,11 @@ class ClientState:
     enters_done: int
     leaves_done: int
     granted_ago_us: int
-    spoke_ago_us: int
-    heard_ago_us: int
-    asked_ago_us: int
     sent_text_ago_us: int | None
     ended_ago_us: int
-    is_answered: bool
-    knows_silence: bool
     has_heard: bool
     has_been_told: bool
+    liveness: LivenessState
     timers: tuple[TimerEntry, ...]
 
 
@@ -190,13 +183,14 @@ class ClientEngine:
         self._enters_done = 0
         self._leaves_done = 0
         self._granted_us = now_us
-        self._spoke_us = now_us
-        self._heard_us = now_us
-        self._asked_us = now_us
         self._sent_text_us: int | None = None
         self._ended_us = now_us
-        self._is_answered = False  # this server answers keep-alives
-        self._knows_silence = False  # that the server is silent has been said
+        self._liveness = Liveness(
+            config.limits.idle_timeout,
+            config.keep_alive_us,
+            can_ask=config.keeps_alive and config.codec.asks_for_answers,
+            now_us=now_us,
+        )
         self._has_heard = False
         self._has_been_told = False
         self._now_us = now_us
@@ -250,7 +244,32 @@ class ClientEngine:
     @property
     def idles_us(self) -> int:
         """When its silence ends the session, unless it speaks (R-IDLE-1)."""
-        return self._spoke_us + self._limits.idle_timeout
+        return self._liveness.idles_us
+
+    @property
+    def spoke_us(self) -> int:
+        """When it last spoke."""
+        return self._liveness.spoke_us
+
+    @property
+    def keep_alive_us(self) -> int:
+        """The interval of its keep-alives."""
+        return self._liveness.interval_us
+
+    @property
+    def asks_for_answers(self) -> bool:
+        """Whether it asks its server to answer keep-alives: only then does it notice that the server is silent."""
+        return self._liveness.can_ask
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether any datagram of the server has arrived since it entered."""
+        return self._has_heard
+
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """The texts that perhaps nobody has heard: said since the server's last sign of life, or never sent."""
+        return (*self._liveness.unheard, *self._queued)
 
     @property
     def is_quiescent(self) -> bool:
@@ -278,15 +297,11 @@ class ClientEngine:
             enters_done=self._enters_done,
             leaves_done=self._leaves_done,
             granted_ago_us=now_us - self._granted_us if enters else 0,
-            spoke_ago_us=now_us - self._spoke_us if self.is_living else 0,
-            heard_ago_us=now_us - self._heard_us if keeps_alive else 0,
-            asked_ago_us=now_us - self._asked_us if keeps_alive else 0,
             sent_text_ago_us=now_us - self._sent_text_us if waits and self._sent_text_us is not None else None,
             ended_ago_us=now_us - self._ended_us if leaves else 0,
-            is_answered=self._is_answered,
-            knows_silence=self._knows_silence,
             has_heard=self._has_heard,
             has_been_told=self._has_been_told,
+            liveness=self._liveness.freeze(now_us, is_living=self.is_living, keeps_alive=keeps_alive),
             timers=timers.freeze(now_us),
         )
 
@@ -296,12 +311,9 @@ class ClientEngine:
         self._buffer, self._early, self._queued = bytearray(state.buffer), list(state.early), list(state.queued)
         self._enters_done, self._leaves_done = state.enters_done, state.leaves_done
         self._granted_us = now_us - state.granted_ago_us
-        self._spoke_us = now_us - state.spoke_ago_us
-        self._heard_us = now_us - state.heard_ago_us
-        self._asked_us = now_us - state.asked_ago_us
+        self._liveness.thaw(state.liveness, now_us)
         self._sent_text_us = now_us - state.sent_text_ago_us if state.sent_text_ago_us is not None else None
         self._ended_us = now_us - state.ended_ago_us
-        self._is_answered, self._knows_silence = state.is_answered, state.knows_silence
         self._has_heard, self._has_been_told = state.has_heard, state.has_been_told
         self._timers = Timers(state.timers, now_us)
 
@@ -366,7 +378,7 @@ class ClientEngine:
 
     def receive_datagram(self, data: bytes, now_us: int) -> Outputs:
         """A datagram of the server."""
-        self._now_us = self._heard_us = now_us
+        self._now_us = self._liveness.heard_us = now_us
         state = self._session.state
         if state is _IN_ROOM:
             if not self._has_heard:
@@ -375,7 +387,7 @@ class ClientEngine:
             if data:
                 self._read(data, now_us)
             else:
-                self._is_answered = True  # the answer to a keep-alive, which is never shown
+                self._liveness.answered(now_us)  # the answer to a keep-alive, which is never shown
         elif state is _EXPIRED:
             self._read_after_the_end(data)
         elif len(self._early) < EARLY_DATAGRAMS_MAX:  # it has overtaken the completion
@@ -450,14 +462,17 @@ class ClientEngine:
         self._step_handshake(HandshakeEvent.COMPLETED)
         self._end_handshake()
         self.token = token
-        self._granted_us = self._spoke_us = self._heard_us = self._asked_us = now_us
+        self._granted_us = now_us
+        self._liveness.began(now_us)
         self._step(SessionEvent.GRANTED)
         self._timers.arm(Deadline.IDLE, Machine.SESSION, self.idles_us)
         if self.config.keeps_alive:
-            self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, now_us + self._keep_alive_us)
+            self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, self._liveness.next_us)
         self._step(SessionEvent.ENTERED)
         if self.codec.dialect.learned_from is not LearnedFrom.REQUEST:
             self._say_enter(now_us)
+        elif self._liveness.can_ask:  # its first question; else entering is
+            self._say("", self._datagram(""), now_us)
         early, self._early = self._early, []
         for data in early:
             self._has_heard = True
@@ -507,10 +522,12 @@ class ClientEngine:
     def _say(self, text: str, data: bytes, now_us: int) -> None:
         self._step(_SPOKE)
         self._send(data, PacketKind.SAY if text else PacketKind.KEEP_ALIVE, now_us)
-        if text:
-            self._sent_text_us = now_us
-        else:
-            self._asked_us = now_us
+        if not text:
+            self._liveness.asked_us = now_us
+            return
+        self._sent_text_us = now_us
+        if self.config.keeps_alive:
+            self._liveness.said(text)
 
     def _turn_us(self) -> int:
         """When the next text may be sent at the client's pace."""
@@ -541,48 +558,24 @@ class ClientEngine:
         return head + self._room_bytes + self.token + self.codec.write_text(self.name, text)
 
     def _send(self, data: bytes, what: PacketKind, now_us: int) -> None:
-        self._spoke_us = now_us
+        self._liveness.spoke_us = now_us
         self._outbox.pending.append(SendDatagram(data, None, what))
 
     # --- keeping alive, and a server that is silent ----------------------------------------------
 
-    @property
-    def _keep_alive_us(self) -> int:
-        """The keep-alive interval."""
-        return self._limits.idle_timeout // KEEP_ALIVES_PER_IDLE_TIMEOUT
-
     def _keep_alive(self, now_us: int) -> None:
-        """Speak before the own silence is too long, and ask a silent server whether it still hears.
-
-        The question is the keep-alive itself: a server that knows the client answers it if it was asked
-        to, and no server does anything else with it. Speaking and hearing touch only their moments; this
-        deadline learns of them here.
-        """
-        interval_us = self._keep_alive_us
-        if now_us < self._heard_us + SILENT_INTERVALS * interval_us:
-            self._knows_silence = False
-        elif self._is_answered and not self._knows_silence:
+        """What `Liveness` finds due. Speaking and hearing touch only its moments; the deadline learns of them here."""
+        liveness = self._liveness
+        if liveness.finds_silence(now_us):
             self._outbox.observe(TimerFired(Deadline.KEEP_ALIVE, Machine.SESSION))
-            self._knows_silence = True
-            self._outbox.pending.append(ServerSilent(self._heard_us))
-        if now_us >= self._speaks_again_us(interval_us):
+            self._outbox.pending.append(ServerSilent(liveness.heard_us))
+        if liveness.must_speak(now_us):
             self._outbox.observe(TimerFired(Deadline.KEEP_ALIVE, Machine.SESSION))
             self._say("", self._datagram(""), now_us)
-        when_us = self._speaks_again_us(interval_us)
-        if self._is_answered and not self._knows_silence:
-            when_us = min(when_us, self._heard_us + SILENT_INTERVALS * interval_us)
-        self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, when_us)
-
-    def _speaks_again_us(self, interval_us: int) -> int:
-        """When the next keep-alive is due."""
-        when_us = self._spoke_us + interval_us
-        if self._is_answered and not self._knows_silence:
-            asks_us = max(self._heard_us + interval_us, self._asked_us + interval_us // ASKED_PER_INTERVAL)
-            when_us = min(when_us, asks_us)
-        return when_us
+        self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, liveness.next_us)
 
     def _look_at_own_silence(self, now_us: int) -> None:
-        """Speaking touches only `_spoke_us`; the deadline learns of it here."""
+        """Speaking touches only its moment; the deadline learns of it here."""
         if self.idles_us > now_us:
             self._timers.arm(Deadline.IDLE, Machine.SESSION, self.idles_us)
             return
@@ -596,11 +589,15 @@ class ClientEngine:
         if type(heard) is Heard:  # the commonest
             self._outbox.step(self._session_table, self._session_alone, _RELAYED)
             self._outbox.pending.append(TextReceived(*heard))
+            if self._liveness.unheard:
+                self._liveness.unheard.clear()
         elif heard is None:
             self._outbox.drop(len(data), "not of this dialect", Rule.UDP_3)
         elif isinstance(heard, Told):
             event = self._pass_on(heard)
-            if event is not None:
+            if event is None:
+                self._liveness.heard(now_us)
+            else:
                 self._has_been_told = True
                 self._end(event, now_us)
 
@@ -632,6 +629,8 @@ class ClientEngine:
     def _end(self, event: SessionEvent, now_us: int) -> None:
         self._step(event)
         self._ended_us = now_us
+        for text in self._queued:
+            self._liveness.said(text)
         self._queued.clear()
         for kind in (Deadline.ENTER, Deadline.IDLE, Deadline.KEEP_ALIVE, Deadline.PACE):
             self._timers.cancel(kind, Machine.SESSION)

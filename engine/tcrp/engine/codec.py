@@ -112,6 +112,11 @@ class Codec:
     takes_password: bool
     plain_text: bool
 
+    @property
+    def asks_for_answers(self) -> bool:
+        """Whether its request can ask for answers to keep-alives."""
+        return self.dialect.request_form is RequestForm.JSON and isinstance(self.dialect.request_json, Mapping)
+
     # --- requests --------------------------------------------------------------------------------
 
     def write_request(
