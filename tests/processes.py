@@ -28,7 +28,9 @@ QUIET = 0.3
 
 CREATE, JOIN = 1, 2
 _numbers = itertools.count(1)
-READY = re.compile(r"ready on TCP \[?([^]]+?)\]?:(\d+) and UDP \[?[^]]+?\]?:(\d+)(?:, metrics on (\S+))?")
+READY = re.compile(
+    r"ready on TCP (?:\[([^]]+)\]|([^]:]+)):(\d+) and UDP (?:\[[^]]+\]|[^]:]+):(\d+)(?:, metrics on (\S+))?"
+)
 
 
 def until(condition, what: str) -> None:  # type: ignore[no-untyped-def]
@@ -77,9 +79,10 @@ class LiveServer:
         line = self.process.stdout.readline() if readable else ""
         match = READY.search(line)
         assert match is not None, f"no ready line but {line!r}; the log says: {self.log()}"
-        self.host = match[1] if match[1] not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
-        self.tcp, self.udp = int(match[2]), int(match[3])
-        self.metrics_url = match[4]
+        host = match[1] or match[2]
+        self.host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+        self.tcp, self.udp = int(match[3]), int(match[4])
+        self.metrics_url = match[5]
 
     def log(self) -> str:
         """What it has logged so far."""
@@ -141,6 +144,8 @@ class Peer:
         self.token = b""
         self.udp = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((ip, 0))
+        # Connected: a port may be one that another test's server still sends to.
+        self.udp.connect(("::1" if ":" in ip else server.host, server.udp))
         server.peers.append(self)
 
     def connect(self) -> socket.socket:
@@ -177,8 +182,10 @@ class Peer:
         self.sends(self.datagram(text.encode() if isinstance(text, str) else text))
 
     def sends(self, data: bytes) -> None:
-        host = "::1" if ":" in self.ip else self.server.host
-        self.udp.sendto(data, (host, self.server.udp))
+        try:
+            self.udp.send(data)
+        except ConnectionRefusedError:  # of an earlier datagram, to a server that was gone
+            self.udp.send(data)
 
     def hears(self) -> bytes:
         """The next datagram."""

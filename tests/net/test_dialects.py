@@ -75,11 +75,11 @@ class Hosts:
         for port, each in self.sockets.items():
             each.bind((ip, port))
 
-    def hears(self, port: int, wanted: bytes) -> bool:
-        """Whether `wanted` arrives at `port`; datagrams that only our server sends are skipped."""
+    def hears(self, server: LiveServer, port: int, wanted: bytes) -> bool:
+        """Whether `wanted` arrives at `port` from this server; datagrams that only our server sends are skipped."""
         ends = time.monotonic() + PATIENCE
         while select.select([self.sockets[port]], [], [], max(ends - time.monotonic(), 0))[0]:
-            if self.sockets[port].recv(65536) == wanted:
+            if self.sockets[port].recvfrom(65536) == (wanted, (server.host, server.udp)):
                 return True
         return False
 
@@ -129,7 +129,7 @@ def test_our_server_answers_a_captured_conversation_like_the_captured_one(name: 
                 hosts.sockets[step["from_port"]].sendto(data, (server.host, server.udp))
             elif step["proto"] == "udp":
                 if step["to_port"] in hosts.sockets and data not in NOT_COPIED:
-                    assert hosts.hears(step["to_port"], data), f"never heard: {data!r}"
+                    assert hosts.hears(server, step["to_port"], data), f"never heard: {data!r}"
             elif step["from"] != "server" and step.get("event") == "open":
                 tcp = socket.create_connection((server.host, server.tcp), PATIENCE, source_address=(hosts.ip, 0))
                 streams[number] = connections.enter_context(tcp)

@@ -421,6 +421,27 @@ def test_a_resumed_server_reads_waiting_datagrams_before_it_expires_sessions(loo
         assert bob.hears() == b"ann: I heard you"
 
 
+@pytest.mark.parametrize("loop", ["", WITHOUT_UVLOOP], ids=["uvloop if installed", "asyncio"])
+def test_a_resumed_server_reads_every_waiting_datagram_before_it_expires_sessions(loop: str) -> None:
+    program = f"import sys; {loop} from tcrp.cli.server import main; sys.exit(main())"
+    command = (sys.executable, "-c", program, "--idle-timeout", "5s")
+    with live_server(command=command) as server:
+        host = Peer(server, "host").creates("lobby")
+        members = [Peer(server, f"member{number}").joins("lobby") for number in range(200)]
+        host.hears_within(members[-1], "all are here")
+        server.signal(signal.SIGSTOP)
+        assert os.WIFSTOPPED(os.waitpid(server.process.pid, os.WUNTRACED)[1])
+        stopped = time.monotonic()
+        for peer in [*members, *members, host]:  # the host is the last whom it hears
+            peer.says("")
+        until(lambda: time.monotonic() > stopped + 5.5, "a silence that is too long")
+        server.signal(signal.SIGCONT)
+        members[0].says("are you there?")
+        assert host.hears() == b"member0: are you there?"
+        assert not server.logs("session_idled")
+        assert not server.logs("room_host_gone")
+
+
 def test_a_clock_jump_ends_no_session() -> None:
     program = (
         "import time, itertools, sys; jumps = itertools.cycle((0, 1e6, -1e6)); real = time.time;"

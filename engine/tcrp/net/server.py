@@ -26,11 +26,11 @@ from tcrp.engine.outputs import (
     StreamId,
     Subject,
 )
-from tcrp.engine.rooms import unmap_ipv4
 from tcrp.engine.server import ServerConfig, ServerEngine
+from tcrp.net.addresses import address_of, sockaddr_of
 from tcrp.net.listener import Listener
 from tcrp.net.tokens import system_token
-from tcrp.net.udp import UdpSocket
+from tcrp.net.udp import BUFFER_BYTES, DRAIN_MAX, UdpSocket
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, PacketKind, RoomEvent, SessionEvent
 from tcrp.trace.counters import Counters
@@ -47,6 +47,11 @@ UNREAD_SECONDS = 5
 """How long a closed connection may hold what its peer does not read."""
 FROZEN_US = 100_000
 """An alarm that rings so late belongs to a process that was stopped, or whose machine was busy elsewhere."""
+TURNS_MAX = 2 * BUFFER_BYTES // 768 // DRAIN_MAX
+"""For how many turns of the loop timeouts wait for a socket that is never empty.
+
+As many as empty a full buffer: Linux doubles what it is asked for, and charges 768 bytes for a small datagram.
+"""
 
 
 class CannotBind(Exception):
@@ -128,8 +133,7 @@ class Server:
     def tcp_address(self) -> Address:
         """Where requests are taken."""
         assert self._tcp is not None, "the server has been started"
-        name = self._tcp.getsockname()
-        return Address(name[0], name[1])
+        return address_of(self._tcp.getsockname())
 
     @property
     def udp_address(self) -> Address:
@@ -185,16 +189,19 @@ class Server:
         self._alarm_us = deadline_us
         self._alarm = loop.call_later(max(deadline_us - self.now_us(), 0) / 1_000_000, self._ring)
 
-    def _ring(self) -> None:
-        """The alarm. So late that the process was frozen, it lets be heard first what came meanwhile."""
-        if self.now_us() - self._alarm_us < FROZEN_US:
+    def _ring(self, turn: int = 0) -> None:
+        """The alarm. What was sent before it is heard before it: nobody is silent whose datagram waits.
+
+        One turn of the loop takes some datagrams, so that TCP has its turns too.
+        """
+        assert self._udp is not None, "closing the sockets cancels the alarm"
+        is_drained = self._udp.drain()
+        # A loop that was frozen runs its timers at once. Two turns later it has looked at its other sockets.
+        was_frozen = turn < 2 and self.now_us() - self._alarm_us >= FROZEN_US
+        if (is_drained and not was_frozen) or turn >= TURNS_MAX:
             self._wake()
         else:
-            # An event loop that goes on runs its timers at once. Two turns later it has looked at its sockets.
-            self._alarm = asyncio.get_running_loop().call_soon(self._ring_again)
-
-    def _ring_again(self) -> None:
-        self._alarm = asyncio.get_running_loop().call_soon(self._wake)
+            self._alarm = asyncio.get_running_loop().call_soon(self._ring, turn + 1)
 
     def _wake(self) -> None:
         if self._alarm is not None:
@@ -315,7 +322,7 @@ def _bound(transport: str, family: socket.AddressFamily, host: str, port: int) -
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # `::` serves IPv4 too
-        bound.bind((host, port))
+        bound.bind(sockaddr_of(Address(host, port)) if family == socket.AF_INET6 else (host, port))
     except OSError as error:
         bound.close()
         raise CannotBind(transport, host, port, error) from None
@@ -340,7 +347,7 @@ class Connection(asyncio.Protocol):
         if name is None:  # it is gone already
             transport.close()
             return
-        self._stream = self._server.opened(self, Address(unmap_ipv4(name[0]), name[1]))
+        self._stream = self._server.opened(self, address_of(name))
 
     def data_received(self, data: bytes) -> None:
         if self._stream is not None:

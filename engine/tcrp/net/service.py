@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tcrp.engine.codec import Codec
+from tcrp.net.addresses import address_of
 from tcrp.net.background import BackgroundWriter
 from tcrp.net.log import Format, Log, written_address
 from tcrp.net.server import CannotBind, Server
@@ -180,10 +181,11 @@ class _Service:
     @staticmethod
     async def _resolve(host: str) -> str:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            # Not the loop's own getaddrinfo: uvloop's loses the scope of a link-local address.
+            found = await asyncio.to_thread(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
         except OSError:
             raise CannotServe(f"{host!r} is no host. Try --host 127.0.0.1, ::1, 0.0.0.0 or ::") from None
-        return str(found[0][4][0])
+        return address_of(found[0][4]).ip
 
     def _serve_metrics(self, metrics: Any, server: Server) -> tuple[Any, int | None]:
         if metrics is None:

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterable
 
 from tcrp.engine.outputs import Address
-from tcrp.engine.rooms import unmap_ipv4
+from tcrp.net.addresses import address_of, sockaddr_of
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 
 DRAIN_MAX = 128
@@ -37,20 +37,19 @@ class UdpSocket:
         bound.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             bound.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
-        asyncio.get_running_loop().add_reader(bound.fileno(), self._drain)
+        asyncio.get_running_loop().add_reader(bound.fileno(), self.drain)
 
     @property
     def address(self) -> Address:
         """Where it is bound."""
-        name = self._socket.getsockname()
-        return Address(name[0], name[1])
+        return address_of(self._socket.getsockname())
 
     def send(self, data: bytes, targets: Iterable[Address]) -> None:
         """Send one datagram to each target. What cannot be sent now is lost, and counted."""
         sendto = self._socket.sendto
         for target in targets:
             try:
-                sendto(data, self._outward(target) if self._is_ipv6 else target)
+                sendto(data, sockaddr_of(target) if self._is_ipv6 else target)
             except OSError:
                 self.unsent += 1
 
@@ -59,26 +58,15 @@ class UdpSocket:
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
 
-    def _drain(self) -> None:
+    def drain(self) -> bool:
+        """Receive what waits, `DRAIN_MAX` datagrams at most. Returns whether nothing is left."""
         recvfrom_into, buffer, view = self._socket.recvfrom_into, self._buffer, self._view
         for _ in range(DRAIN_MAX):
             try:
                 size, source = recvfrom_into(buffer)
             except BlockingIOError:
-                return
+                return True
             except OSError:
                 continue  # the report of an earlier datagram that went nowhere
-            self._receive(bytes(view[:size]), self._inward(source) if self._is_ipv6 else Address(source[0], source[1]))
-
-    @staticmethod
-    def _inward(source: tuple[str, int, int, int]) -> Address:
-        """IPv6 with its scope, and IPv4 as itself."""
-        ip, port, _, scope = source
-        return Address(f"{ip}%{scope}" if scope else unmap_ipv4(ip), port)
-
-    @staticmethod
-    def _outward(target: Address) -> tuple[str, int] | tuple[str, int, int, int]:
-        ip, _, scope = target.ip.partition("%")
-        if ":" not in ip:
-            return f"::ffff:{ip}", target.port
-        return ip, target.port, 0, int(scope or 0)
+            self._receive(bytes(view[:size]), address_of(source) if self._is_ipv6 else Address(source[0], source[1]))
+        return False
