@@ -14,10 +14,10 @@ from tcrp.cli.settings import OPTIONS
 from tcrp.spec.limits import SETTINGS, Limits, parse_setting, write_setting
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The error message of chat-server, without its prefix."""
     assert main(arguments) == 2
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith("chat-server: ")
     assert err.count("\n") == 1
@@ -44,9 +44,9 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ],
 )
 def test_a_user_error_is_reported_in_one_line(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+    capfd: pytest.CaptureFixture[str], arguments: list[str], complaint: str
 ) -> None:
-    assert said(capsys, *arguments).startswith(complaint)
+    assert said(capfd, *arguments).startswith(complaint)
 
 
 @pytest.mark.parametrize(
@@ -62,27 +62,25 @@ def test_a_user_error_is_reported_in_one_line(
     ],
 )
 def test_an_error_in_a_file_names_the_file(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, toml: str, complaint: str
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, toml: str, complaint: str
 ) -> None:
     config = tmp_path / "server.toml"
     config.write_text(toml)
-    assert said(capsys, "--config", str(config)).startswith(f"{config}: {complaint}")
+    assert said(capfd, "--config", str(config)).startswith(f"{config}: {complaint}")
 
 
-def test_a_taken_port_is_reported_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_reported_with_a_suggestion(capfd: pytest.CaptureFixture[str]) -> None:
     with live_server() as server:
-        assert said(capsys, "--tcp-port", str(server.tcp), "--udp-port", "0") == (
+        assert said(capfd, "--tcp-port", str(server.tcp), "--udp-port", "0") == (
             f"port {server.tcp} is taken (another chat-server?). Try --tcp-port {server.tcp + 100}"
         )
-        assert said(capsys, "--tcp-port", "0", "--udp-port", str(server.udp)).startswith(f"port {server.udp} is taken")
+        assert said(capfd, "--tcp-port", "0", "--udp-port", str(server.udp)).startswith(f"port {server.udp} is taken")
 
 
-def test_the_printed_config_has_every_setting_and_reads_back(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_the_printed_config_has_every_setting_and_reads_back(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     changed = ["--idle-timeout", "90s", "--takeover", "off", "--host", "::1", "--rooms-max", "7", "--trace", 'a"\\b']
     assert main([*changed, "--print-config"]) == 0
-    printed = capsys.readouterr().out
+    printed = capfd.readouterr().out
     table = tomllib.loads(printed)
     assert (table["idle_timeout"], table["takeover"], table["host"], table["rooms_max"], table["trace"]) == (
         "90s", "off", "::1", 7, 'a"\\b',
@@ -92,25 +90,25 @@ def test_the_printed_config_has_every_setting_and_reads_back(
     config = tmp_path / "server.toml"
     config.write_text(printed)
     assert main(["--config", str(config), "--print-config"]) == 0
-    assert capsys.readouterr().out == printed
+    assert capfd.readouterr().out == printed
 
 
 def test_an_option_overrides_the_file_and_the_file_overrides_the_default(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     config = tmp_path / "server.toml"
     config.write_text("rooms_max = 7\nmembers_max = 8\n")
     main(["--config", str(config), "--members-max", "9", "--print-config"])
-    table = tomllib.loads(capsys.readouterr().out)
+    table = tomllib.loads(capfd.readouterr().out)
     assert (table["rooms_max"], table["members_max"], table["sessions_max"]) == (7, 9, 300_000)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_is_an_option_of_the_same_name(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_every_setting_is_an_option_of_the_same_name(capfd: pytest.CaptureFixture[str], name: str) -> None:
     setting = SETTINGS[name]
     value = setting.choices[-1] if setting.choices else write_setting(name, Limits())
     main([f"--{name.replace('_', '-')}", value, "--print-config"])
-    table = tomllib.loads(capsys.readouterr().out)
+    table = tomllib.loads(capfd.readouterr().out)
     assert parse_setting(name, table[name]) == parse_setting(name, value)
 
 
