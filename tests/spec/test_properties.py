@@ -18,6 +18,7 @@ CHECKS = Path(monitor.__file__).parent
 WITHOUT_RULES = {
     Property.TABLE_STEPS,
     Property.SHADOW_AGREES,
+    Property.STREAMS_KEEP_ORDER,
     Sometimes.CRASHED,
     Sometimes.QUEUE_OVERFLOWED,
 }

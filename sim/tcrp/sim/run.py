@@ -89,6 +89,7 @@ class Run:
         self.monitor = PropertyMonitor(self.hosts, scenario.limits, frozenset(left_out), shadows or Shadows())
         if self.trace is not None:
             self.server.observer = self.monitor
+            self.tcp.observer = self.monitor.streams
             self.server.counts = self.history.asks_for_counters
             self.trace.listeners += [self.digest, self.monitor.hear]
             # Every record is handed to every listener: those who wait for nothing stay away.

@@ -195,6 +195,7 @@ class Property(StrEnum):
     DATAGRAMS_FIT = "datagrams-fit"
     KEEP_ALIVE_CHANGES_NOTHING = "keep-alive-changes-nothing"
     STREAMS_HALF_CLOSE = "streams-half-close"
+    STREAMS_KEEP_ORDER = "streams-keep-order"
     SPEAKERS_ARRIVE = "speakers-arrive"
     NO_CLIENT_WAITS_FOR_EVER = "no-client-waits-for-ever"
     CLOSING_ROOMS_CLOSE = "closing-rooms-close"

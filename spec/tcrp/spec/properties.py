@@ -107,6 +107,11 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
             "After its last frame the server half-closes; it closes at the peer's end or at the handshake timeout.",
             (Rule.TCP_3,),
         ),
+        Property.STREAMS_KEEP_ORDER: Claim(
+            "What an end of a TCP connection reads is what the other end sent: the same bytes in the same order, then "
+            "its end.",
+            (),
+        ),
         Property.SPEAKERS_ARRIVE: Claim(
             "Two seconds after a client has spoken, if no fault came later and its link loses nothing, its session "
             "is in-room or has ended.",

@@ -34,6 +34,8 @@ from tcrp.engine.outputs import (
 from tcrp.engine.server import Outputs, ServerConfig, ServerEngine
 from tcrp.engine.state import FrozenSession, ServerState
 from tcrp.sim.hosts.user import UserHost
+from tcrp.sim.network.packets import Packet
+from tcrp.sim.network.tcp import Connection, Pipe, Tcp
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.limits import SECOND_US, Limits
@@ -570,7 +572,9 @@ PLANTED: list[tuple[Property, EngineMaker]] = [
 
 
 def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
-    with_a_story_of_their_own = {Property.NO_CLIENT_WAITS_FOR_EVER, Property.SPEAKERS_ARRIVE}
+    with_a_story_of_their_own = {
+        Property.NO_CLIENT_WAITS_FOR_EVER, Property.SPEAKERS_ARRIVE, Property.STREAMS_KEEP_ORDER,
+    }  # fmt: skip
     assert {property for property, _ in PLANTED} | with_a_story_of_their_own == set(Property)
 
 
@@ -613,6 +617,35 @@ def test_a_client_that_waits_for_ever_is_caught() -> None:
     assert violation is not None
     assert violation.property is Property.NO_CLIENT_WAITS_FOR_EVER
     assert told(loses_timers=True, leave_out=(Property.NO_CLIENT_WAITS_FOR_EVER,)).violation is None
+
+
+STALLED = """
+claim: a request that was held up arrives as it was sent
+seed: %d
+network: {default: {delay: 10ms..200ms, segment: 1..4}}
+script:
+  - {at: 0s, alice: {create: "a long name for a room"}}
+  - {at: 300ms, network: {stall: [alice, server], for: 60ms}}
+"""
+
+
+def scheduled_without_order(tcp: Tcp, arrival: tuple[Connection, Pipe, int, Packet]) -> None:
+    """Hands over each piece as it comes, as TCP in the simulation once did."""
+    connection, pipe, number, packet = arrival
+    if pipe.link.stops_streams:
+        pipe.parked.append((number, packet))
+    else:
+        tcp._deliver(connection, pipe, packet)
+
+
+def test_a_network_that_reorders_a_stream_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenarios = [read_scenario_text(STALLED % seed) for seed in range(20)]
+    assert [Run(each).go().violation for each in scenarios] == [None] * 20
+    monkeypatch.setattr(Tcp, "_arrive", scheduled_without_order)
+    violations = {each.property for scenario in scenarios if (each := Run(scenario).go().violation) is not None}
+    assert violations == {Property.STREAMS_KEEP_ORDER}
+    left_out = [Run(each, leave_out=(Property.STREAMS_KEEP_ORDER,)).go().violation for each in scenarios]
+    assert not any(each is not None and each.property is Property.STREAMS_KEEP_ORDER for each in left_out)
 
 
 def test_without_a_bug_the_story_holds() -> None:

@@ -14,6 +14,7 @@ from tcrp.sim.checks.reference import ReferenceModel
 from tcrp.sim.checks.relays import RelayChecks
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.checks.shadow import Shadows
+from tcrp.sim.checks.streams import StreamChecks
 from tcrp.sim.checks.termination import TerminationChecks
 from tcrp.sim.checks.timeouts_and_liveness import LivenessChecks
 from tcrp.sim.hosts.server import SERVER, ServerHost
@@ -51,6 +52,7 @@ class PropertyMonitor:
         self._termination = TerminationChecks(results, model, bounds)
         self._liveness = LivenessChecks(results, model, hosts, bounds)
         self._limit_checks = LimitChecks(results, model, bounds)
+        self.streams = StreamChecks(results)
         self._stands: dict[tuple[str, Machine, str, int], str] = {}
 
     # --- the trace -------------------------------------------------------------------------------

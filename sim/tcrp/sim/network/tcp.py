@@ -24,14 +24,24 @@ class StreamHost(Protocol):
     def connection_event(self, connection: Connection, packet: Packet) -> None: ...
 
 
+class StreamObserver(Protocol):
+    """Is told what each end sends, and what the other end reads of it."""
+
+    def sent(self, pipe: Pipe, what: PacketKind, data: bytes) -> None: ...
+    def read(self, connection: Connection, pipe: Pipe, packet: Packet) -> None: ...
+    def forget(self, connection: Connection) -> None: ...
+
+
 class Pipe:
     """One direction of a connection: bytes in order."""
 
-    __slots__ = ("arrives_us", "link", "parked", "sent")
+    __slots__ = ("arrives_us", "early", "link", "parked", "read", "sent")
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self.sent = 0
+        self.sent = 0  # pieces, numbered from 1
+        self.read = 0  # the number of the latest piece that its reader was given
+        self.early: dict[int, Packet] = {}  # pieces that wait for one before them, which a cut, hold or stall delayed
         self.arrives_us = 0  # arrival of the latest piece: none may overtake it
         self.parked: list[tuple[int, Packet]] = []  # held up by a cut, hold or stall: (number, packet)
 
@@ -84,6 +94,7 @@ class Tcp:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.observer: StreamObserver | None = None
         self._connections: list[Connection] = []
         self._sweep_at = SWEEP_LEAST
         self._opened: dict[str, int] = {}
@@ -94,6 +105,10 @@ class Tcp:
         connection = Connection(self, f"{client.id}#{number}", client, server, address, origin)
         self._connections.append(connection)
         if len(self._connections) >= self._sweep_at:
+            if self.observer is not None:
+                for each in self._connections:
+                    if each.is_done:
+                        self.observer.forget(each)
             self._connections = [each for each in self._connections if not each.is_done]
             self._sweep_at = max(SWEEP_LEAST, 2 * len(self._connections))
         connection.send_up(PacketKind.OPEN, b"", origin)
@@ -101,6 +116,8 @@ class Tcp:
 
     def send(self, connection: Connection, pipe: Pipe, what: PacketKind, data: bytes, cause: Chain) -> None:
         """Send data behind all that was sent before, cut into segments if the link does that."""
+        if self.observer is not None:
+            self.observer.sent(pipe, what, data)
         nth = next_of_kind(cause, what, pipe.link)
         whole = self._packet(connection, pipe, what, data, cause, nth)
         pieces = pipe.link.segments(whole.key, data) if pipe.link.cuts_streams else ()
@@ -156,13 +173,21 @@ class Tcp:
 
     def _arrive(self, arrival: tuple[Connection, Pipe, int, Packet]) -> None:
         connection, pipe, number, packet = arrival
-        world = self.world
         if pipe.link.stops_streams:
             pipe.parked.append((number, packet))
             return
+        pipe.early[number] = packet
+        while (in_turn := pipe.early.pop(pipe.read + 1, None)) is not None:
+            pipe.read += 1
+            self._deliver(connection, pipe, in_turn)
+
+    def _deliver(self, connection: Connection, pipe: Pipe, packet: Packet) -> None:
+        world = self.world
         is_up = pipe is connection.up
         if world.trace is not None:
             world.record_packet(Kind.ARRIVE, packet, pipe.link.target, packet.record)
         if connection.server_is_done if is_up else connection.client_is_done:
             return  # this end has stopped reading
+        if self.observer is not None:
+            self.observer.read(connection, pipe, packet)
         (connection.server if is_up else connection.client).connection_event(connection, packet)
