@@ -23,7 +23,7 @@ async def echo(host: str, tcp_port: int, udp_port: int, room: str, name: str) ->
                 break
             await chat.say(f"{message.name} said: {message.text}")
     if chat.why is not None:
-        print(f"it is over: {chat.why}")
+        raise SystemExit(f"echo_bot: the session is over: {chat.why}")
 
 
 def main() -> None:
@@ -40,6 +40,8 @@ def main() -> None:
         raise SystemExit(f"echo_bot: {error}") from None
     except tcrp.net.RequestRefused as refused:
         raise SystemExit(f"echo_bot: refused: {refused}") from None
+    except tcrp.net.SessionOver as over:
+        raise SystemExit(f"echo_bot: {over}") from None
     except KeyboardInterrupt:
         pass
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +15,8 @@ import pytest
 
 import tcrp.net
 from processes import PATIENCE, LiveServer, Peer, live_server, room_of
+from tcrp.net import bot as bot_module
 from tcrp.spec.names import Notice, Reason
-from tcrp.spec.table import IllegalEvent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -27,6 +29,10 @@ def server() -> Iterator[LiveServer]:
 
 def where(server: LiveServer) -> dict[str, Any]:
     return {"tcp_port": server.tcp, "udp_port": server.udp}
+
+
+def ports(server: LiveServer) -> list[str]:
+    return ["--tcp-port", str(server.tcp), "--udp-port", str(server.udp)]
 
 
 def test_the_echo_bot_echoes_and_ends_on_request(server: LiveServer) -> None:
@@ -89,8 +95,9 @@ def test_a_bot_learns_that_its_room_was_closed(server: LiveServer) -> None:
                 assert [message async for message in chat] == [("ann", "bye")]
                 assert chat.why is Notice.ROOM_CLOSED
                 assert not chat.is_open
-                with pytest.raises(IllegalEvent):
+                with pytest.raises(tcrp.net.SessionOver, match="the session is over: room_closed") as error:
                     await chat.say("anybody?")
+                assert error.value.why is Notice.ROOM_CLOSED
 
     asyncio.run(asyncio.wait_for(chats(), PATIENCE))
 
@@ -102,9 +109,111 @@ def test_a_bot_notices_that_its_server_is_gone() -> None:
                 server.kill()
                 await chat.say("anybody?")
                 assert [message async for message in chat] == []
-                assert (chat.why, chat.is_open) == (None, False)
+                assert (chat.why, chat.is_open) == (tcrp.net.Loss.SERVER_GONE, False)
+                assert chat.unheard == ("anybody?",)
+                with pytest.raises(tcrp.net.SessionOver, match="server_gone"):
+                    await chat.say("really nobody?")
 
     asyncio.run(asyncio.wait_for(chats(), PATIENCE))
+
+
+def test_a_bot_that_talks_all_the_time_notices_that_its_server_was_restarted() -> None:
+    async def chats() -> None:
+        with live_server() as server:
+            async with tcrp.net.connect(room="brief", name="bot", keep_alive=0.5, **where(server)) as chat:
+                Peer(server, "ann").joins("brief").says("hello")
+                assert await anext(aiter(chat)) == ("ann", "hello")
+                server.kill()
+                with live_server(tcp=server.tcp, udp=server.udp):
+                    said: list[str] = []
+
+                    async def talks() -> None:
+                        while True:
+                            await chat.say(f"text {len(said)}")
+                            said.append(f"text {len(said)}")
+                            await asyncio.sleep(0.1)
+
+                    with pytest.raises(tcrp.net.SessionOver) as error:
+                        await talks()
+                    assert error.value.why is chat.why is tcrp.net.Loss.SERVER_SILENT
+                    assert chat.unheard[-len(said) :] == tuple(said)
+                    assert [message async for message in chat] == []
+
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
+
+
+def test_a_bot_that_left_says_nothing_more_and_was_lost_for_no_reason(server: LiveServer) -> None:
+    async def chats() -> None:
+        async with tcrp.net.connect(room="left", name="bot", **where(server)) as chat:
+            await chat.leave()
+            with pytest.raises(tcrp.net.SessionOver, match="it was left"):
+                await chat.say("one more")
+            assert chat.why is None
+
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
+
+
+def test_texts_that_nobody_reads_are_bounded_and_counted(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bot_module, "RECEIVED_TEXTS_MAX", 3)
+
+    async def chats() -> None:
+        with room_of(server, "ann", room="busy") as [ann]:
+            async with tcrp.net.connect(room="busy", name="bot", **where(server)) as chat:
+                for number in range(5):
+                    ann.says(str(number))
+                ann.says("exit")
+                while chat.is_open:
+                    await asyncio.sleep(0.01)
+                assert [message.text async for message in chat] == ["2", "3", "4"]
+                assert chat.missed == 2
+
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
+
+
+def test_the_echo_bot_says_why_it_ends_and_fails_if_its_server_is_lost() -> None:
+    with live_server() as server:
+        bot = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / "echo_bot.py"), *ports(server)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert bot.stdout is not None
+        assert bot.stdout.readline() == "in lobby as echo\n"
+        server.signal(signal.SIGTERM)
+        assert bot.wait(PATIENCE) == 1
+        assert bot.stderr is not None
+        assert bot.stderr.read() == "echo_bot: the session is over: shutdown\n"
+        bot.stdout.close()
+        bot.stderr.close()
+
+
+def link_local() -> str:
+    """An IPv6 address of this machine that means something on one interface only, with that interface."""
+    for line in Path("/proc/net/if_inet6").read_text().splitlines() if Path("/proc/net/if_inet6").exists() else []:
+        digits, _, _, scope, _, interface = line.split()
+        if scope == "20":
+            return f"{ipaddress.IPv6Address(bytes.fromhex(digits))}%{interface}"
+    pytest.skip("no interface has a link-local address")
+
+
+def test_a_server_at_a_link_local_address_is_reached() -> None:
+    host = link_local()
+
+    async def chats() -> None:
+        with live_server(host="::") as server:
+            async with tcrp.net.connect(host, room="link", name="bot", **where(server)) as chat:
+                assert chat.is_host
+
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 64 + ".example"])
+def test_a_host_that_is_none_is_unreachable(host: str) -> None:
+    async def chats() -> None:
+        async with tcrp.net.connect(host, room="a", name="b"):
+            raise AssertionError("there is no such host")
+
+    with pytest.raises(tcrp.net.Unreachable, match="no known host"):
+        asyncio.run(asyncio.wait_for(chats(), PATIENCE))
 
 
 def test_a_burst_of_texts_is_paced_so_that_all_arrive() -> None:

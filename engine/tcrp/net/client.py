@@ -14,9 +14,12 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from tcrp.engine.client import ClientConfig, ClientEngine, Outputs
 from tcrp.engine.codec import Codec, port_is_clear
+from tcrp.engine.liveness import learned_keep_alive_us
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outputs import (
     OBSERVATIONS,
@@ -70,13 +73,21 @@ class RequestRefused(Exception):
         self.reason = reason
 
 
+class Loss(StrEnum):
+    """Why a session ended of which the server said nothing."""
+
+    SERVER_GONE = "server_gone"  # no program receives on its UDP port any more, or none ever did
+    SERVER_SILENT = "server_silent"  # it answers no more: it was restarted, or the network is broken
+    OWN_SILENCE = "own_silence"  # the client said nothing for the idle timeout
+
+
 class Client:
     """One attempt. `await enter()`, then `await say(...)` and `leave()`, and at last `await close()`.
 
-    `hear` is called with each text and notice, `ended` once when the session is over: by its own
-    leaving, by silence, by a notice, because the server is gone (`is_gone`), or because it answers no
-    more (`is_unheard`): it was restarted, or the network is broken. `source` is the local IP address,
-    or empty for the one that leads to the server. Without `keeps_alive` it speaks only when told to.
+    `hear` is called with each text and notice, `ended` once when the session is over; `why` then says
+    whether by a notice or by a loss that nobody told it of. `source` is the local IP address, or empty
+    for the one that leads to the server. Without `keeps_alive` it speaks only when told to;
+    `keep_alive_us` is the interval, by default what fits the idle timeout.
     Requests name the own address, unless `announced_ip` and `announced_port` say otherwise. A trace
     names it `actor`, and numbers its machines by `instances`.
     """
@@ -92,6 +103,7 @@ class Client:
         password: str = "",
         limits: Limits | None = None,
         keeps_alive: bool = True,
+        keep_alive_us: int | None = None,
         source: str = "",
         announced_ip: str = "",
         announced_port: int = 0,
@@ -111,9 +123,11 @@ class Client:
         self.is_unheard = False
         self.address: Address | None = None  # where it receives datagrams, once that is known
         self.told: Notice | None = None  # why the session ended, if the server said so
+        self.next_keep_alive_us = keep_alive_us  # for the next attempt: shorter after an unexpected expiry
         self._password = password
         self._limits = limits or Limits()
         self._keeps_alive = keeps_alive
+        self._keep_alive_us = keep_alive_us
         self._source = source
         self._announced_ip = announced_ip
         self._announced_port = announced_port
@@ -140,21 +154,23 @@ class Client:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(at.host, at.tcp_port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):  # UnicodeError: a part of the name is empty or too long
             raise Unreachable(at.host, NO_HOST) from None
         failure: Unreachable | None = None
         for family, _, _, _, address in found:
             try:
-                await self._attempt(socket.AddressFamily(family), str(address[0]))
+                await self._attempt(socket.AddressFamily(family), address)
                 return
             except Unreachable as error:
                 failure = failure or error
         raise failure or Unreachable(at.host, NO_HOST)
 
-    async def _attempt(self, family: socket.AddressFamily, ip: str) -> None:
+    async def _attempt(self, family: socket.AddressFamily, address: tuple[Any, ...]) -> None:
+        """Try one of the server's addresses, as the system resolved it: an IPv6 one may have a scope."""
         loop = asyncio.get_running_loop()
+        ip = _scoped_ip(address)
         where = f"[{ip}]:{self.server.tcp_port}" if ":" in ip else f"{ip}:{self.server.tcp_port}"
-        engine, own_ip = await self._begin(family, ip)
+        engine, own_ip = await self._begin(family, address)
         self._granted = loop.create_future()
         self._recorder.adopt(Machine.HANDSHAKE)
         engine.start(self.now_us())
@@ -170,19 +186,20 @@ class Client:
             await self._give_up(engine)
             raise
 
-    async def _begin(self, family: socket.AddressFamily, ip: str) -> tuple[ClientEngine, str]:
+    async def _begin(self, family: socket.AddressFamily, address: tuple[Any, ...]) -> tuple[ClientEngine, str]:
         """The UDP socket and the engine, which is told of it. Returns the engine and the own IP address."""
-        own_ip, own_port = await self._open_udp(family, ip)
+        own_ip, own_port = await self._open_udp(family, address)
         config = ClientConfig(
             self.codec,
             self.operation,
             self.room,
             self.name,
             password=self._password,
-            ip=self._announced_ip or own_ip,
+            ip=self._announced_ip or own_ip.partition("%")[0],  # a scope means something on its own machine only
             udp_port=self._announced_port or own_port,
             limits=self._limits,
             keeps_alive=self._keeps_alive,
+            keep_alive_us=self._keep_alive_us,
             paces=self._keeps_alive,
         )
         detail = Detail.EVERYTHING if self._trace is not None else Detail.NOTHING
@@ -192,7 +209,7 @@ class Client:
     async def break_off(self, *, says_part: bool) -> None:
         """Connect and break the connection off at once, or behind a part of the request: for scenarios of failure."""
         loop = asyncio.get_running_loop()
-        engine, own_ip = await self._begin(socket.AF_INET, self.server.host)
+        engine, own_ip = await self._begin(socket.AF_INET, (self.server.host, 0))
         transport, _ = await loop.create_connection(
             asyncio.Protocol, self.server.host, self.server.tcp_port, local_addr=(own_ip, 0)
         )
@@ -207,29 +224,29 @@ class Client:
         transport.abort()
         await self.close()
 
-    async def _open_udp(self, family: socket.AddressFamily, ip: str) -> Address:
+    async def _open_udp(self, family: socket.AddressFamily, address: tuple[Any, ...]) -> Address:
         """A UDP socket connected to the server. Returns its own address."""
         loop = asyncio.get_running_loop()
-        udp = self._connected_udp(family, ip)
+        udp = self._connected_udp(family, address)
         for _ in range(PORT_TRIES):
             if port_is_clear(self.codec, udp.getsockname()[1]):
                 break
             udp.close()
-            udp = self._connected_udp(family, ip)
+            udp = self._connected_udp(family, address)
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         name = udp.getsockname()
-        self.address = Address(str(name[0]), int(name[1]))
+        self.address = Address(_scoped_ip(name), int(name[1]))
         return self.address
 
-    def _connected_udp(self, family: socket.AddressFamily, ip: str) -> socket.socket:
+    def _connected_udp(self, family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
         udp = socket.socket(family, socket.SOCK_DGRAM)
         udp.setblocking(False)
         try:
             udp.bind((self._source, 0))  # an empty source is whichever leads to the server
-            udp.connect((ip, self.server.udp_port))
+            udp.connect((address[0], self.server.udp_port, *address[2:]))
         except OSError as error:
             udp.close()
-            raise Unreachable(ip, system_word(error)) from None
+            raise Unreachable(str(address[0]), system_word(error)) from None
         return udp
 
     async def _give_up(self, engine: ClientEngine) -> None:
@@ -253,6 +270,25 @@ class Client:
     def has_token(self) -> bool:
         """Whether it has been given a token, living or not."""
         return self._engine is not None and bool(self._engine.token)
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything has come from the server since it entered."""
+        return self._engine is not None and self._engine.has_heard
+
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """What was said since the server's last sign of life, and was perhaps heard by nobody."""
+        return self._engine.unheard if self._engine is not None else ()
+
+    @property
+    def why(self) -> Notice | Loss | None:
+        """Why the session is over; None while it is not, and after its own leaving."""
+        if self.told is not None or self._has_left or not self._has_ended:
+            return self.told
+        if self.is_gone:
+            return Loss.SERVER_GONE
+        return Loss.SERVER_SILENT if self.is_unheard else Loss.OWN_SILENCE
 
     @property
     def engine(self) -> ClientEngine:
@@ -392,6 +428,7 @@ class Client:
                         self._hear(output)
                     elif not self._has_left:  # a leaver need not be told that the session is over
                         self.told = output.notice
+                        self._learn_keep_alive(engine)
                         self._hear(output)
                 case SendDatagram(data):
                     self.send_raw(data)
@@ -417,6 +454,11 @@ class Client:
         if self._udp is not None:
             self._rearm()
 
+    def _learn_keep_alive(self, engine: ClientEngine) -> None:
+        """The server ended the session for a silence that the client thought it would tolerate."""
+        if self._keeps_alive and self.told is Notice.IDLED:
+            self.next_keep_alive_us = learned_keep_alive_us(engine.keep_alive_us, self.now_us() - engine.spoke_us)
+
     def _look_at_handshake(self, engine: ClientEngine) -> None:
         if self._granted is None or self._granted.done():
             return
@@ -432,6 +474,13 @@ class Client:
             self._has_ended = True
             self._sent.set()
             self._ended()
+
+
+def _scoped_ip(address: tuple[Any, ...]) -> str:
+    """The IP of a socket's address; a link-local one with its interface, without which it means nothing."""
+    ip = str(address[0])
+    scope = address[3] if len(address) > 3 else 0
+    return f"{ip}%{socket.if_indextoname(scope)}" if scope and "%" not in ip else ip
 
 
 def system_word(error: OSError) -> str:
