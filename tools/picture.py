@@ -21,7 +21,8 @@ from rich.measure import Measurement
 from rich.terminal_theme import TerminalTheme
 
 from tcrp.cli.report import digest_line, print_verdict
-from tcrp.cli.steps import WIDE_ENOUGH, fold, steps_table
+from tcrp.cli.rows import fold, fold_repeats
+from tcrp.cli.steps import WIDE_ENOUGH, steps_table
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.trace.records import Record
@@ -50,7 +51,7 @@ def picture() -> str:
     records: list[Record] = []
     verdict = Run(read_scenario(ROOT / SCENARIO), listeners=[records.append]).go()
     wide = Console(file=io.StringIO(), width=WIDE_ENOUGH, force_terminal=True, _environ={})
-    table = steps_table(list(fold(records)), wide, ROWS)
+    table = steps_table(list(fold_repeats(fold(records))), wide, ROWS)
     # As wide as the table needs: every column that is spared makes the text larger on a page.
     width = Measurement.get(wide, wide.options, table).maximum
     console = Console(

@@ -7,7 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from tcrp.cli.steps import NAMES_SHOWN_MAX, fold, steps_table
+from tcrp.cli.rows import fold
+from tcrp.cli.steps import NAMES_SHOWN_MAX, steps_table
 from tcrp.spec.names import Deadline, Machine, Rule
 from tcrp.trace.records import (
     FaultRecord,

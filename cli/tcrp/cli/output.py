@@ -10,7 +10,19 @@ from collections.abc import Callable
 
 from tcrp.cli.exits import CANNOT, INTERRUPTED, OUTPUT_LOST, PIPE_CLOSED, UsageError, complain
 
-SIGNS = {"▸": ">", "◂": "<", "✔": "+", "✗": "x", "⚡": "!", "→": "->", "·": "|", "…": "...", "⋮": ":", "×": "x"}
+SIGNS = {
+    "▸": ">",
+    "◂": "<",
+    "✔": "+",
+    "✗": "x",
+    "⚡": "!",
+    "→": "->",
+    "·": "|",
+    "…": "...",
+    "⋮": ":",
+    "×": "x",
+    "↻": "~",
+}
 """The signs that the programs print, and what stands for them in an encoding that lacks one of them."""
 LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """What a write to stdout or stderr ends with. Files that a program writes name themselves in their errors."""

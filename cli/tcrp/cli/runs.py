@@ -13,12 +13,13 @@ from rich.text import Text
 from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
 from tcrp.cli.report import digest_line, print_verdict
-from tcrp.cli.steps import fold, steps_table
+from tcrp.cli.steps import View, steps_table
+from tcrp.cli.summary import summary
 from tcrp.cli.trace_headers import scenario_header
 from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE, Coverage
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
-from tcrp.sim.scenario.errors import ScenarioError
+from tcrp.sim.scenario.errors import ScenarioError, nearest, one_of
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.spec.names import Rule
@@ -27,16 +28,14 @@ from tcrp.trace.records import Record
 PROGRAM = "chat-sim"
 
 
-def run_one(
-    file: Path, seed: int | None, trace: TextIO | None, format: str, rows_max: int | None, *, is_strict: bool = False
-) -> int:
+def run_one(file: Path, seed: int | None, trace: TextIO | None, view: View, *, is_strict: bool = False) -> int:
     """Run one scenario; print its steps, its verdict and, last, its digest."""
     try:
         scenario = read_scenario(file)
     except ScenarioError as error:
         complain(PROGRAM, str(error))
         return CANNOT
-    verdict = _run(scenario, seed, trace, format, rows_max, is_strict=is_strict)
+    verdict = _run(scenario, seed, trace, view, is_strict=is_strict)
     return HOLDS if _passes(verdict, is_strict=is_strict) else DOES_NOT_HOLD
 
 
@@ -48,8 +47,7 @@ def _run(
     scenario: Scenario,
     seed: int | None,
     trace: TextIO | None,
-    format: str,
-    rows_max: int | None,
+    view: View,
     *,
     is_strict: bool = False,
 ) -> Verdict:
@@ -58,19 +56,30 @@ def _run(
     if trace is not None:
         listeners.append(_writer(trace))
         trace.write(_header(scenario, seed) + "\n")
-    if format == "table":
+    _check_actors(view, scenario)
+    if view.format in ("table", "summary"):
         listeners.append(records.append)
-    elif format == "jsonl":
+    elif view.format == "jsonl":
         print(_header(scenario, seed))
         listeners.append(_printer)
     verdict = Run(scenario, seed=seed, listeners=listeners).go()
     # With jsonl the report goes to stderr, so that stdout holds only the trace.
-    console = console_for("stderr" if format == "jsonl" else "stdout")
-    if format == "table":
-        print_table(console, steps_table(list(fold(records)), console, rows_max))
+    console = console_for("stderr" if view.format == "jsonl" else "stdout")
+    if view.format == "table":
+        print_table(console, steps_table(view.rows(records), console, view.rows_max))
+    elif view.format == "summary":
+        for line in summary(records):
+            console.print(line)
     print_verdict(console, verdict, is_strict=is_strict)
     console.print(digest_line([verdict.digest]), style="dim")
     return verdict
+
+
+def _check_actors(view: View, scenario: Scenario) -> None:
+    actors = ("server", "network", *(user.id for user in scenario.users))
+    for name in view.only:
+        if name not in actors:
+            raise UsageError(f"--only: nobody is called {name!r}; there are {one_of(actors)}{nearest(name, actors)}")
 
 
 def _writer(file: TextIO) -> Callable[[Record], None]:
@@ -96,8 +105,7 @@ def run_several(
     files: list[Path],
     seed: int | None,
     folder: Path | None,
-    format: str,
-    rows_max: int | None,
+    view: View,
     *,
     is_strict: bool = False,
 ) -> int:
@@ -108,19 +116,19 @@ def run_several(
         task = progress.add_task("", total=len(files))
         for file in files:
             progress.update(task, description=file.stem)
-            verdicts.append((file, _run_among_several(file, seed, folder, format, rows_max, is_strict=is_strict)))
+            verdicts.append((file, _run_among_several(file, seed, folder, view, is_strict=is_strict)))
             progress.advance(task)
     failed = [
         (file, verdict)
         for file, verdict in verdicts
         if verdict is not None and not _passes(verdict, is_strict=is_strict)
     ]
-    if format == "quiet":
+    if view.format == "quiet":
         for _, verdict in failed:
             if verdict is not None:
                 print_verdict(console, verdict, is_strict=is_strict)
     unread = sum(verdict is None for _, verdict in verdicts)
-    report = console_for("stderr") if format == "jsonl" else console
+    report = console_for("stderr") if view.format == "jsonl" else console
     print_table(report, _summary(verdicts, is_narrow=report.width < 100, is_strict=is_strict))
     held = len(verdicts) - len(failed) - unread
     report.print(f"{held} hold, {len(failed)} do not, {unread} cannot be run")
@@ -135,8 +143,7 @@ def _run_among_several(
     file: Path,
     seed: int | None,
     folder: Path | None,
-    format: str,
-    rows_max: int | None,
+    view: View,
     *,
     is_strict: bool = False,
 ) -> Verdict | None:
@@ -147,15 +154,15 @@ def _run_among_several(
         return None
     if folder is None:
         return (
-            _run(scenario, seed, None, format, rows_max, is_strict=is_strict)
-            if format != "quiet"
+            _run(scenario, seed, None, view, is_strict=is_strict)
+            if view.format != "quiet"
             else Run(scenario, seed=seed).go()
         )
     path = folder / f"{file.stem}.jsonl"
     try:
         with path.open("w", encoding="utf-8", newline="\n") as trace:
-            if format != "quiet":
-                return _run(scenario, seed, trace, format, rows_max, is_strict=is_strict)
+            if view.format != "quiet":
+                return _run(scenario, seed, trace, view, is_strict=is_strict)
             trace.write(_header(scenario, seed) + "\n")
             return Run(scenario, seed=seed, listeners=[_writer(trace)]).go()
     except OSError as error:

@@ -43,10 +43,20 @@ def _parser() -> argparse.ArgumentParser:
         "--trace", metavar="FILE", help="write the trace there (a folder, for several scenarios; - for stdout)"
     )
     run.add_argument(
-        "--format", choices=("table", "jsonl", "quiet"), help="what to print (table; quiet for several scenarios)"
+        "--format",
+        choices=("table", "summary", "jsonl", "quiet"),
+        help="what to print (table; quiet for several scenarios)",
     )
     run.add_argument("--rows", type=_rows, default=ROWS_SHOWN, metavar="N|all", help=f"rows shown ({ROWS_SHOWN})")
     run.add_argument("--strict", action="store_true", help="fail scenarios that claim nothing (no `expect:`)")
+    run.add_argument(
+        "--summary", action="store_const", const="summary", dest="format", help="print what happened in sentences"
+    )
+    run.add_argument("--only", type=_words, default=(), metavar="ACTOR,…", help="only rows of these: bob,server")
+    run.add_argument(
+        "--hide", type=_kinds, default=(), metavar="KIND,…", help="no rows of these kinds: keep-alive,handshake"
+    )
+    run.add_argument("--no-fold", action="store_true", help="each keep-alive and retransmission in a row of its own")
     run.add_argument("--sockets", action="store_true", help="run on real sockets too, and compare the steps")
     run.add_argument("--patience", metavar="TIME", help="with --sockets: skip scenarios longer than this (60s)")
     run.set_defaults(command=_run)
@@ -105,6 +115,20 @@ def _rows(word: str) -> int | None:
     return int(word)
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    from tcrp.cli.rows import KINDS
+    from tcrp.sim.scenario.errors import nearest, one_of
+
+    for word in _words(text):
+        if word not in KINDS:
+            raise argparse.ArgumentTypeError(f"{word!r} is no kind of row: {one_of(KINDS)}{nearest(word, KINDS)}")
+    return _words(text)
+
+
 def _count(word: str) -> int:
     if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word) > 0):
         raise argparse.ArgumentTypeError(f"{word!r} is not a number of at least 1")
@@ -133,6 +157,7 @@ def _files(names: Sequence[str]) -> list[Path]:
 
 def _run(options: argparse.Namespace) -> int:
     from tcrp.cli.runs import run_one, run_several
+    from tcrp.cli.steps import View
     from tcrp.cli.trace_headers import open_trace
 
     files = _files(options.scenarios)
@@ -146,16 +171,16 @@ def _run(options: argparse.Namespace) -> int:
         utf8_stdout()
     if len(files) == 1 and not Path(options.scenarios[0]).is_dir():
         with open_trace(options.trace) as trace:
-            return run_one(
-                files[0], options.seed, trace, options.format or "table", options.rows, is_strict=options.strict
-            )
+            view = View(options.format or "table", options.rows, options.only, options.hide, not options.no_fold)
+            return run_one(files[0], options.seed, trace, view, is_strict=options.strict)
     folder = Path(options.trace) if options.trace else None
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: cannot be created as a folder for traces: {error.strerror}") from None
-    return run_several(files, options.seed, folder, options.format or "quiet", options.rows, is_strict=options.strict)
+    view = View(options.format or "quiet", options.rows, options.only, options.hide, not options.no_fold)
+    return run_several(files, options.seed, folder, view, is_strict=options.strict)
 
 
 def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:

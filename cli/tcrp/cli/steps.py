@@ -1,13 +1,9 @@
-"""Prints the steps of a run as a table.
-
-Records that belong together are folded into one row (one text to many members); arrivals and deadlines
-are left out, because the rows around them imply them. Colour never carries information of its own.
-"""
+"""Draws the rows of a run as a table. Colour never carries information of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,86 +11,35 @@ from rich.table import Table
 from rich.text import Text
 
 from tcrp.cli.console import fitted, is_screen
-from tcrp.spec.names import PacketKind
+from tcrp.cli.rows import FORGED, KEEP_ALIVE, RETRANSMISSION, Origin, Row, fold, fold_repeats
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
 MACHINE_STYLES = {"session": "cyan", "room": "magenta", "handshake": "blue"}
 ENDS = {str(state) for table in (SESSION, ROOM, HANDSHAKE) for state in table.final}
-PLUMBING = (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE)
 NAMES_SHOWN_MAX = 4
 TEXT_SHOWN_MAX = 100
 WIDE_ENOUGH = 130  # columns
 
 
-@dataclass(slots=True)
-class Row:
-    """One row of the table: the records folded into it, and the rows of their immediate effects."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """What of a run is printed: `format` is table, summary, jsonl or quiet; the rest is for tables.
 
-    records: list[Record]
-    ids: list[str] = field(default_factory=list)
-    followed: list[Row] = field(default_factory=list)
-
-
-def fold(records: Iterable[Record]) -> Iterator[Row]:
-    """The rows, in order. Records of one time, actor and kind share a row, which also has the packets and
-    texts that a step sends or shows.
+    `only` are the actors of the rows that are shown, all if there are none; `hidden` are kinds of rows.
     """
-    row: Row | None = None
-    for record in records:
-        label = _label(record)
-        if label is None:
-            continue
-        if row is not None and _joins(row, record, label):
-            continue
-        if row is not None:
-            yield row
-        row = Row([record], [label])
-    if row is not None:
-        yield row
 
+    format: str
+    rows_max: int | None = None
+    only: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    folds: bool = True
 
-def _joins(row: Row, record: Record, label: str) -> bool:
-    """Fold `record` into `row` if it belongs there. Returns whether it does."""
-    last = row.followed[-1] if row.followed else row
-    if (key := _fold_key(record)) is not None and key == _fold_key(last.records[0]):
-        last.records.append(record)
-        last.ids.append(label)
-        return True
-    first = row.records[0]
-    follows = isinstance(record, PacketRecord | ShowRecord) and isinstance(first, StepRecord | RefusalRecord)
-    if follows and record.actor == first.actor and record.t_us == first.t_us:
-        row.followed.append(Row([record], [label]))
-        return True
-    return False
-
-
-def _label(record: Record) -> str | None:
-    """What distinguishes a record from others in the same row; None leaves the record out."""
-    match record:
-        case PacketRecord(kind=Kind.SEND) if record.what in PLUMBING:
-            return None
-        case PacketRecord(kind=Kind.SEND) | PacketRecord(kind=Kind.DROP):
-            source, _, target = record.link.partition(">")
-            return source if record.kind is Kind.DROP and target == record.actor else target
-        case StepRecord() | RefusalRecord():
-            return record.id
-        case ShowRecord():
-            return record.actor
-        case FaultRecord():
-            return record.actor
-        case _:
-            return None
-
-
-def _fold_key(record: Record) -> object:
-    match record:
-        case PacketRecord():
-            return record.t_us, record.actor, record.kind, record.what, record.why, record.rule, record.bytes
-        case StepRecord():
-            return record.t_us, record.actor, record.machine, record.event, record.from_, record.to
-        case _:
-            return None
+    def rows(self, records: Iterable[Record]) -> list[Row]:
+        """The rows that are shown."""
+        seen = (row for row in fold(records) if row.kind not in self.hidden)
+        rows = (row for row in seen if not self.only or row.actor in self.only)
+        return list(fold_repeats(rows) if self.folds else rows)
 
 
 def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Table:
@@ -139,7 +84,11 @@ def _narrow(cells: tuple[Text, ...]) -> tuple[Text, ...]:
 
 def _cells(row: Row) -> tuple[Text, ...]:
     record = row.records[0]
-    time = Text(f"{record.t_us // 1_000_000}.{record.t_us % 1_000_000:06d}", style="dim")
+    time = Text(_time(record.t_us), style="dim")
+    if row.repeats.total() > 1:
+        actors = {actor for actor, _ in row.repeats}
+        actor = row.actor if len(actors) == 1 else f"{len(actors)} actors"
+        return time, Text(actor), Text(""), Text(""), Text(""), Text(""), _repeats(row)
     machine, change, event = Text(""), Text(""), Text("")
     if isinstance(record, StepRecord | RefusalRecord):
         machine = Text(f"{record.machine} {_several(row.ids)}", style=MACHINE_STYLES[record.machine])
@@ -147,9 +96,39 @@ def _cells(row: Row) -> tuple[Text, ...]:
     if isinstance(record, StepRecord) and record.from_ != record.to:
         style = "bold red" if record.to in ENDS else "bold green"
         change = Text.assemble((record.from_, "dim"), " → ", (record.to, style))
-    effects = Text("  ").join([each for each in (_words(row), *map(_words, row.followed)) if each.plain])
+    shown = [_origin(row), _words(row), *([] if _is_ignored(row) else map(_words, row.followed))]
+    effects = Text("  ").join([each for each in shown if each.plain])
     rule = Text(getattr(record, "rule", None) or "", style="dim")
     return time, Text(record.actor), machine, change, event, rule, effects
+
+
+def _repeats(row: Row) -> Text:
+    """How often what was repeated, and until when."""
+    many = len(row.repeats) > 1
+    who = ", ".join(f"{each} ×{times}" if many else each for (_, each), times in row.repeats.items())
+    what = row.kind if row.kind in (KEEP_ALIVE, RETRANSMISSION) else "▸ forged datagram"
+    return Text(f"{what} ×{row.repeats.total()} until {_time(row.until_us)}: {who}", style="dim")
+
+
+def _origin(row: Row) -> Text:
+    """Who made the packet by hand whose arrival had this effect."""
+    origin = row.origin
+    if origin is None or not origin.forged or origin.packet.n != row.records[0].cause or row.kind == FORGED:
+        return Text("")
+    return Text(f"forged by {origin.packet.link.partition('>')[0]} ({origin.forged})", style="bold magenta")
+
+
+def _forged(origin: Origin) -> str:
+    return "forged" if origin.forged in ("datagram", "stream") else f"forged ({origin.forged})"
+
+
+def _is_ignored(row: Row) -> bool:
+    """Whether the row refuses what had its effect when it was sent, or arrived, for the first time."""
+    return row.kind == RETRANSMISSION and isinstance(row.records[0], RefusalRecord)
+
+
+def _time(t_us: int) -> str:
+    return f"{t_us // 1_000_000}.{t_us % 1_000_000:06d}"
 
 
 def _words(row: Row) -> Text:
@@ -158,14 +137,21 @@ def _words(row: Row) -> Text:
     match record:
         case StepRecord():
             return Text(record.why, style="yellow")
+        case RefusalRecord() if _is_ignored(row) and row.origin is not None:
+            how = "a duplicate" if row.origin.packet.why else "a retransmission"
+            return Text(f"↻ {row.origin.packet.what} ignored, {how}: {record.why}", style="dim")
         case RefusalRecord():
             return Text(f"! refused: {record.why}", style="yellow")
         case PacketRecord(kind=Kind.SEND):
             each = " each" if len(row.ids) > 1 else ""
-            return Text(f"▸ {record.what} to {_several(row.ids)} ({record.bytes} B{each})")
+            to = f"{record.what} to {_several(row.ids)} ({record.bytes} B{each})"
+            if row.origin is not None and row.origin.forged:
+                return Text(f"▸ {_forged(row.origin)} {to}", style="bold magenta")
+            return Text(f"↻ {to} again", style="dim") if row.kind == RETRANSMISSION else Text(f"▸ {to}")
         case PacketRecord():
             link = "from" if record.link.endswith(f">{record.actor}") else "to"
-            return Text(f"✗ {record.what} {link} {_several(row.ids)} dropped: {record.why}", style="red")
+            what = record.what if row.kind != FORGED or row.origin is None else f"{_forged(row.origin)} {record.what}"
+            return Text(f"✗ {what} {link} {_several(row.ids)} dropped: {record.why}", style="red")
         case ShowRecord() if record.what == "relay":
             text = record.text if len(record.text) <= TEXT_SHOWN_MAX else f"{record.text[:TEXT_SHOWN_MAX]}…"
             return Text(f"◂ {record.name}: {text}", style="green")
