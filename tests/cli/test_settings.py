@@ -48,6 +48,7 @@ def test_without_options_and_file_the_defaults_hold() -> None:
         "trace": None,
         "log_format": "text",
         "metrics_port": None,
+        "control": None,
     }
     assert plain.limits == Limits()
 
@@ -171,7 +172,7 @@ def test_a_printed_config_explains_each_setting_and_leaves_out_what_is_not_set(
 ) -> None:
     print_config(settings())
     printed = capsys.readouterr().out
-    assert set(tomllib.loads(printed)) == {*OPTIONS, *SETTINGS} - {"trace", "metrics_port"}
+    assert set(tomllib.loads(printed)) == {*OPTIONS, *SETTINGS} - {"trace", "metrics_port", "control"}
     lines = printed.splitlines()
     assert "# trace =" in lines
     assert 'idle_timeout = "300s"' in lines

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 
@@ -55,13 +57,22 @@ def test_the_unit_starts_the_server_with_options_that_it_has(unit: Path, tmp_pat
     subprocess.run([*arguments, "--print-config"], stdout=subprocess.DEVNULL, timeout=PATIENCE, check=True)
 
 
-def test_the_server_tells_systemd_when_it_is_ready(tmp_path: Path) -> None:
-    path = str(tmp_path / "notify")
+def test_the_server_tells_systemd_when_it_is_ready_rereads_and_stops(tmp_path: Path) -> None:
+    path, config = str(tmp_path / "notify"), tmp_path / "server.toml"
+    config.write_text("")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(path)
         notify.settimeout(PATIENCE)
-        with live_server(env={"NOTIFY_SOCKET": path}):
+        before_us = time.monotonic_ns() // 1000
+        with live_server("--config", str(config), env={"NOTIFY_SOCKET": path}) as server:
             assert notify.recv(100) == b"READY=1"
+            server.signal(signal.SIGHUP)
+            reloading = re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=(\d+)", notify.recv(100))
+            assert reloading is not None
+            assert before_us < int(reloading[1]) <= time.monotonic_ns() // 1000
+            assert notify.recv(100) == b"READY=1"
+            assert server.stop() == 0
+            assert notify.recv(100) == b"STOPPING=1"
 
 
 def test_a_systemd_that_does_not_listen_stops_nobody(tmp_path: Path) -> None:

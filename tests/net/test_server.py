@@ -304,31 +304,7 @@ def test_a_killed_server_can_restart_on_the_same_ports() -> None:
                     assert ann2.hears() == b"bob: anew"
 
 
-# --- settings, log, metrics, trace ----------------------------------------------------------------
-
-
-def test_sighup_rereads_limits_and_keeps_all_sessions(tmp_path: Path) -> None:
-    config = tmp_path / "server.toml"
-    config.write_text('members_max = 2\nidle_timeout = "300s"\n')
-    with live_server("--config", str(config)) as server, room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
-        assert Peer(server, "cem").ask(frame(JOIN, 0, b"lobby", b"cem"))[-1] == ROOM_FULL
-        config.write_text("members_max = many\n")
-        server.signal(signal.SIGHUP)
-        until(lambda: server.logs("limits_not_reread"), "the error in the log")
-        config.write_text("members_max = 3\n")
-        server.signal(signal.SIGHUP)
-        until(lambda: server.logs("event=limits_reread"), "the new limits")
-        Peer(server, "cem").joins("lobby").says("third")
-        assert (ann.hears(), bob.hears()) == (b"cem: third", b"cem: third")
-
-
-def test_sighup_shortens_running_idle_timeouts(tmp_path: Path) -> None:
-    config = tmp_path / "server.toml"
-    config.write_text("")
-    with live_server("--config", str(config)) as server, room_of(server, "ann", "bob") as [_, bob]:
-        config.write_text('idle_timeout = "100ms"\n')
-        server.signal(signal.SIGHUP)
-        assert bob.hears() in (b"You were silent too long", b"Room closed")
+# --- log, metrics, trace ----------------------------------------------------------------
 
 
 def test_the_log_is_structured_and_contains_neither_tokens_nor_texts() -> None:

@@ -7,39 +7,42 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tcrp.cli.control import control
 from tcrp.cli.dialects import dialect_named
-from tcrp.cli.exits import CANNOT, HOLDS, UsageError, complain
-from tcrp.cli.settings import AUTO, ServerSettings, add_options, print_config, read_settings, with_dashes
+from tcrp.cli.exits import HOLDS, UsageError
+from tcrp.cli.output import run_program
+from tcrp.cli.settings import AUTO, OPTIONS, ServerSettings, add_options, print_config, read_settings, with_dashes
 from tcrp.cli.version import tcrp_version
 
 if TYPE_CHECKING:
     from tcrp.net.service import Configuration
-    from tcrp.spec.limits import Limits
 
 PROGRAM = "chat-server"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `chat-server`. Returns 0 if it was told to stop, 2 if it could not start."""
-    options = _parser().parse_args(with_dashes(sys.argv[1:] if arguments is None else arguments))
-    try:
-        settings = read_settings(options, options.config)
-        if options.print_config:
-            print_config(settings)
-            return HOLDS
-        return _serve(options, settings)
-    except UsageError as error:
-        complain(PROGRAM, str(error))
-        return CANNOT
-    except BrokenPipeError:
-        return CANNOT
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["ctl"]:
+        return run_program(f"{PROGRAM} ctl", lambda: control(given[1:]))
+    return run_program(PROGRAM, lambda: _main(given))
+
+
+def _main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(with_dashes(arguments))
+    settings = read_settings(options, options.config)
+    if options.print_config:
+        print_config(settings)
+        return HOLDS
+    return _serve(options, settings)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Serve chat rooms: tokens over TCP, chat traffic over UDP.",
-        epilog="Times have a unit: 300s, 500ms, 5m. In the TOML file settings have the same names, with _ for -.",
+        epilog="Times have a unit: 300s, 500ms, 5m. In the TOML file settings have the same names, with _ for -. "
+        "`chat-server ctl --help` says how to list and close rooms, remove users and stop a running server.",
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
@@ -52,18 +55,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace, settings: ServerSettings) -> int:
-    configuration = _configuration(settings)
+    # Without a file there is nothing to read again, and SIGHUP means what it means to any program on a terminal.
+    ends_at_hangup = options.config is None and any(
+        stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)
+    )
+    configuration = _configuration(settings, ends_at_hangup)
     from tcrp.net.service import (
         CannotReread,
         CannotServe,
+        Reread,
         serve,
     )  # imported late: --help and --print-config do not need it
 
-    def reread() -> Limits:
+    def reread() -> Reread:
+        if options.config is None:
+            raise CannotReread("no --config FILE was given, so there is nothing to read again")
         try:
-            return read_settings(options, options.config).limits
+            new = read_settings(options, options.config)
         except UsageError as error:
             raise CannotReread(str(error)) from None
+        old_options, new_options = settings.run_options(), new.run_options()
+        return Reread(new.limits, tuple(name for name in OPTIONS if new_options[name] != old_options[name]))
 
     try:
         serve(configuration, reread, sys.stdout, sys.stderr)
@@ -72,7 +84,7 @@ def _serve(options: argparse.Namespace, settings: ServerSettings) -> int:
     return HOLDS
 
 
-def _configuration(settings: ServerSettings) -> Configuration:
+def _configuration(settings: ServerSettings, ends_at_hangup: bool) -> Configuration:
     from pathlib import Path
 
     from tcrp.net.service import Configuration
@@ -86,6 +98,8 @@ def _configuration(settings: ServerSettings) -> Configuration:
         trace=Path(settings.trace) if settings.trace is not None else None,
         log_format="json" if settings.log_format == "json" else "text",
         metrics_port=settings.metrics_port,
+        control=Path(settings.control) if settings.control is not None else None,
+        ends_at_hangup=ends_at_hangup,
         version=tcrp_version(),
     )
 

@@ -40,6 +40,7 @@ OPTIONS: Mapping[str, ServerOption] = {
     "trace": ServerOption(None, "file to write every step of every state machine to; it grows with the traffic"),
     "log_format": ServerOption("text", "format of the log on stderr", LOG_FORMATS),
     "metrics_port": ServerOption(None, "loopback port for Prometheus; 0 picks a free one", is_port=True),
+    "control": ServerOption(None, "Unix socket to make for `chat-server ctl`; only the server's own user may use it"),
 }
 
 
@@ -54,6 +55,7 @@ class ServerSettings:
     trace: str | None
     log_format: str
     metrics_port: int | None
+    control: str | None
     limits: Limits
 
     def run_options(self) -> dict[str, str | int | None]:
@@ -126,8 +128,10 @@ def _read_toml(config: str) -> dict[str, object]:
         raise UsageError(f"{config}: cannot read the file: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{config}: not valid UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # besides TOMLDecodeError: a number of more digits than Python reads
         raise UsageError(f"{config}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{config}: not valid TOML: nested too deeply") from None
     known = [*OPTIONS, *SETTINGS]
     for name in table:
         if name not in known:

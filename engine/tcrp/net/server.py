@@ -169,6 +169,21 @@ class Server:
         self.engine.set_limits(limits)
         self._rearm()
 
+    def remove(self, user: str, room: str) -> bool:
+        """End a member's session. False: there is no such member."""
+        return self._command(self.engine.remove(user, room, self.now_us()))
+
+    def close_room(self, room: str) -> bool:
+        """End a room. False: there is no such open room."""
+        return self._command(self.engine.close_room(room, self.now_us()))
+
+    def _command(self, outputs: list[ServerOutput] | None) -> bool:
+        if outputs is None:
+            return False
+        self._begin_cause()
+        self.perform(outputs)
+        return True
+
     # --- time ------------------------------------------------------------------------------------
 
     def now_us(self) -> int:

@@ -9,15 +9,17 @@ import platform
 import resource
 import signal
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from tcrp.engine.codec import Codec
 from tcrp.net.addresses import address_of
 from tcrp.net.background import BackgroundWriter
+from tcrp.net.control import Control
 from tcrp.net.log import Format, Log, written_address
 from tcrp.net.server import CannotBind, Server
 from tcrp.net.trace_file import TraceFile
@@ -45,7 +47,10 @@ class Configuration:
     trace: Path | None = None
     log_format: Format = "text"
     metrics_port: int | None = None
+    control: Path | None = None
     version: str = ""
+    ends_at_hangup: bool = False
+    """SIGHUP says that the server's terminal is gone, not that there is something to read again."""
 
 
 class CannotServe(Exception):
@@ -56,8 +61,15 @@ class CannotReread(Exception):
     """Settings cannot be read again; the old ones stay."""
 
 
-def serve(configuration: Configuration, reread: Callable[[], Limits], out: TextIO, log_file: TextIO) -> None:
-    """Serve until SIGTERM or SIGINT. On SIGHUP `reread` gives new limits, or raises `CannotReread`.
+class Reread(NamedTuple):
+    """Settings that were read again: the limits, and which other settings differ and need a restart."""
+
+    limits: Limits
+    needs_restart: tuple[str, ...] = ()
+
+
+def serve(configuration: Configuration, reread: Callable[[], Reread], out: TextIO, log_file: TextIO) -> None:
+    """Serve until SIGTERM or SIGINT. On SIGHUP `reread` gives new settings, or raises `CannotReread`.
 
     Raises `CannotServe` if it cannot begin.
     """
@@ -76,8 +88,10 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 class _Service:
     def __init__(
-        self, configuration: Configuration, reread: Callable[[], Limits], out: TextIO, log_file: TextIO
+        self, configuration: Configuration, reread: Callable[[], Reread], out: TextIO, log_file: TextIO
     ) -> None:
+        self._stop = asyncio.Event()
+        self._limits = configuration.limits
         self.configuration = configuration
         self._reread = reread
         self._out = out
@@ -99,23 +113,28 @@ class _Service:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self._stop.set)
         loop.set_exception_handler(self._on_exception)
         server, metrics = self._make_server()
         self._raise_file_limit(server)
-        loop.add_signal_handler(signal.SIGHUP, self._on_hangup, server)
+        # nohup has the signal ignored, because the server is to survive its terminal.
+        if not (self.configuration.ends_at_hangup and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN):
+            loop.add_signal_handler(signal.SIGHUP, self._on_hangup, server)
         await self._open(server)
+        control = Control(server, self._stop.set, lambda **what: self._log.info("control_command", **what))
         served = None
         try:
+            await self._open_control(control)
             served, metrics_port = self._serve_metrics(metrics, server)
             self._say_ready(server, metrics_port)
             ticking = asyncio.create_task(self._tick(server))
-            await stop.wait()
+            await self._stop.wait()
             ticking.cancel()
             self._log.info("stopping")
+            self._notify_systemd("STOPPING=1")
         finally:
+            control.close()
             await server.stop()
             self._tick_once(server)
             if served is not None:
@@ -187,6 +206,18 @@ class _Service:
             raise CannotServe(f"{host!r} is no host. Try --host 127.0.0.1, ::1, 0.0.0.0 or ::") from None
         return address_of(found[0][4]).ip
 
+    async def _open_control(self, control: Control) -> None:
+        path = self.configuration.control
+        if path is None:
+            return
+        try:
+            await control.open(path)
+        except OSError as error:
+            why = f"the control socket {path} cannot be opened: {error.strerror or error}"
+            if error.errno == errno.EADDRINUSE:
+                why += " (another chat-server, or another file?). Try another --control"
+            raise CannotServe(why) from None
+
     def _serve_metrics(self, metrics: Any, server: Server) -> tuple[Any, int | None]:
         if metrics is None:
             return None, None
@@ -219,11 +250,10 @@ class _Service:
         if metrics_port is not None:
             line += f", metrics on http://127.0.0.1:{metrics_port}/metrics"
         try:
-            self._out.write(line + "\n")
-            self._out.flush()
+            os.write(self._out.fileno(), line.encode() + b"\n")  # a buffer would keep what cannot be written
         except OSError as error:  # nobody reads it, which is no reason not to serve
             self._log.warning("ready_line_not_written", why=error.strerror or str(error))
-        _notify_system("READY=1", self._log)
+        self._notify_systemd("READY=1")
 
     # --- while it serves -------------------------------------------------------------------------
 
@@ -242,13 +272,27 @@ class _Service:
             self._lines_lost = lost
 
     def _on_hangup(self, server: Server) -> None:
+        if self.configuration.ends_at_hangup:
+            self._log.info("terminal_closed")
+            self._stop.set()
+            return
+        self._notify_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._reload(server)
+        self._notify_systemd("READY=1")
+
+    def _reload(self, server: Server) -> None:
         try:
-            limits = self._reread()
+            limits, needs_restart = self._reread()
         except CannotReread as error:
             self._log.warning("limits_not_reread", why=str(error))
             return
+        old, new = written_limits(self._limits), written_limits(limits)
+        changed = [f"{name}={value}" for name, value in new.items() if old[name] != value]
         server.set_limits(limits)
-        self._log.info("limits_reread")
+        self._limits = limits
+        self._log.info("limits_reread", changed=" ".join(changed) or "nothing")
+        if needs_restart:
+            self._log.warning("restart_needed", settings=" ".join(needs_restart))
 
     def _on_full_disk(self, error: OSError) -> None:
         self._log.error("trace_ended", why=error.strerror or str(error))
@@ -267,14 +311,14 @@ class _Service:
         trace = "".join(traceback.format_exception(error)) if error is not None else ""
         self._log.error("internal_error", what=str(context.get("message")), why=repr(error), traceback=trace)
 
-
-def _notify_system(state: str, log: Log) -> None:
-    """Tell systemd (`Type=notify`), where it asked for that: a datagram of one line, as sd_notify(3) has it."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        try:
-            notify.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
-        except OSError as error:
-            log.warning("systemd_not_told", why=error.strerror or str(error))
+    def _notify_systemd(self, state: str) -> None:
+        """Tell systemd (`Type=notify`), where it asked for that: one datagram, as sd_notify(3) has it."""
+        path = os.environ.get("NOTIFY_SOCKET")
+        if not path:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.setblocking(False)
+            try:
+                notify.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+            except OSError as error:
+                self._log.warning("systemd_not_told", why=error.strerror or str(error))

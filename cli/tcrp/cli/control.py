@@ -1,0 +1,100 @@
+"""`chat-server ctl`: commands to a running server, over its control socket."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tcrp.cli.exits import HOLDS, UsageError
+
+CONTROL_PATH = "/run/chat-server/control"
+"""Where the systemd unit has it."""
+SECONDS_MAX = 10.0
+
+
+def control(arguments: Sequence[str]) -> int:
+    """Send one command. Returns 0 if it was carried out; raises `UsageError` if not."""
+    options = _parser().parse_args(arguments)
+    command = options.command
+    request = {name: getattr(options, name) for name in ("user", "room") if getattr(options, name, None) is not None}
+    if command == "list" and "room" in request:
+        command = "members"
+    answer = _ask(options.control, {"command": command, **request})
+    if options.json:
+        print(json.dumps(answer.get("rooms", answer.get("members", {})), ensure_ascii=False))
+    elif "rooms" in answer:
+        _print_table(("room", "state", "host", "members"), answer["rooms"])
+    elif "members" in answer:
+        _print_table(("user", "state", "host", "address", "dialect", "silent_seconds"), answer["members"])
+    return HOLDS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chat-server ctl",
+        description="Command a running chat-server that was started with --control FILE.",
+        epilog="Only the user who runs the server, and root, may do so.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--control", metavar="FILE", default=CONTROL_PATH, help=f"the server's socket ({CONTROL_PATH})")
+    parser.add_argument("--json", action="store_true", help="print lists as JSON")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    listing = commands.add_parser("list", help="list the rooms, or the members of one room")
+    listing.add_argument("room", metavar="ROOM", nargs="?")
+    remove = commands.add_parser("remove", help="remove a user from a room; removing the host closes the room")
+    remove.add_argument("user", metavar="USER")
+    remove.add_argument("room", metavar="ROOM")
+    close = commands.add_parser("close", help="close a room: every session in it ends")
+    close.add_argument("room", metavar="ROOM")
+    commands.add_parser("shutdown", help="stop the server, as SIGTERM does")
+    return parser
+
+
+def _ask(path: str, request: Mapping[str, str]) -> dict[str, Any]:
+    """The server's answer. Raises `UsageError` if there is none, or if it is a no."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(SECONDS_MAX)
+        try:
+            asking.connect(path)
+            data = b""
+            asking.sendall(json.dumps(request).encode() + b"\n")
+            while more := asking.recv(1 << 16):
+                data += more
+        except TimeoutError:
+            raise UsageError(f"the server at {path} does not answer") from None
+        except (FileNotFoundError, ConnectionRefusedError):
+            hint = "Start chat-server with --control FILE, and give ctl the same"
+            raise UsageError(f"no server listens at {path}. {hint}") from None
+        except (ConnectionResetError, BrokenPipeError):
+            data = b""
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror or error}") from None
+    try:
+        answer: dict[str, Any] = json.loads(data)
+    except ValueError:
+        raise UsageError(f"the server at {path} broke off; it may have too many other commands at once") from None
+    if not answer.pop("ok"):
+        raise UsageError(answer["why"])
+    return answer
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Columns apart by two spaces, as wide as their longest entry."""
+    from rich.cells import cell_len  # names may be Japanese, whose characters are two columns wide
+
+    lines = [[name.replace("_", " ") for name in columns]]
+    lines += [[_written(row[name]) for name in columns] for row in rows]
+    widths = [max(cell_len(line[at]) for line in lines) for at in range(len(columns))]
+    for line in lines:
+        print(
+            "  ".join(
+                entry + " " * (width - cell_len(entry)) for entry, width in zip(line, widths, strict=True)
+            ).rstrip()
+        )
+
+
+def _written(value: object) -> str:
+    return {True: "yes", False: "", None: "-"}.get(value, str(value)) if isinstance(value, bool | None) else str(value)
