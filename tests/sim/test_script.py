@@ -11,6 +11,7 @@ from tcrp.sim.network.links import Network
 from tcrp.sim.network.packets import Origin
 from tcrp.sim.network.tcp import Tcp
 from tcrp.sim.network.world import World
+from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import (
     Action,
     At,
@@ -42,6 +43,7 @@ from tcrp.sim.scenario.model import (
     UserIs,
     When,
 )
+from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.verbs import filled
 from tcrp.sim.script import ScriptRunner, claim_met_by
 from tcrp.spec.names import Machine, RoomState, Rule, SessionState
@@ -281,3 +283,81 @@ def test_who_is_replayed_later_keeps_what_was_sent() -> None:
 )
 def test_the_number_of_the_repetition_is_filled_in(action: Any, third: Action) -> None:
     assert filled(action, 3) == third
+
+
+def misses_of(text: str) -> list[str]:
+    """What came nearest to each expectation that is not met."""
+    return [miss.nearest for miss in Run(read_scenario_text(text)).go().misses]
+
+
+def test_a_short_cut_inside_a_long_one_does_not_heal_it_and_a_heal_ends_both() -> None:
+    story = """
+claim: overlapping faults end at their own time
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 2s, network: {cut: {from: alice, to: server}, for: 10s}}
+  - {at: 3s, network: {cut: {from: alice, to: server}, for: 1s}}
+  - {at: 5s, alice: {say: "a"}}
+  - {at: 13s, alice: {say: "b"}}
+  - {at: 14s, network: {cut: {from: alice, to: server}, for: 10s}}
+  - {at: 15s, network: {cut: {from: alice, to: server}, for: 2s}}
+  - {at: 16s, network: {heal: {from: alice, to: server}}}
+  - {at: 16500ms, network: {cut: {from: alice, to: server}, for: 1s}}
+  - {at: 17200ms, alice: {say: "c"}}
+  - {at: 18s, alice: {say: "d"}}
+expect:
+  - {bob: {sees_exactly: ["b", "d"]}}
+"""
+    assert misses_of(story) == []
+
+
+def test_a_process_that_is_paused_twice_goes_on_after_both() -> None:
+    story = """
+claim: overlapping pauses end at their own time
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 2s, server: {pause: 10s}}
+  - {at: 3s, server: {pause: 1s}}
+  - {at: 5s, alice: {say: "a"}}
+  - {at: 20s, server: {pause: 10s}}
+  - {at: 21s, server: {crash: {restart: 1s}}}
+  - {at: 23s, carol: {create: attic}}
+expect:
+  - {bob: {sees: {count: 0}}, by: 11s}
+  - {bob: {sees: "a"}, by: 13s}
+  - {carol: {state: in-room}, by: 24s}
+"""
+    assert misses_of(story) == []
+
+
+def test_the_kernel_of_a_frozen_server_completes_connects_and_resets_them_when_it_crashes() -> None:
+    story = """
+claim: a frozen server is connected to
+until: 8s
+script:
+  - {at: 1s, server: {pause: 5s}}
+  - {at: 2s, alice: {create: lobby}}
+  - {at: 6100ms, server: {pause: 5s}}
+  - {at: 6200ms, bob: {join: lobby}}
+  - {at: 7s, server: crash}
+expect:
+  - {step: {actor: alice, machine: handshake, id: alice, event: requested}, between: [2s, 3s]}
+  - {alice: {state: in-room}, at: 6500ms}
+  - {packets: {what: reset, from: server, to: bob}, count: 1}
+"""
+    assert misses_of(story) == []
+
+
+@pytest.mark.parametrize(("rate", "datagrams"), [("3/s", 15), ("7/s", 35), ("700/s", 3500)])
+def test_a_flood_has_its_rate_exactly(rate: str, datagrams: int) -> None:
+    story = f"""
+claim: a flood has its rate
+users: {{mallory: {{attacker: true}}}}
+script:
+  - {{at: 0s, mallory: {{flood: {{rate: {rate}, for: 5s, size: 3}}}}}}
+expect:
+  - {{packets: {{from: mallory}}, count: {datagrams}}}
+"""
+    assert misses_of(story) == []

@@ -169,11 +169,12 @@ class ScriptRunner:
                 world.network.set(links, settings)
             case Cut(links, for_us):
                 world.record_fault(NETWORK, "cut", what, origin)
-                world.network.cut(links)
+                fault = world.network.cut(links)
                 if for_us is not None:
-                    world.at(world.now_us + for_us, self._heal, (links, origin))
+                    world.at(world.now_us + for_us, self._end, (fault, "heal", what, origin))
             case Heal(links):
-                self._heal((links, origin))
+                world.record_fault(NETWORK, "heal", what, origin)
+                self._tcp.heal(world.network.heal(links))
             case Hold(links):
                 world.record_fault(NETWORK, "hold", what, origin)
                 world.network.hold(links)
@@ -184,23 +185,21 @@ class ScriptRunner:
                 self._tcp.heal(freed)
             case Stall(links, for_us):
                 world.record_fault(NETWORK, "stall", what, origin)
-                world.network.stall(links)
-                world.at(world.now_us + for_us, self._go_on, (links, origin))
+                fault = world.network.stall(links)
+                world.at(world.now_us + for_us, self._end, (fault, "go on", what, origin))
             case Reset(links):
                 world.record_fault(NETWORK, "reset", what, origin)
                 self._tcp.reset(links, origin)
             case _:
                 assert_never(action)
 
-    def _heal(self, healed: tuple[tuple[LinkId, ...], Origin]) -> None:
-        links, origin = healed
-        self._world.record_fault(NETWORK, "heal", _names(links), origin)
-        self._tcp.heal(self._world.network.heal(links))
-
-    def _go_on(self, stalled: tuple[tuple[LinkId, ...], Origin]) -> None:
-        links, origin = stalled
-        self._world.record_fault(NETWORK, "go on", _names(links), origin)
-        self._tcp.heal(self._world.network.go_on(links))
+    def _end(self, ended: tuple[int, str, str, Origin]) -> None:
+        """The time of a cut or stall is over, if it was not undone before. Others on the same links go on."""
+        fault, word, links, origin = ended
+        network = self._world.network
+        if network.is_in_force(fault):
+            self._world.record_fault(NETWORK, word, links, origin)
+            self._tcp.heal(network.end(fault))
 
 
 def _names(links: tuple[LinkId, ...]) -> str:

@@ -233,7 +233,7 @@ def test_a_rate_and_its_queue_are_exact_over_long_waits() -> None:
 
 def test_a_link_without_a_queue_takes_nothing_that_has_to_wait() -> None:
     link = link_with(rate_bps=8000, queue_bytes=0)
-    assert [link.refuses(KEPT, size, 0) for size in (1, 0)] == [DropReason.QUEUE, None]
+    assert [link.refuses(KEPT, 1, now_us) for now_us in (0, 999, 1000)] == [None, DropReason.QUEUE, None]
 
 
 def test_a_link_that_was_idle_sends_at_once() -> None:
@@ -249,8 +249,32 @@ def test_what_is_lost_or_dropped_takes_no_time_of_the_link() -> None:
     link = link_with(rate_bps=8000, queue_bytes=1000, loss=Loss(500_000))
     assert link.refuses(0, 1000, 0) is DropReason.LOSS
     assert link.transit_us(0, 0) == 0
-    assert link.refuses(KEPT, 1001, 0) is DropReason.QUEUE
-    assert link.transit_us(0, 0) == 0
+    assert link.refuses(KEPT, 1, 0) is None
+    assert link.refuses(KEPT, 1000, 0) is DropReason.QUEUE
+    assert link.transit_us(0, 0) == 1000
+
+
+def test_a_datagram_larger_than_the_queue_is_sent_on_an_idle_link() -> None:
+    link = link_with(rate_bps=8_000_000, queue_bytes=100)
+    assert [link.refuses(KEPT, 1000, now_us) for now_us in (0, 999, 1000)] == [None, DropReason.QUEUE, None]
+
+
+@pytest.mark.parametrize("rate_bps", [1_000_000_000, 3_000_000, 999_999_999])
+def test_a_rate_is_exact_below_a_microsecond(rate_bps: int) -> None:
+    """A byte takes 8 ns at 1 Gbit/s: what is cut off of each datagram would make the link endless."""
+    link = link_with(rate_bps=rate_bps, queue_bytes=10_000_000)
+    for _ in range(1000):
+        assert link.refuses(KEPT, 100, 0) is None
+    assert link.transit_us(0, 0) == -(-1000 * 100 * 8 * 1_000_000 // rate_bps)
+
+
+def test_what_waits_keeps_its_moment_when_the_rate_changes() -> None:
+    link = link_with(rate_bps=8000)
+    assert link.refuses(KEPT, 1000, 0) is None
+    link.apply(LinkSettings(rate_bps=8_000_000, queue_bytes=2_000_000))
+    assert link.transit_us(0, 0) == SECOND_US
+    assert link.refuses(KEPT, 1000, 0) is None
+    assert link.transit_us(0, 0) == SECOND_US + 1000
 
 
 # --- what else happens -----------------------------------------------------------------------------
@@ -461,7 +485,7 @@ def test_bursts_of_links_and_seeds_differ() -> None:
 
 @pytest.mark.parametrize(
     ("mark", "on", "off"),
-    [("is_cut", "cut", "heal"), ("is_held", "hold", "release"), ("is_stalled", "stall", "go_on")],
+    [("is_cut", "cut", "heal"), ("is_held", "hold", "release")],
 )
 def test_marks_are_taken_back_by_the_same_or_a_wider_form(mark: str, on: str, off: str) -> None:
     network = Network(NetworkSettings())
@@ -479,6 +503,21 @@ def test_marks_are_taken_back_by_the_same_or_a_wider_form(mark: str, on: str, of
     assert getattr(network, off)([ALL_UP]) == [up, network.between("late", "server")]
     assert getattr(network.between("later", "server"), mark) is False
     assert getattr(network, off)([ALL_UP]) == []
+
+
+@pytest.mark.parametrize(("mark", "on"), [("is_cut", "cut"), ("is_held", "hold"), ("is_stalled", "stall")])
+def test_of_faults_that_overlap_each_ends_by_itself(mark: str, on: str) -> None:
+    network = Network(NetworkSettings())
+    up = network.between("bob", "server")
+    long, short, wide = (getattr(network, on)([id]) for id in (BOB_UP, BOB_UP, ALL_UP))
+    assert [name for name in ("is_cut", "is_held", "is_stalled") if getattr(up, name)] == [mark]
+    assert network.end(short) == []
+    assert [network.is_in_force(each) for each in (long, short, wide)] == [True, False, True]
+    assert network.end(wide) == []
+    assert getattr(up, mark) is True
+    assert network.end(long) == [up]
+    assert getattr(up, mark) is False
+    assert network.end(long) == []
 
 
 def test_a_wider_heal_frees_what_was_cut_by_name_and_leaves_other_directions() -> None:

@@ -140,18 +140,35 @@ def test_a_piece_of_one_byte_is_sent_whole() -> None:
 def test_what_a_stop_holds_up_goes_on_in_its_order_when_it_is_over(on: str) -> None:
     line = Line()
     network = line.world.network
-    off = {"cut": network.heal, "hold": network.release, "stall": network.go_on}[on]
     connection = line.connects()
     line.settles()
     connection.send_up(PacketKind.STREAM, b"a", line.origin)  # on its way when the stop comes
-    getattr(network, on)([UP])
+    fault = getattr(network, on)([UP])
     connection.send_up(PacketKind.STREAM, b"b", line.origin)
     connection.send_up(PacketKind.STREAM, b"c", line.origin)
     line.settles()
     assert line.server.data == b""
-    line.world.at(1000, lambda _: line.tcp.heal(off([UP])), None)
+    line.world.at(1000, lambda _: line.tcp.heal(network.end(fault)), None)
     line.settles()
     assert line.server.got[1:] == [(1030, "stream", b"a"), (1030, "stream", b"b"), (1030, "stream", b"c")]
+
+
+@pytest.mark.parametrize("on", ["cut", "hold", "stall"])
+def test_what_a_stop_holds_up_is_not_overtaken_by_what_is_still_on_its_way(on: str) -> None:
+    line = Line(delay=Span(30, 30))
+    network = line.world.network
+    connection = line.connects()
+    line.settles()
+    began_us = line.world.now_us
+    connection.send_up(PacketKind.STREAM, b"a", line.origin)
+    network.set([UP], LinkPatch(delay=Span(100, 100)))
+    connection.send_up(PacketKind.STREAM, b"b", line.origin)  # arrives after the stop, which only holds up the first
+    faults: list[int] = []
+    line.world.at(began_us + 20, lambda _: faults.append(getattr(network, on)([UP])), None)
+    line.world.at(began_us + 40, lambda _: line.tcp.heal(network.end(faults[0])), None)
+    line.settles()
+    assert line.server.data == b"ab"
+    assert [each[0] for each in line.server.got[1:]] == [began_us + 140] * 2
 
 
 def test_what_is_sent_behind_something_held_up_waits_with_it() -> None:
@@ -191,12 +208,12 @@ def test_a_link_that_is_stopped_twice_goes_on_when_both_are_over() -> None:
     connection = line.connects()
     line.settles()
     line.world.network.cut([UP])
-    line.world.network.stall([UP])
+    stall = line.world.network.stall([UP])
     connection.send_up(PacketKind.STREAM, b"a", line.origin)
     line.heals(UP)
     assert line.world.events == []
     assert line.server.data == b""
-    line.tcp.heal(line.world.network.go_on([UP]))
+    line.tcp.heal(line.world.network.end(stall))
     line.settles()
     assert line.server.data == b"a"
 

@@ -169,7 +169,6 @@ def test_without_a_trace_the_same_happens_and_nothing_is_written_down() -> None:
         ({"loss": Loss(1_000_000)}, "loss"),
         ({"loss": Loss(1_000_000), "duplicate_ppm": 1}, "loss"),
         ({"mtu_bytes": 1}, "mtu"),
-        ({"rate_bps": 8, "queue_bytes": 1}, "queue"),
     ],
 )
 def test_a_datagram_that_is_not_taken_is_dropped_with_its_reason(settings: dict[str, object], why: str) -> None:
@@ -180,10 +179,23 @@ def test_a_datagram_that_is_not_taken_is_dropped_with_its_reason(settings: dict[
     assert wire.seen() == [("send", "bob", ""), ("drop", "network", why)]
 
 
+def cuts(wire: Wire) -> None:
+    wire.world.network.cut([UP])
+
+
+def test_a_datagram_that_finds_the_queue_full_is_dropped() -> None:
+    wire = Wire(rate_bps=8, queue_bytes=1)
+    wire.sends(b"hi")
+    wire.sends(b"ho")
+    wire.settles()
+    assert wire.alice.got == [(2_000_030, b"hi")]
+    assert ("drop", "network", "queue") in wire.seen()
+
+
 def test_a_datagram_is_dropped_by_a_cut_before_it_and_by_one_that_it_meets_on_its_way() -> None:
     wire = Wire()
     wire.sends(b"one")
-    wire.world.at(10, lambda _: wire.world.network.cut([UP]), None)
+    wire.world.at(10, lambda _: cuts(wire), None)
     wire.world.at(20, lambda _: wire.sends(b"two"), None)
     wire.settles()
     assert wire.alice.got == []

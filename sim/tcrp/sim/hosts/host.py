@@ -18,6 +18,7 @@ class Host:
         self.id = id
         self.clock = HostClock()
         self.is_paused = False
+        self._pauses: list[Cause] = []  # those that are not over
         self.is_catching_up = False  # after a pause, until its timers have had their turn
         self._inbox: list[tuple[Callable[[Any], None], Any]] = []
         self._wake_us: int | None = None  # when the engine will be woken, and for which deadline
@@ -81,12 +82,18 @@ class Host:
     # --- pausing ---------------------------------------------------------------------------------
 
     def pause(self, for_us: int, cause: Cause) -> None:
-        """Freeze the process: what arrives waits, timers are late."""
+        """Freeze the process: what arrives waits, timers are late. It goes on when the last of its pauses is over."""
         self.world.record_fault(self.id, "pause", f"for {for_us} us", cause)
         self.is_paused = True
+        self._pauses.append(cause)
         self.world.at(self.world.now_us + for_us, self._resume, cause)
 
     def _resume(self, cause: Cause) -> None:
+        if cause not in self._pauses:
+            return  # the process has crashed since
+        self._pauses.remove(cause)
+        if self._pauses:
+            return
         self.is_paused = False
         self.is_catching_up = self.next_deadline_us() is not None
         self.world.record_fault(self.id, "resume", "", cause)
@@ -101,5 +108,7 @@ class Host:
         self._inbox.append((handler, subject))
 
     def forget_held(self) -> None:
-        """What waited is gone, with everything else."""
+        """The process is gone: so is what waited, and nobody is frozen any more."""
         self._inbox.clear()
+        self._pauses.clear()
+        self.is_paused = False

@@ -109,21 +109,23 @@ class ServerHost(Host):
         self._perform(engine.receive_datagram(packet.data, packet.source, self.local_us()))
 
     def connection_event(self, connection: Connection, packet: Packet) -> None:
-        if self.is_paused:
-            self.hold(self._connection_event_later, (connection, packet))
-            return
         engine, local_us = self.engine, self.local_us()
         if engine is None:
             connection.server_is_done = True
             connection.send_down(PacketKind.RESET, b"", packet)
             return
+        stream = connection.stream
+        if packet.what is PacketKind.OPEN and stream not in self._connections:
+            # The kernel completes it, whether the process is frozen or not.
+            self._connections[stream] = connection
+            connection.send_down(PacketKind.OPENED, b"", packet)
+        if self.is_paused:
+            self.hold(self._connection_event_later, (connection, packet))
+            return
         self.recorder.cause = packet
         if self.observer is not None:
             self.observer.before_call(self, packet, connection)
-        stream = connection.stream
         if packet.what is PacketKind.OPEN:
-            self._connections[stream] = connection
-            connection.send_down(PacketKind.OPENED, b"", packet)
             name = connection.client.id
             self.recorder.adopt(stream)
             self._counters.stream_opened()

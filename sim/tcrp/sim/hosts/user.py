@@ -45,7 +45,7 @@ from tcrp.sim.scenario.model import (
     Stream,
     UserAction,
 )
-from tcrp.spec.limits import Limits
+from tcrp.spec.limits import SECOND_US, Limits
 from tcrp.spec.names import (
     Machine,
     Operation,
@@ -260,8 +260,8 @@ class UserHost(Host):
                 self._spoof(self.hosts.users[victim], text, origin)
             case Replay():
                 self._replay(action, origin)
-            case Flood(_, for_us):
-                self._flood((action, self.world.now_us + for_us, origin))
+            case Flood():
+                self._flood((action, self.world.now_us, 0, origin))
             case _:
                 assert_never(action)
 
@@ -439,15 +439,16 @@ class UserHost(Host):
         link = self.world.network.between(self.id, self.hosts.server.id)
         self.world.send_datagram(link, PacketKind.DATAGRAM, victim.sent[action.nth - 1], source, UDP_ADDRESS, origin)
 
-    def _flood(self, flood: tuple[Flood, int, Origin]) -> None:
-        """One datagram of random bytes now, and the next in a while."""
-        action, until_us, origin = flood
+    def _flood(self, flood: tuple[Flood, int, int, Origin]) -> None:
+        """One datagram of random bytes now, and the next in a while: as many as the rate says, whatever it is."""
+        action, began_us, number, origin = flood
         now_us = self.world.now_us
-        if now_us >= until_us:
+        if now_us >= began_us + action.for_us:
             return
         data = shake_128((origin.key ^ now_us).to_bytes(8, "big")).digest(action.size)
         self._send(data, PacketKind.DATAGRAM, origin)
-        self.world.at(now_us + action.every_us, self._flood, flood)
+        next_us = began_us + (number + 1) * SECOND_US // action.per_second
+        self.world.at(next_us, self._flood, (action, began_us, number + 1, origin))
 
     def _refuse(self, event: SessionEvent, origin: Origin, why: str) -> None:
         room = self.engine.room if self.engine is not None else ""

@@ -7,7 +7,7 @@ nothing: its drops and delays follow from its contents.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import cache, lru_cache
 from typing import Any
@@ -18,6 +18,8 @@ from tcrp.sim.scenario.model import CALM, Burst, LinkId, LinkPatch, LinkSettings
 EVERYONE = "all"
 SLOT_US = 10_000
 """A link with burst loss changes between good and bad only at the start of a slot."""
+BYTE = 8 * 1_000_000
+"""What a byte adds to the microseconds times bits a second for which a link is busy: whole numbers at every rate."""
 BLOCK_SLOTS = 1024
 """At the start of each block of slots the state is drawn anew, so that it depends on the slot number alone."""
 
@@ -87,7 +89,7 @@ class Link:
     __slots__ = (
         "_corrupt",
         "_duplicate",
-        "_free_us",
+        "_free",
         "_gilbert_elliott",
         "_has_extras",
         "_least_us",
@@ -121,7 +123,8 @@ class Link:
         self.is_stalled = False
         self.parked: list[Any] = []  # held datagrams
         self._seed = seed
-        self._free_us = 0  # when a link with a limited rate will have sent its queue
+        self._free = 0  # when a link with a limited rate will have sent its queue: microseconds times its rate
+        self._rate_bps = 0
         self.apply(settings)
 
     def apply(self, settings: LinkSettings) -> None:
@@ -135,7 +138,9 @@ class Link:
         self._corrupt = _draw_threshold(settings.corrupt_ppm)
         self.cuts_streams = settings.segment is not None  # TCP data arrives in pieces
         self._has_extras = bool(self._duplicate or self._reorder or self._corrupt)
-        self._rate_bps = settings.rate_bps or 0
+        before_bps, self._rate_bps = self._rate_bps, settings.rate_bps or 0
+        if before_bps != self._rate_bps:  # what waits keeps its moment
+            self._free = -(-self._free // before_bps) * self._rate_bps if before_bps else 0
         self._mtu_bytes = settings.mtu_bytes or 0
         self._queue_bytes = settings.queue_bytes
         if isinstance(settings.delay, Span):
@@ -183,11 +188,12 @@ class Link:
             return DropReason.MTU
         if self.loses(key) and (self._gilbert_elliott is None or self._gilbert_elliott.is_bad(now_us)):
             return DropReason.LOSS
-        if rate_bps := self._rate_bps:
-            waiting_us = max(self._free_us - now_us, 0)
-            if waiting_us * rate_bps // 8_000_000 + size > self._queue_bytes:
+        if self._rate_bps:
+            waiting = max(self._free - now_us * self._rate_bps, 0)
+            # On an idle link nothing waits: a datagram is sent at once, however small the queue is.
+            if waiting and -(-waiting // BYTE) + size > self._queue_bytes:
                 return DropReason.QUEUE
-            self._free_us = now_us + waiting_us + size * 8_000_000 // rate_bps
+            self._free = now_us * self._rate_bps + waiting + size * BYTE
         return None
 
     def extras(self, key: int) -> int:
@@ -203,7 +209,7 @@ class Link:
 
     def transit_us(self, key: int, now_us: int, extras: int = 0) -> int:
         """The transit time of a datagram: waiting in the queue, delay, and the extra delay of REORDERED."""
-        waits_us = max(self._free_us - now_us, 0)
+        waits_us = max(-(-self._free // self._rate_bps) - now_us, 0) if self._rate_bps else 0
         if extras & REORDERED:
             waits_us += self.settings.reorder.by_us
         return waits_us + self.delay_us(key)
@@ -239,7 +245,8 @@ class Network:
         self._seed = key_of(seed, "burst")
         self._default = network.default
         self._changes: list[tuple[LinkId, LinkPatch]] = [(rule.link, rule.settings) for rule in network.links]
-        self._marks: dict[str, list[LinkId]] = {"is_cut": [], "is_held": [], "is_stalled": []}
+        self._marks: dict[str, list[tuple[LinkId, int]]] = {"is_cut": [], "is_held": [], "is_stalled": []}
+        self._faults = 0  # how many cuts, holds and stalls there were: each has its number
         self._links: dict[tuple[str, str], Link] = {}
 
     def between(self, source: str, target: str) -> Link:
@@ -256,38 +263,50 @@ class Network:
         self._changes += [(link, settings) for link in links]
         self._refresh_all()
 
-    def cut(self, links: Iterable[LinkId]) -> None:
-        """Cut links: datagrams are lost, TCP data waits."""
-        self._mark("is_cut", links)
+    def cut(self, links: Iterable[LinkId]) -> int:
+        """Cut links: datagrams are lost, TCP data waits. Returns the number of this fault, for `end`."""
+        return self._mark("is_cut", links)
 
     def heal(self, links: Iterable[LinkId]) -> list[Link]:
         """Undo cuts. Returns the links that are open again."""
         return self._unmark("is_cut", links)
 
-    def hold(self, links: Iterable[LinkId]) -> None:
-        """Hold links: nothing arrives until `release`, and nothing is lost."""
-        self._mark("is_held", links)
+    def hold(self, links: Iterable[LinkId]) -> int:
+        """Hold links: nothing arrives until `release`, and nothing is lost. Returns the number of this fault."""
+        return self._mark("is_held", links)
 
     def release(self, links: Iterable[LinkId]) -> list[Link]:
         """Undo holds. Returns the links that are open again."""
         return self._unmark("is_held", links)
 
-    def stall(self, links: Iterable[LinkId]) -> None:
-        """Stall links: TCP data waits, datagrams pass."""
-        self._mark("is_stalled", links)
+    def stall(self, links: Iterable[LinkId]) -> int:
+        """Stall links: TCP data waits, datagrams pass. Returns the number of this fault, for `end`."""
+        return self._mark("is_stalled", links)
 
-    def go_on(self, links: Iterable[LinkId]) -> list[Link]:
-        """Undo stalls. Returns the links on which TCP data moves again."""
-        return self._unmark("is_stalled", links)
+    def end(self, fault: int) -> list[Link]:
+        """One fault is over, others on the same links are not. Returns the links that no such fault stops any more."""
+        freed: list[Link] = []
+        for mark in self._marks:
+            freed += self._keep(mark, lambda _, number: number != fault)
+        return freed
 
-    def _mark(self, mark: str, links: Iterable[LinkId]) -> None:
-        self._marks[mark] += [link for link in links if link not in self._marks[mark]]
+    def is_in_force(self, fault: int) -> bool:
+        """Whether a fault has neither ended nor been undone on all its links."""
+        return any(number == fault for marks in self._marks.values() for _, number in marks)
+
+    def _mark(self, mark: str, links: Iterable[LinkId]) -> int:
+        self._faults += 1
+        self._marks[mark] += [(link, self._faults) for link in links]
         self._refresh_all()
+        return self._faults
 
     def _unmark(self, mark: str, links: Iterable[LinkId]) -> list[Link]:
-        freed = list(links)
+        undone = list(links)
+        return self._keep(mark, lambda marked, _: not any(_covers(link, marked) for link in undone))
+
+    def _keep(self, mark: str, stays: Callable[[LinkId, int], bool]) -> list[Link]:
         before = [link for link in self._links.values() if getattr(link, mark)]
-        self._marks[mark] = [each for each in self._marks[mark] if not any(_covers(link, each) for link in freed)]
+        self._marks[mark] = [(link, number) for link, number in self._marks[mark] if stays(link, number)]
         self._refresh_all()
         return [link for link in before if not getattr(link, mark)]
 
@@ -302,8 +321,8 @@ class Network:
                 settings = settings.patched(change)
         if settings != link.settings:
             link.apply(settings)
-        for mark, ids in self._marks.items():
-            setattr(link, mark, any(covers_link(id, link) for id in ids))
+        for mark, marked in self._marks.items():
+            setattr(link, mark, any(covers_link(id, link) for id, _ in marked))
 
 
 def covers_link(id: LinkId, link: Link) -> bool:

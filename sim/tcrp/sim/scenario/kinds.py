@@ -240,10 +240,10 @@ def _rate_bps(match: re.Match[str]) -> int:
     return int(exact)
 
 
-def _every_us(match: re.Match[str]) -> int:
+def _per_second(match: re.Match[str]) -> int:
     if not 1 <= int(match[1]) <= PER_SECOND_MAX:
         raise ValueError(f"a rate such as 1000/s is expected, 1/s to {PER_SECOND_MAX}/s, not {match[0]!r}")
-    return 1_000_000 // int(match[1])
+    return int(match[1])
 
 
 def _drift_ppm(match: re.Match[str]) -> int:
@@ -379,8 +379,8 @@ SEGMENT = Simple(_segment, AMOUNT.schema(), _write_amount)
 RATE = define("rate", quantity(r"(\d{1,9}(?:\.\d{1,3})?)(bit|kbit|Mbit|Gbit)/s", "a rate such as 512kbit/s or 8Mbit/s",
                                _rate_bps, lambda bps: f"{bps}bit/s"),
               "Bits a second: bit/s, kbit/s, Mbit/s or Gbit/s.", "1.5Mbit/s")  # fmt: skip
-PER_SECOND = define("frequency", quantity(r"(\d{1,7})/s", "a rate such as 1000/s", _every_us,
-                                          lambda every_us: f"{1_000_000 // every_us}/s"),
+PER_SECOND = define("frequency", quantity(r"(\d{1,7})/s", "a rate such as 1000/s", _per_second,
+                                          lambda per_second: f"{per_second}/s"),
                     f"How often a second, at most {PER_SECOND_MAX}/s.", "1000/s")  # fmt: skip
 DRIFT = define("drift", quantity(r"(-?\d{1,6})ppm", "a drift such as 50ppm", _drift_ppm, lambda ppm: f"{ppm}ppm"),
                "How much faster a clock runs, in parts per million.", "-200ppm")  # fmt: skip

@@ -105,7 +105,8 @@ SETTINGS = define(
         Field("mtu", whole(1, DATAGRAM_BYTES_MAX), "The largest datagram in bytes; larger ones are dropped.",
               "{mtu: 1200}", "mtu_bytes"),
         Field("rate", RATE, "How many bits a second get onto the link.", "{rate: 1500kbit/s}", "rate_bps"),
-        Field("queue", whole(1, QUEUE_BYTES_MAX), "How many bytes wait for a link with a rate; more are dropped.",
+        Field("queue", whole(1, QUEUE_BYTES_MAX), "How many bytes may wait for a link with a rate; more are dropped. "
+              "On an idle link nothing waits.",
               "{rate: 8Mbit/s, queue: 9000}", "queue_bytes"),
         Field("segment", SEGMENT, "Into pieces of how many bytes TCP's bytes are cut.", "{segment: 1..64}"),
         if_empty="at least one setting is expected",

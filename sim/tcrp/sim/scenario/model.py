@@ -284,9 +284,9 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Random bytes in datagrams of `size` bytes, one every `every_us`, for `for_us`."""
+    """Random bytes in datagrams of `size` bytes, `per_second` of them, for `for_us`."""
 
-    every_us: int
+    per_second: int
     for_us: int
     size: int
 

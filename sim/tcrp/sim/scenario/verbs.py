@@ -79,7 +79,7 @@ ATTACKER_VERBS = table(
          Field("nth", whole(1, NTH_MAX), "Which one the user sent, from 1."),
          Field("spoofed", TRUTH, "Whether the user's address is the source.", into="is_spoofed")),
     Verb("flood", model.Flood, "Sends datagrams of random bytes.",
-         "mallory: {flood: {rate: 1000/s, for: 5s, size: 4096}}", Field("rate", PER_SECOND, into="every_us"),
+         "mallory: {flood: {rate: 1000/s, for: 5s, size: 4096}}", Field("rate", PER_SECOND, into="per_second"),
          Field("for", DURATION, into="for_us"), Field("size", whole(0, DATAGRAM_BYTES_MAX), "Bytes of each.")),
 )  # fmt: skip
 SERVER_VERBS = table(

@@ -415,7 +415,7 @@ class Generator:
         return MALLORY, Replay(self._user(), self._dice.between(1, 6), is_spoofed=self._dice.chance(60))
 
     def _flood(self) -> tuple[str, Action]:
-        return MALLORY, Flood(self._dice.one_of((1000, 20_000)), 200 * MS, self._dice.one_of((0, 2, 70, 5000)))
+        return MALLORY, Flood(self._dice.one_of((1000, 50)), 200 * MS, self._dice.one_of((0, 2, 70, 5000)))
 
 
 def _moment_of(step: Planned) -> int:
