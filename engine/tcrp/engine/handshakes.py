@@ -145,9 +145,12 @@ class HandshakeServer:
     def time_out(self, stream: StreamId, now_us: int) -> None:
         """Half a request, rubbish or nothing for too long (R-TCP-5), or a peer that never closes."""
         handshake = self.handshakes[stream]
-        if not handshake.is_finished:
+        if self._is_accepted(handshake):  # a server that was held up: its peer was not slow
+            self._complete(handshake, now_us)
+        elif not handshake.is_finished:
             self._abandon(handshake, now_us)
-        self._close(handshake)
+        if stream in self.handshakes:
+            self._close(handshake)
 
     def complete(self, stream: StreamId, now_us: int) -> None:
         """The answer is out, and the completion's turn has come."""
@@ -326,7 +329,6 @@ class HandshakeServer:
         self._send(handshake, speaks.write_answer(handshake.operation, room.name_bytes), PacketKind.ANSWER)
         # The completion is a step of its own, in the same moment: a peer that is found gone while the
         # answer is written has not been handed its token.
-        registry.timers.cancel(Deadline.HANDSHAKE, handshake.stream)
         registry.timers.arm(Deadline.COMPLETION, handshake.stream, now_us)
 
     def _complete(self, handshake: Handshake, now_us: int) -> None:
@@ -344,7 +346,6 @@ class HandshakeServer:
                 address = Address(handshake.ip, handshake.port)
                 registry.enter(session, address, now_us, is_announced=session.supersedes is None)
             registry.confirm(session, now_us)
-        registry.timers.arm(Deadline.HANDSHAKE, handshake.stream, now_us + registry.limits.handshake_timeout)
         self._finish(handshake)
         early, handshake.buffer = bytes(handshake.buffer), bytearray()
         if early:

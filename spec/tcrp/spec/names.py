@@ -196,6 +196,7 @@ class Property(StrEnum):
     KEEP_ALIVE_CHANGES_NOTHING = "keep-alive-changes-nothing"
     STREAMS_HALF_CLOSE = "streams-half-close"
     STREAMS_KEEP_ORDER = "streams-keep-order"
+    MATCHES_REFERENCE = "matches-reference"
     SPEAKERS_ARRIVE = "speakers-arrive"
     NO_CLIENT_WAITS_FOR_EVER = "no-client-waits-for-ever"
     CLOSING_ROOMS_CLOSE = "closing-rooms-close"

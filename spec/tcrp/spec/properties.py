@@ -112,6 +112,12 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
             "its end.",
             (),
         ),
+        Property.MATCHES_REFERENCE: Claim(
+            "Given the same input, the server puts out what a second server does that is written from the rules "
+            "alone: the same bytes, to the same receivers, in the same order, the same steps, refusals, drops and "
+            "withheld relays; and it asks to be woken no later than that one.",
+            (),
+        ),
         Property.SPEAKERS_ARRIVE: Claim(
             "Two seconds after a client has spoken, if no fault came later and its link loses nothing, its session "
             "is in-room or has ended.",

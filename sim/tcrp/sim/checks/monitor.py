@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tcrp.engine.outputs import OBSERVATIONS, Relay, SendDatagram, SendFrame, ServerOutput, Stepped, Withheld
 from tcrp.sim.checks.bounds import Bounds
+from tcrp.sim.checks.differential import Differential
 from tcrp.sim.checks.limits import LimitChecks
 from tcrp.sim.checks.reference import ReferenceModel
 from tcrp.sim.checks.relays import RelayChecks
@@ -17,7 +18,7 @@ from tcrp.sim.checks.shadow import Shadows
 from tcrp.sim.checks.streams import StreamChecks
 from tcrp.sim.checks.termination import TerminationChecks
 from tcrp.sim.checks.timeouts_and_liveness import LivenessChecks
-from tcrp.sim.hosts.server import SERVER, ServerHost
+from tcrp.sim.hosts.server import SERVER, EngineCall, ServerHost
 from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.packets import Packet
 from tcrp.sim.network.tcp import Connection
@@ -53,6 +54,7 @@ class PropertyMonitor:
         self._liveness = LivenessChecks(results, model, hosts, bounds)
         self._limit_checks = LimitChecks(results, model, bounds)
         self.streams = StreamChecks(results)
+        self._differential = Differential(results)
         self._stands: dict[tuple[str, Machine, str, int], str] = {}
 
     # --- the trace -------------------------------------------------------------------------------
@@ -131,7 +133,10 @@ class PropertyMonitor:
 
     # --- what the server is given, and what it makes of it ---------------------------------------
 
-    def before_call(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None:
+    def before_call(
+        self, host: ServerHost, packet: Packet | None, connection: Connection | None, call: EngineCall
+    ) -> None:
+        self._differential.before_call(host, call)
         self._model.begin_call(packet, connection, host.local_us())
         if host.limits is not self._bounds.now:
             self._bounds.change(host.limits)
@@ -160,6 +165,7 @@ class PropertyMonitor:
         self._termination.judge(host, effects)
         self._limit_checks.judge(outputs)
         self._liveness.judge(host)
+        self._differential.after_call(host, outputs)
 
     def server_crashed(self) -> None:
         self._shadows.forget(SERVER)
@@ -169,6 +175,7 @@ class PropertyMonitor:
         self._termination.forget()
         self._liveness.forget()
         self._limit_checks.forget()
+        self._differential.forget()
 
     def finish(self, server: ServerHost) -> None:
         """The run is over."""

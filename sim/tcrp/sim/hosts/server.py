@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, assert_never
+from typing import Any, NamedTuple, Protocol, assert_never
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import (
@@ -37,12 +37,27 @@ UDP_ADDRESS = Address("10.255.255.254", 9003)
 EngineFactory = Callable[..., ServerEngine]
 
 
+class EngineCall(NamedTuple):
+    """An input of the server's engine: the method's name and its arguments."""
+
+    method: str
+    arguments: tuple[Any, ...]
+
+
 class EngineObserver(Protocol):
     """Is told of each call of the server's engine, before and after it."""
 
-    def before_call(self, host: ServerHost, packet: Packet | None, connection: Connection | None) -> None: ...
+    def before_call(
+        self, host: ServerHost, packet: Packet | None, connection: Connection | None, call: EngineCall
+    ) -> None: ...
     def after_call(self, host: ServerHost, outputs: list[ServerOutput]) -> None: ...
     def server_crashed(self) -> None: ...
+
+
+def token_of(seed: int, number: int) -> bytes:
+    """In a simulation tokens come from the seed; on sockets from the system."""
+    high = key_of(seed, "token", number)
+    return f"{high:016x}{mix(high):016x}".encode()
 
 
 class ServerHost(Host):
@@ -56,8 +71,8 @@ class ServerHost(Host):
         self.engine: ServerEngine | None = None
         self.observer: EngineObserver | None = None
         self.counts = False  # whether its counters are needed
-        self._only = only
-        self._seed = seed
+        self.only = only
+        self.seed = seed
         self._make_engine = make_engine
         self._tokens = 0
         self._instances = Instances()
@@ -71,15 +86,13 @@ class ServerHost(Host):
         trace = self.world.trace
         self.recorder = Recorder(trace, SERVER, Chain(), instances=self._instances)
         self._counters = Counters()
-        config = ServerConfig(self.limits, self._only)
+        config = ServerConfig(self.limits, self.only)
         detail = Detail.EVERYTHING if trace is not None else Detail.CHANGES
         self.engine = self._make_engine(config, new_token=self._new_token, detail=detail)
 
     def _new_token(self) -> bytes:
-        """In a simulation tokens come from the seed; on sockets from the system."""
         self._tokens += 1
-        high = key_of(self._seed, "token", self._tokens)
-        return f"{high:016x}{mix(high):016x}".encode()
+        return token_of(self.seed, self._tokens)
 
     @property
     def is_quiescent(self) -> bool:
@@ -103,13 +116,14 @@ class ServerHost(Host):
             self.world.drop(packet, "server down")
             return
         self.recorder.cause = packet
+        call = EngineCall("receive_datagram", (packet.data, packet.source, self.local_us()))
         if self.observer is not None:
             self._counters.datagram()
-            self.observer.before_call(self, packet, None)
-        self._perform(engine.receive_datagram(packet.data, packet.source, self.local_us()))
+            self.observer.before_call(self, packet, None, call)
+        self._perform(engine.receive_datagram(*call.arguments))
 
     def connection_event(self, connection: Connection, packet: Packet) -> None:
-        engine, local_us = self.engine, self.local_us()
+        engine = self.engine
         if engine is None:
             connection.server_is_done = True
             connection.send_down(PacketKind.RESET, b"", packet)
@@ -123,23 +137,36 @@ class ServerHost(Host):
             self.hold(self._connection_event_later, (connection, packet))
             return
         self.recorder.cause = packet
+        call = self._stream_call(connection, packet)
         if self.observer is not None:
-            self.observer.before_call(self, packet, connection)
+            self.observer.before_call(self, packet, connection, call)
         if packet.what is PacketKind.OPEN:
             name = connection.client.id
             self.recorder.adopt(stream)
             self._counters.stream_opened()
-            outputs = engine.stream_opened(stream, connection.client_address, local_us, name=name)
+            outputs = engine.stream_opened(*call.arguments, name=name)
         elif packet.what is PacketKind.CLOSE:
-            outputs = engine.stream_ended(stream, local_us)
+            outputs = engine.stream_ended(*call.arguments)
         elif packet.what is PacketKind.RESET:
             connection.server_is_done = True
             if self._connections.pop(stream, None) is not None:
                 self._counters.stream_lost()
-            outputs = engine.stream_closed(stream, local_us)
+            outputs = engine.stream_closed(*call.arguments)
         else:
-            outputs = engine.receive_stream(stream, packet.data, local_us)
+            outputs = engine.receive_stream(*call.arguments)
         self._perform(outputs)
+
+    def _stream_call(self, connection: Connection, packet: Packet) -> EngineCall:
+        stream, local_us = connection.stream, self.local_us()
+        match packet.what:
+            case PacketKind.OPEN:
+                return EngineCall("stream_opened", (stream, connection.client_address, local_us))
+            case PacketKind.CLOSE:
+                return EngineCall("stream_ended", (stream, local_us))
+            case PacketKind.RESET:
+                return EngineCall("stream_closed", (stream, local_us))
+            case _:
+                return EngineCall("receive_stream", (stream, packet.data, local_us))
 
     def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
         self.connection_event(*event)
@@ -150,7 +177,7 @@ class ServerHost(Host):
     def handle_timeout(self, local_us: int) -> None:
         if self.engine is not None:
             if self.observer is not None:
-                self.observer.before_call(self, None, None)
+                self.observer.before_call(self, None, None, EngineCall("handle_timeout", (local_us,)))
             self._perform(self.engine.handle_timeout(local_us))
 
     # --- what the engine wants done --------------------------------------------------------------
@@ -204,9 +231,9 @@ class ServerHost(Host):
                 self.pause(for_us, origin)
             case Shutdown():
                 self.is_stopping = self.engine is not None
-                self._command(origin, lambda engine: engine.shutdown(self.local_us()))
+                self._command(origin, EngineCall("shutdown", (self.local_us(),)))
             case Remove(user, room):
-                if not self._command(origin, lambda engine: engine.remove(user, room, self.local_us())):
+                if not self._command(origin, EngineCall("remove", (user, room, self.local_us()))):
                     self._refuse(f"{user}@{room}", origin)
             case SetLimits(settings):
                 self._set_limits(dict(settings), origin)
@@ -216,30 +243,23 @@ class ServerHost(Host):
     def _act_later(self, step: tuple[ServerAction, Origin]) -> None:
         self.act(*step)
 
-    def _command(self, origin: Origin, command: Callable[[ServerEngine], Any]) -> bool:
+    def _command(self, origin: Origin, call: EngineCall) -> bool:
         engine = self.engine
         if engine is None:
             return False
         self.recorder.cause = origin
         if self.observer is not None:
-            self.observer.before_call(self, None, None)
-        outputs = command(engine)
-        if outputs is None:
-            return False
-        self._perform(outputs)
-        return True
+            self.observer.before_call(self, None, None, call)
+        outputs: list[ServerOutput] | None = getattr(engine, call.method)(*call.arguments)
+        self._perform(outputs or [])
+        return outputs is not None
 
     def _set_limits(self, settings: dict[str, int | str], origin: Origin) -> None:
         """As a server does that is told to read its settings again; one that starts later has them too."""
         changed = ", ".join(f"{name} {value}" for name, value in write_settings(settings).items())
         self.world.record_fault(SERVER, "set_limits", changed, origin)
-        self.limits = limits = self.limits.with_settings(settings)
-
-        def change(engine: ServerEngine) -> list[ServerOutput]:
-            engine.set_limits(limits)
-            return []
-
-        self._command(origin, change)
+        self.limits = self.limits.with_settings(settings)
+        self._command(origin, EngineCall("set_limits", (self.limits,)))
 
     def _refuse(self, id: str, origin: Origin) -> None:
         self.recorder.cause = origin
