@@ -1,0 +1,185 @@
+"""The engine against the reference server: small mistakes that no other property sees, and what a report says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tcrp.engine.outputs import (
+    Address,
+    Relay,
+    SendDatagram,
+    SendFrame,
+    ServerOutput,
+    Stepped,
+)
+from tcrp.engine.server import Outputs, ServerConfig, ServerEngine
+from tcrp.sim.checks.differential import SESSIONS_MAX
+from tcrp.sim.run import Run, Verdict
+from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.spec.names import PacketKind, Property, RoomEvent
+
+STORY = """
+claim: users of several dialects talk, leave and fall silent; some requests are refused
+server: {idle_timeout: 20s, texts_per_second_max: 3, members_max: 4, password_tries_max: 2}
+users:
+  bob: {dialect: text}
+  cem: {dialect: json-port}
+  dora: {dialect: json-endpoint}
+  mallory: {attacker: true}
+script:
+  - {at: 0s, alice: {create: {room: lobby, password: sesame}}}
+  - {at: 1s, zoe: {create: attic}}
+  - {at: 2s, bob: {join: attic}}
+  - {at: 2s, cem: {join: attic}}
+  - {at: 3s, dora: {join: attic}}
+  - {at: 4s, erin: {join: attic}}
+  - {every: 100ms, times: 5, at: 5s, bob: {say: "text {n}"}}
+  - {at: 6s, mallory: {join: {room: lobby, password: wrong}}}
+  - {at: 7s, mallory: {join: {room: lobby, password: wrong}}}
+  - {at: 8s, mallory: {join: {room: lobby, password: sesame}}}
+  - {at: 9s, bob: {datagram: {token_of: bob, room: other, text: "astray"}}}
+  - {at: 10s, dora: {say: "bye"}}
+  - {at: 11s, bob: leave}
+  - {at: 12s, bob: {datagram: {token_of: bob, room: attic, text: "still me"}}}
+  - {every: 5s, times: 8, at: 13s, zoe: {say: "tick"}}
+  - {at: 55s, zoe: leave}
+"""
+Change = Callable[[Outputs], Outputs]
+
+
+def changed(change: Change, config: Callable[[ServerConfig], ServerConfig] = lambda config: config) -> Any:
+    """An engine's maker: what the engine puts out is changed, or how it is set."""
+
+    class Changed:
+        def __init__(self, own: ServerConfig, **wishes: Any) -> None:
+            self._engine = ServerEngine(config(own), **wishes)
+
+        def __getattr__(self, name: str) -> Any:
+            found = getattr(self._engine, name)
+            if name in ("next_deadline_us", "is_quiescent", "freeze"):
+                return found
+
+            def call(*arguments: Any, **named: Any) -> Any:
+                outputs = found(*arguments, **named)
+                return outputs if outputs is None else change(outputs)
+
+            return call if callable(found) else found
+
+    return Changed
+
+
+def run(make_engine: Any, leave_out: tuple[Property, ...] = ()) -> Verdict:
+    return Run(read_scenario_text(STORY), make_engine=make_engine, leave_out=leave_out).go()
+
+
+def drops_texts_in_silence(outputs: Outputs) -> Outputs:
+    said = any(isinstance(each, Relay) and b"text 2" in each.data for each in outputs)
+    return [each for each in outputs if not isinstance(each, Relay)] if said else outputs
+
+
+def changes_what_is_said(outputs: Outputs) -> Outputs:
+    return [
+        each._replace(data=each.data.replace(b"bye", b"bya")) if isinstance(each, Relay) else each for each in outputs
+    ]
+
+
+def tells_nobody_of_a_leaving(outputs: Outputs) -> Outputs:
+    left = any(isinstance(each, Stepped) and each.event == RoomEvent.LEFT for each in outputs)
+    return [each for each in outputs if not (left and isinstance(each, Relay) and each.what is PacketKind.NOTICE)]
+
+
+def relays_to_another_port(outputs: Outputs) -> Outputs:
+    def moved(address: Address) -> Address:
+        return Address(address.ip, address.port + 1)
+
+    return [each._replace(targets=[*map(moved, each.targets)]) if isinstance(each, Relay) else each for each in outputs]
+
+
+def refuses_with_another_reason(outputs: Outputs) -> Outputs:
+    def other(each: ServerOutput) -> ServerOutput:
+        if isinstance(each, SendFrame) and each.what is PacketKind.REFUSAL and each.data.endswith(b"\3"):
+            return each._replace(data=each.data[:-1] + b"\2")
+        return each
+
+    return [*map(other, outputs)]
+
+
+def tells_a_wrong_reason(outputs: Outputs) -> Outputs:
+    def other(each: ServerOutput) -> ServerOutput:
+        if isinstance(each, SendDatagram) and each.data.startswith("しばらく".encode()):
+            return each._replace(data="サーバーが停止しました".encode())
+        return each
+
+    return [*map(other, outputs)]
+
+
+def lets_one_more_try(config: ServerConfig) -> ServerConfig:
+    return replace(config, limits=config.limits.with_settings({"password_tries_max": 3}))
+
+
+def as_they_are(outputs: Outputs) -> Outputs:
+    return outputs
+
+
+BUGS = {
+    "R-REL-1": changed(drops_texts_in_silence),
+    "R-REL-3": changed(changes_what_is_said),
+    "R-EXIT-1": changed(tells_nobody_of_a_leaving),
+    "R-TOK-3": changed(relays_to_another_port),
+    "R-TCP-2": changed(refuses_with_another_reason),
+    "R-END-1": changed(tells_a_wrong_reason),
+    "R-PASS-1": changed(as_they_are, lets_one_more_try),
+}
+"""A small mistake against each of these rules, which no other property sees."""
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
+def test_a_small_mistake_is_caught_by_the_reference_alone(bug: Any) -> None:
+    violation = run(bug).violation
+    assert violation is not None
+    assert violation.property is Property.MATCHES_REFERENCE
+    assert run(bug, (Property.MATCHES_REFERENCE,)).violation is None
+
+
+def test_an_engine_that_follows_the_rules_differs_in_no_call() -> None:
+    verdict = run(ServerEngine)
+    assert verdict.violation is None
+    assert verdict.judged[Property.MATCHES_REFERENCE] > 50
+
+
+def test_a_report_names_the_input_the_rule_and_both_outputs() -> None:
+    violation = run(changed(refuses_with_another_reason)).violation
+    assert violation is not None
+    assert violation.what.startswith("receive_stream(mallory#1, ")
+    assert "(29 zeros)" in violation.what
+    assert "R-TCP-2: the reference gives refusal " in violation.what
+    assert violation.what.endswith("\\x02' to mallory#1; half-close to mallory#1")
+
+
+def test_an_engine_that_would_be_woken_too_late_is_caught() -> None:
+    class Sleeps(ServerEngine):
+        def next_deadline_us(self) -> int | None:
+            when_us = super().next_deadline_us()
+            return None if when_us is None else when_us + 1
+
+    violation = run(Sleeps).violation
+    assert violation is not None
+    assert "but the engine asks to be woken at" in violation.what
+
+
+def test_a_server_that_crashed_is_compared_with_a_reference_that_knows_nothing_either() -> None:
+    story = STORY + "  - {at: 14s, server: {crash: {restart: 1s}}}\n"
+    verdict = Run(read_scenario_text(story)).go()
+    assert verdict.violation is None
+    assert run(ServerEngine).judged[Property.MATCHES_REFERENCE] != verdict.judged[Property.MATCHES_REFERENCE]
+
+
+def test_a_crowd_is_compared_only_while_it_is_small() -> None:
+    users = "\n".join(f"  - {{at: {n}0ms, u{n}: {{create: r{n}}}}}" for n in range(SESSIONS_MAX + 20))
+    verdict = Run(read_scenario_text(f"claim: a crowd\nscript:\n{users}\nuntil: 4s\n")).go()
+    assert verdict.violation is None
+    assert verdict.judged[Property.MATCHES_REFERENCE] < verdict.judged[Property.NO_TALK_ON_TCP] + SESSIONS_MAX * 6
