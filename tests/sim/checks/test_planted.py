@@ -573,7 +573,8 @@ PLANTED: list[tuple[Property, EngineMaker]] = [
 
 def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
     with_a_story_of_their_own = {
-        Property.NO_CLIENT_WAITS_FOR_EVER, Property.SPEAKERS_ARRIVE, Property.MATCHES_REFERENCE, Property.STREAMS_KEEP_ORDER,
+        Property.NO_CLIENT_WAITS_FOR_EVER, Property.SPEAKERS_ARRIVE, Property.STREAMS_KEEP_ORDER,
+        Property.MATCHES_REFERENCE,
     }  # fmt: skip
     assert {property for property, _ in PLANTED} | with_a_story_of_their_own == set(Property)
 
