@@ -124,6 +124,20 @@ def test_a_payload_of_no_dialect_is_not_recognised(payload: bytes) -> None:
     assert recognise(payload) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("json", b'{"username": 5, "password": ""}'),
+        ("json", b'{"username": "bob", "password": null, "answer_keep_alive": true}'),
+        ("json-address", b'{"user_name": "bob", "user_address": ["10.0.0.2"]}'),
+        ("json-port", b'{"user_name": "bob", "udp_port": "5000"}'),
+        ("json-endpoint", b'{"username": "bob", "ip": "10.0.0.2", "port": true}'),
+    ],
+)
+def test_json_is_known_by_its_keys_whatever_stands_under_them(name: str, payload: bytes) -> None:
+    assert recognise(payload) == (codec(name), None)
+
+
 def test_a_name_of_one_byte_before_a_port_is_recognised() -> None:
     assert recognise(b"b\xff\xfe") == (codec("name-port"), Request(b"b", "", 0xFFFE))
 

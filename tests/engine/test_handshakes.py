@@ -198,6 +198,40 @@ def test_a_peer_that_never_closes_is_closed_in_the_end() -> None:
     assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "completed"]
 
 
+@pytest.mark.parametrize("spoken", [request(), request()[:2] + b"\1"], ids=["completed", "refused"])
+def test_whatever_came_of_its_request_a_connection_ends_at_its_own_handshake_timeout(spoken: bytes) -> None:
+    chat = Chat()
+    peer = chat.peer()
+    chat.passes(4)
+    peer.sends(spoken.ljust(32, b"\0"))
+    chat.passes(5.999999)
+    assert chat.count(Counter.CONNECTIONS) == 1
+    chat.passes(0.000001)
+    assert chat.count(Counter.CONNECTIONS) == 0
+
+
+@pytest.mark.parametrize("half_closes", [False, True])
+def test_a_server_that_is_late_completes_what_it_accepted_before_it_closes(half_closes: bool) -> None:
+    chat = Chat()
+    peer = chat.peer()
+    chat.now_us = 11 * SECOND  # the process was paused: what has arrived is read before timers are
+    peer.sends(request(), wake=False)
+    if half_closes:
+        peer.half_closes()
+    chat.settles()
+    assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "completed"]
+    assert chat.count(Counter.CONNECTIONS) == 0
+
+
+def test_a_trailer_may_come_in_one_piece_with_the_longest_request() -> None:
+    payload = b'{"username": "dave", "password": ""}'
+    data = write_request(CREATE, b"lobby", payload)
+    chat = Chat(request_bytes_max=len(data))
+    chat.peer().sends(data + b"\x90\x48")
+    [session] = chat.server.registry.sessions.values()
+    assert session.address == ("10.9.0.1", 0x9048)
+
+
 def test_a_trailer_tells_the_port_and_may_come_in_pieces_or_with_the_request() -> None:
     payload = b'{"username": "%s", "password": ""}'
     for pieces in ([b"", b"\x90", b"\x48"], [b"\x90\x48"], [b"", b"\x90\x48\x11\x11"]):

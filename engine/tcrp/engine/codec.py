@@ -41,6 +41,8 @@ from tcrp.spec.names import Notice, Operation, Reason
 PORT_BYTES = 2
 ANSWER_KEEP_ALIVE: Final = "answer_keep_alive"
 """The member of a JSON request by which a client asks for answers to its keep-alives."""
+EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE,))
+"""What a JSON request of any dialect may hold besides its own members."""
 REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
 
 
@@ -441,20 +443,32 @@ def _json_codecs() -> tuple[Codec, ...]:
     return tuple(each for each in map(codec, NAMES) if each.speaks_json)
 
 
-def recognise(payload: bytes) -> tuple[Codec, Request] | None:
-    """Which dialect a request is in, and what it says; None where no dialect is recognised (section 4)."""
+def recognise(payload: bytes) -> tuple[Codec, Request | None] | None:
+    """Which dialect a request is in, and what it says; None where no dialect is recognised (section 4).
+
+    JSON is known by its keys. What stands under them may still be no request.
+    """
     if payload[:1] in (b"{", b'"'):
-        for each in _json_codecs():
-            if request := each.read_request(payload):
-                return each, request
-        return None
+        try:
+            value = json_templates.read(payload)
+        except json_templates.NotJson:
+            return None
+        return next(((each, each.read_request(payload)) for each in _json_codecs() if _has_keys_of(each, value)), None)
     if user_name_fault(payload) is None:
         return codec("text"), Request(payload, "", None)
     if len(payload) > PORT_BYTES and user_name_fault(payload[:-PORT_BYTES]) is None:
         each = codec("name-port")
-        request = each.read_request(payload)
-        return (each, request) if request else None
+        return each, each.read_request(payload)
     return None
+
+
+def _has_keys_of(codec: Codec, value: object) -> bool:
+    """Whether a JSON value is of the kind, and has the keys, that a request of this dialect has."""
+    template = codec.dialect.request_json
+    if not isinstance(template, Mapping) or not isinstance(value, dict):
+        return isinstance(template, str) and isinstance(value, str)
+    keys = value.keys() - EXTRA_MEMBERS
+    return {key for key, role in template.items() if role != "{password}"} <= keys <= template.keys()
 
 
 def port_fault(port: int) -> str | None:

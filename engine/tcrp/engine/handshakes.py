@@ -114,7 +114,8 @@ class HandshakeServer:
         if handshake.is_finished:
             self._read_trailer(handshake, data, now_us)
             return
-        room_left = self.registry.limits.request_bytes_max - len(handshake.buffer)
+        # A trailer may come with the request's last bytes.
+        room_left = self.registry.limits.request_bytes_max + PORT_BYTES - len(handshake.buffer)
         handshake.buffer += data[: max(room_left, 0)]
         try:
             self._read_request(handshake, now_us)
@@ -211,7 +212,7 @@ class HandshakeServer:
             if handshake.operation is Operation.JOIN:
                 self._list(handshake, self.only)
                 return
-        handshake.codec, request = self._read_payload(payload)
+        request = self._read_payload(handshake, payload)
         name, port = self._judge_request(room_name, request)
         handshake.user_name = name
         self._judge_load(handshake, room_name, now_us)
@@ -221,16 +222,18 @@ class HandshakeServer:
         if session is not None:
             session.asks_for_answers = request.asks_for_answers
 
-    def _read_payload(self, payload: bytes) -> tuple[Codec, Request]:
+    def _read_payload(self, handshake: Handshake, payload: bytes) -> Request:
+        """What the request says. From here on it is answered in the dialect that it is in."""
         if self.only is None:
             recognised = recognise(payload)
             if recognised is None:
                 raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
-            return recognised
-        request = self.only.read_request(payload)
+            handshake.codec, request = recognised
+        else:
+            handshake.codec, request = self.only, self.only.read_request(payload)
         if request is None:
-            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {self.only.dialect.name}")
-        return self.only, request
+            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {handshake.codec.dialect.name}")
+        return request
 
     @staticmethod
     def _judge_request(room_name: bytes, request: Request) -> tuple[str, int | None]:

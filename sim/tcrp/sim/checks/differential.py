@@ -75,12 +75,12 @@ class Differential:
         if reference is None:
             return
         expected = getattr(reference, self._call.method)(*self._call.arguments) or []
-        difference = _difference(outputs, expected) or self._late(host, reference)
+        found = difference(outputs, expected) or self._late(host, reference)
         judge = self._results.judge
-        if difference is None:
+        if found is None:
             judge(Property.MATCHES_REFERENCE, True, "")
         else:
-            judge(Property.MATCHES_REFERENCE, False, "{}: {}", self._input(), difference)
+            judge(Property.MATCHES_REFERENCE, False, "{}: {}", self._input(), found)
         if self._tokens > SESSIONS_MAX and len(reference.rooms.sessions()) > SESSIONS_MAX:
             self._reference = None
 
@@ -113,7 +113,7 @@ class _Item(NamedTuple):
     more: object = None
 
 
-def _difference(outputs: Sequence[ServerOutput], expected: Sequence[ServerOutput]) -> str | None:
+def difference(outputs: Sequence[ServerOutput], expected: Sequence[ServerOutput]) -> str | None:
     """The first difference between what the engine and the reference have put out, in words."""
     if not outputs and not expected:
         return None
