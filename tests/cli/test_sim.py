@@ -118,7 +118,7 @@ def test_jsonl_on_stdout_is_the_trace_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("claim: [", "x.yaml:1:9: this is no YAML"),
+        ("claim: [", "x.yaml:1:9: this is not valid YAML"),
         ("claim: a\nscript:\n  - {at: 0s, alice: {sya: hi}}", "x.yaml:3:22: alice: unknown verb 'sya'"),
         ("claim: a\nuntil: -5s", "x.yaml:2:8: until: a duration such as 10ms"),
     ],

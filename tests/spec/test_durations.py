@@ -36,7 +36,8 @@ def test_an_invalid_duration_is_an_error_that_says_what_is_expected(text: str, s
 @pytest.mark.parametrize(
     ("text", "hint"),
     [("300", "; a unit is missing: 300s, 300ms?"), ("1.5", "; a unit is missing: 1.5s, 1.5ms?"), ("1.5.2", ""),
-     ("fast", ""), ("5 s", ""), ("", ""), ("1.1234567s", ""), ("5d", ""), ("٣s", "")],
+     ("fast", ""), ("5 s", "; did you mean 5s?"),
+     ("2min", "; did you mean 2m?"), ("", ""), ("1.1234567s", ""), ("5d", ""), ("٣s", "")],
 )  # fmt: skip
 def test_a_number_without_a_unit_is_asked_for_its_unit(text: str, hint: str) -> None:
     with pytest.raises(ValueError, match=r".") as error:

@@ -273,9 +273,9 @@ network:
     ("text", "said"),
     [
         ("", "x.yaml: the file is empty"),
-        ("claim: [", "x.yaml:1:9: this is no YAML"),
-        ("\tclaim: a", "x.yaml:1:1: this is no YAML"),
-        ("claim: a\n--- \nclaim: b", "x.yaml:2:1: this is no YAML: but found another document"),
+        ("claim: [", "x.yaml:1:9: this is not valid YAML"),
+        ("\tclaim: a", "x.yaml:1:1: this is not valid YAML"),
+        ("claim: a\n--- \nclaim: b", "x.yaml:2:1: this is not valid YAML: a file holds one scenario"),
         ("- a", "x.yaml:1:1: scenario: a mapping is expected, but this is a list"),
         ("covers: []", "x.yaml:1:1: scenario: 'claim' is missing"),
         ("claim: a\nclaim: b", "x.yaml:2:1: 'claim' stands here a second time"),
@@ -353,7 +353,7 @@ def test_a_mistake_in_the_head_says_where_and_what(text: str, said: str) -> None
         ("{at: 0s, alice: {say: {repeat: x, bytes: 4063}}}", "the text is 4063 bytes, at most 4062 fit"),
         ("{when: {alice: in-rom}, alice: leave}", "did you mean 'in-room'?"),
         ("{when: {room: loby, state: open}, alice: leave}", "no step speaks of the room 'loby'"),
-        ("{at: 0s, server: {remove: {user: zed, room: lobby}}}", "nobody calls himself 'zed'"),
+        ("{at: 0s, server: {remove: {user: zed, room: lobby}}}", "no user is named 'zed' in the chat"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_script_says_where_and_what(row: str, said: str) -> None:
@@ -376,7 +376,7 @@ def test_a_mistake_in_the_script_says_where_and_what(row: str, said: str) -> Non
         ("{step: {machine: session, event: drained}}", "event: 'drained' is none of granted"),
         ("{drop: {rule: R-TOK-9}}", "rule: 'R-TOK-9' is none of"),
         ("{bob: {sees: [5]}}", 'as a text it is written "5"'),
-        ("{bob: {sees: [{from: zed, text: a}]}}", "nobody calls himself 'zed'"),
+        ("{bob: {sees: [{from: zed, text: a}]}}", "no user is named 'zed' in the chat"),
     ],
 )
 def test_a_mistake_in_an_expectation_says_where_and_what(row: str, said: str) -> None:

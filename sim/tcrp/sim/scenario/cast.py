@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from tcrp.sim.scenario.errors import nearest, one_of
 from tcrp.sim.scenario.kinds import IP, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
 from tcrp.sim.scenario.model import LinkId, User
-from tcrp.sim.scenario.nodes import Value
+from tcrp.sim.scenario.nodes import FULL_WIDTH_COLON, FULL_WIDTH_COLON_FOUND, Value
 from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.spec.dialects import NAMES
 
@@ -81,6 +81,10 @@ class Cast:
     def _check_id(key: Value, id: str) -> None:
         if id in RESERVED:
             key.fail(f"{id!r} is a word of the format and cannot be a user; reserved are {one_of(RESERVED)}")
+        if key.is_ambiguous:
+            key.fail(f'user: YAML reads {id} as {key.kind_in_yaml_1_1}; as a user it is written "{id}"')
+        if FULL_WIDTH_COLON in id:
+            key.fail(f"{id!r} {FULL_WIDTH_COLON_FOUND}")
         if not id:
             key.fail("a user has a name")
 
@@ -136,7 +140,7 @@ class Cast:
             value.fail(f"{value.name}: user@room is expected, not {text!r}")
         name, _, room = text.partition("@")
         if name not in names:
-            value.fail(f"{value.name}: nobody calls himself {name!r}{nearest(name, names)}")
+            value.fail(f"{value.name}: no user is named {name!r} in the chat{nearest(name, names)}")
         return value.fail(f"{value.name}: no step speaks of the room {room!r}{nearest(room, self.rooms)}")
 
     def room(self, value: Value) -> str:

@@ -48,6 +48,13 @@ EVENTS: dict[Machine, type[StrEnum]] = {
     Machine.SESSION: names.SessionEvent, Machine.ROOM: names.RoomEvent, Machine.HANDSHAKE: names.HandshakeEvent,
 }  # fmt: skip
 STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor")
+DROP_REASONS = (
+    *("loss", "cut", "mtu", "queue", "nobody there", "server down", "no session"),  # the network's
+    *("too short", "over 4096 bytes", "no such token", "the token has ended", "from another address", "wrong room"),
+    *("not a text", "texts_per_second_max", "too long", "reads as a notice"),  # the server's
+    *("too many before the completion", "not of this dialect", "the session has ended"),  # the client's
+)
+"""Why a packet is dropped, as traces write it."""
 MEANINGS = {
     "machine": "The kind of machine.", "id": "The session, room or handshake, as the trace names it.",
     "event": "What the machine was told.", "from": "The state before.", "to": "The state after.",
@@ -96,18 +103,18 @@ def _counts(value: Value, scene: Scene) -> tuple[tuple[str, model.Amount], ...]:
 class TraceFields(Kind[tuple[tuple[str, str], ...]]):
     """Fields of a record of the trace and their values as written there. A machine limits events and states."""
 
-    def __init__(self, keys: tuple[str, ...]) -> None:
-        self.keys = keys
+    def __init__(self, keys: tuple[str, ...], why: Kind[Any] = WRITTEN) -> None:
+        self.keys, self.why = keys, why
 
-    @staticmethod
-    def kind_of(key: str, machines: Iterable[Machine] = Machine) -> Kind[Any]:
+    def kind_of(self, key: str, machines: Iterable[Machine] = Machine) -> Kind[Any]:
         match key:
             case "event":
                 return Word([event for each in machines for event in EVENTS[each]])
             case "from" | "to":
                 return Word([state for each in machines for state in STATES[each]])
         kinds: dict[str, Kind[Any]] = {"machine": Word(Machine), "rule": Word(names.Rule), "actor": ACTOR,
-                                       "what": Word(names.PacketKind), "proto": Word(("tcp", "udp"))}  # fmt: skip
+                                       "what": Word(names.PacketKind), "proto": Word(("tcp", "udp")),
+                                       "why": self.why}  # fmt: skip
         return kinds.get(key, WRITTEN)
 
     def read(self, value: Value, scene: Scene) -> tuple[tuple[str, str], ...]:
@@ -176,7 +183,8 @@ def _machine(machine: Machine, kind: Kind[str], meaning: str, example: str) -> R
 
 
 def _records(kind: Literal["step", "refuse", "drop"], meaning: str, example: str) -> Record[model.Records]:
-    fields = Field(kind, TraceFields(RECORD_KEYS[kind]), meaning, example, into="fields")
+    why = Word(DROP_REASONS) if kind == "drop" else WRITTEN
+    fields = Field(kind, TraceFields(RECORD_KEYS[kind], why), meaning, example, into="fields")
     return Record(partial(model.Records, kind), fields, COUNT)
 
 

@@ -341,7 +341,7 @@ def _chat_name(value: Value, scene: Scene) -> str:
     name, names = value.string("bob"), scene.cast.chat_names()
     name = name.replace("{i}", str(scene.number)) if scene.number else name
     if name not in names:
-        value.fail(f"nobody calls himself {name!r}{nearest(name, names)}")
+        value.fail(f"no user is named {name!r} in the chat{nearest(name, names)}")
     return name
 
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from tcrp.sim.scenario.errors import ScenarioError, nearest, one_of
 from tcrp.sim.scenario.model import Place
@@ -23,6 +24,12 @@ KINDS = {
     "tag:yaml.org,2002:null": "nothing",
     "tag:yaml.org,2002:timestamp": "a date",
 }
+
+
+AMBIGUOUS = ("yes", "no", "on", "off")
+"""Words that YAML 1.2 reads as texts, but YAML 1.1, which many editors speak, as truth values."""
+FULL_WIDTH_COLON = "："
+FULL_WIDTH_COLON_FOUND = "has a full-width colon (：); YAML needs ':' and a blank behind it"
 
 
 class Value:
@@ -72,6 +79,17 @@ class Value:
             return "a list"
         tag = str(self.node.tag)
         return KINDS.get(tag, "a text" if tag == STRING_TAG else f"a value tagged {tag}")
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether this stands for a text, but some YAML reads it as something else, for want of quotes."""
+        is_plain = getattr(self.node, "style", None) is None
+        return is_plain and (str(self.node.tag) != STRING_TAG or str(self.node.value).lower() in AMBIGUOUS)
+
+    @property
+    def kind_in_yaml_1_1(self) -> str:
+        """What an old YAML, or this one, reads here, in words."""
+        return self.kind if str(self.node.tag) != STRING_TAG else "a truth value"
 
     # --- what it holds ---------------------------------------------------------------------------
 
@@ -157,29 +175,58 @@ def compose(text: str, path: str) -> Value:
     try:
         yaml = YAML(typ="safe", pure=True)
         root = yaml.compose(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
+        code = ord(text[error.position])
+        what = f'here is a control character (U+{code:04X}); in a text in double quotes it is written "\\u{code:04x}"'
+        raise ScenarioError(path, Place(line, column), what) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark is not None else None
-        what = str(error.problem or error.context or "unreadable").strip()
-        raise ScenarioError(path, place, f"this is no YAML: {what}") from None
+        raise ScenarioError(path, place, _in_words(error, text, place)) from None
     except YAMLError as error:
-        raise ScenarioError(path, None, f"this is no YAML: {' '.join(str(error).split())}") from None
+        raise ScenarioError(path, None, f"this is not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ScenarioError(path, None, "this is nested too deeply") from None
     except (ValueError, AttributeError, TypeError, KeyError, IndexError) as error:
         # The library's own stumbles over odd input; all of them mean that the text is no YAML.
-        raise ScenarioError(path, None, f"this is no YAML: {error}") from None
+        raise ScenarioError(path, None, f"this is not valid YAML: {error}") from None
     if root is None:
         raise ScenarioError(path, None, "the file is empty; a scenario has at least a claim")
     _check(root, path, set(), 1)
     return Value(path, root, "scenario")
 
 
+NO_ALIASES = "aliases (*name) are not used in scenarios; write the value out, or quote a text that begins with *"
+MEANT = {
+    "found undefined alias": NO_ALIASES,
+    "found character '\\t'": "here is a tab; YAML indents with blanks",
+    "found character '@'": "a text that begins with @ is written in quotes",
+    "found character '%'": "a text that begins with % is written in quotes",
+    "mapping values are not allowed": "here is no key; write a text that holds ': ' in quotes",
+    "found unexpected end of stream": "the file ends inside a text in quotes",
+    "found another document": "a file holds one scenario, but here begins another document",
+}
+"""What people mean, by how the library's sentence begins."""
+
+
+def _in_words(error: MarkedYAMLError, text: str, place: Place | None) -> str:
+    """The error of the library as a sentence that helps."""
+    problem = str(error.problem or error.context or "unreadable").strip()
+    before = text.splitlines()[: place.line if place is not None else None]
+    for number, line in reversed(list(enumerate(before, start=1))):
+        if FULL_WIDTH_COLON in line.partition("#")[0]:
+            return f"this is not valid YAML: line {number} {FULL_WIDTH_COLON_FOUND}"
+    what = next((meant for begin, meant in MEANT.items() if problem.removeprefix("but ").startswith(begin)), problem)
+    return f"this is not valid YAML: {what}"
+
+
 def _check(node: Node, path: str, seen: set[int], depth: int) -> None:
     """No aliases, no depth without end."""
     place = Place(node.start_mark.line + 1, node.start_mark.column + 1)
     if id(node) in seen:
-        raise ScenarioError(path, place, "aliases (*name) are not used in scenarios; write it out")
+        raise ScenarioError(path, place, NO_ALIASES)
     seen.add(id(node))
     if depth > DEPTH_MAX:
         raise ScenarioError(path, place, f"this is nested more than {DEPTH_MAX} deep")

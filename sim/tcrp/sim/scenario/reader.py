@@ -13,7 +13,7 @@ from tcrp.sim.scenario.model import LeaveOut, Scenario, User
 from tcrp.sim.scenario.nodes import Value, compose, read_text
 from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.sim.scenario.settings import SHAPES, read_settings, write_settings
-from tcrp.sim.scenario.steps import Script, actors_of
+from tcrp.sim.scenario.steps import Script, actors_of, refuse_slips
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import SETTINGS, Limits
 from tcrp.spec.names import Property, Rule
@@ -92,6 +92,8 @@ def read_scenario_text(source: str, path: str = "scenario") -> Scenario:
         row.name = "step"
         for key, id in actors_of(row):
             cast.appear(key, id)
+    if "script" in parts:
+        refuse_slips(parts["script"], cast, [id for _, id, _ in parts["users"].entries()] if "users" in parts else [])
     until_us = DURATION.read(parts["until"], Scene(cast)) if "until" in parts else None
     given = SCENARIO.from_parts(root, parts, Scene(cast, source=source, until_us=until_us))
     return Scenario(path=path, **{**given, "users": tuple(cast.users.values())})

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from tcrp.sim.scenario.cast import NETWORK, SERVER
-from tcrp.sim.scenario.errors import nearest, one_of
+from tcrp.sim.scenario.cast import NETWORK, SERVER, Cast
+from tcrp.sim.scenario.errors import is_slip, nearest, one_of
 from tcrp.sim.scenario.expectations import STATE_CLAIM
 from tcrp.sim.scenario.kinds import DURATION, TRUTH, Kind, Scene, Schema, mapping_of, whole
 from tcrp.sim.scenario.model import At, In, Step, User, When
@@ -80,8 +80,29 @@ def numbered(script: Iterable[Step], rows: list[int] | None = None) -> tuple[Ste
 
 def actors_of(row: Value) -> list[tuple[Value, str]]:
     """The users who act in a row: every key that is no word of the format."""
+    return [(key, word) for key, word, _ in _actions_of(row)]
+
+
+def refuse_slips(script: Value, cast: Cast, declared: list[str]) -> None:
+    """Fail where an actor is most likely a misspelt user: `bbo` says something, but only `bob` enters a room."""
+    acting = [(key, id, action) for row in script.items() for key, id, action in _actions_of(row)]
+    entering = {id for _, id, action in acting if action.is_mapping and any(
+                word in ("create", "join") for _, word, _ in action.entries())}  # fmt: skip
+    for key, id, _ in acting:
+        for other in () if id in declared else (*cast.crowds, *cast.users):
+            if not is_slip(id, other):
+                continue
+            if id not in entering:
+                key.fail(
+                    f"{id!r} never creates or joins a room; did you mean {other!r}? Else declare: users: {{{id}: {{}}}}"
+                )
+            if other in declared and other not in {id for _, id, _ in acting}:
+                key.fail(f"{id!r} is not declared, but {other!r} is and does nothing; did you mean {other!r}?")
+
+
+def _actions_of(row: Value) -> list[tuple[Value, str, Value]]:
     known = (*step_words(), SERVER, NETWORK)
-    return [(key, word) for key, word, _ in row.entries() if word not in known]
+    return [(key, word, value) for key, word, value in row.entries() if word not in known]
 
 
 def _read_row(number: int, row: Value, scene: Scene) -> Iterable[Step]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString as Quoted
 
 from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.scenario.nodes import AMBIGUOUS
 from tcrp.sim.scenario.reader import SCENARIO
 
 WIDTH = 120
@@ -41,7 +43,7 @@ def _needed(entries: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
 def _block(word: str, value: Any) -> Any:
     """Entries of users and of the network, and rows, on lines of their own; all else on one line."""
     if word in ("users", "network"):
-        return {key: _block(key, each) for key, each in value.items()}
+        return {_key(key): _block(key, each) for key, each in value.items()}
     return [_flow(each) for each in value] if word in ROWS else _flow(value)
 
 
@@ -50,6 +52,11 @@ def _flow(value: Any) -> Any:
         return value
     items: Any = CommentedMap() if isinstance(value, dict) else CommentedSeq(map(_flow, value))
     if isinstance(value, dict):
-        items.update({key: _flow(each) for key, each in value.items()})
+        items.update({_key(key): _flow(each) for key, each in value.items()})
     items.fa.set_flow_style()
     return items
+
+
+def _key(word: str) -> str:
+    """The word, in quotes if some YAML reads it as a truth value."""
+    return Quoted(word) if word.lower() in AMBIGUOUS else word
