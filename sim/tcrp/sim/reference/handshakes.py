@@ -175,14 +175,17 @@ class Handshakes:
             return No(Reason.NO_SUCH_ROOM)
         if room is None:
             return Yes(None)
-        if room.password and request.password != room.password:  # R-PASS-1
-            self._count_wrong_try(room, ip, now_us)
-            return No(Reason.ROOM_EXISTS if creates else Reason.WRONG_PASSWORD, Rule.PASS_1)
         holders = [each for each in room.sessions if each.name == request.name]
-        if holders:  # R-NAME-1: a name is unique in its room. Of a takeover under way both sessions live.
-            if len(holders) == 1 and self._may_take_over(request, holders[0], ip, now_us):
-                return Yes(room, supersedes=holders[0])
-            return No(Reason.ROOM_EXISTS, Rule.TCP_4) if creates else No(Reason.NAME_TAKEN, Rule.NAME_2)
+        # R-NAME-1: a name is unique in its room. Of a takeover under way both sessions live.
+        may_take_over = len(holders) == 1 and self._may_take_over(request, holders[0], ip, now_us)
+        if creates and not may_take_over:
+            return No(Reason.ROOM_EXISTS, Rule.TCP_4)
+        if room.password and request.password != room.password:  # R-PASS-1
+            if request.password or not TELLS_TAKEOVERS:  # to give none is not a try
+                self._count_wrong_try(room, ip, now_us)
+            return No(Reason.ROOM_EXISTS if creates else Reason.WRONG_PASSWORD, Rule.PASS_1)
+        if holders:
+            return Yes(room, supersedes=holders[0]) if may_take_over else No(Reason.NAME_TAKEN, Rule.NAME_2)
         if len({each.name for each in room.sessions}) >= self._rooms.limits.members_max:
             return No(Reason.ROOM_FULL, Rule.LIM_1)
         return Yes(room)
