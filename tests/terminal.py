@@ -10,6 +10,7 @@ import subprocess
 import termios
 import threading
 import time
+from pathlib import Path
 
 import pyte
 
@@ -24,6 +25,10 @@ class _Answering(pyte.Screen):
     def __init__(self, columns: int, lines: int, master: int) -> None:
         super().__init__(columns, lines)
         self._master = master
+        self.bells = 0
+
+    def bell(self, *_arguments: object) -> None:
+        self.bells += 1
 
     def write_process_input(self, data: str) -> None:
         os.write(self._master, data.encode())
@@ -32,14 +37,14 @@ class _Answering(pyte.Screen):
 class Terminal:
     """One program, its screen of 100 columns, and its keyboard."""
 
-    def __init__(self, program: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, program: str, *arguments: str, env: dict[str, str] | None = None, folder: Path = BIN) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self._screen = _Answering(COLUMNS, LINES, self._master)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self.process = subprocess.Popen(
-            [str(BIN / program), *arguments], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            [str(folder / program), *arguments], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "", **(env or {})},
         )  # fmt: skip
         os.close(slave)
@@ -92,6 +97,12 @@ class Terminal:
             time.sleep(0.01)
         raise AssertionError(f"{text!r} never came; the screen shows:\n" + "\n".join(self.lines))
 
+    @property
+    def bells(self) -> int:
+        """How often it has rung."""
+        with self._lock:
+            return self._screen.bells
+
     def types(self, text: str) -> None:
         os.write(self._master, text.encode())
 
@@ -101,6 +112,12 @@ class Terminal:
     def ends(self) -> int:
         """Wait for its end; its exit code."""
         return self.process.wait(PATIENCE)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         if self.process.poll() is None:

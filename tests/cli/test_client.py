@@ -8,7 +8,9 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from processes import BIN, PATIENCE, LiveServer, Peer, imported_by_help, live_se
 from tcrp.cli.i18n import FOLDER
 from terminal import Terminal
 
-CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"
+CTRL_A, CTRL_C, CTRL_D, CTRL_E, CTRL_Z, UP = "\x01", "\x03", "\x04", "\x05", "\x1a", "\x1b[A"
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +117,9 @@ def test_help_lists_the_commands_and_who_lists_the_members(server: LiveServer) -
         bob.says("here")
         ann.shows("bob here")
         ann.enters("/who")
-        ann.shows("Heard of since you joined: ann, bob")
+        ann.shows("In words: ann, bob")
         ann.enters("/help")
-        ann.shows("/leave, exit, /exit: leave the room (or press Ctrl-D)")
+        ann.shows("Ctrl-D: leave the room, which closes it: you are its host")
         ann.enters("/nonsense")
         ann.shows("Unknown command /nonsense; type /help for help.")
         ann.enters("//nonsense")
@@ -187,22 +189,259 @@ def test_keep_alives_keep_a_session_beyond_the_idle_timeout() -> None:
         assert not any("silent" in line for line in ann.lines)
 
 
-def test_a_server_crash_is_noticed_and_the_room_can_be_created_again() -> None:
+def test_a_client_comes_back_by_itself_and_offers_what_perhaps_nobody_heard() -> None:
     with live_server() as server, client(server, "--name", "ann", "--create", "phoenix") as ann:
         ann.shows("You are in phoenix")
         server.kill()
         ann.enters("still there?")
         ann.shows("Lost the connection to the server.")
-        ann.shows("Join phoenix again? [y/n]")
+        ann.shows("Perhaps not heard: still there?")
+        ann.shows("Joining phoenix again in 1 s (Enter: now, n: give up)")
+        ann.shows("Connection refused")
+        with live_server(tcp=server.tcp, udp=server.udp) as restarted:
+            ann.shows("There is no room phoenix.")
+            ann.shows("Create it? [y/n]")
+            ann.enters("sure")
+            ann.shows("Please answer y or n.")
+            ann.enters("y")
+            ann.shows("Send again what was perhaps not heard (1)? [y/n]")
+            bob = Peer(restarted, "bob").joins("phoenix")
+            ann.enters("yes")
+            assert bob.hears() == b"ann: still there?"
+            assert sum("Connection refused" in line for line in ann.lines) == 1
+
+
+def test_who_gives_up_coming_back_ends_the_client() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "gone") as ann:
+        ann.shows("You are in gone")
+        server.kill()
+        ann.enters("hello")
+        ann.shows("(Enter: now, n: give up)")
+        ann.enters("n")
+        assert ann.ends() == 1
+
+
+def test_without_reconnecting_it_asks() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "ask", "--no-reconnect") as ann:
+        ann.shows("You are in ask")
+        server.kill()
+        ann.enters("hello")
+        ann.shows("Join ask again? [y/n]")
         ann.enters("y")
         ann.shows("Connection refused")
         ann.shows("Try again? [y/n]")
+        ann.enters("no")
+        assert ann.ends() == 2
+
+
+def test_a_client_that_types_notices_a_restarted_server() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "busy", "--keep-alive", "3s") as ann:
+        ann.shows("You are in busy")
+        Peer(server, "bob").joins("busy").says("hello")
+        ann.shows("bob hello")
+        server.kill()
         with live_server(tcp=server.tcp, udp=server.udp):
-            ann.enters("y")
-            ann.shows("There is no room phoenix.")
-            ann.shows("Create it? [y/n]")
-            ann.enters("y")
-            until(lambda: sum("You are in phoenix" in line for line in ann.lines) == 2, "ann again")
+            ends = time.monotonic() + PATIENCE
+            while not any("no longer answers" in line for line in ann.lines):
+                assert time.monotonic() < ends, "two intervals are long over"
+                ann.enters("hello?")
+                time.sleep(0.2)
+            ann.shows("Perhaps not heard: hello?")
+            ann.shows("There is no room busy.")
+
+
+def test_a_client_learns_how_much_silence_its_server_tolerates() -> None:
+    options = ("--idle-timeout", "1s", "--linger", "0s")
+    with live_server(*options) as server, client(server, "--name", "ann", "--create", "short") as ann:
+        ann.shows("You are in short")
+        ann.shows("it tolerates less silence than expected.")
+        ann.shows("Create it? [y/n]")
+        ann.enters("y")
+        until(lambda: sum("You are in short" in line for line in ann.lines) == 2, "ann again")
+        with room_of(server, "bob", room="clock") as [bob]:
+            assert bob.hears() == b"You were silent too long"  # more than a second has passed
+        cem = Peer(server, "cem").joins("short")
+        cem.says("still here?")
+        ann.shows("cem still here?")
+
+
+def test_a_host_is_asked_once_before_the_room_closes_for_others(server: LiveServer) -> None:
+    for number, leaves in enumerate((CTRL_C, CTRL_D, "exit\r")):
+        room = f"meant{number}"
+        with client(server, "--name", "ann", "--create", room) as ann:
+            ann.shows(f"You are in {room}")
+            bob = Peer(server, "bob").joins(room)
+            bob.says("hello")
+            ann.shows("bob hello")
+            ann.types("half a line")
+            ann.shows("> half a line")
+            ann.types(CTRL_C)
+            until(lambda ann=ann: ann.lines[-1] == ">", "the line is cleared")
+            ann.types(leaves)
+            ann.shows(f"leaving closes {room} for all others (1 known). Again to leave.")
+            ann.enters("I stay")
+            assert bob.hears() == b"ann: I stay"
+            ann.types(leaves)
+            until(lambda ann=ann: sum("Again to leave" in line for line in ann.lines) == 2, "it asks again")
+            ann.types(leaves)
+            assert bob.hears() == b"Room closed"
+            ann.shows(f"You left {room}, which closes it.")
+            assert ann.ends() == (130 if leaves == CTRL_C else 0)
+
+
+def test_a_pasted_block_is_sent_line_by_line_and_commands_nothing(server: LiveServer) -> None:
+    with room_of(server, "bob", room="paste") as [bob], client(server, "--name", "ann", "--join", "paste") as ann:
+        ann.shows("You are in paste")
+        ann.types("\x1b[200~one\nexit\n/leave\n\n  two\x1b[201~")
+        ann.enters("")
+        assert [bob.hears() for _ in range(3)] == [b"ann: one", b"ann: /leave", b"ann:   two"]
+        ann.shows("Not sent, because it would mean that you leave: exit")
+        for line in ("ann one", "ann /leave", "ann   two"):
+            ann.shows(line)
+
+
+def test_no_key_is_lost_while_texts_arrive(server: LiveServer) -> None:
+    with room_of(server, "bob", room="keys") as [bob], client(server, "--name", "ann", "--join", "keys") as ann:
+        ann.shows("You are in keys")
+        typed = ""
+        for number in range(15):  # a flood, up to what a server lets through
+            bob.says(f"text {number}")
+            ann.types(str(number % 10))
+            typed += str(number % 10)
+        ann.shows("bob text 14")
+        ann.types(CTRL_A + "x" + CTRL_E)
+        ann.enters("")
+        assert bob.hears() == f"ann: x{typed}".encode()
+
+
+def test_ctrl_z_suspends_and_fg_draws_the_line_again(server: LiveServer) -> None:
+    with Terminal("bash", "--norc", "-i", env={"PS1": "$ "}, folder=Path("/bin")) as shell:
+        shell.shows("$")
+        shell.enters(f"{BIN / 'chat-client'} {' '.join(ports(server))} --name ann --create back")
+        shell.shows("You are in back")
+        shell.types("half")
+        shell.shows("> half")
+        shell.types(CTRL_Z)
+        shell.shows("Stopped")
+        shell.enters("fg")
+        until(lambda: shell.lines[-1] == "> half", "the line that was being typed")
+        bob = Peer(server, "bob").joins("back")
+        bob.says("welcome back")
+        shell.shows("bob welcome back")
+
+
+def test_names_and_commands_are_completed(server: LiveServer) -> None:
+    with client(server, "--name", "ann", "--create", "tab") as ann:
+        ann.shows("You are in tab")
+        bob = Peer(server, "bobby").joins("tab")
+        bob.says("hello")
+        ann.shows("bobby hello")
+        ann.types("bo\t")
+        ann.shows("> bobby:")
+        ann.enters("and bo\t")
+        assert bob.hears() == b"ann: bobby: and bobby"
+        ann.enters("/wh\t")
+        ann.shows("In tab: ann, bobby")
+
+
+def test_a_mention_rings_and_is_marked_and_what_came_without_focus_stands_below_a_mark(server: LiveServer) -> None:
+    with client(server, "--name", "ann", "--create", "bell") as ann:
+        ann.shows("You are in bell")
+        bob = Peer(server, "bob").joins("bell")
+        bob.says("annual report")
+        ann.shows("bob annual report")
+        assert ann.bells == 0
+        assert "unread" not in "".join(ann.lines)
+        ann.types("\x1b[O")
+        bob.says("hello, Ann!")
+        ann.shows("bob hello, Ann!")
+        assert ann.lines[-3].endswith("── unread ────")
+        assert ann.bells == 1
+        bob.says("are you there?")
+        ann.shows("bob are you there?")
+        ann.enters("yes")
+        ann.shows("ann yes")
+        bob.says("good")
+        ann.shows("bob good")
+        assert sum("unread" in line for line in ann.lines) == 1
+
+
+def test_actions_are_said_and_what_no_dialect_can_is_said_to_be_so(server: LiveServer) -> None:
+    with room_of(server, "bob", room="act") as [bob], client(server, "--name", "ann", "--join", "act") as ann:
+        ann.shows("You are in act")
+        ann.enters("/me waves")
+        assert bob.hears() == b"ann: * waves"
+        ann.enters("/msg bob psst")
+        ann.shows("no private messages")
+        ann.enters("/rooms")
+        ann.shows("This dialect cannot list the rooms of a server.")
+        ann.enters("/who")
+        ann.shows("Known so far: ann. Others may be here")
+        assert bob.hears_nothing()
+
+
+def test_a_file_gives_name_and_server_and_options_override_it(server: LiveServer, tmp_path: Path) -> None:
+    config = tmp_path / "tcrp" / "chat-client.toml"
+    config.parent.mkdir()
+    config.write_text(f'name = "ann"\ntcp_port = {server.tcp}\nudp_port = {server.udp}\nbell = false\n')
+    for options, name in (((), "ann"), (("--name", "zoe"), "zoe")):
+        with Terminal(
+            "chat-client", "--create", f"file-{name}", *options, env={"XDG_CONFIG_HOME": str(tmp_path)}
+        ) as user:
+            user.shows(f"You are in file-{name} as {name}.")
+    config.write_text('nmae = "ann"\n')
+    done = plain(server, b"", "--config", str(config))
+    assert done.stderr.decode() == f"chat-client: {config}: there is no key 'nmae'; did you mean name?\n"
+    config.write_text("tcp_port = 70000\n")
+    done = plain(server, b"", "--config", str(config))
+    assert done.stderr.decode() == f"chat-client: {config}: tcp_port is 70000; expected is a port, 1 to 65535\n"
+    done = plain(server, b"", "--config", "/none.toml")
+    assert (done.returncode, done.stderr) == (
+        2,
+        b"chat-client: /none.toml: cannot read it: No such file or directory\n",
+    )
+
+
+def test_wrong_passwords_that_lock_an_address_out_are_named_and_the_client_goes_on() -> None:
+    with live_server("--password-tries-max", "1") as server, client(server) as bob:
+        arguments = ["--name", "ann", "--create", "vault", "--password-file", __file__]
+        with client(server, *arguments) as ann:
+            ann.shows("You are in vault")
+            bob.enters("bob")
+            bob.shows("1 create a room, 2 join a room, 3 quit:")
+            bob.enters("leave")
+            bob.shows("Please enter create, join or quit, or 1, 2 or 3.")
+            bob.enters("join")
+            bob.enters("vault")
+            bob.enters("wrong")
+            bob.shows("Wrong password for vault.")
+            bob.enters("wrong again")
+            bob.shows("Too many wrong passwords for vault from your address; try again in a minute.")
+            bob.shows("Try again? [y/n]")
+            bob.enters("n")
+            until(lambda: "3 quit:" in bob.lines[-1], "the menu again")
+
+
+@pytest.mark.parametrize("is_bound", [True, False])
+def test_a_wrong_udp_port_is_named(server: LiveServer, is_bound: bool) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind(("127.0.0.1", 0))
+        port = mute.getsockname()[1]
+        if not is_bound:
+            mute.close()
+        arguments = [
+            "--tcp-port",
+            str(server.tcp),
+            "--udp-port",
+            str(port),
+            "--name",
+            "ann",
+            "--create",
+            f"udp{is_bound}",
+        ]
+        with Terminal("chat-client", *arguments) as ann:
+            what = "Nothing comes back from" if is_bound else "Nothing receives on"
+            ann.shows(f"{what} UDP port {port} of 127.0.0.1. Is --udp-port right")
 
 
 def test_a_server_restart_is_noticed_in_a_quiet_room() -> None:
@@ -214,7 +453,6 @@ def test_a_server_restart_is_noticed_in_a_quiet_room() -> None:
         server.kill()
         with live_server(tcp=server.tcp, udp=server.udp):
             ann.shows("The server no longer answers; it may have been restarted.")
-            ann.enters("y")
             ann.shows("There is no room amnesia.")
 
 
@@ -265,7 +503,6 @@ def test_it_speaks_every_dialect_that_the_server_recognises(server: LiveServer, 
             assert bob.hears() == b"ann: hello"
             bob.says("hello, ann")
             ann.shows("bob hello, ann")
-            until(lambda: ann.lines[-1] == ">", "the prompt")  # printing suspends raw mode; Ctrl-D would be lost
             ann.types(CTRL_D)
             assert ann.ends() == 0
 
@@ -324,6 +561,13 @@ def test_texts_of_others_are_printed_one_line_each(server: LiveServer) -> None:
         ),
         (["--name", "ann", "--join", "x", "--password-file", "/none"], "chat-client: /none: cannot read the password"),
         (["--name", "ann", "--join", "x", "--dialect", "jsn"], "chat-client: there is no dialect named 'jsn'"),
+        (["--name", "ann", "--join", "x", "--keep-alive", "1ms"], "chat-client: keep_alive is 1ms; at least 100ms"),
+        (
+            ["--name", "ann", "--join", "x", "--host", "here:9002"],
+            "chat-client: --host takes no port; write: --host here",
+        ),
+        (["--name", "ann", "--join", "x", "--host", "[::1]"], "chat-client: '[::1]' is not a host"),
+        (["--name", "ann", "--join", "x", "--host", "a..b"], "! No chat server at a..b: unknown host"),
         (["--name", "ann", "--join", "x", "--idle-timeout", "5"], "chat-client: idle_timeout: a duration such as"),
     ],
 )

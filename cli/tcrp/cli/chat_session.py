@@ -1,18 +1,19 @@
-"""A chat session: sends typed lines, shows texts and notices, and offers to join again when it ends."""
+"""A chat session: sends typed lines, shows texts and notices, and comes back or offers to when it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+import unicodedata
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from tcrp.cli.chat_messages import RoomRequest, ending, name_rule, refusal, unreachable
 from tcrp.cli.i18n import _
+from tcrp.cli.room_view import RoomView
 from tcrp.cli.screen import Closed, Screen
 from tcrp.engine.codec import Codec
-from tcrp.engine.outputs import NoticeReceived, TextReceived
-from tcrp.net.client import BROKEN_OFF, NO_ANSWER, NO_HOST, Client, RequestRefused, ServerAt, Unreachable
+from tcrp.net.client import Client, Loss, RequestRefused, ServerAt, Unreachable
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Notice, Operation, Reason
 from tcrp.spec.table import IllegalEvent
@@ -22,6 +23,12 @@ from tcrp.trace.records import Trace
 WARN_SECONDS = 30.0
 WARN_SHARE = 0.2
 """The user is warned this long before the idle timeout: 30 s, or a fifth of the timeout if that is less."""
+UDP_SECONDS = 5.0
+"""A server that answers does so within this time; after it the user is told that nothing comes back."""
+AGAIN_SECONDS = (1, 2, 4, 8, 15, 30)
+"""How long the client waits before each of its own tries to come back; the last one counts for all later ones."""
+UNHEARD_SHOWN = 10
+COMMANDS = ("/help", "/leave", "/me ", "/msg ", "/rooms", "/who")
 
 
 class Outcome(Enum):
@@ -34,13 +41,12 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RoomRequest:
-    """A request to create or join a room."""
+class Habits:
+    """How the client behaves by itself. `keep_alive_us`: None is what fits the idle timeout."""
 
-    operation: Operation
-    room: str
-    name: str
-    password: str = ""
+    keeps_alive: bool = True
+    keep_alive_us: int | None = None
+    reconnects: bool = True
 
 
 class ChatSession:
@@ -52,33 +58,40 @@ class ChatSession:
         server: ServerAt,
         codec: Codec,
         limits: Limits,
+        habits: Habits,
         *,
-        keeps_alive: bool,
         trace: Trace | None = None,
     ) -> None:
         self._screen = screen
         self._server = server
         self._codec = codec
         self._limits = limits
-        self._keeps_alive = keeps_alive
+        self._habits = habits
+        self._keep_alive_us = habits.keep_alive_us
         self._trace = trace
         self._started_us = time.monotonic_ns() // 1000
         self._instances = Instances()
+        self._unheard: tuple[str, ...] = ()  # what was perhaps heard by nobody, for the next session
+        self._wrong_passwords: set[str] = set()  # rooms for which one was given
+        self._complaint = ""  # what a try to come back failed with, so that it is shown once
 
     async def run(self, request: RoomRequest) -> Outcome:
         """Run a session to its end, and others after it as the user wishes. Returns the last outcome."""
         while True:
             outcome, again = await self._run_once(request)
             if again is None or not self._screen.can_offer:
+                self._unheard = ()
                 return outcome
             request = again
 
     # --- one session -----------------------------------------------------------------------------
 
     async def _run_once(self, request: RoomRequest) -> tuple[Outcome, RoomRequest | None]:
-        """Run one session. Returns its outcome and the request that the user wants to make next."""
+        """Run one session. Returns its outcome and the request to make next."""
         over = asyncio.Event()
-        view = _RoomView(self._screen, self._codec, request.name)
+        is_host = request.is_host or request.operation is Operation.CREATE
+        saw_beginning = request.operation is Operation.CREATE
+        view = RoomView(self._screen, self._codec, request.room, request.name, saw_beginning=saw_beginning)
         client = Client(
             self._server,
             self._codec,
@@ -87,28 +100,31 @@ class ChatSession:
             request.name,
             password=request.password,
             limits=self._limits,
-            keeps_alive=self._keeps_alive,
+            keeps_alive=self._habits.keeps_alive,
+            keep_alive_us=self._keep_alive_us,
             trace=self._trace,
             instances=self._instances,
             started_us=self._started_us,
             hear=view.hear,
             ended=over.set,
         )
+        failed = Outcome.NEVER_BEGAN if request.tries is None else Outcome.LOST
         try:
             await client.enter()
         except Unreachable as error:
-            self._screen.warn(unreachable(error))
-            return Outcome.NEVER_BEGAN, request if await self._agrees(_("Try again? [y/n]")) else None
+            return failed, await self._offer_a_try(unreachable(error), request)
         except RequestRefused as refused:
-            self._screen.warn(refusal(refused.reason, request))
-            return Outcome.NEVER_BEGAN, await self._offer_another(refused.reason, request)
+            return failed, await self._offer_another(refused.reason, request)
         except ValueError:
             self._screen.warn(name_rule())
-            return Outcome.NEVER_BEGAN, None
+            return failed, None
+        self._complaint = ""
+        self._screen.completes(lambda: [*COMMANDS, *view.others])
         try:
             hint = " " + _("Type /help for help.") if self._screen.can_offer else ""
             self._screen.note(_("You are in {room} as {name}.").format(room=request.room, name=request.name) + hint)
-            outcome = await self._until_over(client, view, over)
+            await self._offer_unheard(client)
+            outcome = await self._until_over(client, view, over, is_host=is_host)
         finally:
             if client.is_living and not client.is_over:
                 client.leave()
@@ -116,45 +132,80 @@ class ChatSession:
                 await client.settle()
             await client.close()
         if outcome is not Outcome.LOST:
+            if self._screen.can_offer:
+                said = _("You left {room}, which closes it.") if is_host else _("You left {room}.")
+                self._screen.note(said.format(room=request.room))
             return outcome, None
         self._screen.warn(ending(client))
-        return outcome, await self._offer_again(request)
+        self._keep_alive_us = client.next_keep_alive_us
+        return outcome, await self._offer_again(client, replace(request, operation=Operation.JOIN, is_host=is_host))
 
-    async def _until_over(self, client: Client, view: _RoomView, over: asyncio.Event) -> Outcome:
-        typing = asyncio.create_task(self._type(client, view))
+    async def _until_over(self, client: Client, view: RoomView, over: asyncio.Event, *, is_host: bool) -> Outcome:
+        typing = asyncio.create_task(self._type(client, view, is_host=is_host))
         ending = asyncio.create_task(over.wait())
-        warning = asyncio.create_task(self._warn_of_silence(client))
+        others = [asyncio.create_task(self._warn_of_silence(client)), asyncio.create_task(self._warn_of_udp(client))]
         try:
             await asyncio.wait({typing, ending}, return_when=asyncio.FIRST_COMPLETED)
             # Leaving ends the session too, so the typed command decides if both are done.
             return typing.result() if typing.done() else Outcome.LOST
         finally:
-            for task in (typing, ending, warning):
+            for task in (typing, ending, *others):
                 task.cancel()
-            await asyncio.gather(typing, ending, warning, return_exceptions=True)
+            await asyncio.gather(typing, ending, *others, return_exceptions=True)
             await self._screen.rest()
 
-    async def _type(self, client: Client, view: _RoomView) -> Outcome:
+    async def _type(self, client: Client, view: RoomView, *, is_host: bool) -> Outcome:
         """Execute the typed lines until the user leaves."""
+        is_warned = not (is_host and self._screen.can_offer)  # a guest's leaving ends nothing for others
         while True:
             try:
                 line = await self._screen.line()
             except Closed as closed:
-                return Outcome.INTERRUPTED if closed.is_interrupt else Outcome.LEFT
-            command = line.strip()
-            if command == "/leave" or line in self._codec.leave_words:
+                if is_warned or view.is_alone:
+                    return Outcome.INTERRUPTED if closed.is_interrupt else Outcome.LEFT
+                self._screen.warn(view.host_warning())
+                is_warned = True
+                continue
+            if line in self._codec.leave_words:
+                if is_warned or view.is_alone:
+                    return Outcome.LEFT
+                self._screen.warn(view.host_warning())
+                is_warned = True
+                continue
+            if line.strip() == "/leave":
                 return Outcome.LEFT
-            if command == "/who":
-                self._screen.note(view.who())
-            elif command == "/help":
-                for help in self._help():
-                    self._screen.note(help)
-            elif command.startswith("/") and not command.startswith("//"):
-                self._screen.warn(_("Unknown command {command}; type /help for help.").format(command=command))
-            elif command:
-                await self._say(client, line.removeprefix("/") if command.startswith("//") else line)
+            is_warned = not (is_host and self._screen.can_offer)
+            pasted = line.splitlines()
+            if len(pasted) > 1:  # each line is a text: nothing that is pasted is a command
+                for text in pasted:
+                    await self._say(client, text)
+            else:
+                await self._execute(line, client, view, is_host=is_host)
+
+    async def _execute(self, line: str, client: Client, view: RoomView, *, is_host: bool) -> None:
+        command, _blank, rest = line.strip().partition(" ")
+        if not command.startswith("/") or command.startswith("//"):
+            await self._say(client, line.removeprefix("/") if command.startswith("//") else line)
+        elif command == "/who":
+            self._screen.note(view.who())
+        elif command == "/help":
+            for help in self._help(is_host=is_host):
+                self._screen.note(help)
+        elif command == "/me" and rest:
+            await self._say(client, f"* {rest}")
+        elif command == "/msg":
+            self._screen.warn(_("This protocol has no private messages: everyone in the room would read it. Not sent."))
+        elif command == "/rooms":
+            await self._show_rooms()
+        else:
+            self._screen.warn(_("Unknown command {command}; type /help for help.").format(command=command))
 
     async def _say(self, client: Client, text: str) -> None:
+        if not text.strip():
+            return
+        if text in self._codec.leave_words:
+            self._screen.warn(_("Not sent, because it would mean that you leave: {text}").format(text=text))
+            return
         try:
             await client.say(text)
         except IllegalEvent:
@@ -163,6 +214,9 @@ class ChatSession:
             self._screen.warn(_("Too long for one message; nothing was sent."))
         else:
             self._screen.own(client.name, text)
+
+    async def _show_rooms(self) -> None:
+        self._screen.warn(_("This dialect cannot list the rooms of a server."))
 
     async def _warn_of_silence(self, client: Client) -> None:
         """Warn whenever the user's silence is about to end the session."""
@@ -178,27 +232,97 @@ class ChatSession:
             )
             await asyncio.sleep(max(left, 0.0) + 1)
 
-    def _help(self) -> list[str]:
+    async def _warn_of_udp(self, client: Client) -> None:
+        """Warn if a server that should answer over UDP does not: TCP may lead to it while UDP does not."""
+        await asyncio.sleep(UDP_SECONDS)
+        if client.engine.asks_for_answers and not client.has_heard:
+            self._screen.warn(
+                _(
+                    "Nothing comes back from UDP port {port} of {host}. Is --udp-port right, and is UDP let through?"
+                ).format(port=self._server.udp_port, host=self._server.host)
+            )
+
+    def _help(self, *, is_host: bool) -> list[str]:
         leave = ", ".join(["/leave", *self._codec.dialect.leave_words])
-        return [
-            _("{words}: leave the room (or press Ctrl-D)").format(words=leave),
+        what = _("leave the room, which closes it: you are its host") if is_host else _("leave the room")
+        lines = [
+            _("{words}, Ctrl-D: {what}").format(words=leave, what=what),
             _("/who: list the members you have heard of"),
+            _("/rooms: list the rooms of the server, where its dialect can"),
+            _("/me text: say what you do"),
             _("//text: send a text that begins with a slash"),
-            _("arrow keys: go through what you typed before"),
+            _("arrow keys: go through what you typed before; Tab: complete a name or a command"),
         ]
+        if self._habits.keeps_alive and not self._codec.asks_for_answers:
+            lines.append(_("This dialect cannot tell whether a server that is silent was restarted."))
+        return lines
 
     # --- what next -------------------------------------------------------------------------------
 
-    async def _offer_again(self, request: RoomRequest) -> RoomRequest | None:
+    async def _offer_unheard(self, client: Client) -> None:
+        """After coming back: offer to send again what perhaps nobody heard."""
+        texts, self._unheard = self._unheard, ()
+        if texts and await self._agrees(
+            _("Send again what was perhaps not heard ({number})? [y/n]").format(number=len(texts))
+        ):
+            for text in texts:
+                await self._say(client, text)
+
+    async def _offer_again(self, client: Client, request: RoomRequest) -> RoomRequest | None:
+        """The session ended: come back, or ask whether to."""
+        if client.why in (Loss.SERVER_GONE, Loss.SERVER_SILENT, Notice.IDLED):
+            self._unheard = client.unheard
+            if len(self._unheard) > UNHEARD_SHOWN:
+                more = len(self._unheard) - UNHEARD_SHOWN
+                self._screen.warn(_("Perhaps not heard: {number} earlier texts").format(number=more))
+            for text in self._unheard[-UNHEARD_SHOWN:]:
+                self._screen.warn(_("Perhaps not heard: {text}").format(text=text))
+            if self._habits.reconnects and self._habits.keeps_alive and self._screen.can_offer:
+                return await self._wait_to_come_back(replace(request, tries=0))
         if not await self._agrees(_("Join {room} again? [y/n]").format(room=request.room)):
             return None
-        return replace(request, operation=Operation.JOIN)
+        return replace(request, tries=None)
+
+    async def _offer_a_try(self, complaint: str, request: RoomRequest) -> RoomRequest | None:
+        """The server could not be reached, or takes nothing now."""
+        if request.tries is None:
+            self._screen.warn(complaint)
+            return request if await self._agrees(_("Try again? [y/n]")) else None
+        if complaint != self._complaint:
+            self._screen.warn(complaint)
+            self._complaint = complaint
+        return await self._wait_to_come_back(replace(request, tries=request.tries + 1))
+
+    async def _wait_to_come_back(self, request: RoomRequest) -> RoomRequest | None:
+        """Wait before the next try. None: the user gives up."""
+        assert request.tries is not None, "only the client's own tries wait"
+        seconds = AGAIN_SECONDS[min(request.tries, len(AGAIN_SECONDS) - 1)]
+        question = _("Joining {room} again in {seconds} s (Enter: now, n: give up)").format(
+            room=request.room, seconds=seconds
+        )
+        try:
+            answer = await self._screen.ask(question, within=seconds)
+        except TimeoutError:
+            return request
+        except Closed:
+            return None
+        return None if _meaning(answer) is False else request
 
     async def _offer_another(self, reason: Reason | None, request: RoomRequest) -> RoomRequest | None:
+        tried = request.room in self._wrong_passwords
+        said = refusal(reason, request, tried_passwords=tried)
+        if reason is Reason.TOO_MANY_REQUESTS:
+            return await self._offer_a_try(said, request)
+        self._screen.warn(said)
+        request = replace(request, tries=None)
         match reason:
             case Reason.WRONG_PASSWORD if self._codec.takes_password and self._screen.can_offer:
-                password = await self._screen.ask(_("Room password (Enter to give up):"), hidden=True)
+                self._wrong_passwords.add(request.room)
+                password = await self._answer(_("Room password (Enter to give up):"), hidden=True)
                 return replace(request, password=password) if password else None
+            case Reason.NAME_TAKEN if self._screen.can_offer:
+                name = await self._answer(_("Another name (Enter to give up):"))
+                return replace(request, name=unicodedata.normalize("NFC", name), is_host=False) if name else None
             case Reason.NO_SUCH_ROOM:
                 question, operation = _("Create it? [y/n]"), Operation.CREATE
             case Reason.ROOM_EXISTS:
@@ -207,94 +331,29 @@ class ChatSession:
                 return None
         if not await self._agrees(question):
             return None
-        return replace(request, operation=operation)
+        return replace(request, operation=operation, is_host=False)
+
+    async def _answer(self, question: str, *, hidden: bool = False) -> str:
+        """What the user answers; nothing where the input is closed."""
+        try:
+            return await self._screen.ask(question, hidden=hidden)
+        except Closed:
+            return ""
 
     async def _agrees(self, question: str) -> bool:
         if not self._screen.can_offer:
             return False
-        try:
-            answer = await self._screen.ask(question)
-        except Closed:
-            return False
-        return answer.lower() in ("y", "yes", "はい")
+        while True:
+            try:
+                meaning = _meaning(await self._screen.ask(question))
+            except Closed:
+                return False
+            if meaning is not None:
+                return meaning
+            self._screen.warn(_("Please answer y or n."))
 
 
-class _RoomView:
-    """Shows the texts and notices of a room, and remembers which members were heard of."""
-
-    def __init__(self, screen: Screen, codec: Codec, name: str) -> None:
-        self._screen = screen
-        self._has_joined_notice = Notice.JOINED in codec.dialect.notices
-        self._here: dict[str, None] = {name: None}
-
-    def hear(self, effect: TextReceived | NoticeReceived) -> None:
-        """Show a text or a notice. The notice that ends the session is shown by the caller."""
-        match effect:
-            case TextReceived(name, text):
-                self._here[name] = None
-                self._screen.text(name, text)
-            case NoticeReceived(Notice.JOINED, name):
-                self._here[name] = None
-                self._screen.note(_("{name} joined").format(name=name))
-            case NoticeReceived(Notice.LEFT, name):
-                self._here.pop(name, None)
-                self._screen.note(_("{name} left").format(name=name))
-
-    def who(self) -> str:
-        """The members who were heard of, as a message."""
-        if not self._has_joined_notice:
-            return _("This dialect has no notice for who joins.")
-        return _("Heard of since you joined: {names}").format(names=", ".join(self._here))
-
-
-# --- messages --------------------------------------------------------------------------------------
-
-
-def name_rule() -> str:
-    """Which names are allowed (R-NAME-1)."""
-    return _("Names are 1 to 255 bytes without control characters; a user name must not contain : [ ] either.")
-
-
-def unreachable(error: Unreachable) -> str:
-    """Why the server cannot be reached."""
-    words = {
-        NO_HOST: lambda: _("unknown host"),
-        NO_ANSWER: lambda: _("no answer"),
-        BROKEN_OFF: lambda: _("the connection was closed, or the server speaks another dialect"),
-    }
-    why = words[error.why]() if error.why in words else error.why
-    return _("No chat server at {where}: {why}").format(where=error.where, why=why)
-
-
-def refusal(reason: Reason | None, request: RoomRequest) -> str:
-    """Why a request was refused, and what the user can do."""
-    words: dict[Reason | None, Callable[[], str]] = {
-        None: lambda: _("The server refused the request for an unknown reason."),
-        Reason.BAD_REQUEST: lambda: _("The server does not accept this request. Is the dialect right?"),
-        Reason.TOO_MANY_REQUESTS: lambda: _("Too many requests; try again in a minute."),
-        Reason.ROOM_EXISTS: lambda: _("The room {room} already exists."),
-        Reason.NO_SUCH_ROOM: lambda: _("There is no room {room}."),
-        Reason.WRONG_PASSWORD: lambda: _("Wrong password for {room}."),
-        Reason.NAME_TAKEN: lambda: _("The name {name} is taken in {room}; choose another name."),
-        Reason.ROOM_FULL: lambda: _("The room {room} is full."),
-    }
-    return words[reason]().format(room=request.room, name=request.name)
-
-
-def ending(client: Client) -> str:
-    """Why a session ended."""
-    if client.is_gone:
-        return _("Lost the connection to the server.")
-    if client.is_unheard:
-        return _("The server no longer answers; it may have been restarted.")
-    match client.told:
-        case Notice.ROOM_CLOSED:
-            return _("The room was closed.")
-        case Notice.SHUTDOWN:
-            return _("The server was stopped.")
-        case Notice.REMOVED:
-            return _("You were removed from the room.")
-        case Notice.SUPERSEDED:
-            return _("You joined from elsewhere.")
-        case _other:
-            return _("You were silent for too long, so your session has ended.")
+def _meaning(answer: str) -> bool | None:
+    """Yes, no, or neither, in either language; full-width letters too."""
+    word = unicodedata.normalize("NFKC", answer).strip().lower()
+    return True if word in ("y", "yes", "はい") else False if word in ("n", "no", "いいえ") else None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tcrp.cli.client_config import read_config
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
 from tcrp.cli.i18n import _
 from tcrp.cli.version import tcrp_version
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tcrp.trace.records import Trace
 
 PROGRAM = "chat-client"
-CREATE, JOIN, QUIT = "1", "2", "3"
+CREATE, JOIN, QUIT = ("1", "create", "c", "作成"), ("2", "join", "j", "参加"), ("3", "quit", "q", "終了")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,9 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes ?
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     try:
-        return _chat(options)
+        parser.set_defaults(**read_config(options.config))
+        return _chat(parser.parse_args(arguments))
     except UsageError as error:
         complain(PROGRAM, str(error))
         return CANNOT
@@ -47,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         description=_("Chat in a room. Without --join or --create, a menu asks what to do."),
         allow_abbrev=False,
     )
+    parser.set_defaults(colours=True, bell=True)  # keys of the file only
     parser.add_argument("--name", metavar=_("NAME"), help=_("your name in the room"))
     rooms = parser.add_mutually_exclusive_group()
     rooms.add_argument("--join", metavar=_("ROOM"), help=_("join this room"))
@@ -70,6 +74,15 @@ def _parser() -> argparse.ArgumentParser:
         "--no-keep-alive", action="store_true", help=_("do not send keep-alives while you type nothing")
     )
     parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server tolerates (300s)"))
+    parser.add_argument(
+        "--keep-alive", metavar="TIME", help=_("interval of keep-alives (a fifth of the idle timeout; adapts itself)")
+    )
+    parser.add_argument(
+        "--no-reconnect", dest="reconnect", action="store_false", help=_("do not come back by itself to a lost room")
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help=_("TOML file of habits (~/.config/tcrp/chat-client.toml, if it exists)")
+    )
     parser.add_argument("--trace", metavar="FILE", help=_("write every step of the state machines to this file"))
     parser.add_argument(
         "--plain", action="store_true", help=_("one line in, one line out: for pipes and screen readers")
@@ -89,15 +102,17 @@ def _chat(options: argparse.Namespace) -> int:
     import asyncio
 
     name = None if options.name is None else checked_name(options.name, is_user=True)
+    _check_host(options.host)
     room = options.join if options.join is not None else options.create
     if room is not None:
         checked_name(room, is_user=False)
     password = _password(options.password_file)
     limits = _limits(options.idle_timeout)
+    keep_alive_us = _keep_alive_us(options.keep_alive)
     if not options.plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(_("there is no terminal; use --plain"))
     with contextlib.suppress(asyncio.CancelledError):
-        return asyncio.run(_converse(options, limits, name, password))
+        return asyncio.run(_converse(options, limits, keep_alive_us, name, password))
     return INTERRUPTED
 
 
@@ -112,7 +127,7 @@ def checked_name(typed: str, *, is_user: bool) -> str:
     except UnicodeEncodeError:  # the command line held bytes that are not UTF-8
         data = b"\xff"
     if fault(data) is not None:
-        from tcrp.cli.chat_session import name_rule
+        from tcrp.cli.chat_messages import name_rule
 
         raise UsageError(name_rule())
     return name
@@ -141,11 +156,40 @@ def _limits(idle_timeout: str | None) -> Limits:
         raise UsageError(str(error)) from None
 
 
-async def _converse(options: argparse.Namespace, limits: Limits, name: str | None, password: str) -> int:
+def _keep_alive_us(interval: str | None) -> int | None:
+    from tcrp.engine.liveness import KEEP_ALIVE_US_MIN
+    from tcrp.spec.durations import parse_duration
+
+    if interval is None:
+        return None
+    try:
+        us = parse_duration(interval)
+    except ValueError as error:
+        raise UsageError(f"keep_alive: {error}") from None
+    if us < KEEP_ALIVE_US_MIN:
+        raise UsageError(_("keep_alive is {interval}; at least 100ms is expected").format(interval=interval))
+    return us
+
+
+def _check_host(host: str) -> None:
+    """Raise `UsageError` for a host that no resolver could make sense of."""
+    name, colon, port = host.rpartition(":")
+    if colon and ":" not in name and port.isdigit():
+        raise UsageError(
+            _("--host takes no port; write: --host {name} --tcp-port {port} --udp-port …").format(name=name, port=port)
+        )
+    if not host.strip() or host.startswith("["):
+        raise UsageError(_("{host!r} is not a host: a name or an IP address without brackets").format(host=host))
+
+
+async def _converse(
+    options: argparse.Namespace, limits: Limits, keep_alive_us: int | None, name: str | None, password: str
+) -> int:
     import asyncio
     import signal
 
-    from tcrp.cli.chat_session import ChatSession, RoomRequest
+    from tcrp.cli.chat_messages import RoomRequest
+    from tcrp.cli.chat_session import ChatSession, Habits
     from tcrp.cli.dialects import dialect_named
     from tcrp.cli.screen import Closed
     from tcrp.net.client import ServerAt
@@ -158,10 +202,11 @@ async def _converse(options: argparse.Namespace, limits: Limits, name: str | Non
     assert task is not None, "a coroutine runs in a task"
     # On SIGTERM the client leaves the room before it ends.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    screen = _screen(plain=options.plain)
+    screen = _screen(plain=options.plain, colours=options.colours, bell=options.bell)
     server = ServerAt(options.host, options.tcp_port, options.udp_port)
     trace = _trace(options.trace, screen, codec.dialect.name, limits, name)
-    chat = ChatSession(screen, server, codec, limits, keeps_alive=not options.no_keep_alive, trace=trace)
+    habits = Habits(not options.no_keep_alive, keep_alive_us, options.reconnect)
+    chat = ChatSession(screen, server, codec, limits, habits, trace=trace)
     try:
         name = name or await _ask_name(screen, _("Your name:"), is_user=True)
         if options.join is None and options.create is None:
@@ -206,33 +251,34 @@ def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name:
     return trace
 
 
-def _screen(*, plain: bool) -> Screen:
+def _screen(*, plain: bool, colours: bool, bell: bool) -> Screen:
     if plain:
         from tcrp.cli.plain import Plain
 
         return Plain()
     from tcrp.cli.screen import Terminal
 
-    return Terminal()
+    return Terminal(colours=colours, bell=bell)
 
 
 async def _menu(screen: Screen, chat: ChatSession, name: str, password: str, *, asks_password: bool) -> int:
     """Show the menu after each chat, until the user quits. Raises `Closed`."""
-    from tcrp.cli.chat_session import RoomRequest
+    from tcrp.cli.chat_messages import RoomRequest
     from tcrp.spec.names import Operation
 
     result = HOLDS
     while True:
-        choice = await screen.ask(_("1 create a room, 2 join a room, 3 quit:"))
-        if choice == QUIT:
+        typed = await screen.ask(_("1 create a room, 2 join a room, 3 quit:"))
+        choice = unicodedata.normalize("NFKC", typed).lower()
+        if choice in QUIT:
             return result
-        if choice not in (CREATE, JOIN):
-            screen.warn(_("Please enter 1, 2 or 3."))
+        if choice not in CREATE and choice not in JOIN:
+            screen.warn(_("Please enter create, join or quit, or 1, 2 or 3."))
             continue
         room = await _ask_name(screen, _("Room name:"), is_user=False)
         if asks_password:
             password = await screen.ask(_("Room password (Enter for none):"), hidden=True)
-        operation = Operation.CREATE if choice == CREATE else Operation.JOIN
+        operation = Operation.CREATE if choice in CREATE else Operation.JOIN
         result = _exit_code(await chat.run(RoomRequest(operation, room, name, password)))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Callable, Sequence
 
 from tcrp.cli.i18n import _
 from tcrp.cli.screen import Closed
@@ -38,9 +39,10 @@ class Plain:
         except RuntimeError:  # the loop has ended: input is no longer needed
             return
 
-    async def ask(self, question: str, *, hidden: bool = False) -> str:
+    async def ask(self, question: str, *, hidden: bool = False, within: float | None = None) -> str:
         print(question, file=sys.stderr, flush=True)
-        return (await self.line()).strip()
+        async with asyncio.timeout(within):
+            return (await self.line()).strip()
 
     async def line(self) -> str:
         while (data := await self._lines.get()) is not None:
@@ -57,7 +59,10 @@ class Plain:
     def own(self, name: str, text: str) -> None:
         """Prints nothing: the user's own text is in the input."""
 
-    def text(self, name: str, text: str) -> None:
+    def completes(self, words: Callable[[], Sequence[str]]) -> None:
+        """A pipe completes nothing."""
+
+    def text(self, name: str, text: str, mention: tuple[int, int] | None = None) -> None:
         print(f"{name}: {text}", flush=True)
 
     def note(self, text: str) -> None:

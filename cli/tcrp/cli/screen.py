@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 from zlib import crc32
 
-from prompt_toolkit import PromptSession, print_formatted_text
-from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import FormattedText, StyleAndTextTuples
 from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.styles import default_ui_style
 from prompt_toolkit.utils import get_cwidth
+
+from tcrp.cli.i18n import _
 
 NAME_COLUMNS_MIN, NAME_COLUMNS_MAX = 6, 16
 COLOURS = (
     "ansired", "ansigreen", "ansiyellow", "ansiblue", "ansimagenta", "ansicyan",
     "ansibrightred", "ansibrightgreen", "ansibrightyellow", "ansibrightblue", "ansibrightmagenta", "ansibrightcyan",
 )  # fmt: skip
+
+
+FOCUS_EVENTS_ON, FOCUS_EVENTS_OFF = "\x1b[?1004h", "\x1b[?1004l"
+# A terminal's window tells of focus by these. prompt_toolkit has no names for them, so they get those of two keys
+# that no keyboard has.
+FOCUS_GAINED, FOCUS_LOST = Keys.F23, Keys.F24
+ANSI_SEQUENCES["\x1b[I"], ANSI_SEQUENCES["\x1b[O"] = FOCUS_GAINED, FOCUS_LOST
 
 
 class Closed(Exception):
@@ -33,11 +56,17 @@ class Screen(Protocol):
     can_offer: bool
     """Whether there is a user who can be asked what to do next."""
 
-    async def ask(self, question: str, *, hidden: bool = False) -> str:
-        """The user's answer, stripped of blanks. Raises `Closed`."""
+    async def ask(self, question: str, *, hidden: bool = False, within: float | None = None) -> str:
+        """The user's answer, stripped of blanks. Raises `Closed`, or `TimeoutError` if none comes `within` seconds."""
 
     async def line(self) -> str:
-        """The next line that the user types. Raises `Closed`."""
+        """The next line that the user types; a paste may have several, with line ends between. Raises `Closed`.
+
+        More may be asked for after `Closed`, where there is a user who may have meant something else.
+        """
+
+    def completes(self, words: Callable[[], Sequence[str]]) -> None:
+        """Complete these words, where a screen can: commands, which begin with a slash, and names."""
 
     async def rest(self) -> None:
         """Stop reading lines until the next `line()`."""
@@ -45,8 +74,8 @@ class Screen(Protocol):
     def own(self, name: str, text: str) -> None:
         """Show a text that the user has sent."""
 
-    def text(self, name: str, text: str) -> None:
-        """Show a text of another member."""
+    def text(self, name: str, text: str, mention: tuple[int, int] | None = None) -> None:
+        """Show a text of another member, which mentions the user from and to these places."""
 
     def note(self, text: str) -> None:
         """Show a piece of information."""
@@ -56,26 +85,66 @@ class Screen(Protocol):
 
 
 class Terminal:
-    """A terminal with an input line at the bottom, and a history of typed lines."""
+    """A terminal with an input line at the bottom, and a history of typed lines.
+
+    What is shown is written above the line being typed without leaving the terminal's raw mode, so that
+    no key is lost. What arrives while the window has no focus stands below a mark.
+    """
 
     can_offer = True
 
-    def __init__(self) -> None:
-        self._typing: PromptSession[str] = PromptSession(history=InMemoryHistory(), erase_when_done=True)
-        self._asking: PromptSession[str] = PromptSession()
+    def __init__(self, *, colours: bool = True, bell: bool = True) -> None:
+        self._bell = bell
+        self._words = _Words()
+        depth = None if colours else ColorDepth.DEPTH_1_BIT
+        # Does not ask the terminal where its cursor is: the answer would be old once a text was shown.
+        output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        output.enable_cpr = False
+        self._typing: PromptSession[str] = PromptSession(
+            output=output, history=InMemoryHistory(), erase_when_done=True, enable_suspend=True, color_depth=depth,
+            completer=self._words, complete_while_typing=False,
+            complete_style=CompleteStyle.READLINE_LIKE, reserve_space_for_menu=0, key_bindings=self._keys(),
+        )  # fmt: skip
+        self._asking: PromptSession[str] = PromptSession(output=output, enable_suspend=True, color_depth=depth)
         self._name_columns = NAME_COLUMNS_MIN
         # Reads ahead: otherwise keys pressed while a text waits to be sent would be echoed into the output.
         self._reading: asyncio.Task[None] | None = None
         self._lines: asyncio.Queue[str | Closed] = asyncio.Queue()
+        self._has_focus = True
+        self._is_marked = False  # what came without focus stands below a mark
 
-    async def ask(self, question: str, *, hidden: bool = False) -> str:
-        return (await self._read(self._asking, f"{question} ", hidden=hidden)).strip()
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("c-c", eager=True)
+        def _clear_or_leave(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            else:
+                event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+        @keys.add(FOCUS_GAINED)
+        def _focus_gained(_event: KeyPressEvent) -> None:
+            self._has_focus, self._is_marked = True, False
+
+        @keys.add(FOCUS_LOST)
+        def _focus_lost(_event: KeyPressEvent) -> None:
+            self._has_focus = False
+
+        return keys
+
+    # --- input -----------------------------------------------------------------------------------
+
+    async def ask(self, question: str, *, hidden: bool = False, within: float | None = None) -> str:
+        async with asyncio.timeout(within):
+            return (await self._read(self._asking, f"{question} ", hidden=hidden)).strip()
 
     async def line(self) -> str:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_lines())
         line = await self._lines.get()
         if isinstance(line, Closed):
+            self._reading = None
             raise line
         return line
 
@@ -86,12 +155,22 @@ class Terminal:
             await asyncio.gather(reading, return_exceptions=True)
         self._lines = asyncio.Queue()
 
+    def completes(self, words: Callable[[], Sequence[str]]) -> None:
+        self._words.words = words
+
     async def _read_lines(self) -> None:
+        self._write_raw(FOCUS_EVENTS_ON)
         try:
             while True:
                 self._lines.put_nowait(await self._read(self._typing, "> "))
         except Closed as closed:
             self._lines.put_nowait(closed)
+        finally:
+            self._write_raw(FOCUS_EVENTS_OFF)
+
+    def _write_raw(self, sequence: str) -> None:
+        self._typing.output.write_raw(sequence)
+        self._typing.output.flush()
 
     @staticmethod
     async def _read(session: PromptSession[str], prompt: str, *, hidden: bool = False) -> str:
@@ -102,11 +181,25 @@ class Terminal:
         except KeyboardInterrupt:
             raise Closed(is_interrupt=True) from None
 
-    def own(self, name: str, text: str) -> None:
-        self._print(name, "bold", text)
+    # --- output ----------------------------------------------------------------------------------
 
-    def text(self, name: str, text: str) -> None:
-        self._print(name, colour_of(name), text)
+    def own(self, name: str, text: str) -> None:
+        self._has_focus, self._is_marked = True, False  # who types looks at it
+        self._print(name, "bold", [("", f" {text}")])
+
+    def text(self, name: str, text: str, mention: tuple[int, int] | None = None) -> None:
+        if not self._has_focus and not self._is_marked:
+            self._is_marked = True
+            self._show([("ansibrightblack", f"──── {_('unread')} ────")])
+        if mention is None:
+            self._print(name, colour_of(name), [("", f" {text}")])
+            return
+        start, end = mention
+        marked = [("", f" {text[:start]}"), ("bold reverse", text[start:end]), ("", text[end:])]
+        self._print(name, colour_of(name), marked)
+        if self._bell:
+            self._typing.output.bell()
+            self._typing.output.flush()
 
     def note(self, text: str) -> None:
         self._show([("ansibrightblack", f"{_now()} {' ' * self._name_columns} {text}")])
@@ -114,21 +207,42 @@ class Terminal:
     def warn(self, text: str) -> None:
         self._show([("ansibrightblack", f"{_now()} "), ("ansiyellow", f"{' ' * self._name_columns} {text}")])
 
-    def _print(self, name: str, style: str, text: str) -> None:
+    def _print(self, name: str, style: str, text: list[tuple[str, str]]) -> None:
         name = fitted(name, NAME_COLUMNS_MAX)
         self._name_columns = max(self._name_columns, get_cwidth(name))
         blanks = " " * (self._name_columns - get_cwidth(name))
-        self._show([("ansibrightblack", f"{_now()} "), (style, blanks + name), ("", f" {text}")])
+        self._show([("ansibrightblack", f"{_now()} "), (style, blanks + name), *text])
 
-    @staticmethod
-    def _show(fragments: StyleAndTextTuples) -> None:
-        print_formatted_text(_formatted(fragments))
+    def _show(self, fragments: StyleAndTextTuples) -> None:
+        """Write a line above what is being typed, and draw that again."""
+        app: Application[str] | None = next((s.app for s in (self._typing, self._asking) if s.app.is_running), None)
+        if app is not None:
+            app.renderer.erase()
+        depth = self._typing.color_depth
+        line = FormattedText([*fragments, ("", "\n")])
+        print_formatted_text(self._typing.output, line, default_ui_style(), color_depth=depth)
+        self._typing.output.flush()
+        if app is not None:
+            app.renderer.reset()
+            app.invalidate()
 
 
-def _formatted(fragments: StyleAndTextTuples) -> StyleAndTextTuples:
-    from prompt_toolkit.formatted_text import FormattedText
+class _Words(Completer):
+    """Completes commands at the line's beginning, and names anywhere; a name that begins the line is addressed."""
 
-    return FormattedText(fragments)
+    def __init__(self) -> None:
+        self.words: Callable[[], Sequence[str]] = lambda: ()
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        before = document.text_before_cursor
+        begun = before.rpartition(" ")[2]
+        is_first = begun == before
+        for word in self.words():
+            if word.startswith("/") and not is_first:
+                continue
+            if begun and word.lower().startswith(begun.lower()):
+                addressed = f"{word}: " if is_first and not word.startswith("/") else word
+                yield Completion(addressed, start_position=-len(begun))
 
 
 def _now() -> str:

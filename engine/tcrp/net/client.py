@@ -126,7 +126,7 @@ class Client:
         self.next_keep_alive_us = keep_alive_us  # for the next attempt: shorter after an unexpected expiry
         self._password = password
         self._limits = limits or Limits()
-        self._keeps_alive = keeps_alive
+        self.keeps_alive = keeps_alive
         self._keep_alive_us = keep_alive_us
         self._source = source
         self._announced_ip = announced_ip
@@ -198,9 +198,9 @@ class Client:
             ip=self._announced_ip or own_ip.partition("%")[0],  # a scope means something on its own machine only
             udp_port=self._announced_port or own_port,
             limits=self._limits,
-            keeps_alive=self._keeps_alive,
+            keeps_alive=self.keeps_alive,
             keep_alive_us=self._keep_alive_us,
-            paces=self._keeps_alive,
+            paces=self.keeps_alive,
         )
         detail = Detail.EVERYTHING if self._trace is not None else Detail.NOTHING
         self._engine = ClientEngine(config, detail=detail)
@@ -456,7 +456,7 @@ class Client:
 
     def _learn_keep_alive(self, engine: ClientEngine) -> None:
         """The server ended the session for a silence that the client thought it would tolerate."""
-        if self._keeps_alive and self.told is Notice.IDLED:
+        if self.keeps_alive and self.told is Notice.IDLED:
             self.next_keep_alive_us = learned_keep_alive_us(engine.keep_alive_us, self.now_us() - engine.spoke_us)
 
     def _look_at_handshake(self, engine: ClientEngine) -> None:

@@ -1,0 +1,57 @@
+"""The client's file of habits: TOML, whose values hold unless an option says otherwise."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from tcrp.cli.exits import UsageError
+from tcrp.cli.i18n import _
+
+KEYS: Mapping[str, type] = {
+    "name": str,
+    "host": str,
+    "tcp_port": int,
+    "udp_port": int,
+    "dialect": str,
+    "idle_timeout": str,
+    "keep_alive": str,
+    "reconnect": bool,
+    "colours": bool,
+    "bell": bool,
+}
+"""Every key, and the type of its value. Most are options too."""
+PORT_MAX = 65535
+
+
+def default_path() -> Path:
+    """Where the file is looked for, by the XDG Base Directory Specification."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(folder).expanduser() / "tcrp" / "chat-client.toml"
+
+
+def read_config(file: str | None) -> dict[str, object]:
+    """The values of `file`, or of the default one if it exists. Raises `UsageError` naming the key."""
+    path = Path(file) if file is not None else default_path()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        if file is None:
+            return {}
+        raise UsageError(_("{file}: cannot read it: {why}").format(file=path, why=error.strerror)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(_("{file}: not valid TOML: {why}").format(file=path, why=error)) from None
+    for key, value in values.items():
+        kind = KEYS.get(key)
+        if kind is None:
+            near = difflib.get_close_matches(key, KEYS, 1) or sorted(KEYS)
+            known = _("{file}: there is no key {key!r}; did you mean {known}?")
+            raise UsageError(known.format(file=path, key=key, known=", ".join(near)))
+        if type(value) is not kind or (kind is int and isinstance(value, int) and not 1 <= value <= PORT_MAX):
+            what = {str: _("a text in quotes"), int: _("a port, 1 to 65535"), bool: "true, false"}[kind]
+            wrong = _("{file}: {key} is {value!r}; expected is {what}")
+            raise UsageError(wrong.format(file=path, key=key, value=value, what=what))
+    return values

@@ -1,0 +1,71 @@
+"""What a user sees of one room: texts, notices, and which members are known of."""
+
+from __future__ import annotations
+
+import re
+
+from tcrp.cli.i18n import _
+from tcrp.cli.screen import Screen
+from tcrp.engine.codec import Codec
+from tcrp.engine.outputs import NoticeReceived, TextReceived
+from tcrp.spec.names import Notice
+
+
+class RoomView:
+    """Shows the texts and notices of a room, and remembers which members were heard of."""
+
+    def __init__(self, screen: Screen, codec: Codec, room: str, name: str, *, saw_beginning: bool) -> None:
+        self._screen = screen
+        self._room = room
+        self._name = name
+        # Whoever creates a room hears of everyone who comes, where the dialect tells.
+        self._knows_all = saw_beginning and Notice.JOINED in codec.dialect.notices
+        self._here: dict[str, None] = {name: None}
+
+    @property
+    def others(self) -> list[str]:
+        """The other members who are known of."""
+        return [name for name in self._here if name != self._name]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is certainly nobody else."""
+        return self._knows_all and not self.others
+
+    def hear(self, effect: TextReceived | NoticeReceived) -> None:
+        """Show a text or a notice. The notice that ends the session is shown by the caller."""
+        match effect:
+            case TextReceived(name, text):
+                self._here[name] = None
+                self._screen.text(name, text, mention_of(self._name, text))
+            case NoticeReceived(Notice.JOINED, name):
+                self._here[name] = None
+                self._screen.note(_("{name} joined").format(name=name))
+            case NoticeReceived(Notice.LEFT, name):
+                self._here.pop(name, None)
+                self._screen.note(_("{name} left").format(name=name))
+
+    def who(self) -> str:
+        """The members who were heard of, as a message."""
+        names = ", ".join(self._here)
+        if self._knows_all:
+            return _("In {room}: {names}").format(room=self._room, names=names)
+        return _(
+            "Known so far: {names}. Others may be here: the server cannot be asked, and who says nothing is not known."
+        ).format(names=names)
+
+    def host_warning(self) -> str:
+        """What a host who is about to leave should know."""
+        if others := self.others:
+            return _("You are the host: leaving closes {room} for all others ({number} known). Again to leave.").format(
+                room=self._room, number=len(others)
+            )
+        return _("You are the host: leaving closes {room} for everyone in it. Again to leave.").format(room=self._room)
+
+
+def mention_of(name: str, text: str) -> tuple[int, int] | None:
+    """Where `text` speaks of `name`, as a word of its own; capitals do not matter."""
+    # A letter beside it would make it another word. Japanese has no blanks: there a name is found anywhere.
+    edge = (r"(?<!\w)", r"(?!\w)") if name.isascii() else ("", "")
+    found = re.search(edge[0] + re.escape(name) + edge[1], text, re.IGNORECASE)
+    return found.span() if found is not None else None
