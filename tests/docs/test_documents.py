@@ -21,8 +21,12 @@ from pathlib import Path
 import pytest
 
 from processes import BIN, PATIENCE, LiveServer, Peer, live_server, until
+from tcrp.sim.run import Run
+from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec import dialects
 from tcrp.spec.names import HandshakeEvent, RoomEvent, SessionEvent
+from tcrp.trace.header import HEADER_KEYS
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord
 from terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -220,7 +224,7 @@ def test_the_commands_of_a_document_exit_as_documented(document: Path, shell: Sh
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_a_block_has_a_language_and_an_example_names_its_file(document: Path) -> None:
     for block in blocks(document):
-        assert block.language in ("sh", "text", "yaml", "toml", "python"), block
+        assert block.language in ("sh", "text", "yaml", "toml", "python", "json"), block
         assert block.language in ("sh", "text") or block.file, block
 
 
@@ -283,6 +287,39 @@ def test_a_server_speaks_the_documented_dialect(tmp_path: Path) -> None:
         answer = peer.ask(bytes((3, 1, 0)) + len(payload).to_bytes(29, "big") + b"den" + payload)
         assert answer.startswith(bytes((3, 1, 1)) + (3).to_bytes(29, "big") + b"denYES")
         assert b'{"token": "' in answer
+
+
+def test_the_documented_record_is_one_of_the_documented_run() -> None:
+    [scenario] = [block.text for block in blocks(ROOT / "docs" / "trace.md") if block.file == "mine.yaml"]
+    [shown] = [block.text.strip() for block in blocks(ROOT / "docs" / "trace.md") if block.file == "dropped.json"]
+    lines: list[str] = []
+    Run(read_scenario_text(scenario), listeners=[lambda record: lines.append(record.line())]).go()
+
+    def without_numbers(line: str) -> str:
+        return re.sub(r'"(n|cause)":\d+', "", line)
+
+    assert without_numbers(shown) in map(without_numbers, lines)
+
+
+def test_the_documented_keys_of_a_trace_are_those_of_its_records() -> None:
+    text = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \| ([^|]+) \| (`[a-z`, ]+`) \|$", text, re.MULTILINE)
+    documented = {kind: set(re.findall(r"\w+", keys)) for kinds, _, keys in rows for kind in re.findall(r"\w+", kinds)}
+    common = set(re.findall(r"^\| `(\w+)` \| ", text.partition("## Records")[2].partition("| kind |")[0], re.MULTILINE))
+    kinds = {
+        "step": StepRecord._fields,
+        "refuse": RefusalRecord._fields,
+        "timer": TimerRecord._fields,
+        "fault": FaultRecord._fields,
+        "show": ShowRecord._fields,
+        **dict.fromkeys(("send", "arrive", "drop"), PacketRecord._fields),
+    }
+    assert documented.keys() == kinds.keys() == set(Kind)
+    for kind, names in kinds.items():
+        assert documented[kind] | common == {name.rstrip("_") for name in names}
+    header = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text.partition("## Records")[0].partition(
+        "key of the header")[2], re.MULTILINE))))  # fmt: skip
+    assert header == set(HEADER_KEYS)
 
 
 # --- statements ----------------------------------------------------------------------------------
