@@ -43,8 +43,12 @@ def test_a_swarm_that_met_too_little_fails_unless_it_was_restricted(
     few = ["swarm", "--jobs", "1", "--bundles", str(tmp_path / "b"), "--runs"]
     assert main([*few, "39"]) == 0  # too few runs for this to count
     assert main([*few, "40"]) == 1
-    assert "never met: a-" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "never met: a-" in shown
+    assert shown.count("! 39 scenarios are too few to meet everything; 40 are enough: chat-sim swarm --runs 40\n") == 1
+    assert shown.count("too few") == 1
     assert main([*few, "40", "--vary", str(calm)]) == 0
+    assert "! the file of --vary may exclude these" in capsys.readouterr().out
     assert main([*few, "40", str(SCENARIO)]) == 0
 
 

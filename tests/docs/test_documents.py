@@ -21,10 +21,14 @@ from pathlib import Path
 import pytest
 
 from processes import BIN, PATIENCE, LiveServer, Peer, live_server, until
+from tcrp.cli.sim import SWARM_RUNS
+from tcrp.cli.swarm import ENOUGH_RUNS
+from tcrp.live.socket_support import PATIENCE_US
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec import dialects
 from tcrp.spec.names import HandshakeEvent, RoomEvent, SessionEvent
+from tcrp.spec.render import TABLES
 from tcrp.trace.header import HEADER_KEYS
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord
 from terminal import Terminal
@@ -60,6 +64,9 @@ FENCE = re.compile(r"^```([a-z]*)(?: ([^\n`]+))?\n(.*?)^```$", re.MULTILINE | re
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXIT_CODE = re.compile(r"# .*?(?:exit code|終了コード) (\d+)")
 FEW_RUNS = 20
+ENGLISH = {3: "three", 7: "seven", 8: "eight", 10: "ten"}
+JAPANESE = {3: "三つ", 7: "七つ", 8: "八つ"}
+"""Numbers as the documents write them."""
 
 
 def relative(path: Path) -> str:
@@ -369,6 +376,37 @@ def test_the_japanese_readme_has_the_commands_and_links_of_the_english_one() -> 
     english, japanese = ROOT / "README.md", ROOT / "README.ja.md"
     assert shown(japanese) == shown(english)
     assert sorted(set(links(japanese))) == sorted(set(links(english)))
+
+
+@pytest.mark.parametrize(
+    ("document", "phrase"),
+    [
+        ("README.md", f"speaks {ENGLISH[len(dialects.NAMES)]} of these"),
+        ("README.md", f"the {ENGLISH[len(dialects.NAMES)]} dialects, and how to add one"),
+        ("README.md", f"{ENGLISH[len(TABLES)].capitalize()} machines describe a session, a room and a"),
+        ("README.ja.md", f"そのうち{JAPANESE[len(dialects.NAMES)]}の方言に対応"),
+        ("README.ja.md", f"{JAPANESE[len(dialects.NAMES)]}の方言と、方言の追加方法"),
+        ("README.ja.md", f"{JAPANESE[len(TABLES)]}の状態機械が"),
+        ("docs/README.md", f"the {ENGLISH[len(dialects.NAMES)]} that are included"),
+        ("docs/chat.md", f"recognises {ENGLISH[len(dialects.NAMES) - 1]} dialects by itself"),
+        ("docs/simulator.md", f"at least {ENOUGH_RUNS} scenarios also fails"),
+        ("docs/simulator.md", f"# {ENGLISH[SWARM_RUNS // 1000]} thousand random scenarios"),
+        ("docs/simulator.md", f"({PATIENCE_US // 1_000_000} s)"),
+    ],
+)
+def test_a_number_in_a_document_is_that_of_the_code(document: str, phrase: str) -> None:
+    assert phrase in " ".join((ROOT / document).read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize("document", LINKED, ids=relative)
+def test_what_was_measured_is_said_in_one_place(document: Path) -> None:
+    """Another document may repeat a figure of performance.md, and has no speed of its own."""
+    measured = " ".join((ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split())
+    text = " ".join(document.read_text(encoding="utf-8").split())
+    if document.name == "CHANGELOG.md":  # what was measured then
+        return
+    speed = r"(\d[\d,.]*) (?:(?:events|arrivals|relays|texts|joins)(?:/s| a second)| ?µs\b|% of a core)"
+    assert [figure for figure in re.findall(speed, text) if f"{figure} " not in measured] == []
 
 
 def slug(heading: str) -> str:

@@ -253,6 +253,11 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
     if not swarm.scenarios and (missing := tally.unmet()):
         style = "red" if _must_meet_all(swarm, tally) else ""
         console.print(Text(f"never met: {', '.join(missing)}", style))
+        if swarm.knobs != Knobs():
+            console.print(Text("! the file of --vary may exclude these; a swarm without it has to meet them", "yellow"))
+        elif tally.runs < ENOUGH_RUNS:
+            too_few = f"{tally.runs} scenarios are too few to meet everything; {ENOUGH_RUNS} are enough"
+            console.print(Text(f"! {too_few}: chat-sim swarm --runs {ENOUGH_RUNS}", "yellow"))
     for path, (held, runs) in tally.held.items():
         style = "green" if held == runs else "red"
         console.print(Text(f"{path}: the claim holds with {held} of {runs} seeds", style))
