@@ -219,11 +219,11 @@ class User:
 
     # --- what he does ----------------------------------------------------------------------------
 
-    def creates(self, room: str, password: str = "") -> User:
-        return self._asks(Operation.CREATE, room, password)
+    def creates(self, room: str, password: str = "", *, resume: bytes = b"") -> User:
+        return self._asks(Operation.CREATE, room, password, resume)
 
-    def joins(self, room: str, password: str = "") -> User:
-        return self._asks(Operation.JOIN, room, password)
+    def joins(self, room: str, password: str = "", *, resume: bytes = b"") -> User:
+        return self._asks(Operation.JOIN, room, password, resume)
 
     def says(self, text: str) -> None:
         self.do(self.client.say(text, self.chat.now_us))
@@ -237,10 +237,10 @@ class User:
         token = token or self.client.token
         self.chat.datagram(bytes((len(name), len(token))) + name + token + body, source or self.address)
 
-    def _asks(self, operation: Operation, room: str, password: str) -> User:
+    def _asks(self, operation: Operation, room: str, password: str, resume: bytes) -> User:
         chat = self.chat
         config = ClientConfig(
-            codec(self.dialect), operation, room, self.name, password=password,
+            codec(self.dialect), operation, room, self.name, password=password, resume_token=resume,
             ip=self.address.ip, udp_port=self.address.port, limits=chat.limits, keeps_alive=self.keeps_alive,
             paces=self.paces,
         )  # fmt: skip
@@ -260,6 +260,10 @@ class User:
     def client(self) -> ClientEngine:
         assert self.engine is not None, f"{self.name} has no client yet"
         return self.engine
+
+    @property
+    def token(self) -> bytes:
+        return self.client.token
 
     @property
     def state(self) -> SessionState:

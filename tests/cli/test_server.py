@@ -31,7 +31,7 @@ def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--idle-timeout", "0s"], "idle_timeout is 0s; allowed are 1ms to 31536000s"),
         (["--idle_timeout", "0s"], "idle_timeout is 0s; allowed are 1ms to 31536000s"),
         (["--rooms-max=none"], "rooms_max is 'none'; a whole number is expected; allowed are 1 to 10000000"),
-        (["--takeover", "on"], "takeover is 'on'; allowed are same_address, off"),
+        (["--takeover", "on"], "takeover is 'on'; allowed are token, same_address, off"),
         (["--tcp-port", "65536"], "tcp_port is 65536; allowed are 0 to 65535"),
         (["--udp-port", "-1"], "udp_port is '-1'; allowed are 0 to 65535"),
         (["--log-format", "xml"], "log_format is 'xml'; allowed are text, json"),

@@ -349,9 +349,62 @@ def test_a_password_stands_in_no_trace() -> None:
 
 # --- takeovers -------------------------------------------------------------------------------------
 
+BY_SILENCE: dict[str, Any] = {"takeover": "same_address", "takeover_after": 3 * SECOND}
+ADDRESS_IN_REQUEST = ("json-address", "json-port", "json-endpoint")
+
+
+@pytest.mark.parametrize("dialect", ["json", *ADDRESS_IN_REQUEST])
+def test_the_holders_token_takes_over_the_name_at_once_and_the_room_is_told(dialect: str) -> None:
+    chat = Chat(members_max=2)
+    alice = chat.user("alice", dialect).creates("lobby")
+    bob = chat.user("bob", "json").joins("lobby")
+    again = chat.user("alice", dialect, ip=alice.address.ip)
+    assert again.joins("lobby", resume=alice.token).state is SessionState.IN_ROOM  # though the room is full
+    assert alice.state is SessionState.EXPIRED
+    assert bob.told == ["joined"]
+    again.leaves()
+    assert bob.told[1:] == ["room_closed"] or dialect == "json-endpoint"  # which has no leave word
+
+
+def test_a_token_proves_nothing_from_elsewhere_nor_once_it_has_ended_nor_for_another_name() -> None:
+    chat = Chat()
+    alice, bob = chat.user("alice", "json").creates("lobby"), chat.user("bob", "json").joins("lobby")
+    assert chat.user("alice", "json").joins("lobby", resume=alice.token).refused is Reason.NAME_TAKEN
+    assert chat.user("alice", "json", ip=bob.address.ip).joins("lobby", resume=bob.token).refused is Reason.NAME_TAKEN
+    again = chat.user("bob", "json", ip=bob.address.ip)
+    assert again.joins("lobby", resume=bob.token).state is SessionState.IN_ROOM
+    late = chat.user("bob", "json", ip=bob.address.ip)
+    assert late.joins("lobby", resume=bob.token).refused is Reason.NAME_TAKEN
+
+
+@pytest.mark.parametrize("proof", [b"7", b"null", b'["%032x"]' % 1, b'""', b'"%031x"' % 1])
+def test_what_is_no_token_proves_nothing_and_is_no_bad_request(proof: bytes) -> None:
+    chat = Chat()
+    alice = chat.user("alice", "json").creates("lobby")
+    payload = b'{"username": "alice", "password": "", "resume_token": %s}' % proof
+    peer = chat.peer(alice.address.ip)
+    peer.sends(bytes((5, 2, 0)) + len(payload).to_bytes(29, "big") + b"lobby" + payload)
+    assert peer.heard[-1:] == bytes((6,))  # name_taken
+
+
+def test_silence_takes_over_only_where_the_setting_says_so() -> None:
+    for settings, state in (({}, SessionState.ANONYMOUS), (BY_SILENCE, SessionState.IN_ROOM)):
+        chat = Chat(**settings)
+        alice = chat.user("alice").creates("lobby")
+        chat.passes(60)
+        assert chat.user("alice", ip=alice.address.ip).joins("lobby").state is state
+
+
+def test_where_silence_takes_over_the_token_does_too_and_where_nothing_does_it_does_not() -> None:
+    for settings, state in ((BY_SILENCE, SessionState.IN_ROOM), ({"takeover": "off"}, SessionState.ANONYMOUS)):
+        chat = Chat(**settings)
+        alice = chat.user("alice", "json").creates("lobby")
+        again = chat.user("alice", "json", ip=alice.address.ip)
+        assert again.joins("lobby", resume=alice.token).state is state
+
 
 def test_a_silent_name_is_taken_over_from_its_own_address_and_the_heir_is_host() -> None:
-    chat = Chat(members_max=2)
+    chat = Chat(members_max=2, **BY_SILENCE)
     alice = chat.user("alice").creates("lobby")
     bob = chat.user("bob").joins("lobby")
     again = chat.user("alice", ip=alice.address.ip)
@@ -363,24 +416,25 @@ def test_a_silent_name_is_taken_over_from_its_own_address_and_the_heir_is_host()
     assert chat.user("alice").joins("lobby").refused is Reason.NAME_TAKEN  # from elsewhere
     assert again.joins("lobby").state is SessionState.IN_ROOM  # though the room is full
     assert alice.told == ["superseded"]
-    assert bob.told == []
+    assert bob.told == []  # its dialect has no sentence for that
     again.leaves()
     assert bob.told == ["room_closed"]
 
 
-def test_creating_the_room_whose_silent_host_one_is_is_joining_it() -> None:
+def test_creating_the_room_whose_host_one_is_is_joining_it() -> None:
     chat = Chat()
-    alice = chat.user("alice").creates("lobby")
-    chat.user("bob").joins("lobby")
-    chat.passes(10)
-    assert chat.user("bob", ip="10.0.0.2").creates("lobby").refused is Reason.ROOM_EXISTS  # a guest is no host
-    assert chat.user("alice", ip=alice.address.ip).creates("lobby").state is SessionState.IN_ROOM
+    alice, bob = chat.user("alice", "json").creates("lobby"), chat.user("bob", "json").joins("lobby")
+    guest = chat.user("bob", "json", ip=bob.address.ip)
+    assert guest.creates("lobby", resume=bob.token).refused is Reason.ROOM_EXISTS  # a guest is no host
+    assert chat.user("alice", "json", ip=alice.address.ip).creates("lobby").refused is Reason.ROOM_EXISTS
+    again = chat.user("alice", "json", ip=alice.address.ip)
+    assert again.creates("lobby", resume=alice.token).state is SessionState.IN_ROOM
     assert chat.steps("room", "lobby") == ["created", "joined", "joined", "left"]
 
 
 @pytest.mark.parametrize("operation", [CREATE, JOIN])
 def test_of_two_who_take_over_a_silent_host_in_one_moment_the_second_is_refused(operation: Operation) -> None:
-    chat = Chat()
+    chat = Chat(**BY_SILENCE)
     alice = chat.user("alice").creates("lobby")
     chat.passes(30)
     first, second = chat.peer(alice.address.ip), chat.peer(alice.address.ip)
@@ -392,29 +446,79 @@ def test_of_two_who_take_over_a_silent_host_in_one_moment_the_second_is_refused(
     assert alice.told == ["superseded"]
 
 
-def test_a_takeover_needs_the_password_and_can_be_switched_off() -> None:
+def test_a_takeover_that_is_broken_off_leaves_the_name_to_its_holder_however_long_it_took() -> None:
+    """Found by reading: a second takeover of the first, which then broke off, gave the name back to the holder."""
+    chat = Chat(**BY_SILENCE)
+    alice = chat.user("alice").creates("lobby")
+    bob = chat.user("bob").joins("lobby")
+    chat.passes(30)
+    first, second = chat.peer(alice.address.ip), chat.peer(alice.address.ip)
+    first.sends(request("alice"), wake=False)
+    chat.now_us += 10 * SECOND  # the server stood still
+    second.sends(request("alice"), wake=False)
+    first.breaks()
+    chat.passes(0)
+    assert chat.steps("handshake", second.stream) == ["requested", "refused"]
+    alice.says("still here")
+    assert bob.screen == [("alice", "still here")]
+
+
+def test_a_host_who_never_entered_is_inherited_as_a_host_who_is_waited_for() -> None:
+    for dialect, may_create in (("json", False), ("json-endpoint", True)):
+        chat = Chat(unentered_rooms_per_ip_max=1, **BY_SILENCE)
+        ip = chat.user("alice").address.ip
+        chat.peer(ip).sends(request("alice", operation=CREATE))
+        chat.passes(3)
+        again = chat.user("alice", dialect, ip=ip)
+        again.is_cut_off = True  # it enters by its request, or not at all
+        again.joins("lobby")
+        other = chat.user("alice", ip=ip).creates("annex")
+        assert (other.refused is None) == may_create
+
+
+def test_a_takeover_needs_the_password() -> None:
     chat = Chat()
     alice = chat.user("alice", "json").creates("vault", "sesame")
-    chat.passes(30)
     again = chat.user("alice", "json", ip=alice.address.ip)
-    assert again.joins("vault", "wrong").refused is Reason.WRONG_PASSWORD
-    assert again.creates("vault", "wrong").refused is Reason.ROOM_EXISTS
-    off = Chat(takeover="off")
-    first = off.user("alice").creates("lobby")
-    off.passes(30)
-    assert off.user("alice", ip=first.address.ip).joins("lobby").refused is Reason.NAME_TAKEN
+    assert again.joins("vault", "wrong", resume=alice.token).refused is Reason.WRONG_PASSWORD
+    assert again.creates("vault", "wrong", resume=alice.token).refused is Reason.ROOM_EXISTS
+    assert again.joins("vault", "sesame", resume=alice.token).state is SessionState.IN_ROOM
 
 
 def test_a_name_is_taken_over_three_times_a_minute_at_most() -> None:
-    chat = Chat(takeover_after=0)
+    chat = Chat()
     chat.user("host").creates("lobby")
-    bob = chat.user("bob").joins("lobby")
+    bob = chat.user("bob", "json").joins("lobby")
     for _ in range(3):
-        assert chat.user("bob", ip=bob.address.ip).joins("lobby").state is SessionState.IN_ROOM
-    late = chat.user("bob", ip=bob.address.ip)
-    assert late.joins("lobby").refused is Reason.NAME_TAKEN
+        again = chat.user("bob", "json", ip=bob.address.ip)
+        assert again.joins("lobby", resume=bob.token).state is SessionState.IN_ROOM
+        bob = again
+    late = chat.user("bob", "json", ip=bob.address.ip)
+    assert late.joins("lobby", resume=bob.token).refused is Reason.NAME_TAKEN
     chat.passes(60)
-    assert late.joins("lobby").state is SessionState.IN_ROOM
+    assert late.joins("lobby", resume=bob.token).state is SessionState.IN_ROOM
+
+
+def test_a_room_remembers_takeovers_and_wrong_passwords_for_a_minute_only() -> None:
+    chat = Chat(password_tries_max=1)
+    chat.user("host", "json").creates("vault", "sesame")
+    for n in range(30):
+        bob = chat.user(f"bob {n}", "json").joins("vault", "sesame")
+        again = chat.user(f"bob {n}", "json", ip=bob.address.ip).joins("vault", "sesame", resume=bob.token)
+        chat.user("guesser", "json").joins("vault", "wrong")
+        again.leaves()
+        chat.passes(7)
+    room = chat.server.registry.rooms[b"vault"]
+    assert max(len(room.takeovers), len(room.wrong_passwords), len(room.locked)) <= 60 // 7 + 1
+
+
+def test_a_join_without_a_password_is_no_try() -> None:
+    chat = Chat(password_tries_max=2)
+    chat.user("host", "json").creates("vault", "sesame")
+    bob = chat.user("bob", "json")
+    for _ in range(5):
+        assert bob.joins("vault").refused is Reason.WRONG_PASSWORD
+    assert bob.joins("vault", "sesame").state is SessionState.IN_ROOM
 
 
 # --- limits ----------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from conversation import SECOND, Chat, User
@@ -15,9 +17,9 @@ IDLE_SECONDS = 100
 INTERVAL_SECONDS = 20  # five in an idle timeout
 
 
-def chatting(*, dialect: str = "json", takeover_after: str = "3s") -> tuple[Chat, User]:
+def chatting(*, dialect: str = "json", **settings: Any) -> tuple[Chat, User]:
     """A host who keeps itself alive in a room that is otherwise empty."""
-    chat = Chat(idle_timeout=IDLE_SECONDS * SECOND, takeover_after=0 if takeover_after == "0s" else 3 * SECOND)
+    chat = Chat(idle_timeout=IDLE_SECONDS * SECOND, **settings)
     ann = chat.user("ann", dialect)
     ann.keeps_alive = True
     ann.creates("lobby")
@@ -182,8 +184,8 @@ def test_a_lost_question_is_asked_again_within_the_interval() -> None:
     assert ann.silences == 0
 
 
-def test_asking_changes_nothing_even_where_every_name_may_be_taken_over_at_once() -> None:
-    chat, ann = chatting(takeover_after="0s")
+def test_asking_changes_nothing_even_where_silent_names_may_be_taken_over() -> None:
+    chat, ann = chatting(takeover="same_address", takeover_after=SECOND)
     before = chat.steps("room"), chat.count(Counter.REQUESTS)
     ann.is_cut_off = True  # its keep-alives are lost while TCP works
     chat.passes(3 * INTERVAL_SECONDS)

@@ -18,7 +18,7 @@ from tcrp.engine.outputs import OBSERVATIONS, Address, ClientOutput, Detail, Ser
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
-from tcrp.spec.limits import Limits
+from tcrp.spec.limits import Limits, Takeover
 from tcrp.spec.names import Machine, Operation, Reason
 from tcrp.spec.table import IllegalEvent
 
@@ -124,7 +124,7 @@ Call = Opened | Asks | Connects | Bytes | Ends | Says | Wakes | Removes | Limite
 SMALL = Limits(
     rooms_max=2, members_max=3, sessions_max=5, sessions_per_ip_max=4, connections_max=4, connections_per_ip_max=3,
     request_bytes_max=128, unentered_rooms_per_ip_max=1, idle_timeout=20 * SECOND, token_timeout=8 * SECOND,
-    takeover_after=SECOND, texts_per_second_max=2, password_tries_max=2,
+    takeover=Takeover.SAME_ADDRESS, takeover_after=SECOND, texts_per_second_max=2, password_tries_max=2,
 )  # fmt: skip
 limits = st.sampled_from(
     [

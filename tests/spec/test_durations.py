@@ -76,7 +76,7 @@ def test_every_written_setting_reads_back(name: str) -> None:
         ("rooms_max", "0", "rooms_max is 0; allowed are 1 to 10000000"),
         ("rooms_max", "many", "rooms_max is 'many'; a whole number is expected"),
         ("rooms_max", True, "rooms_max is True; a whole number is expected"),
-        ("takeover", "on", "takeover is 'on'; allowed are same_address, off"),
+        ("takeover", "on", "takeover is 'on'; allowed are token, same_address, off"),
     ],
 )
 def test_an_invalid_setting_is_an_error_with_name_value_and_what_is_allowed(

@@ -20,10 +20,10 @@ AGREED = {
     "token_timeout": 30_000_000,
     "handshake_timeout": 10_000_000,
     "linger": 5_000_000,
-    "takeover_after": 3_000_000,
+    "takeover_after": 60_000_000,
     "texts_per_second_max": 20,
     "password_tries_max": 5,
-    "takeover": Takeover.SAME_ADDRESS,
+    "takeover": Takeover.TOKEN,
 }
 NUMBERS = [name for name, setting in SETTINGS.items() if setting.unit is not Unit.CHOICE]
 
@@ -52,7 +52,7 @@ def test_an_unknown_setting_is_an_error_that_names_it() -> None:
         Limits().with_settings({"room_max": 1})
 
 
-def test_takeover_is_one_of_two_words() -> None:
+def test_takeover_is_one_of_three_words() -> None:
     assert Limits().with_settings({"takeover": "off"}).takeover is Takeover.OFF
     with pytest.raises(ValueError, match="same_addres"):
         Limits().with_settings({"takeover": "same_addres"})

@@ -44,7 +44,7 @@ def test_keys_are_sorted_and_what_is_not_known_is_left_out() -> None:
 def test_limits_are_written_as_settings_are() -> None:
     written = written_limits(Limits(idle_timeout=1_500_000))
     assert list(written) == list(SETTINGS)
-    assert (written["idle_timeout"], written["takeover"], written["rooms_max"]) == ("1500ms", "same_address", "10000")
+    assert (written["idle_timeout"], written["takeover"], written["rooms_max"]) == ("1500ms", "token", "10000")
 
 
 TEXTS = st.text(max_size=20)

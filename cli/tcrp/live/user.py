@@ -71,6 +71,7 @@ class LiveUser:
         self._instances = Instances()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stolen: tuple[LiveUser, str, bytes] | None = None
+        self._kept_token = b""  # the latest of former clients
 
     @property
     def state(self) -> SessionState:
@@ -95,10 +96,8 @@ class LiveUser:
     def act(self, action: UserAction, *, allow_invalid: bool) -> None:
         """Perform an action; one that is not possible now is skipped, as a simulated user skips it."""
         match action:
-            case Create(room, password):
-                self._ask(Operation.CREATE, room, password)
-            case Join(room, password):
-                self._ask(Operation.JOIN, room, password)
+            case Create() | Join():
+                self._ask(action)
             case Say(text):
                 self._say(text, allow_invalid=allow_invalid)
             case KeepAlive():
@@ -123,27 +122,30 @@ class LiveUser:
             case _:
                 assert_never(action)
 
-    def _ask(self, operation: Operation, room: str, password: str) -> None:
+    def _ask(self, request: Create | Join) -> None:
         client = self._client
         if client is not None:
             if client.is_living or (client.state is SessionState.ANONYMOUS and client.is_under_way):
                 return
             self._former.append(client)
         try:
-            self._client = self._new_client(operation, room, password)
+            self._client = self._new_client(request)
         except ValueError:
             self._client = None
             return
         self._spawn(self._enter(self._client))
 
-    def _new_client(self, operation: Operation, room: str, password: str) -> Client:
+    def _new_client(self, request: Create | Join) -> Client:
+        resume = self._others[request.resume].latest_token if request.resume is not None else b""
+        self._kept_token = self.latest_token
         return Client(
             ServerAt(self.proxy.ip, self.proxy.tcp_port, self.proxy.udp_port),
             self.codec,
-            operation,
-            room,
+            Operation.CREATE if isinstance(request, Create) else Operation.JOIN,
+            request.room,
             self.name,
-            password=password,
+            password=request.password,
+            resume_token=resume,
             limits=self._limits,
             keeps_alive=False,
             announced_ip=self.proxy.own_ip,
@@ -185,6 +187,7 @@ class LiveUser:
             self._client.leave()
 
     def _crash(self) -> None:
+        self._kept_token = self.latest_token
         client, self._client = self._client, None
         for task in list(self._tasks):
             task.cancel()
@@ -193,6 +196,12 @@ class LiveUser:
         self.proxy.move(self.proxy.own_ip)  # a new socket
 
     # --- forged and stolen datagrams --------------------------------------------------------------
+
+    @property
+    def latest_token(self) -> bytes:
+        """The token that the user's client holds or last held; empty if there was none."""
+        held = self.held()
+        return held[1] if held is not None else self._kept_token
 
     def held(self) -> tuple[str, bytes] | None:
         """The room and token of the user's latest session, living or ended."""
@@ -222,9 +231,7 @@ class LiveUser:
             writer.close()
 
     def _abandon(self, action: Abandon) -> None:
-        request = action.request
-        operation = Operation.CREATE if isinstance(request, Create) else Operation.JOIN
-        self._client = self._new_client(operation, request.room, request.password)
+        self._client = self._new_client(action.request)
         self._spawn(self._client.break_off(says_part=action.after == "requested"))
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:

@@ -90,7 +90,8 @@ class ClientConfig:
     `ip` and `udp_port` are where it receives, for dialects whose request says so. `keeps_alive`: it
     speaks by itself before its silence ends the session, and asks for answers where the dialect can;
     `keep_alive_us` is the interval, by default what fits `idle_timeout`. `paces`: it sends texts no
-    faster than the server takes them.
+    faster than the server takes them. `resume_token`: the user's former token, which proves that the
+    name is theirs (R-NAME-2).
     """
 
     codec: Codec
@@ -98,6 +99,7 @@ class ClientConfig:
     room: str
     name: str
     password: str = field(default="", repr=False)  # R-PASS-1
+    resume_token: bytes = field(default=b"", repr=False)
     ip: str = "127.0.0.1"
     udp_port: int = 0
     limits: Limits = field(default_factory=Limits)
@@ -333,7 +335,7 @@ class ClientEngine:
             config = self.config
             data = self.codec.write_request(
                 config.operation, self._room_bytes, config.name, config.password, config.ip, config.udp_port,
-                asks_for_answers=config.keeps_alive,
+                asks_for_answers=config.keeps_alive, resume_token=config.resume_token,
             )  # fmt: skip
             self._outbox.pending.append(SendFrame(stream, data, PacketKind.REQUEST))
         return self._outbox.take()

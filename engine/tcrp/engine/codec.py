@@ -41,7 +41,9 @@ from tcrp.spec.names import Notice, Operation, Reason
 PORT_BYTES = 2
 ANSWER_KEEP_ALIVE: Final = "answer_keep_alive"
 """The member of a JSON request by which a client asks for answers to its keep-alives."""
-EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE,))
+RESUME_TOKEN: Final = "resume_token"  # noqa: S105 - a member's name
+"""The member of a JSON request by which a user proves that the name in use is theirs (R-NAME-2)."""
+EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE, RESUME_TOKEN))
 """What a JSON request of any dialect may hold besides its own members."""
 REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
 
@@ -49,13 +51,15 @@ REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
 class Request(NamedTuple):
     """What a request's payload says. `port` is None where the dialect learns it otherwise.
 
-    `asks_for_answers`: the client wants its keep-alives answered, which only a JSON request can say.
+    Only a JSON request can say the rest. `asks_for_answers`: the client wants its keep-alives answered.
+    `resume_token`: the token by which the name's holder is known, or empty.
     """
 
     name: bytes
     password: str
     port: int | None
     asks_for_answers: bool = False
+    resume_token: bytes = b""
 
 
 class Frame(NamedTuple):
@@ -131,6 +135,7 @@ class Codec:
         port: int,
         *,
         asks_for_answers: bool = False,
+        resume_token: bytes = b"",
     ) -> bytes:
         """A client's whole request frame. What the dialect has no place for is left out."""
         match self.dialect.request_form:
@@ -141,8 +146,11 @@ class Codec:
             case RequestForm.JSON:
                 values: json_templates.Values = {"name": name, "password": password, "ip": ip, "port": port}
                 template = self.dialect.request_json
-                if asks_for_answers and isinstance(template, Mapping):
-                    template = {**template, ANSWER_KEEP_ALIVE: True}
+                if isinstance(template, Mapping):
+                    if resume_token and resume_token.isascii():  # ours are; a foreign server asks for none
+                        template = {**template, RESUME_TOKEN: resume_token.decode("ascii")}
+                    if asks_for_answers:
+                        template = {**template, ANSWER_KEEP_ALIVE: True}
                 payload = json_templates.write(template, values)
         return write_request(operation, room, payload)
 
@@ -160,7 +168,10 @@ class Codec:
                     value = json_templates.read(payload)
                 except json_templates.NotJson:
                     return None
-                asks_for_answers = isinstance(value, dict) and value.pop(ANSWER_KEEP_ALIVE, False) is True
+                asks_for_answers, proof = False, None
+                if isinstance(value, dict):
+                    asks_for_answers = value.pop(ANSWER_KEEP_ALIVE, False) is True
+                    proof = value.pop(RESUME_TOKEN, None)
                 found = json_templates.find(self.dialect.request_json, value, optional=frozenset({"password"}))
         if found is None:
             return None
@@ -169,7 +180,8 @@ class Codec:
             return None
         if "port" in found and type(port) is not int:
             return None
-        return Request(name.encode(), password, port, asks_for_answers)
+        resume_token = proof.encode() if isinstance(proof, str) else b""
+        return Request(name.encode(), password, port, asks_for_answers, resume_token)
 
     # --- replies ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from tcrp.engine.codec import PORT_BYTES, Codec, Request, codec, learns_port, po
 from tcrp.engine.frames import HEADER_BYTES, OPERATIONS, STATE_REQUEST, Header, read_header
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendFrame, StreamId
 from tcrp.engine.registry import SessionRegistry
-from tcrp.engine.rooms import Room, Session, Window, unmap_ipv4
+from tcrp.engine.rooms import Room, Session, latest, unmap_ipv4
 from tcrp.engine.text import room_name_fault, user_name_fault
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import MINUTE_US
@@ -277,8 +277,9 @@ class HandshakeServer:
         if handshake.operation is Operation.CREATE:
             if room is None:
                 return Room(room_name, request.password, ip)
-            host, holder = room.host, room.members.get(name)  # another one, while a takeover is under way
-            if host is None or host.name != name or holder is None or not registry.may_take_over(holder, ip, now_us):
+            holder = room.members.get(name)
+            is_hosts = holder is not None and room.host is holder
+            if holder is None or not is_hosts or not registry.may_take_over(holder, request.resume_token, ip, now_us):
                 self._refuse_room(room_name, room.state, RoomEvent.CREATED, Rule.TCP_4)
                 raise Rejection(Reason.ROOM_EXISTS, Rule.TCP_4)
             if not self._password_holds(handshake, room, request, now_us):
@@ -292,7 +293,7 @@ class HandshakeServer:
             raise Rejection(Reason.WRONG_PASSWORD, Rule.PASS_1)
         holder = room.members.get(name)
         if holder is not None:
-            if not registry.may_take_over(holder, ip, now_us):
+            if not registry.may_take_over(holder, request.resume_token, ip, now_us):
                 raise Rejection(Reason.NAME_TAKEN, Rule.NAME_2)
         elif len(room.members) >= registry.limits.members_max:
             raise Rejection(Reason.ROOM_FULL, Rule.LIM_1, "members_max")
@@ -309,12 +310,11 @@ class HandshakeServer:
         if compare_digest(room.password.encode(), request.password.encode()):
             return True
         ip = handshake.ip
-        tries = room.wrong_passwords.setdefault(ip, Window(self.registry.limits.password_tries_max, MINUTE_US))
-        tries.count(now_us)
-        if tries.is_full(now_us):
-            room.locked[ip] = now_us + MINUTE_US
-        if len(room.wrong_passwords) > 2 * self.registry.limits.connections_max:
-            _sweep(room, now_us)
+        if request.password:  # a join without a password is not a try
+            tries = latest(room.wrong_passwords, ip, self.registry.limits.password_tries_max, MINUTE_US, now_us)
+            tries.count(now_us)
+            if tries.is_full(now_us):
+                lock(room, ip, now_us + MINUTE_US, now_us)
         return False
 
     # --- answering -------------------------------------------------------------------------------
@@ -346,8 +346,7 @@ class HandshakeServer:
         if session is not None and self._awaits_address(session):
             if handshake.port is not None:
                 # Of the request only the port is taken (R-ADDR-1).
-                address = Address(handshake.ip, handshake.port)
-                registry.enter(session, address, now_us, is_announced=session.supersedes is None)
+                registry.enter(session, Address(handshake.ip, handshake.port), now_us)
             registry.confirm(session, now_us)
         self._finish(handshake)
         early, handshake.buffer = bytes(handshake.buffer), bytearray()
@@ -416,8 +415,9 @@ class HandshakeServer:
         self.registry.outbox.step(self.registry.tables.handshake, (handshake,), event, rule, why)
 
 
-def _sweep(room: Room, now_us: int) -> None:
-    """Forget addresses whose wrong passwords no longer matter."""
-    for ip in [ip for ip, tries in room.wrong_passwords.items() if tries.is_over(now_us)]:
-        del room.wrong_passwords[ip]
-        room.locked.pop(ip, None)
+def lock(room: Room, ip: str, until_us: int, now_us: int) -> None:
+    """The address may not try until then; forgets those that may again."""
+    room.locked.pop(ip, None)
+    room.locked[ip] = until_us
+    while room.locked[oldest := next(iter(room.locked))] <= now_us:
+        del room.locked[oldest]

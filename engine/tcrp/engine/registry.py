@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from hmac import compare_digest
 from typing import TypeVar
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import write_farewell, write_notice
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import Address, Forgotten, Relay, SendDatagram, ServerOutput, TimerFired
-from tcrp.engine.rooms import Ended, Room, Session, Window
+from tcrp.engine.rooms import Ended, Room, Session, latest
 from tcrp.engine.timers import Timers
 from tcrp.spec.limits import (
     ANSWER_ENDED_EVERY_US,
@@ -118,11 +119,15 @@ class SessionRegistry:
         old, session.supersedes = self.superseded_by(session), None
         if old is None:
             return
-        room = session.room
-        room.takeovers.setdefault(session.name, Window(TAKEOVERS_A_MINUTE_MAX, MINUTE_US)).count(now_us)
+        room, has_entered = session.room, not self.tables.session.takes(session.state, SessionEvent.ENTERED)
+        latest(room.takeovers, session.name, TAKEOVERS_A_MINUTE_MAX, MINUTE_US, now_us).count(now_us)
         if room.host is old:
             room.host = session
+            if has_entered and not room.host_has_entered:
+                self._host_is_waited_for_no_more(room)
         self.end(old, SessionEvent.SUPERSEDED, Notice.SUPERSEDED, now_us)
+        if has_entered:
+            self.tell_others(session, Notice.JOINED)
 
     def undo(self, session: Session, now_us: int) -> None:
         """The token was never handed over: as if it had not been granted."""
@@ -141,20 +146,27 @@ class SessionRegistry:
         else:
             self._step_room(room, RoomEvent.LEFT)
 
-    def may_take_over(self, old: Session, ip: str, now_us: int) -> bool:
-        """Whether a request with the same name may supersede `old`; the password is checked elsewhere (R-NAME-2)."""
-        window = old.room.takeovers.get(old.name)
-        return (
-            self.limits.takeover is Takeover.SAME_ADDRESS
-            and ip == old.ip
-            and now_us - old.last_heard_us >= self.limits.takeover_after
-            and not (window is not None and window.is_full(now_us))
-        )
+    def may_take_over(self, old: Session, proof: bytes, ip: str, now_us: int) -> bool:
+        """Whether a request with the same name may supersede `old`; the password is checked elsewhere (R-NAME-2).
+
+        `proof` is the token that the request carries. A session that is itself about to take a place is not superseded.
+        """
+        takeover, window = self.limits.takeover, old.room.takeovers.get(old.name)
+        if takeover is Takeover.OFF or ip != old.ip or old.supersedes is not None:
+            return False
+        if window is not None and window.is_full(now_us):
+            return False
+        silent_us = now_us - old.last_heard_us
+        by_silence = takeover is Takeover.SAME_ADDRESS and silent_us >= self.limits.takeover_after
+        return by_silence or compare_digest(proof, old.token)
 
     # --- a session lives -------------------------------------------------------------------------
 
-    def enter(self, session: Session, address: Address, now_us: int, *, is_announced: bool = True) -> None:
-        """The session's delivery address is known: it hears relays from now on."""
+    def enter(self, session: Session, address: Address, now_us: int) -> None:
+        """The session's delivery address is known: it hears relays from now on.
+
+        One that takes another's place is announced when that has ended (`confirm`).
+        """
         self._step(session, SessionEvent.ENTERED)
         session.last_heard_us = now_us
         self.set_address(session, address)
@@ -163,7 +175,7 @@ class SessionRegistry:
         if room.host is session and not room.host_has_entered:
             self._host_is_waited_for_no_more(room)
         self._watch_silence(session, now_us + self.limits.idle_timeout)
-        if is_announced:
+        if session.supersedes is None:
             self.tell_others(session, Notice.JOINED)
 
     def move(self, session: Session, address: Address) -> None:

@@ -51,6 +51,18 @@ class Window:
         return not self._moments or now_us - self._moments[-1] >= self.span_us
 
 
+def latest(windows: dict[str, Window], key: str, most: int, span_us: int, now_us: int) -> Window:
+    """The window of `key`, made if there is none, as the last of all; forgets those before it that are over.
+
+    So `windows` holds no more than was counted within `span_us`, at no cost that grows with it.
+    """
+    window = windows.pop(key) if key in windows else Window(most, span_us)
+    windows[key] = window
+    while windows[oldest := next(iter(windows))].is_over(now_us) and oldest != key:
+        del windows[oldest]
+    return window
+
+
 class Session:
     """One user's life in one room, as the server knows it. Durations and moments in microseconds."""
 

@@ -101,6 +101,7 @@ class Client:
         name: str,
         *,
         password: str = "",
+        resume_token: bytes = b"",
         limits: Limits | None = None,
         keeps_alive: bool = True,
         keep_alive_us: int | None = None,
@@ -125,6 +126,7 @@ class Client:
         self.told: Notice | None = None  # why the session ended, if the server said so
         self.next_keep_alive_us = keep_alive_us  # for the next attempt: shorter after an unexpected expiry
         self._password = password
+        self._resume_token = resume_token
         self._limits = limits or Limits()
         self.keeps_alive = keeps_alive
         self._keep_alive_us = keep_alive_us
@@ -195,6 +197,7 @@ class Client:
             self.room,
             self.name,
             password=self._password,
+            resume_token=self._resume_token,
             ip=self._announced_ip or own_ip.partition("%")[0],  # a scope means something on its own machine only
             udp_port=self._announced_port or own_port,
             limits=self._limits,

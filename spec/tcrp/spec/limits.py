@@ -84,6 +84,7 @@ class Unit(StrEnum):
 class Takeover(StrEnum):
     """Who may take over a name that is in use (R-NAME-2)."""
 
+    TOKEN = "token"  # noqa: S105 - who sends the holder's token
     SAME_ADDRESS = "same_address"
     OFF = "off"
 
@@ -127,12 +128,21 @@ class Limits:
     token_timeout: int = _seconds(30, "time within which a token must be used")
     handshake_timeout: int = _seconds(10, "time within which a handshake must end")
     linger: int = _seconds(5, "how long an ended room's name and ended tokens are remembered", least_us=0)
-    takeover_after: int = _seconds(3, "silence after which a name may be taken over", least_us=0)
+    takeover_after: int = _seconds(
+        60, "with takeover same_address: silence after which a name may be taken over", least_us=SECOND_US
+    )
     texts_per_second_max: int = _count(20, "texts of one user a second; empty ones are free")
     password_tries_max: int = _count(5, "wrong passwords a minute, per room and address")
     takeover: Takeover = field(
-        default=Takeover.SAME_ADDRESS,
-        metadata={"setting": Setting(Unit.CHOICE, "who may take over a silent name", choices=tuple(Takeover))},
+        default=Takeover.TOKEN,
+        metadata={
+            "setting": Setting(
+                Unit.CHOICE,
+                "who may take over a name: who sends its holder's token; or also anyone at the holder's IP address, "
+                "which suits closed networks only; or nobody",
+                choices=tuple(Takeover),
+            )
+        },
     )
 
     def __post_init__(self) -> None:

@@ -185,7 +185,7 @@ class Property(StrEnum):
     ENDED_ARE_TOLD_AGAIN = "ended-are-told-again"
     NO_AMPLIFICATION = "no-amplification"
     NAMES_LINGER = "names-linger"
-    TAKEOVER_NEEDS_SILENCE = "takeover-needs-silence"
+    TAKEOVER_IS_BY_OWNER = "takeover-is-by-owner"
     CLOSED_ROOM_LEAVES_NOTHING = "closed-room-leaves-nothing"
     HOST_ENDS_THE_ROOM = "host-ends-the-room"
     LIVE_SESSION_HAS_A_DEADLINE = "live-session-has-a-deadline"

@@ -77,8 +77,9 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         Property.NAMES_LINGER: Claim(
             "If its host had entered, a room's name is not free before the linger is over.", (Rule.ROOM_2,)
         ),
-        Property.TAKEOVER_NEEDS_SILENCE: Claim(
-            "A name in use is granted again only to its holder's IP address, and only after the holder's silence.",
+        Property.TAKEOVER_IS_BY_OWNER: Claim(
+            "A name in use is granted again only to its holder's IP address, and only to a request that holds the "
+            "holder's token or, where takeover is same_address, after the holder's silence.",
             (Rule.NAME_2,),
         ),
         Property.CLOSED_ROOM_LEAVES_NOTHING: Claim(

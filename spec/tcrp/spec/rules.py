@@ -52,8 +52,10 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session.",
         Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control or bidi characters; "
         "user names also without : [ ], not システム, and unique in their room.",
-        Rule.NAME_2: "Joining under a taken name from its holder's IP, with the right password, after the holder "
-        "has been silent for takeover_after, supersedes the old session.",
+        Rule.NAME_2: "A name in use is taken over only by its owner, who sends the holder's token from the holder's IP "
+        "address (resume_token in a JSON request); where takeover is same_address, also by anyone at that address "
+        "after takeover_after of silence. The password must be right. The old session ends (superseded), the new one "
+        "takes its place, is host if that was, and is announced; at most three times a minute for each name.",
         Rule.PASS_1: "A room may have a password, compared in constant time; tries are limited per room and "
         "address; it appears in no log, trace or error.",
         Rule.LIM_1: "Everything has a limit; what exceeds it is refused or dropped, and counted by rule.",

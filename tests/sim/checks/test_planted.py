@@ -38,7 +38,7 @@ from tcrp.sim.network.packets import Packet
 from tcrp.sim.network.tcp import Connection, Pipe, Tcp
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
-from tcrp.spec.limits import SECOND_US, Limits
+from tcrp.spec.limits import SECOND_US, Limits, Takeover
 from tcrp.spec.names import (
     Deadline,
     HandshakeEvent,
@@ -217,7 +217,7 @@ def changed(table: Table[Any, Any], pair: tuple[Any, Any], to: Any, rule: Rule) 
     return replace(table, rows=MappingProxyType({**table.rows, pair: Row(to, rule)}))
 
 
-def with_settings(config: ServerConfig, **settings: int) -> ServerConfig:
+def with_settings(config: ServerConfig, **settings: Any) -> ServerConfig:
     """The configuration with other limits."""
     return replace(config, limits=config.limits.with_settings(settings))
 
@@ -254,7 +254,8 @@ def frees_names_early(config: ServerConfig, **kwargs: Any) -> ServerEngine:
 
 
 def lets_anyone_take_over(config: ServerConfig, **kwargs: Any) -> ServerEngine:
-    return ServerEngine(with_settings(config, takeover_after=0), **kwargs)
+    settings = {"takeover": Takeover.SAME_ADDRESS, "takeover_after": SECOND_US}
+    return ServerEngine(with_settings(config, **settings), **kwargs)
 
 
 class GrantsATokenAgain(Planted):
@@ -556,7 +557,7 @@ PLANTED: list[tuple[Property, EngineMaker]] = [
     (Property.ENDED_ARE_TOLD_AGAIN, TellsOnce),
     (Property.NO_AMPLIFICATION, Amplifies),
     (Property.NAMES_LINGER, frees_names_early),
-    (Property.TAKEOVER_NEEDS_SILENCE, lets_anyone_take_over),
+    (Property.TAKEOVER_IS_BY_OWNER, lets_anyone_take_over),
     (Property.CLOSED_ROOM_LEAVES_NOTHING, RemembersTooLong),
     (Property.CLOSED_ROOM_LEAVES_NOTHING, TokensOutliveTheirRoom),
     (Property.HOST_ENDS_THE_ROOM, room_outlives_its_host),

@@ -288,7 +288,7 @@ network:
         ("claim: a\nserver: {idle_timeout: 0s}", "x.yaml:2:24: idle_timeout is 0s; allowed are"),
         ("claim: a\nserver: {member_max: 3}", "did you mean 'members_max'?"),
         ("claim: a\nserver: {rooms_max: 0}", "x.yaml:2:21: rooms_max is 0; allowed are 1 to"),
-        ("claim: a\nserver: {takeover: on}", "x.yaml:2:20: takeover is 'on'; allowed are same_address, off"),
+        ("claim: a\nserver: {takeover: on}", "x.yaml:2:20: takeover is 'on'; allowed are token, same_address, off"),
         ("claim: a\nserver: {dialect: txt}", "did you mean 'text'?"),
         ("claim: a\nusers: {server: {}}", "x.yaml:2:9: 'server' is a word of the format and cannot be a user"),
         ('claim: a\nusers: {"a:b": {}}', "x.yaml:2:9: the user name 'a:b' holds ':' (R-NAME-1)"),

@@ -32,33 +32,43 @@ class LivenessChecks:
         self._deadlines: list[tuple[int, int, SessionRecord]] = []
         self._pushed = 0
         self._connections: deque[tuple[int, Connection]] = deque()  # when the server heard of each
+        self._sent: dict[str, bytes] = {}  # by stream: what the peer has sent
 
     def forget(self) -> None:
         """The server has lost all that it knew."""
         self._deadlines.clear()
         self._connections.clear()
+        self._sent.clear()
 
     # --- beginnings ------------------------------------------------------------------------------
 
     def begin_call(self) -> None:
         """The server is given something: perhaps a new connection."""
         call = self._model.call
-        if call.connection is not None and call.packet is not None and call.packet.what is PacketKind.OPEN:
+        if call.connection is None or call.packet is None:
+            return
+        stream = call.connection.stream
+        if call.packet.what is PacketKind.OPEN:
             self._connections.append((call.local_us, call.connection))
+        elif call.packet.what in (PacketKind.CLOSE, PacketKind.RESET):
+            self._sent.pop(stream, None)
+        else:
+            self._sent[stream] = self._sent.get(stream, b"") + call.packet.data
 
     def granted(self, entry: SessionRecord) -> None:
         """A session has begun, perhaps under a name that is in use (R-NAME-2)."""
         for old in self._model.living_as(entry.id):
             if old is entry:
                 continue
-            silent_us = self._model.call.local_us - old.last_heard_us
-            may = (
-                self._bounds.now.takeover is Takeover.SAME_ADDRESS
-                and entry.ip == old.ip
-                and silent_us >= self._bounds.now.takeover_after
-            )
+            limits, call = self._bounds.now, self._model.call
+            silent_us = call.local_us - old.last_heard_us
+            request = self._sent.get(call.connection.stream, b"") if call.connection is not None else b""
+            by_silence = limits.takeover is Takeover.SAME_ADDRESS and silent_us >= limits.takeover_after
+            is_held = isinstance(old.token, bytes) and old.token in request
+            has_proof = limits.takeover is not Takeover.OFF and is_held
+            may = entry.ip == old.ip and (by_silence or has_proof)
             self._results.judge(
-                Property.TAKEOVER_NEEDS_SILENCE, may, "{}, last heard {} us ago at {}, was granted to {}",
+                Property.TAKEOVER_IS_BY_OWNER, may, "{}, last heard {} us ago at {}, was granted to {}",
                 entry.id, silent_us, old.ip, entry.ip,
             )  # fmt: skip
         self.expect_silence(entry)

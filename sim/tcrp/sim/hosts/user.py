@@ -96,6 +96,7 @@ class UserHost(Host):
         self.sent: list[bytes] = []
         self._victim: UserHost | None = None
         self._stolen: tuple[str, bytes] | None = None  # room and token
+        self._kept_token = b""  # the latest of former clients: it may be written down somewhere
         self.world.open_socket(self.address, self)
 
     @property
@@ -229,10 +230,8 @@ class UserHost(Host):
             self._refuse(event.get(type(action), SessionEvent.SPOKE), origin, "paused")
             return
         match action:
-            case Create(room, password):
-                self._join(Operation.CREATE, room, password, origin)
-            case Join(room, password):
-                self._join(Operation.JOIN, room, password, origin)
+            case Create() | Join():
+                self._join(action, origin)
             case Say(text):
                 self._say(text, origin, allow_invalid=allow_invalid)
             case KeepAlive():
@@ -265,7 +264,12 @@ class UserHost(Host):
             case _:
                 assert_never(action)
 
-    def _join(self, operation: Operation, room: str, password: str, origin: Origin) -> bool:
+    @property
+    def latest_token(self) -> bytes:
+        """The token that the user's client holds or last held; empty if there was none."""
+        return self.engine.token if self.engine is not None and self.engine.token else self._kept_token
+
+    def _join(self, request: Create | Join, origin: Origin) -> bool:
         engine = self.engine
         if engine is not None:
             if engine.is_living:
@@ -277,10 +281,11 @@ class UserHost(Host):
         try:
             config = ClientConfig(
                 self.codec,
-                operation,
-                room,
+                Operation.CREATE if isinstance(request, Create) else Operation.JOIN,
+                request.room,
                 self.name,
-                password=password,
+                password=request.password,
+                resume_token=self.hosts.users[request.resume].latest_token if request.resume is not None else b"",
                 ip=self.address.ip,
                 udp_port=self.address.port,
                 limits=self.hosts.limits,
@@ -289,6 +294,7 @@ class UserHost(Host):
         except ValueError as error:
             self._refuse(SessionEvent.GRANTED, origin, str(error))
             return False
+        self._kept_token = self.latest_token
         if self.engine is not None and not self.engine.is_quiescent:
             self._former.append((self.engine, self.recorder))
         detail = Detail.EVERYTHING if self.world.trace is not None else Detail.CHANGES
@@ -339,8 +345,7 @@ class UserHost(Host):
         self._perform(engine.leave(self.local_us()))
 
     def _abandon(self, action: Abandon, origin: Origin) -> None:
-        operation = Operation.CREATE if isinstance(action.request, Create) else Operation.JOIN
-        if self._join(operation, action.request.room, action.request.password, origin):
+        if self._join(action.request, origin):
             self._cut_short = action
 
     def _break_off(self, connection: Connection, engine: ClientEngine, packet: Packet) -> None:
@@ -381,6 +386,7 @@ class UserHost(Host):
         if connection is not None and not connection.client_is_done:
             connection.client_is_done = True
             connection.send_up(PacketKind.RESET, b"", origin)
+        self._kept_token = self.latest_token
         self.engine = None
         self._former.clear()
         self._cut_short = None

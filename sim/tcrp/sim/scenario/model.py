@@ -180,14 +180,20 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Create:
+    """`resume` is the user whose latest token the request carries (R-NAME-2)."""
+
     room: str
     password: str = ""
+    resume: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
+    """`resume` is the user whose latest token the request carries (R-NAME-2)."""
+
     room: str
     password: str = ""
+    resume: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,18 @@ from tcrp.sim.scenario.records import Field, Record, Verb, table
 from tcrp.sim.scenario.settings import CHANGES
 
 NTH_MAX = 1_000_000
-ROOM_AND_PASSWORD = (Field("room", ROOM, is_bare=True), Field("password", PASSWORD))
+REQUEST = (
+    Field("room", ROOM, is_bare=True), Field("password", PASSWORD),
+    Field("resume", USER, "Whose latest token proves that the name is this user's own, where the dialect has a place "
+          "for it (R-NAME-2)."),
+)  # fmt: skip
 FOR = Field("for", DURATION, "For how long.", into="for_us", is_beside=True)
 WHICH = Field("links", LINKS, is_bare=True)
 
 USER_VERBS = table(
     Verb("create", model.Create, "Asks the server for a new room; enters it.",
-         "alice: {create: {room: lobby, password: sesame}}", *ROOM_AND_PASSWORD),
-    Verb("join", model.Join, "Asks the server to join a room; enters it.", "bob: {join: lobby}", *ROOM_AND_PASSWORD),
+         "alice: {create: {room: lobby, password: sesame}}", *REQUEST),
+    Verb("join", model.Join, "Asks the server to join a room; enters it.", "bob: {join: lobby}", *REQUEST),
     Verb("say", model.Say, "Sends a text to the room.", 'bob: {say: "still here?"}', Field("text", TEXT, is_bare=True)),
     Verb("keep_alive", model.KeepAlive, "Sends an empty text, which the server does not relay.", "bob: keep_alive"),
     Verb("leave", model.Leave, "Leaves the room.", "alice: leave"),
@@ -64,8 +68,8 @@ USER_VERBS = table(
     Verb("abandon", model.Abandon, "Breaks a connection off: with nothing sent, after a part of the request or all.",
          "bob: {abandon: {after: requested, join: lobby}}",
          Field("after", Word(("idle", "requested", "accepted")), "After nothing, a part of the request, or all of it."),
-         Field("create", Record(model.Create, *ROOM_AND_PASSWORD), "The request is for a new room.", into="request"),
-         Field("join", Record(model.Join, *ROOM_AND_PASSWORD), "The request is to join.", into="request"),
+         Field("create", Record(model.Create, *REQUEST), "The request is for a new room.", into="request"),
+         Field("join", Record(model.Join, *REQUEST), "The request is to join.", into="request"),
          forms=(("create",), ("join",))),
 )  # fmt: skip
 ATTACKER_VERBS = table(

@@ -254,7 +254,7 @@ class Generator:
         maybe(60, "idle_timeout", 3 * SECOND, 10 * SECOND, 60 * SECOND)
         maybe(40, "token_timeout", 1 * SECOND, 5 * SECOND)
         maybe(40, "linger", 0, SECOND // 2, 5 * SECOND, 20 * SECOND)
-        maybe(40, "takeover_after", 0, 1 * SECOND)
+        maybe(40, "takeover_after", 1 * SECOND, 3 * SECOND)
         maybe(30, "handshake_timeout", SECOND // 2, 2 * SECOND)
         maybe(30, "members_max", 1, 2, 3)
         maybe(25, "texts_per_second_max", 1, 3)
@@ -263,8 +263,7 @@ class Generator:
         maybe(10, "sessions_per_ip_max", 1)
         maybe(10, "rooms_max", 1)
         maybe(70 if self._has_passwords else 0, "password_tries_max", 1)
-        if dice.chance(10):
-            settings["takeover"] = Takeover.OFF
+        settings["takeover"] = dice.one_of((*[Takeover.TOKEN] * 4, *[Takeover.SAME_ADDRESS] * 5, Takeover.OFF))
         return Limits().with_settings(settings)
 
     def _link_settings(self) -> LinkSettings:
@@ -305,11 +304,20 @@ class Generator:
     def _password(self) -> str:
         return self._dice.one_of(("a", "b")) if self._has_passwords and self._dice.chance(60) else ""
 
+    def _resume(self, user: str) -> str | None:
+        """Whose token a request carries: mostly none, or the user's own former one."""
+        dice = self._dice
+        if not dice.chance(40):
+            return None
+        return user if dice.chance(70) else self._user()
+
     def _create(self) -> tuple[str, Action]:
-        return self._user(), Create(self._room(), self._password())
+        user = self._user()
+        return user, Create(self._room(), self._password(), self._resume(user))
 
     def _join(self) -> tuple[str, Action]:
-        return self._user(), Join(self._room(), self._password())
+        user = self._user()
+        return user, Join(self._room(), self._password(), self._resume(user))
 
     def _say(self) -> tuple[str, Action]:
         return self._user(), Say(self._dice.one_of(TEXTS) if self._dice.chance(40) else "hello {n}")

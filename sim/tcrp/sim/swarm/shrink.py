@@ -170,7 +170,7 @@ def _others(step: Step) -> Iterator[str]:
     match step.action:
         case StealToken(victim) | Spoof(victim) | Replay(victim):
             yield victim
-        case Datagram(token_of=str(holder)):
+        case Datagram(token_of=str(holder)) | Create(resume=str(holder)) | Join(resume=str(holder)):
             yield holder
 
 
@@ -218,8 +218,11 @@ def _simpler(scenario: Scenario, number: int) -> Iterator[Scenario]:
     match action:
         case Say(text) if len(text) > 1:
             yield with_step(replace(step, action=Say("a")))
-        case Create(room, password) | Join(room, password) if password:
-            yield with_step(replace(step, action=type(action)(room)))
+        case Create(password=password, resume=resume) | Join(password=password, resume=resume):
+            if password:
+                yield with_step(replace(step, action=replace(action, password="")))
+            if resume is not None:
+                yield with_step(replace(step, action=replace(action, resume=None)))
 
 
 def _shorter(scenario: Scenario) -> Iterator[Scenario]:
