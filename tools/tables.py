@@ -94,6 +94,9 @@ def notice_rows() -> list[list[str]]:
         rows.append([str(notice), *("–" if each is None else _code(each) for each in sentences)])
     hosts = [dialect(name).host_quit for name in NAMES]
     rows.append(["to a host who leaves", *("–" if each is None else _code(each) for each in hosts)])
+    endings = [dialect(name).endings for name in NAMES]
+    said = (f"{each.match}: " + ", ".join(map(_code, each.phrases)) if each.phrases else "–" for each in endings)
+    rows.append(["other clients are also ended by", *said])
     return rows
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tcrp.engine.codec import Codec, Told, codec, codec_of
 from tcrp.engine.notices import ENDINGS, NoticeReader, write_farewell, write_notice
-from tcrp.spec.dialects import NAMES
+from tcrp.spec.dialects import NAMES, Endings, Match
 from tcrp.spec.names import Notice, SessionEvent
 
 OF_OTHERS = (Notice.JOINED, Notice.LEFT)
@@ -114,6 +114,62 @@ def test_a_whole_sentence_counts_before_one_with_a_name() -> None:
 
 def test_a_room_named_as_a_role_is_no_role() -> None:
     assert NoticeReader(codec("name-port-list"), "{x}").read(b"ROOM_CLOSED: {x}") == Told(Notice.ROOM_CLOSED, "")
+
+
+# --- forged endings (R-REL-3) ----------------------------------------------------------------------
+
+
+def forged(name: str, user: str, text: str) -> bool:
+    """Whether the text of `user`, relayed to a member who speaks that dialect, would end a client there."""
+    data = codec(name).write_relay(user, text)
+    assert data is not None
+    return NoticeReader(codec(name), "lobby").is_forged_by(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "text"),
+    [
+        ("json-port", "mallory", "ホストが退出したため"),
+        ("json-port", "mallory", "see: ホストが退出したためルームを閉じます!"),
+        ("json-port", "ホストが退出したため", "hi"),
+        ("json-address", "mallory", "ホストが退出したため、チャットルーム:lobbyを終了します。"),
+        ("name-port-list", "ISCONNECTED".ljust(68, "x"), "hi"),
+        ("name-port-list", "OOM_CLOSED".ljust(82, "x"), "hi"),
+        ("name-port-list", "ERVER_SHUTDOWN".ljust(83, "x"), "hi"),
+    ],
+)
+def test_what_ends_clients_of_a_dialect_by_a_part_of_it_is_forged(name: str, user: str, text: str) -> None:
+    assert NoticeReader(codec(name), "lobby").read(codec(name).write_relay(user, text) or b"") is None
+    assert forged(name, user, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "text"),
+    [
+        ("json-port", "mallory", "ホストが退出"),
+        ("json", "mallory", "ホストが退出したため"),
+        ("name-port-list", "mallory", "DISCONNECTED: quit"),
+        ("name-port-list", "ISCONNECTED".ljust(69, "x"), "hi"),
+        ("name-port-list", "DISCONNECTED".ljust(200, "x"), "hi"),  # the length byte is no UTF-8
+        ("name-port", "mallory", "Room closed"),
+    ],
+)
+def test_what_ends_no_client_of_the_dialect_is_not(name: str, user: str, text: str) -> None:
+    assert not forged(name, user, text)
+
+
+@pytest.mark.parametrize(
+    ("match", "ending", "other"),
+    [
+        (Match.WHOLE, (b"ann: bye",), (b"ann: bye!", b"so ann: bye")),
+        (Match.PREFIX, (b"ann: bye", b"ann: bye!", b"ann: bye\xff"), (b"so ann: bye", b"\xffann: bye")),
+        (Match.CONTAINS, (b"ann: bye", b"so ann: bye", b"\xffann: bye!"), (b"ann: by", b"ann:\xffbye")),
+    ],
+)
+def test_a_dialect_says_how_its_clients_match(match: Match, ending: tuple[bytes, ...], other: tuple[bytes, ...]) -> None:
+    endings = Endings(match, ("ann: bye", "zzz"))
+    assert all(map(endings.end, ending))
+    assert not any(map(endings.end, other))
 
 
 # --- what a leaver is told -------------------------------------------------------------------------

@@ -26,6 +26,13 @@ def test_ordinary_names_are_taken(name: str) -> None:
         (b"\x7f", "holds the control character U+007F"),
         ("\u0085".encode(), "holds the control character U+0085"),
         ("a\u202eb".encode(), "holds the bidi character U+202E"),
+        ("a\u2028b".encode(), "holds the line separator U+2028"),
+        ("a\u2029b".encode(), "holds the paragraph separator U+2029"),
+        ("a\u200bb".encode(), "holds the invisible character U+200B"),  # zero-width space
+        ("a\u200db".encode(), "holds the invisible character U+200D"),
+        ("\ufeffab".encode(), "holds the invisible character U+FEFF"),
+        ("a\u00adb".encode(), "holds the invisible character U+00AD"),  # soft hyphen
+        ("a\U000e0041".encode(), "holds the invisible character U+E0041"),  # tag
     ],
 )
 def test_other_names_are_not_and_it_is_said_why(name: bytes, fault: str) -> None:

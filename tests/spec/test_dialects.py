@@ -47,6 +47,9 @@ def test_an_unknown_dialect_is_a_key_error() -> None:
         ('learned_from = "datagram"', 'learned_from = "request"', "the request carries no port"),
         ('leave = ["exit", "/exit"]', 'leave = [""]', "words.leave: a list of non-empty strings is expected"),
         ('head = "{name}: "', 'head = "{name}: "\nprefix = "0g"', "relay.prefix: hexadecimal digits are expected"),
+        ("[request]", "[endings]\nmatch = 'regex'\nphrases = ['x']\n[request]", "endings.match: 'regex' is none of"),
+        ("[request]", "[endings]\nmatch = 'prefix'\n[request]", "endings.phrases: missing"),
+        ("[request]", "[endings]\nmatch = 'prefix'\nphrases = ['']\n[request]", "endings.phrases: a list of non-"),
         ("[request]", "[request", "mine.toml: Expected"),
     ],
 )

@@ -1,7 +1,7 @@
 """Notices: a server's sentences to members, written for each dialect and read back.
 
-A client matches whole sentences. The server reads its own relays the same way, so that no member
-can say what another member's client would take for a notice (R-REL-3).
+Our client matches whole sentences; clients of some dialects are ended by less. The server reads its own
+relays in both ways, so that no member can say what another's client would take for a notice (R-REL-3).
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ class NoticeReader:
                 self._named.append((before, after, notice))
             else:
                 self._whole[text] = notice
+
+    def is_forged_by(self, relay: bytes) -> bool:
+        """Whether a client of the dialect, ours or another, would take the relay for a notice (R-REL-3)."""
+        return self._codec.dialect.endings.end(relay) or self.read(relay) is not None
 
     def read(self, data: bytes) -> Told | None:
         """The notice that `data` is, whole, or None."""

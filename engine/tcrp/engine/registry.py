@@ -262,7 +262,7 @@ class SessionRegistry:
         for codec, group in room.fanout_groups.items():
             data = write_notice(codec, notice, name=session.name, room=room.name, host=host)
             targets = [member.address for member in group if member is not session and member.address is not None]
-            if data is not None and targets:
+            if data is not None and targets and not codec.dialect.endings.end(data):  # by a name in it (R-REL-3)
                 self.outbox.pending.append(Relay(data, targets, PacketKind.NOTICE))
 
     def answer_ended(self, ended: Ended, source: Address, size: int, now_us: int) -> None:

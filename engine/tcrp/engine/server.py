@@ -262,7 +262,7 @@ class ServerEngine:
             data = codec.write_relay(session.name, text)
             if data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX:
                 self._withhold(members, "too long", Rule.UDP_2)
-            elif room.notice_reader(codec).read(data) is not None:
+            elif room.notice_reader(codec).is_forged_by(data):
                 self._withhold(members, "reads as a notice", Rule.REL_3)
             else:
                 self._outbox.step(self._tables.session, members, _RELAYED)

@@ -11,6 +11,13 @@ SYSTEM_NAME = "システム"
 """Some dialects sign notices with this name, so no user may have it."""
 
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+EXCLUDED = {
+    "Cc": "control character",
+    "Cf": "invisible character",  # zero-width ones make names that look alike
+    "Zl": "line separator",
+    "Zp": "paragraph separator",
+}
+"""Categories of characters that no name holds."""
 LINE_ENDS_AND_TABS = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 
 
@@ -30,10 +37,10 @@ def room_name_fault(name: bytes) -> str | None:
     if not unicodedata.is_normalized("NFC", text):
         return "is not in Unicode normal form C"
     for character in text:
-        if unicodedata.category(character) == "Cc":
-            return f"holds the control character U+{ord(character):04X}"
         if character in BIDI:
             return f"holds the bidi character U+{ord(character):04X}"
+        if kind := EXCLUDED.get(unicodedata.category(character)):
+            return f"holds the {kind} U+{ord(character):04X}"
     return None
 
 

@@ -102,6 +102,35 @@ class RelayForm:
     json: JsonTemplate
 
 
+class Match(StrEnum):
+    """How clients of a dialect compare a datagram with a phrase that ends them."""
+
+    WHOLE = "whole"
+    PREFIX = "prefix"
+    CONTAINS = "contains"
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """What else than a whole notice makes clients of a dialect end (R-REL-3)."""
+
+    match: Match = Match.WHOLE
+    phrases: tuple[str, ...] = ()
+
+    def end(self, data: bytes) -> bool:
+        """Whether such a client ends when it receives `data`."""
+        if not self.phrases:
+            return False
+        said = data.decode(errors="replace")
+        match self.match:
+            case Match.WHOLE:
+                return said in self.phrases
+            case Match.PREFIX:
+                return said.startswith(self.phrases)
+            case Match.CONTAINS:
+                return any(phrase in said for phrase in self.phrases)
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """Everything in which one dialect differs from the others."""
@@ -128,6 +157,7 @@ class Dialect:
     host_quit: str | None
     notice_prefix: bytes
     notice_json: JsonTemplate
+    endings: Endings
 
 
 @cache
@@ -160,6 +190,7 @@ def parse(toml: str, source: str) -> Dialect:
     created, joined = (Reply(form, json=completion.json(key, common)) for key in ("created", "joined"))
     completion.done()
     sentences, host_quit = _notices(top.table("notices"))
+    endings = _endings(top.table("endings", optional=True))
     result = Dialect(
         name=top.string("name"),
         sentence=top.string("sentence"),
@@ -183,6 +214,7 @@ def parse(toml: str, source: str) -> Dialect:
         host_quit=host_quit,
         notice_prefix=notice.hex("prefix"),
         notice_json=notice.json("json", None),
+        endings=endings,
     )
     for table in (request, replies, port, text, words, notice, top):
         table.done()
@@ -257,6 +289,14 @@ def _refusals(table: _Table, room_in_replies: RoomIn) -> dict[Reason, Refusal]:
     for each in (words, statuses, table):
         each.done()
     return result
+
+
+def _endings(table: _Table) -> Endings:
+    if not table.content:
+        return Endings()
+    endings = Endings(Match(table.choice("match", Match)), table.strings("phrases"))
+    table.done()
+    return endings
 
 
 def _notices(table: _Table) -> tuple[dict[Notice, str], str | None]:

@@ -37,7 +37,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "not back to its sender.",
         Rule.REL_2: "Texts of one sender are relayed in the order in which they arrived.",
         Rule.REL_3: "A relay names its sender, by the name that the server knows; a text that a member's dialect would "
-        "read as a notice is not sent to that member.",
+        "read as a notice, or that a phrase of its [endings] table matches, is not sent to that member; "
+        "nor is a joined or left notice that such a phrase matches.",
         Rule.ROOM_1: "The user who creates a room is its host.",
         Rule.ROOM_2: "The host ending in any way but being superseded closes the room: every other session in it ends "
         "and is told.",
@@ -50,8 +51,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "an empty text is a keep-alive and is not relayed. A client whose JSON request holds answer_keep_alive: true "
         "is answered with an empty datagram.",
         Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session.",
-        Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control or bidi characters; "
-        "user names also without : [ ], not システム, and unique in their room.",
+        Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control, bidi and "
+        "invisible format characters (categories Cc and Cf) and without U+2028 and U+2029; user names also without : [ ], not システム, and unique in their room.",
         Rule.NAME_2: "A name in use is taken over only by its owner, who sends the holder's token from the holder's IP "
         "address (resume_token in a JSON request); where takeover is same_address, also by anyone at that address "
         "after takeover_after of silence. The password must be right. The old session ends (superseded), the new one "

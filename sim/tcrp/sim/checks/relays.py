@@ -96,5 +96,5 @@ class RelayChecks:
         judge = self._results.judge
         read = codec.read_relay(relay.data)
         judge(Property.RELAY_NAMES_ITS_SENDER, bool(named), "a text of {} is read as {}", speaker.id, read)
-        told = notice_reader(codec, speaker.room).read(relay.data)
-        judge(Property.NO_FORGED_NOTICE, told is None, "a text of {} is read as {}", speaker.id, told)
+        is_forged = notice_reader(codec, speaker.room).is_forged_by(relay.data)
+        judge(Property.NO_FORGED_NOTICE, not is_forged, "a text of {} is read as a notice: {}", speaker.id, relay.data)
