@@ -10,6 +10,9 @@ import pytest
 
 from conversation import SECOND, Chat
 from tcrp.engine.frames import HEADER_BYTES, write_frame, write_request
+from tcrp.engine.outputs import Address
+from tcrp.engine.peers import peer_of, unmap_ipv4
+from tcrp.engine.timers import STALE_MAX
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.names import Counter, HandshakeState, Operation, Reason, SessionState
 
@@ -303,19 +306,33 @@ def test_a_refused_request_changes_nothing() -> None:
 # --- passwords -------------------------------------------------------------------------------------
 
 
-def test_five_wrong_passwords_lock_an_address_out_for_a_minute() -> None:
+def test_after_five_wrong_passwords_in_a_minute_a_further_one_is_too_many_for_a_minute() -> None:
     chat = Chat()
     chat.user("alice", "json").creates("vault", "sesame")
     guesser = chat.user("guesser", "json")
     for _ in range(5):
         assert guesser.joins("vault", "guess").refused is Reason.WRONG_PASSWORD
         chat.passes(1)
-    assert guesser.joins("vault", "sesame").refused is Reason.TOO_MANY_REQUESTS
-    assert chat.user("bob", "json").joins("vault", "sesame").state is SessionState.IN_ROOM
-    chat.passes(58.9)
-    assert guesser.joins("vault", "sesame").refused is Reason.TOO_MANY_REQUESTS
+    assert chat.user("bob", "json").joins("vault", "guess").refused is Reason.WRONG_PASSWORD
+    for seconds in (58, 0.9):
+        assert guesser.joins("vault", "guess").refused is Reason.TOO_MANY_REQUESTS
+        assert guesser.joins("vault").refused is Reason.WRONG_PASSWORD
+        chat.passes(seconds)
+    assert guesser.joins("vault", "guess").refused is Reason.TOO_MANY_REQUESTS
     chat.passes(0.1)
-    assert guesser.joins("vault", "sesame").state is SessionState.IN_ROOM
+    for _ in range(5):
+        assert guesser.joins("vault", "guess").refused is Reason.WRONG_PASSWORD
+
+
+def test_too_many_wrong_passwords_do_not_lock_out_the_right_one_which_does_not_clear_them() -> None:
+    chat = Chat(password_tries_max=2)
+    chat.user("alice", "json").creates("vault", "sesame")
+    guesser = chat.user("guesser", "json")
+    for _ in range(2):
+        guesser.joins("vault", "guess")
+    neighbour = chat.user("neighbour", "json", ip=guesser.address.ip)
+    assert neighbour.joins("vault", "sesame").state is SessionState.IN_ROOM
+    assert guesser.joins("vault", "guess").refused is Reason.TOO_MANY_REQUESTS
 
 
 def test_a_dialect_without_passwords_cannot_join_and_an_open_room_ignores_one() -> None:
@@ -509,7 +526,7 @@ def test_a_room_remembers_takeovers_and_wrong_passwords_for_a_minute_only() -> N
         again.leaves()
         chat.passes(7)
     room = chat.server.registry.rooms[b"vault"]
-    assert max(len(room.takeovers), len(room.wrong_passwords), len(room.locked)) <= 60 // 7 + 1
+    assert max(len(room.takeovers), len(room.wrong_passwords)) <= 60 // 7 + 1
 
 
 def test_a_join_without_a_password_is_no_try() -> None:
@@ -519,6 +536,111 @@ def test_a_join_without_a_password_is_no_try() -> None:
     for _ in range(5):
         assert bob.joins("vault").refused is Reason.WRONG_PASSWORD
     assert bob.joins("vault", "sesame").state is SessionState.IN_ROOM
+
+
+def test_a_trailer_may_follow_the_longest_request_in_one_segment() -> None:
+    for length in (4094, 4095, 4096):
+        chat = Chat()
+        payload = b'{"username": "alice", "password": "%s"}'
+        payload = payload.replace(b"%s", b"x" * (length - 32 - 5 - len(payload) + 2))
+        frame = write_request(CREATE, b"lobby", payload)
+        assert len(frame) == length
+        chat.peer("10.0.0.1").sends(frame + (40001).to_bytes(2, "big"))
+        assert chat.server.registry.sessions_at == {Address("10.0.0.1", 40001): 1}
+
+
+def test_who_is_being_granted_a_name_cannot_be_taken_over_and_may_break_off() -> None:
+    """However long the server stood still between the two requests."""
+    chat = Chat(**BY_SILENCE)
+    chat.user("alice").creates("lobby")
+    first, second = chat.peer("10.1.1.1"), chat.peer("10.1.1.1")
+    first.sends(request("bob", operation=JOIN), wake=False)
+    chat.now_us += 10 * SECOND
+    second.sends(request("bob", operation=JOIN), wake=False)
+    first.breaks()
+    chat.passes(0)
+    assert chat.steps("handshake", second.stream) == ["requested", "refused"]
+    assert list(chat.server.registry.rooms[b"lobby"].members) == ["alice"]
+
+
+def test_ended_sessions_do_not_stay_among_the_silences() -> None:
+    chat = Chat()
+    chat.user("alice").creates("lobby")
+    bob = chat.user("bob")
+    for _ in range(300):
+        bob.joins("lobby").leaves()
+    assert len(chat.server.registry._silences) <= 2 * 1 + STALE_MAX
+
+
+# --- peers -----------------------------------------------------------------------------------------
+
+
+def test_a_network_of_ipv6_is_one_peer_to_every_limit_per_ip() -> None:
+    limits: tuple[dict[str, Any], ...] = (
+        {"connections_per_ip_max": 1}, {"sessions_per_ip_max": 1}, {"rooms_per_ip_max": 1},
+        {"unentered_rooms_per_ip_max": 1},
+    )  # fmt: skip
+    for settings in limits:
+        for other, is_same_peer in (("2001:db8:0:1:ffff::9", True), ("2001:db8:0:2::1", False), ("10.0.0.1", False)):
+            chat = Chat(**settings)
+            chat.peer("2001:db8:0:1::1").sends(request("alice"))
+            second = chat.peer(other)
+            second.sends(request("bob", "attic"))
+            assert (chat.steps("handshake", second.stream)[-1] == "refused") is is_same_peer, (settings, other)
+
+
+def test_tries_of_passwords_are_counted_by_network_too() -> None:
+    chat = Chat(password_tries_max=1)
+    chat.user("alice", "json").creates("vault", "sesame")
+    for ip, reason in (
+        ("2001:db8::1", Reason.WRONG_PASSWORD), ("2001:db8::2", Reason.TOO_MANY_REQUESTS),
+        ("2001:db8:0:1::2", Reason.WRONG_PASSWORD),
+    ):  # fmt: skip
+        assert chat.user("bob", "json", ip=ip).joins("vault", "guess").refused is reason
+
+
+def test_the_length_of_the_prefix_is_a_setting_which_counts_anew_when_it_changes() -> None:
+    chat = Chat(sessions_per_ip_max=1, ipv6_prefix=128)
+    chat.user("alice", ip="2001:db8::1").creates("lobby")
+    bob = chat.user("bob", ip="2001:db8::2").joins("lobby")
+    chat.server.set_limits(chat.limits.with_settings({"ipv6_prefix": 48}))
+    assert chat.user("carol", ip="2001:db8:0:7::1").joins("lobby").refused is Reason.TOO_MANY_REQUESTS
+    bob.leaves()
+    assert chat.user("carol", ip="2001:db8:0:7::1").joins("lobby").refused is Reason.TOO_MANY_REQUESTS
+    chat.server.set_limits(chat.limits)
+    assert chat.user("carol", ip="2001:db8:0:7::1").joins("lobby").refused is None
+
+
+def test_one_address_cannot_keep_all_rooms_lingering() -> None:
+    chat = Chat(rooms_per_ip_max=2, rooms_max=3)
+    alice = chat.user("alice")
+    for room in ("one", "two"):
+        alice.creates(room).leaves()
+        chat.passes(1)
+    assert alice.creates("three").refused is Reason.TOO_MANY_REQUESTS
+    assert chat.user("bob").creates("three").state is SessionState.IN_ROOM
+    chat.passes(5)
+    assert alice.creates("three").refused is Reason.ROOM_EXISTS
+    assert alice.creates("four").state is SessionState.IN_ROOM
+
+
+def test_a_link_local_address_counts_with_its_scope() -> None:
+    chat = Chat()
+    alice = chat.user("alice", ip="fe80::1%eth0").creates("lobby")
+    bob = chat.user("bob", ip="fe80::1%eth1").joins("lobby")
+    assert bob.state is alice.state is SessionState.IN_ROOM
+    alice.says("hello")
+    assert bob.screen == [("alice", "hello")]
+    alice.sends(b"forged", source=bob.address)
+    assert bob.screen == [("alice", "hello")]
+    assert chat.rules_dropped() == ["R-TOK-3"]
+
+
+def test_mapped_ipv4_is_ipv4_whatever_its_scope_and_other_addresses_keep_theirs() -> None:
+    assert unmap_ipv4("::ffff:10.0.0.1") == unmap_ipv4("::ffff:10.0.0.1%eth0") == "10.0.0.1"
+    assert unmap_ipv4("fe80::1%eth0") == "fe80::1%eth0"
+    assert peer_of("fe80::1%eth0", 64) == peer_of("fe80::2%eth0", 64) != peer_of("fe80::1%eth1", 64)
+    assert peer_of("no address: at all", 64) == "no address: at all"
 
 
 # --- limits ----------------------------------------------------------------------------------------

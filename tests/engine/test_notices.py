@@ -166,7 +166,9 @@ def test_what_ends_no_client_of_the_dialect_is_not(name: str, user: str, text: s
         (Match.CONTAINS, (b"ann: bye", b"so ann: bye", b"\xffann: bye!"), (b"ann: by", b"ann:\xffbye")),
     ],
 )
-def test_a_dialect_says_how_its_clients_match(match: Match, ending: tuple[bytes, ...], other: tuple[bytes, ...]) -> None:
+def test_a_dialect_says_how_its_clients_match(
+    match: Match, ending: tuple[bytes, ...], other: tuple[bytes, ...]
+) -> None:
     endings = Endings(match, ("ann: bye", "zzz"))
     assert all(map(endings.end, ending))
     assert not any(map(endings.end, other))

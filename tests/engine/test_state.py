@@ -329,8 +329,8 @@ HELD: list[tuple[str, str, Any, Run, Run]] = [
     ("rooms", "password", "", [(0, LOCKED)], [(0, WRONG)]),
     ("rooms", "fanout_groups", (), talk, [(0, say(0, b"hello"))]),
     ("rooms", "takeovers", (), [*talk, *TAKES_OVER * 3], [(4 * SECOND, BOB)]),
-    ("rooms", "wrong_passwords", (), [(0, LOCKED), (0, WRONG)], [(0, WRONG), (0, RIGHT)]),
-    ("rooms", "locked", (), [(0, LOCKED), (0, WRONG), (0, WRONG)], [(0, RIGHT)]),
+    ("rooms", "wrong_passwords", (), [(0, LOCKED), (0, WRONG)], [(0, WRONG), (0, WRONG)]),
+    ("rooms", "owner_ip", IPS[1], [(0, ANN)], [(0, ANOTHER)]),
     ("rooms", "host_has_entered", True, [(0, ANN)], [(0, ANOTHER)]),
     ("ended", "ended_ago_us", 0, [*talk, (0, Removes("bob", "lobby")), (400_000, say(1, b""))], [(0, WOKEN)] * 2),
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcrp.engine.outputs import Subject
-from tcrp.engine.timers import TimerEntry, Timers
+from tcrp.engine.timers import STALE_MAX, TimerEntry, Timers
 from tcrp.spec.names import Deadline
 
 
@@ -73,3 +73,16 @@ def test_frozen_deadlines_stand_in_their_order_and_count_from_the_moment() -> No
     assert moved.freeze(100) == frozen
     assert due(moved, 104) == ["b"]
     assert due(moved, 105) == ["c", "d"]
+
+
+def test_what_is_armed_anew_or_cancelled_does_not_pile_up() -> None:
+    timers = Timers()
+    timers.arm(Deadline.LINGER, b"first", 7)
+    for n in range(1000):
+        timers.arm(Deadline.FORGET, b"again", 10**9 + n)
+        timers.arm(Deadline.NOTICE, n, 10**9)
+        timers.cancel(Deadline.NOTICE, n)
+    assert len(timers._heap) <= 2 * 3 + STALE_MAX
+    assert [timers.pop_due(10**10), timers.pop_due(10**10), timers.pop_due(10**10)] == [
+        TimerEntry(7, Deadline.LINGER, b"first"), TimerEntry(10**9 + 999, Deadline.FORGET, b"again"), None,
+    ]  # fmt: skip

@@ -9,6 +9,8 @@ from tcrp.spec.limits import CONSTANTS, SETTINGS, Limits, Takeover, Unit
 
 AGREED = {
     "rooms_max": 10_000,
+    "rooms_per_ip_max": 1000,
+    "ipv6_prefix": 64,
     "members_max": 1000,
     "sessions_max": 300_000,
     "sessions_per_ip_max": 10_000,

@@ -11,11 +11,11 @@ from hmac import compare_digest
 from tcrp.engine.codec import PORT_BYTES, Codec, Request, codec, learns_port, port_fault, recognise
 from tcrp.engine.frames import HEADER_BYTES, OPERATIONS, STATE_REQUEST, Header, read_header
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendFrame, StreamId
+from tcrp.engine.peers import PeerCounts, peer_of, unmap_ipv4
 from tcrp.engine.registry import SessionRegistry
-from tcrp.engine.rooms import Room, Session, latest, unmap_ipv4
+from tcrp.engine.rooms import Room, Session, latest
 from tcrp.engine.text import room_name_fault, user_name_fault
 from tcrp.spec.dialects import LearnedFrom
-from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import (
     Deadline,
     HandshakeEvent,
@@ -82,7 +82,11 @@ class HandshakeServer:
         self.registry = registry
         self.only = only
         self.handshakes: dict[StreamId, Handshake] = {}
-        self.per_ip: dict[str, int] = {}
+        self.count_peers()
+
+    def count_peers(self) -> None:
+        """Count anew whose connections are open."""
+        self.per_ip = PeerCounts(self.registry.limits.ipv6_prefix, (each.ip for each in self.handshakes.values()))
 
     # --- what happens to a connection ------------------------------------------------------------
 
@@ -92,19 +96,15 @@ class HandshakeServer:
         registry, limits = self.registry, self.registry.limits
         ip = unmap_ipv4(peer.ip)
         handshake = Handshake(stream, name, ip)
-        total, own = len(self.handshakes), self.per_ip.get(ip, 0)
+        total, own = len(self.handshakes), self.per_ip.of(ip)
         if registry.is_stopping or total >= limits.connections_max or own >= limits.connections_per_ip_max:
             self._step(handshake, HandshakeEvent.REFUSED, Rule.LIM_1, Reason.TOO_MANY_REQUESTS)
             registry.outbox.pending.append(CloseStream(stream))
             registry.outbox.observe(Forgotten(stream))
             return
-        self.keep(handshake)
+        self.handshakes[stream] = handshake
+        self.per_ip.add(ip)
         registry.timers.arm(Deadline.HANDSHAKE, stream, now_us + limits.handshake_timeout)
-
-    def keep(self, handshake: Handshake) -> None:
-        """The connection counts among the open ones from now on."""
-        self.handshakes[handshake.stream] = handshake
-        self.per_ip[handshake.ip] = self.per_ip.get(handshake.ip, 0) + 1
 
     def receive(self, stream: StreamId, data: bytes, now_us: int) -> None:
         """Bytes of a peer, cut anywhere. Those of an unknown stream are ignored."""
@@ -172,10 +172,7 @@ class HandshakeServer:
         for kind in (Deadline.HANDSHAKE, Deadline.COMPLETION):
             self.registry.timers.cancel(kind, handshake.stream)
         self.registry.outbox.observe(Forgotten(handshake.stream))
-        if self.per_ip[handshake.ip] == 1:
-            del self.per_ip[handshake.ip]
-        else:
-            self.per_ip[handshake.ip] -= 1
+        self.per_ip.remove(handshake.ip)
 
     # --- reading a request -----------------------------------------------------------------------
 
@@ -215,7 +212,7 @@ class HandshakeServer:
         request = self._read_payload(handshake, payload)
         name, port = self._judge_request(room_name, request)
         handshake.user_name = name
-        self._judge_load(handshake, room_name, now_us)
+        self._judge_load(handshake)
         room = self._find_room(handshake, room_name, name, request, now_us)
         self._accept(handshake, room, name, port, now_us)
         session = self._session_of(handshake)
@@ -247,25 +244,23 @@ class HandshakeServer:
 
     # --- deciding it, in the order of R-TCP-2 ----------------------------------------------------
 
-    def _judge_load(self, handshake: Handshake, room_name: bytes, now_us: int) -> None:
+    def _judge_load(self, handshake: Handshake) -> None:
         registry, limits, ip = self.registry, self.registry.limits, handshake.ip
         too_many = ""
         rule = Rule.LIM_1
-        room = registry.rooms.get(room_name)
         if registry.is_stopping:
             too_many = "the server is stopping"
         elif len(registry.sessions) >= limits.sessions_max:
             too_many = "sessions_max"
-        elif registry.sessions_per_ip.get(ip, 0) >= limits.sessions_per_ip_max:
+        elif registry.sessions_per_ip.of(ip) >= limits.sessions_per_ip_max:
             too_many = "sessions_per_ip_max"
-        elif room is not None and room.locked.get(ip, 0) > now_us:
-            too_many, rule = "password_tries_max", Rule.PASS_1
-        elif handshake.operation is Operation.CREATE and len(registry.rooms) >= limits.rooms_max:
+        elif handshake.operation is not Operation.CREATE:
+            return
+        elif len(registry.rooms) >= limits.rooms_max:
             too_many = "rooms_max"
-        elif (
-            handshake.operation is Operation.CREATE
-            and registry.unentered_rooms_per_ip.get(ip, 0) >= limits.unentered_rooms_per_ip_max
-        ):
+        elif registry.rooms_per_ip.of(ip) >= limits.rooms_per_ip_max:
+            too_many = "rooms_per_ip_max"
+        elif registry.unentered_rooms_per_ip.of(ip) >= limits.unentered_rooms_per_ip_max:
             too_many, rule = "unentered_rooms_per_ip_max", Rule.LIM_2
         if too_many:
             raise Rejection(Reason.TOO_MANY_REQUESTS, rule, too_many)
@@ -277,9 +272,8 @@ class HandshakeServer:
         if handshake.operation is Operation.CREATE:
             if room is None:
                 return Room(room_name, request.password, ip)
-            holder = room.members.get(name)
-            is_hosts = holder is not None and room.host is holder
-            if holder is None or not is_hosts or not registry.may_take_over(holder, request.resume_token, ip, now_us):
+            is_hosts = room.host is not None and room.host.name == name
+            if not is_hosts or not registry.may_take_over(room.members[name], request.resume_token, ip, now_us):
                 self._refuse_room(room_name, room.state, RoomEvent.CREATED, Rule.TCP_4)
                 raise Rejection(Reason.ROOM_EXISTS, Rule.TCP_4)
             if not self._password_holds(handshake, room, request, now_us):
@@ -304,17 +298,21 @@ class HandshakeServer:
         self.registry.outbox.refuse(Machine.ROOM, name.decode(), event, state, f"the room is {state}", rule)
 
     def _password_holds(self, handshake: Handshake, room: Room, request: Request, now_us: int) -> bool:
-        """Whether the password is right; a wrong one is counted, and too many lock the address out (R-PASS-1)."""
+        """Whether the password is right; a wrong one is counted. Raises `Rejection` for one too many (R-PASS-1)."""
         if not room.password:
             return True
         if compare_digest(room.password.encode(), request.password.encode()):
             return True
-        ip = handshake.ip
-        if request.password:  # a join without a password is not a try
-            tries = latest(room.wrong_passwords, ip, self.registry.limits.password_tries_max, MINUTE_US, now_us)
-            tries.count(now_us)
-            if tries.is_full(now_us):
-                lock(room, ip, now_us + MINUTE_US, now_us)
+        if not request.password:  # which is no try
+            return False
+        limits = self.registry.limits
+        peer = peer_of(handshake.ip, limits.ipv6_prefix)
+        tries = latest(room.wrong_passwords, peer, limits.password_tries_max, now_us)
+        if tries.is_full(now_us):
+            raise Rejection(Reason.TOO_MANY_REQUESTS, Rule.PASS_1, "password_tries_max")
+        tries.count(now_us)
+        if tries.is_full(now_us):
+            tries.fill(now_us)  # for a minute from now on
         return False
 
     # --- answering -------------------------------------------------------------------------------
@@ -344,10 +342,9 @@ class HandshakeServer:
         frame = speaks.write_completion(handshake.operation, handshake.room_name, handshake.user_name, token)
         self._send(handshake, frame, PacketKind.COMPLETION)
         if session is not None and self._awaits_address(session):
-            if handshake.port is not None:
-                # Of the request only the port is taken (R-ADDR-1).
-                registry.enter(session, Address(handshake.ip, handshake.port), now_us)
-            registry.confirm(session, now_us)
+            # Of the request only the port is taken (R-ADDR-1).
+            address = Address(handshake.ip, handshake.port) if handshake.port is not None else None
+            registry.hand_over(session, address, now_us)
         self._finish(handshake)
         early, handshake.buffer = bytes(handshake.buffer), bytearray()
         if early:
@@ -413,11 +410,3 @@ class HandshakeServer:
 
     def _step(self, handshake: Handshake, event: HandshakeEvent, rule: Rule | None = None, why: str = "") -> None:
         self.registry.outbox.step(self.registry.tables.handshake, (handshake,), event, rule, why)
-
-
-def lock(room: Room, ip: str, until_us: int, now_us: int) -> None:
-    """The address may not try until then; forgets those that may again."""
-    room.locked.pop(ip, None)
-    room.locked[ip] = until_us
-    while room.locked[oldest := next(iter(room.locked))] <= now_us:
-        del room.locked[oldest]

@@ -7,20 +7,19 @@ Knows neither frames nor datagram headers: `handshake_server` reads requests, `s
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from hmac import compare_digest
-from typing import TypeVar
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import write_farewell, write_notice
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import Address, Forgotten, Relay, SendDatagram, ServerOutput, TimerFired
+from tcrp.engine.peers import PeerCounts
 from tcrp.engine.rooms import Ended, Room, Session, latest
-from tcrp.engine.timers import Timers
+from tcrp.engine.timers import STALE_MAX, Timers
 from tcrp.spec.limits import (
     ANSWER_ENDED_EVERY_US,
     ANSWER_ENDED_FACTOR_MAX,
-    MINUTE_US,
     NOTICE_AGAIN_AFTER_US,
     SHUTDOWN_LINGER_US,
     TAKEOVERS_A_MINUTE_MAX,
@@ -35,8 +34,6 @@ from tcrp.spec.names import (
     SessionEvent,
 )
 from tcrp.spec.table import Tables
-
-K = TypeVar("K")
 
 TOLD_TO_OTHERS = (SessionEvent.LEFT, SessionEvent.IDLED, SessionEvent.REMOVED)
 
@@ -53,25 +50,32 @@ class SessionRegistry:
         self.rooms: dict[bytes, Room] = {}
         self.sessions: dict[bytes, Session] = {}
         self.ended: dict[bytes, Ended] = {}
-        self.sessions_per_ip: dict[str, int] = {}
-        self.unentered_rooms_per_ip: dict[str, int] = {}
         self.sessions_at: dict[Address, int] = {}  # living sessions by where their relays go
         self.timers = Timers()
         self.is_stopping = False
         self.granted = 0  # sessions so far
         self._new_token = new_token
         self._silences: list[tuple[int, int, Session]] = []  # lazy: see expire_idle
+        self.count_peers()
+
+    def count_peers(self) -> None:
+        """Count anew whose the sessions and rooms are."""
+        prefix, rooms = self.limits.ipv6_prefix, self.rooms.values()
+        self.sessions_per_ip = PeerCounts(prefix, (each.ip for each in self.sessions.values()))
+        self.rooms_per_ip = PeerCounts(prefix, (room.owner_ip for room in rooms))
+        self.unentered_rooms_per_ip = PeerCounts(prefix, (room.owner_ip for room in rooms if not room.host_has_entered))
 
     def set_limits(self, limits: Limits) -> None:
         """Other limits from now on; every silence is looked at when the new ones say."""
         self.limits = limits
+        self.count_peers()
         for session in self.sessions.values():
             self.expect_speech(session)
             if session.texts is not None:
                 session.texts = session.texts.with_most(limits.texts_per_second_max)
         for room in self.rooms.values():
-            for ip, tries in room.wrong_passwords.items():
-                room.wrong_passwords[ip] = tries.with_most(limits.password_tries_max)
+            for peer, tries in room.wrong_passwords.items():
+                room.wrong_passwords[peer] = tries.with_most(limits.password_tries_max)
 
     def expect_speech(self, session: Session) -> None:
         """Look at the session's silence when it would have lasted too long."""
@@ -91,43 +95,36 @@ class SessionRegistry:
         session = Session(self._unused_token(), name, room, codec, ip, now_us, self.granted)
         self.granted += 1
         old = room.members.get(name)
-        session.supersedes = old.token if old is not None else None
-        self.keep(session)
+        session.supersedes = old.token if old is not None else b""
+        self.sessions[session.token] = session
+        self.sessions_per_ip.add(ip)
         room.members[name] = session
         self._step(session, SessionEvent.GRANTED)
         if self.tables.room.takes(room.state, RoomEvent.CREATED):
             room.host = session
             self.rooms[room.name_bytes] = room
-            self.unentered_rooms_per_ip[ip] = self.unentered_rooms_per_ip.get(ip, 0) + 1
+            self.rooms_per_ip.add(ip)
+            self.unentered_rooms_per_ip.add(ip)
             self._step_room(room, RoomEvent.CREATED)
         else:
             self._step_room(room, RoomEvent.JOINED)
         self._watch_silence(session, now_us + self.limits.token_timeout)
         return session
 
-    def keep(self, session: Session) -> None:
-        """The session counts among the living from now on."""
-        self.sessions[session.token] = session
-        self.sessions_per_ip[session.ip] = self.sessions_per_ip.get(session.ip, 0) + 1
-
     def superseded_by(self, session: Session) -> Session | None:
         """The living session whose place `session` is about to take."""
-        return self.sessions.get(session.supersedes) if session.supersedes is not None else None
+        return self.sessions.get(session.supersedes) if session.supersedes else None
 
-    def confirm(self, session: Session, now_us: int) -> None:
-        """The token is handed over: the session that it supersedes ends now (R-NAME-2)."""
+    def hand_over(self, session: Session, address: Address | None, now_us: int) -> None:
+        """The token is handed over: the session enters if its address is known; what it supersedes ends (R-NAME-2)."""
         old, session.supersedes = self.superseded_by(session), None
-        if old is None:
-            return
-        room, has_entered = session.room, not self.tables.session.takes(session.state, SessionEvent.ENTERED)
-        latest(room.takeovers, session.name, TAKEOVERS_A_MINUTE_MAX, MINUTE_US, now_us).count(now_us)
-        if room.host is old:
-            room.host = session
-            if has_entered and not room.host_has_entered:
-                self._host_is_waited_for_no_more(room)
-        self.end(old, SessionEvent.SUPERSEDED, Notice.SUPERSEDED, now_us)
-        if has_entered:
-            self.tell_others(session, Notice.JOINED)
+        if old is not None and session.room.host is old:
+            session.room.host = session
+        if address is not None:
+            self.enter(session, address, now_us)
+        if old is not None:
+            latest(session.room.takeovers, session.name, TAKEOVERS_A_MINUTE_MAX, now_us).count(now_us)
+            self.end(old, SessionEvent.SUPERSEDED, Notice.SUPERSEDED, now_us)
 
     def undo(self, session: Session, now_us: int) -> None:
         """The token was never handed over: as if it had not been granted."""
@@ -149,7 +146,7 @@ class SessionRegistry:
     def may_take_over(self, old: Session, proof: bytes, ip: str, now_us: int) -> bool:
         """Whether a request with the same name may supersede `old`; the password is checked elsewhere (R-NAME-2).
 
-        `proof` is the token that the request carries. A session that is itself about to take a place is not superseded.
+        `proof` is the token that the request carries. One whose token is not handed over yet is not superseded.
         """
         takeover, window = self.limits.takeover, old.room.takeovers.get(old.name)
         if takeover is Takeover.OFF or ip != old.ip or old.supersedes is not None:
@@ -163,10 +160,7 @@ class SessionRegistry:
     # --- a session lives -------------------------------------------------------------------------
 
     def enter(self, session: Session, address: Address, now_us: int) -> None:
-        """The session's delivery address is known: it hears relays from now on.
-
-        One that takes another's place is announced when that has ended (`confirm`).
-        """
+        """The session's delivery address is known: it hears relays from now on."""
         self._step(session, SessionEvent.ENTERED)
         session.last_heard_us = now_us
         self.set_address(session, address)
@@ -175,8 +169,7 @@ class SessionRegistry:
         if room.host is session and not room.host_has_entered:
             self._host_is_waited_for_no_more(room)
         self._watch_silence(session, now_us + self.limits.idle_timeout)
-        if session.supersedes is None:
-            self.tell_others(session, Notice.JOINED)
+        self.tell_others(session, Notice.JOINED)
 
     def move(self, session: Session, address: Address) -> None:
         """Relays follow the last valid datagram (R-TOK-3)."""
@@ -250,6 +243,7 @@ class SessionRegistry:
         for token in sorted(room.ended):
             self.forget(room.ended[token])
         del self.rooms[room.name_bytes]
+        self.rooms_per_ip.remove(room.owner_ip)
         self._step_room(room, RoomEvent.DRAINED)
         self.outbox.observe(Forgotten(room.name_bytes))
 
@@ -326,6 +320,13 @@ class SessionRegistry:
         if not session.alarm_us or when_us < session.alarm_us:
             session.alarm_us = when_us
             heappush(self._silences, (when_us, session.number, session))
+            self._compact_silences()
+
+    def _compact_silences(self) -> None:
+        """Drop what stands in the heap for nothing once that is the most of it: ended sessions among it."""
+        if len(self._silences) > 2 * len(self.sessions) + STALE_MAX:
+            self._silences = [(each.alarm_us, each.number, each) for each in self.sessions.values() if each.alarm_us]
+            heapify(self._silences)
 
     def next_silence_us(self) -> int | None:
         """When the next session may have been silent for too long, or None."""
@@ -364,9 +365,10 @@ class SessionRegistry:
     def _forget_session(self, session: Session, event: SessionEvent) -> None:
         self._step(session, event)
         del self.sessions[session.token]
-        _decrement(self.sessions_per_ip, session.ip)
+        self.sessions_per_ip.remove(session.ip)
         session.room.remove(session)
         self._release_address(session)
+        self._compact_silences()
 
     def set_address(self, session: Session, address: Address) -> None:
         # The IP address is the session's own; sharing its text matters where there are many.
@@ -374,22 +376,18 @@ class SessionRegistry:
         self.sessions_at[address] = self.sessions_at.get(address, 0) + 1
 
     def _release_address(self, session: Session) -> None:
-        if session.address is not None:
-            _decrement(self.sessions_at, session.address)
+        address = session.address
+        if address is not None:
+            self.sessions_at[address] -= 1
+            if not self.sessions_at[address]:
+                del self.sessions_at[address]
 
     def _host_is_waited_for_no_more(self, room: Room) -> None:
         room.host_has_entered = True
-        _decrement(self.unentered_rooms_per_ip, room.owner_ip)
+        self.unentered_rooms_per_ip.remove(room.owner_ip)
 
     def _unused_token(self) -> bytes:
         token = self._new_token()
         while token in self.sessions or token in self.ended:
             token = self._new_token()
         return token
-
-
-def _decrement(counts: dict[K, int], key: K) -> None:
-    if counts[key] == 1:
-        del counts[key]
-    else:
-        counts[key] -= 1

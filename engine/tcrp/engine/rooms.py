@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address
+from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import RoomState, SessionState
 
 
@@ -46,17 +47,21 @@ class Window:
         """One more."""
         self._moments.append(now_us)
 
+    def fill(self, now_us: int) -> None:
+        """As many as there may be."""
+        self._moments.extend([now_us] * self.most)
+
     def is_over(self, now_us: int) -> bool:
         """Whether nothing that it remembers matters any more."""
         return not self._moments or now_us - self._moments[-1] >= self.span_us
 
 
-def latest(windows: dict[str, Window], key: str, most: int, span_us: int, now_us: int) -> Window:
-    """The window of `key`, made if there is none, as the last of all; forgets those before it that are over.
+def latest(windows: dict[str, Window], key: str, most: int, now_us: int) -> Window:
+    """The window of `key`, a minute long, made if there is none, as the last of all; forgets those that are over.
 
-    So `windows` holds no more than was counted within `span_us`, at no cost that grows with it.
+    So `windows` holds no more than was counted within a minute, at no cost that grows with it.
     """
-    window = windows.pop(key) if key in windows else Window(most, span_us)
+    window = windows.pop(key) if key in windows else Window(most, MINUTE_US)
     windows[key] = window
     while windows[oldest := next(iter(windows))].is_over(now_us) and oldest != key:
         del windows[oldest]
@@ -84,7 +89,8 @@ class Session:
         self.alarm_us = 0  # the moment at which its silence is looked at next
         self.rejected_in_a_row = 0
         self.texts: Window | None = None  # made with the first text
-        self.supersedes: bytes | None = None  # the token of the session whose place it takes
+        # The token of the session whose place it takes, b"" for none; None once its own token is handed over.
+        self.supersedes: bytes | None = None
         self.asks_for_answers = False  # its keep-alives are to be answered
         self._id = ""  # put together when first wanted
 
@@ -105,7 +111,7 @@ class Room:
     """A room and who is in it. `members` and `fanout_groups` keep the order of coming: it is fan-out order."""
 
     __slots__ = (
-        "ended", "fanout_groups", "host", "host_has_entered", "id", "locked", "members", "name", "name_bytes",
+        "ended", "fanout_groups", "host", "host_has_entered", "id", "members", "name", "name_bytes",
         "notice_readers", "owner_ip", "password", "state", "subject", "takeovers", "wrong_passwords",
     )  # fmt: skip
 
@@ -122,8 +128,7 @@ class Room:
         self.ended: dict[bytes, Ended] = {}  # tokens that are remembered
         self.notice_readers: dict[Codec, NoticeReader] = {}
         self.takeovers: dict[str, Window] = {}
-        self.wrong_passwords: dict[str, Window] = {}
-        self.locked: dict[str, int] = {}  # IP address: until when it may not try
+        self.wrong_passwords: dict[str, Window] = {}  # by peer
 
     def add(self, session: Session) -> None:
         """The session receives relays from now on."""
@@ -164,16 +169,3 @@ class Ended:
     def id(self) -> str:
         """How people call it."""
         return f"{self.name}@{self.room.name}"
-
-
-def unmap_ipv4(ip: str) -> str:
-    """An IPv4-mapped IPv6 address as the IPv4 address that it is; any other as it stands (R-TOK-3)."""
-    if ":" not in ip:
-        return ip
-    from ipaddress import IPv6Address  # kept off the path of IPv4 servers' start-up
-
-    try:
-        mapped = IPv6Address(ip.partition("%")[0]).ipv4_mapped
-    except ValueError:
-        return ip
-    return str(mapped) if mapped else ip

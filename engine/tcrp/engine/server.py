@@ -23,8 +23,9 @@ from tcrp.engine.outputs import (
     TimerFired,
     Withheld,
 )
+from tcrp.engine.peers import unmap_ipv4
 from tcrp.engine.registry import SessionRegistry
-from tcrp.engine.rooms import Session, Window, unmap_ipv4
+from tcrp.engine.rooms import Session, Window
 from tcrp.engine.state import ServerState, freeze, thaw
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
@@ -221,6 +222,7 @@ class ServerEngine:
     def set_limits(self, limits: Limits) -> None:
         """Other limits from now on. Silences are measured anew; what is under way otherwise keeps its deadline."""
         self.registry.set_limits(limits)
+        self.handshake_server.count_peers()
 
     # --- the path of one datagram ----------------------------------------------------------------
 

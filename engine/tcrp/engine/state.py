@@ -54,7 +54,6 @@ class FrozenRoom:
     fanout_groups: tuple[tuple[str, tuple[bytes, ...]], ...]
     takeovers: tuple[tuple[str, Ages], ...]
     wrong_passwords: tuple[tuple[str, Ages], ...]
-    locked: tuple[tuple[str, int], ...]  # address, and for how much longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,6 @@ def _freeze_room(room: Room, now_us: int) -> FrozenRoom:
         ),
         takeovers=_freeze_windows(room.takeovers, now_us),
         wrong_passwords=_freeze_windows(room.wrong_passwords, now_us),
-        locked=tuple((ip, until - now_us) for ip, until in sorted(room.locked.items()) if until > now_us),
     )
 
 
@@ -216,10 +214,6 @@ def thaw(
         room.state, room.host_has_entered = frozen.state, frozen.host_has_entered
         room.takeovers = _thaw_windows(frozen.takeovers, TAKEOVERS_A_MINUTE_MAX, now_us)
         room.wrong_passwords = _thaw_windows(frozen.wrong_passwords, registry.limits.password_tries_max, now_us)
-        room.locked = {ip: now_us + more_us for ip, more_us in frozen.locked}
-        if not frozen.host_has_entered:
-            ip = frozen.owner_ip
-            registry.unentered_rooms_per_ip[ip] = registry.unentered_rooms_per_ip.get(ip, 0) + 1
     for number, each in enumerate(state.sessions):
         heard_us = now_us - each.silent_us
         session = Session(
@@ -229,7 +223,7 @@ def thaw(
         session.rejected_in_a_row, session.asks_for_answers = each.rejected_in_a_row, each.asks_for_answers
         if each.texts:
             session.texts = Window(registry.limits.texts_per_second_max, SECOND_US).thaw(each.texts, now_us)
-        registry.keep(session)
+        registry.sessions[each.token] = session
         if each.address is not None:
             registry.set_address(session, each.address)
         registry.expect_speech(session)
@@ -250,13 +244,17 @@ def thaw(
         )  # fmt: skip
         registry.ended[gone.token] = room.ended[gone.token] = ended
     for open_one in state.handshakes:
-        handshake_server.keep(_thaw_handshake(open_one, speaks(open_one.dialect) if open_one.dialect else None))
+        handshake = _thaw_handshake(open_one, speaks(open_one.dialect) if open_one.dialect else None)
+        handshake_server.handshakes[open_one.stream] = handshake
     registry.timers = Timers(state.timers, now_us)
     registry.is_stopping = state.is_stopping
+    registry.count_peers()
+    handshake_server.count_peers()
 
 
 def _thaw_windows(frozen: tuple[tuple[str, Ages], ...], most: int, now_us: int) -> dict[str, Window]:
-    return {key: Window(most, MINUTE_US).thaw(ages, now_us) for key, ages in frozen}
+    oldest_first = sorted(frozen, key=lambda each: -each[1][-1])  # as they are kept
+    return {key: Window(most, MINUTE_US).thaw(ages, now_us) for key, ages in oldest_first}
 
 
 def _thaw_handshake(frozen: FrozenHandshake, speaks: Codec | None) -> Handshake:

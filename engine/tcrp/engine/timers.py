@@ -1,8 +1,8 @@
 """Deadlines in a heap, as data. Knows microseconds and order, no clock.
 
 A subject has at most one deadline of each kind. Equal moments come in the order in which they were
-armed. What is armed anew or cancelled stays in the heap until it comes up, so both are cheap, and
-nothing is ever searched for.
+armed. What is armed anew or cancelled stays in the heap until it comes up or is most of the heap, so both
+are cheap, and nothing is ever searched for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from heapq import heappop, heappush
 
 from tcrp.engine.outputs import Subject
 from tcrp.spec.names import Deadline
+
+STALE_MAX = 64
+"""So many entries of a heap may stand for nothing, besides as many as stand for something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Timers:
         entry = (when_us, self._sequence, (kind, subject))
         self._armed[entry[2]] = entry
         heappush(self._heap, entry)
+        if len(self._heap) > 2 * len(self._armed) + STALE_MAX:
+            self._heap = sorted(self._armed.values())
 
     def cancel(self, kind: Deadline, subject: Subject) -> None:
         """Take a deadline back, if there is one."""

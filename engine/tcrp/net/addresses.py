@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tcrp.engine.outputs import Address
-from tcrp.engine.rooms import unmap_ipv4
+from tcrp.engine.peers import unmap_ipv4
 
 
 def address_of(sockaddr: tuple[Any, ...]) -> Address:

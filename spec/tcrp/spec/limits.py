@@ -114,11 +114,15 @@ class Limits:
     """A server's settings. Durations are microseconds. Raises `ValueError` for a value out of bounds."""
 
     rooms_max: int = _count(10_000, "rooms that are not closed")
+    rooms_per_ip_max: int = _count(1000, "rooms that are not closed, by the IP address that created them")
     members_max: int = _count(1000, "members of one room, its host included")
     sessions_max: int = _count(300_000, "living sessions")
     sessions_per_ip_max: int = _count(10_000, "living sessions of one IP address")
     connections_max: int = _count(4096, "open TCP connections")
     connections_per_ip_max: int = _count(256, "open TCP connections of one IP address")
+    ipv6_prefix: int = _count(
+        64, "bits of an IPv6 address that limits per IP address look at; IPv4 counts whole", most=128
+    )
     request_bytes_max: int = field(
         default=4096,
         metadata={"setting": Setting(Unit.BYTES, "bytes of one request, its header included", 64, 2**24)},

@@ -52,14 +52,20 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "is answered with an empty datagram.",
         Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session.",
         Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control, bidi and "
-        "invisible format characters (categories Cc and Cf) and without U+2028 and U+2029; user names also without : [ ], not システム, and unique in their room.",
+        "invisible format characters (categories Cc and Cf) and without U+2028 and U+2029; "
+        "user names also without : [ ], not システム, and unique in their room.",
         Rule.NAME_2: "A name in use is taken over only by its owner, who sends the holder's token from the holder's IP "
         "address (resume_token in a JSON request); where takeover is same_address, also by anyone at that address "
         "after takeover_after of silence. The password must be right. The old session ends (superseded), the new one "
-        "takes its place, is host if that was, and is announced; at most three times a minute for each name.",
-        Rule.PASS_1: "A room may have a password, compared in constant time; tries are limited per room and "
-        "address; it appears in no log, trace or error.",
-        Rule.LIM_1: "Everything has a limit; what exceeds it is refused or dropped, and counted by rule.",
+        "takes its place, is host if that was, and is announced (joined) like any other; at most three times a minute "
+        "for each name. Creating a room under its host's name is joining it if it is a takeover, else room_exists, "
+        "also for a wrong password. A session whose token is not handed over yet cannot be taken over.",
+        Rule.PASS_1: "A room may have a password, compared in constant time; it appears in no log, trace or error. "
+        "Wrong ones are limited per room and IP address: after password_tries_max of them in a minute a further one is "
+        "too_many_requests for the next minute, whatever the operation, and is not counted. The right password is "
+        "granted even then; a request without a password is wrong_password and costs no try.",
+        Rule.LIM_1: "Everything has a limit; what exceeds it is refused or dropped, and counted by rule. A limit per "
+        "IP counts an IPv6 address by its first ipv6_prefix bits, and lingering rooms by who created them.",
         Rule.LIM_2: "Rooms whose host has not entered are limited per IP and close without linger.",
         Rule.SHOW_1: "Text from the network is shown without control, escape and bidi characters; "
         "line ends and tabs become spaces.",

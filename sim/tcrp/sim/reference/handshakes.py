@@ -9,7 +9,7 @@ from tcrp.sim.reference import wire
 from tcrp.sim.reference.rooms import Rooms
 from tcrp.sim.reference.state import Connection, Room, Session, group_of, plain
 from tcrp.spec.dialects import Dialect, LearnedFrom
-from tcrp.spec.limits import MINUTE_US, PORT_MIN, TAKEOVERS_A_MINUTE_MAX, Takeover
+from tcrp.spec.limits import MINUTE_US, PORT_MIN, TAKEOVERS_A_MINUTE_MAX
 from tcrp.spec.names import (
     HandshakeEvent,
     HandshakeState,
@@ -23,7 +23,6 @@ from tcrp.spec.names import (
 )
 
 LISTING_BYTES_MAX = 64 * 1024
-TELLS_TAKEOVERS = "token" in set(Takeover)  # until every server does
 
 
 class No(NamedTuple):
@@ -163,7 +162,7 @@ class Handshakes:
         if name is None or request.fault is not None:  # R-NAME-1, R-ADDR-1
             return No(Reason.BAD_REQUEST, Rule.NAME_1 if name is None else request.fault or Rule.NAME_1)
         room = self._rooms.by_name.get(name)
-        too_many = self._too_many(room, ip, creates, now_us)
+        too_many = self._too_many(ip, creates)
         if too_many is not None:
             return No(Reason.TOO_MANY_REQUESTS, too_many)
         is_open = room is not None and room.state is RoomState.OPEN
@@ -181,8 +180,8 @@ class Handshakes:
         if creates and not may_take_over:
             return No(Reason.ROOM_EXISTS, Rule.TCP_4)
         if room.password and request.password != room.password:  # R-PASS-1
-            if request.password or not TELLS_TAKEOVERS:  # to give none is not a try
-                self._count_wrong_try(room, ip, now_us)
+            if request.password and not self._may_try(room, ip, now_us):  # to give none is not a try
+                return No(Reason.TOO_MANY_REQUESTS, Rule.PASS_1)
             return No(Reason.ROOM_EXISTS if creates else Reason.WRONG_PASSWORD, Rule.PASS_1)
         if holders:
             return Yes(room, supersedes=holders[0]) if may_take_over else No(Reason.NAME_TAKEN, Rule.NAME_2)
@@ -190,31 +189,32 @@ class Handshakes:
             return No(Reason.ROOM_FULL, Rule.LIM_1)
         return Yes(room)
 
-    def _too_many(self, room: Room | None, ip: str, creates: bool, now_us: int) -> Rule | None:
-        """R-LIM-1, R-LIM-2, R-PASS-1: what there is too much of already."""
+    def _too_many(self, ip: str, creates: bool) -> Rule | None:
+        """R-LIM-1, R-LIM-2: what there is too much of already."""
         limits, group = self._rooms.limits, self._group(ip)
         sessions = self._rooms.sessions()
         if self._rooms.is_stopping or len(sessions) >= limits.sessions_max:
             return Rule.LIM_1
         if sum(self._group(each.ip) == group for each in sessions) >= limits.sessions_per_ip_max:
             return Rule.LIM_1
-        if room is not None and room.locked_us.get(group, 0) > now_us:
-            return Rule.PASS_1
         if not creates:
             return None
         mine = [each for each in self._rooms.by_name.values() if self._group(each.creator) == group]
-        rooms_per_ip_max = getattr(limits, "rooms_per_ip_max", limits.rooms_max)
-        if len(self._rooms.by_name) >= limits.rooms_max or len(mine) >= rooms_per_ip_max:
+        if len(self._rooms.by_name) >= limits.rooms_max or len(mine) >= limits.rooms_per_ip_max:
             return Rule.LIM_1
         waiting = sum(each.state is RoomState.OPEN and not each.host_has_entered for each in mine)
         return Rule.LIM_2 if waiting >= limits.unentered_rooms_per_ip_max else None
 
-    def _count_wrong_try(self, room: Room, ip: str, now_us: int) -> None:
-        """R-PASS-1: too many in a minute lock the address out for a minute."""
-        tries = room.wrong_tries_us.setdefault(self._group(ip), [])
+    def _may_try(self, room: Room, ip: str, now_us: int) -> bool:
+        """R-PASS-1: whether a wrong password is counted as one. After the last of a minute none is for a minute."""
+        tries, most = room.wrong_tries_us.setdefault(self._group(ip), []), self._rooms.limits.password_tries_max
+        tries[:] = [each for each in tries if now_us - each < MINUTE_US]
+        if len(tries) >= most:
+            return False
         tries.append(now_us)
-        if sum(now_us - each < MINUTE_US for each in tries) >= self._rooms.limits.password_tries_max:
-            room.locked_us[self._group(ip)] = now_us + MINUTE_US
+        if len(tries) == most:
+            tries[:] = [now_us] * most
+        return True
 
     def _may_take_over(self, request: wire.Request, holder: Session, ip: str, now_us: int) -> bool:
         """R-NAME-2: whether the request may have a name that is in use. Its password is right."""
@@ -223,8 +223,9 @@ class Handshakes:
         owns = is_near and request.resume_token == holder.token
         is_silent = is_near and now_us - holder.last_heard_us >= limits.takeover_after
         may = {"token": owns, "same_address": owns or is_silent, "off": False}[str(limits.takeover)]
+        pending = [each.session for each in self.connections.values() if each.state is HandshakeState.ACCEPTED]
         recent = sum(now_us - each < MINUTE_US for each in holder.room.takeovers_us.get(holder.name, []))
-        return may and recent < TAKEOVERS_A_MINUTE_MAX
+        return may and holder not in pending and recent < TAKEOVERS_A_MINUTE_MAX
 
     # --- answering ---------------------------------------------------------------------------------
 
@@ -280,8 +281,7 @@ class Handshakes:
         if old is not None and room.host is old:  # R-NAME-2: the new one inherits being host
             room.host = session
         if request.dialect.learned_from is LearnedFrom.REQUEST and request.port is not None:  # R-ADDR-1
-            is_told = old is None or TELLS_TAKEOVERS
-            rooms.enter(session, Address(session.ip, request.port), now_us, is_told=is_told)
+            rooms.enter(session, Address(session.ip, request.port), now_us)
         if old is not None:
             room.takeovers_us.setdefault(session.name, []).append(now_us)
             rooms.end(old, SessionEvent.SUPERSEDED, now_us)

@@ -52,7 +52,7 @@ class Rooms:
         self._step_session(session, SessionEvent.GRANTED, SessionState.ANONYMOUS)
         return session
 
-    def enter(self, session: Session, address: Address, now_us: int, *, is_told: bool = True) -> None:
+    def enter(self, session: Session, address: Address, now_us: int) -> None:
         """A session's address is known. What comes later than its first address is no entering."""
         if session.state is not SessionState.TOKENED:
             return
@@ -61,8 +61,7 @@ class Rooms:
         self._step_session(session, SessionEvent.ENTERED, SessionState.TOKENED)
         if session.room.host is session:
             session.room.host_has_entered = True
-        if is_told:
-            self._announce(session, Notice.JOINED)
+        self._announce(session, Notice.JOINED)
 
     def end(self, session: Session, event: SessionEvent, now_us: int) -> None:
         """A session ends. It is told why (R-END-1), the others are told of it, and a host's room closes (R-ROOM-2)."""
@@ -156,7 +155,7 @@ class Rooms:
         room = session.room
         for member in others(session):
             data = wire.notice(member.dialect, kind, session.name, room.name, _host_of(room))
-            if data is not None:
+            if data is not None and not wire.ends(member.dialect, data):  # R-REL-3
                 self.outputs.append(SendDatagram(data, member.address, PacketKind.NOTICE))
 
     # --- steps -------------------------------------------------------------------------------------

@@ -26,7 +26,6 @@ class Room:
     ended: list[Session] = field(default_factory=list)  # remembered, in the order of their ends
     drained_us: int = 0  # when a closing room is closed
     wrong_tries_us: dict[str, list[int]] = field(default_factory=dict)  # by address
-    locked_us: dict[str, int] = field(default_factory=dict)  # until when, by address
     takeovers_us: dict[str, list[int]] = field(default_factory=dict)  # by name
 
 
@@ -83,5 +82,4 @@ def group_of(ip: str, limits: Limits) -> str:
     """What counts as one address (R-LIM-1): the first bits of an IPv6 address, the whole of any other."""
     if ":" not in ip:
         return ip
-    bits = getattr(limits, "ipv6_prefix", 128)
-    return str(ipaddress.ip_network(f"{ip.partition('%')[0]}/{bits}", strict=False))
+    return str(ipaddress.ip_network(f"{ip.partition('%')[0]}/{limits.ipv6_prefix}", strict=False))

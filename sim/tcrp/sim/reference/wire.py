@@ -292,17 +292,22 @@ def reads_as_notice(spoken: Dialect, data: bytes, room: str) -> bool:
         text = data.removeprefix(spoken.notice_prefix).decode()
     except UnicodeDecodeError:
         return False  # a length byte over 127
-    endings = getattr(spoken, "endings", None)
-    if endings is not None:
-        found = {
-            "whole": lambda phrase: text == phrase,
-            "prefix": text.startswith,
-            "contains": lambda phrase: phrase in text,
-        }[str(endings.match)]
-        if any(map(found, endings.phrases)):
-            return True
+    if ends(spoken, data):
+        return True
     sentences = [*spoken.notices.values(), *([spoken.host_quit] if spoken.host_quit else [])]
     return any(_is_sentence(template, text, room) for template in sentences)
+
+
+def ends(spoken: Dialect, data: bytes) -> bool:
+    """R-REL-3: whether the bytes hold a phrase by which other programs of this dialect know that they are to end."""
+    text, phrases = data.decode(errors="replace"), spoken.endings.phrases
+    match str(spoken.endings.match):
+        case "whole":
+            return text in phrases
+        case "prefix":
+            return any(map(text.startswith, phrases))
+        case _:
+            return any(phrase in text for phrase in phrases)
 
 
 def _is_sentence(template: str, text: str, room: str) -> bool:
