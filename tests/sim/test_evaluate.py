@@ -273,7 +273,7 @@ def test_records_are_counted_and_the_nearest_is_shown_where_there_is_none() -> N
     )
     case.history.matches[claim] += [(1 * SECOND, 11), (3 * SECOND, 13)]
     assert case.judged() == HOLDS
-    assert case.judged(BY_2) == ("there are 1 such records", 11)
+    assert case.judged(BY_2) == ("there is 1 such record", 11)
 
 
 @pytest.mark.parametrize(

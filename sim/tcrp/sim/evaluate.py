@@ -196,7 +196,8 @@ def _judge_records(claim: Records, window: Window, history: History) -> Nearest:
     if _holds(claim.count, len(found)):
         return None
     if found or claim not in history.nearest:
-        return f"there are {len(found)} such records", found[-1][1] if found else 0
+        are = "is 1 such record" if len(found) == 1 else f"are {len(found)} such records"
+        return f"there {are}", found[-1][1] if found else 0
     record = history.nearest[claim][1]
     return f"there are none; the nearest is at {seconds(record.t_us)} {sentence(record)}", record.n
 
