@@ -1,6 +1,6 @@
 """A chat in memory, for tests that read as a conversation: real engines, no network, time as an argument.
 
-`Chat` has one server; `chat.user("bob", "text")` makes a user with an IP address of his own. What
+`Chat` has one server; `chat.user("bob", "text")` makes a user with an IP address of their own. What
 somebody sends arrives at once and in order, unless the test holds it back.
 """
 
@@ -63,7 +63,7 @@ class Chat:
         self._numbers = itertools.count(1)
 
     def user(self, name: str, dialect: str = "text", *, ip: str = "") -> User:
-        """Somebody with an IP address of his own, unless one is given."""
+        """A peer with an IP address of its own, unless one is given."""
         number = next(self._numbers)
         return User(self, name, dialect, Address(ip or f"10.0.0.{number}", 40000 + number))
 
@@ -217,7 +217,7 @@ class User:
         self.recorder = Recorder(chat.trace, name, Cause())
         chat.users[address] = self
 
-    # --- what he does ----------------------------------------------------------------------------
+    # --- what a user does ----------------------------------------------------------------------------
 
     def creates(self, room: str, password: str = "", *, resume: bytes = b"") -> User:
         return self._asks(Operation.CREATE, room, password, resume)
@@ -232,7 +232,7 @@ class User:
         self.do(self.client.leave(self.chat.now_us))
 
     def sends(self, body: bytes, *, room: str = "", token: bytes = b"", source: Address | None = None) -> None:
-        """A datagram by hand: his own room and token, unless others are given."""
+        """A datagram by hand: the user's own room and token, unless others are given."""
         name = (room or self.client.room).encode()
         token = token or self.client.token
         self.chat.datagram(bytes((len(name), len(token))) + name + token + body, source or self.address)
@@ -254,7 +254,7 @@ class User:
         self.do(self.engine.stream_opened(stream, chat.now_us))
         return self
 
-    # --- what happens to him ---------------------------------------------------------------------
+    # --- what happens to a user ---------------------------------------------------------------------
 
     @property
     def client(self) -> ClientEngine:
@@ -274,7 +274,7 @@ class User:
         return self.client.reason
 
     def sees(self, *texts: str) -> bool:
-        """Whether these texts, and no others, stand on his screen."""
+        """Whether these texts, and no others, stand on the screen."""
         return [text for _, text in self.screen] == list(texts)
 
     def hears(self, data: bytes) -> None:

@@ -54,17 +54,17 @@ def _udp() -> socket.socket:
     return made
 
 
-def told(story: Callable[[Hosts], Coroutine[None, None, None]]) -> None:
-    async def tell() -> None:
+def run(conversation: Callable[[Hosts], Coroutine[None, None, None]]) -> None:
+    async def converse() -> None:
         hosts = Hosts()
         await hosts.proxy.open()
         try:
-            await story(hosts)
+            await conversation(hosts)
         finally:
             await hosts.proxy.close()
             hosts.close()
 
-    asyncio.run(asyncio.wait_for(tell(), PATIENCE))
+    asyncio.run(asyncio.wait_for(converse(), PATIENCE))
 
 
 async def heard(through: socket.socket) -> tuple[bytes, tuple[str, int]]:
@@ -80,18 +80,18 @@ async def hears_nothing(through: socket.socket) -> bool:
     return False
 
 
-def test_datagrams_come_from_the_users_own_address_and_find_back() -> None:
-    async def story(hosts: Hosts) -> None:
+def test_datagrams_come_from_the_users_own_address_and_answers_return_there() -> None:
+    async def conversation(hosts: Hosts) -> None:
         hosts.client.sendto(b"up", ("127.0.0.1", hosts.proxy.udp_port))
         assert await heard(hosts.udp) == (b"up", ("127.0.0.8", hosts.proxy.own_port))
         hosts.udp.sendto(b"down", ("127.0.0.8", hosts.proxy.own_port))
         assert (await heard(hosts.client))[0] == b"down"
 
-    told(story)
+    run(conversation)
 
 
-def test_a_user_who_moves_is_seen_elsewhere_and_no_more_where_he_was() -> None:
-    async def story(hosts: Hosts) -> None:
+def test_a_user_who_moves_is_seen_at_the_new_address_only() -> None:
+    async def conversation(hosts: Hosts) -> None:
         before = hosts.proxy.own_port
         hosts.proxy.move("127.0.0.9")
         hosts.client.sendto(b"here", ("127.0.0.1", hosts.proxy.udp_port))
@@ -99,22 +99,22 @@ def test_a_user_who_moves_is_seen_elsewhere_and_no_more_where_he_was() -> None:
         hosts.udp.sendto(b"too late", ("127.0.0.8", before))
         assert await hears_nothing(hosts.client)
 
-    told(story)
+    run(conversation)
 
 
 def test_a_cut_loses_datagrams_one_way_only() -> None:
-    async def story(hosts: Hosts) -> None:
+    async def conversation(hosts: Hosts) -> None:
         hosts.impairment.cut.add(True)
         hosts.client.sendto(b"lost", ("127.0.0.1", hosts.proxy.udp_port))
         assert await hears_nothing(hosts.udp)
         hosts.udp.sendto(b"still", ("127.0.0.8", hosts.proxy.own_port))
         assert (await heard(hosts.client))[0] == b"still"
 
-    told(story)
+    run(conversation)
 
 
 def test_a_stream_waits_for_a_cut_to_heal_and_loses_nothing() -> None:
-    async def story(hosts: Hosts) -> None:
+    async def conversation(hosts: Hosts) -> None:
         loop = asyncio.get_running_loop()
         reader, writer = await asyncio.open_connection("127.0.0.1", hosts.proxy.tcp_port)
         accepted, peer = await loop.sock_accept(hosts.tcp)
@@ -130,11 +130,11 @@ def test_a_stream_waits_for_a_cut_to_heal_and_loses_nothing() -> None:
         assert await reader.read() == b"answer"
         writer.close()
 
-    told(story)
+    run(conversation)
 
 
-def test_a_connection_that_is_refused_or_reset_behind_is_so_in_front() -> None:
-    async def story(hosts: Hosts) -> None:
+def test_a_connection_that_the_server_refuses_or_resets_is_reset_for_the_client() -> None:
+    async def conversation(hosts: Hosts) -> None:
         hosts.tcp.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", hosts.proxy.tcp_port)
         with pytest.raises(ConnectionResetError):
@@ -144,4 +144,4 @@ def test_a_connection_that_is_refused_or_reset_behind_is_so_in_front() -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", hosts.proxy.tcp_port)
 
-    told(story)
+    run(conversation)

@@ -188,7 +188,7 @@ NEVER, AT_5 = "", ": {restart: 1s}"
         (NEVER, "bob: {state: anonymous}", None),
     ],
 )
-def test_whoever_is_down_is_in_no_state(crash: str, expected: str, nearest: str | None) -> None:
+def test_a_host_that_is_down_is_in_no_state(crash: str, expected: str, nearest: str | None) -> None:
     text = CRASHED % (crash, expected)
     text = text.replace("{crash}", "crash")
     verdict = Run(read_scenario_text(text)).go()

@@ -74,7 +74,7 @@ def _prepare_streams() -> None:
     codecs.register_error(REPLACE, _replace)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started the program
+        if stream is None:  # closed before the program started
             _discard(name)
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=REPLACE)

@@ -112,7 +112,7 @@ class History:
                 self._restart(record)
 
     def _restart(self, record: FaultRecord) -> None:
-        """Whoever crashes loses every machine; a server that starts knows none of the machines before."""
+        """A host that crashes loses every machine; a server that starts knows none of the machines before."""
         is_server = record.actor == SERVER
         for subject, changes in self.changes.items():
             if record.actor == (subject.user if isinstance(subject, UserIs) else SERVER):

@@ -10,7 +10,7 @@ from tcrp.spec.limits import Limits, Takeover
 from tcrp.spec.names import Property
 
 SECOND = 1_000_000
-STORY = """
+SCENARIO = """
 claim: other limits hold from their change on
 until: 30s
 script:
@@ -34,7 +34,7 @@ expect: [{bob: {refused: room_full}}]
 """
 
 
-class Deaf(ServerEngine):
+class IgnoresNewLimits(ServerEngine):
     """Goes by the limits that it has started with."""
 
     def set_limits(self, limits: Limits) -> None:
@@ -50,15 +50,15 @@ def test_the_widest_and_the_narrowest_so_far_are_kept() -> None:
 
 
 def test_limits_hold_from_their_change_on() -> None:
-    assert Run(read_scenario_text(STORY)).go().holds
+    assert Run(read_scenario_text(SCENARIO)).go().holds
 
 
 def test_a_server_that_goes_by_its_old_limits_is_found() -> None:
-    violation = Run(read_scenario_text(STORY), make_engine=Deaf).go().violation
+    violation = Run(read_scenario_text(SCENARIO), make_engine=IgnoresNewLimits).go().violation
     assert violation is not None
     # Whichever is judged first.
     assert violation.property in (Property.LIVE_SESSION_HAS_A_DEADLINE, "matches-reference")
 
 
 def test_a_server_that_starts_again_has_the_settings_that_it_was_given() -> None:
-    assert Run(read_scenario_text(RESTARTED), make_engine=Deaf).go().holds
+    assert Run(read_scenario_text(RESTARTED), make_engine=IgnoresNewLimits).go().holds

@@ -22,7 +22,7 @@ from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import PacketKind, Property, RoomEvent
 
-STORY = """
+SCENARIO = """
 claim: users of several dialects talk, leave and fall silent; some requests are refused
 server: {idle_timeout: 20s, texts_per_second_max: 3, members_max: 4, password_tries_max: 2}
 users:
@@ -55,8 +55,8 @@ def changed(change: Change, config: Callable[[ServerConfig], ServerConfig] = lam
     """An engine's maker: what the engine puts out is changed, or how it is set."""
 
     class Changed:
-        def __init__(self, own: ServerConfig, **wishes: Any) -> None:
-            self._engine = ServerEngine(config(own), **wishes)
+        def __init__(self, own: ServerConfig, **options: Any) -> None:
+            self._engine = ServerEngine(config(own), **options)
 
         def __getattr__(self, name: str) -> Any:
             found = getattr(self._engine, name)
@@ -73,21 +73,21 @@ def changed(change: Change, config: Callable[[ServerConfig], ServerConfig] = lam
 
 
 def run(make_engine: Any, leave_out: tuple[Property, ...] = ()) -> Verdict:
-    return Run(read_scenario_text(STORY), make_engine=make_engine, leave_out=leave_out).go()
+    return Run(read_scenario_text(SCENARIO), make_engine=make_engine, leave_out=leave_out).go()
 
 
-def drops_texts_in_silence(outputs: Outputs) -> Outputs:
+def drops_texts_unreported(outputs: Outputs) -> Outputs:
     said = any(isinstance(each, Relay) and b"text 2" in each.data for each in outputs)
     return [each for each in outputs if not isinstance(each, Relay)] if said else outputs
 
 
-def changes_what_is_said(outputs: Outputs) -> Outputs:
+def changes_the_text(outputs: Outputs) -> Outputs:
     return [
         each._replace(data=each.data.replace(b"bye", b"bya")) if isinstance(each, Relay) else each for each in outputs
     ]
 
 
-def tells_nobody_of_a_leaving(outputs: Outputs) -> Outputs:
+def omits_the_notice_of_a_leave(outputs: Outputs) -> Outputs:
     left = any(isinstance(each, Stepped) and each.event == RoomEvent.LEFT for each in outputs)
     return [each for each in outputs if not (left and isinstance(each, Relay) and each.what is PacketKind.NOTICE)]
 
@@ -126,9 +126,9 @@ def as_they_are(outputs: Outputs) -> Outputs:
 
 
 BUGS = {
-    "R-REL-1": changed(drops_texts_in_silence),
-    "R-REL-3": changed(changes_what_is_said),
-    "R-EXIT-1": changed(tells_nobody_of_a_leaving),
+    "R-REL-1": changed(drops_texts_unreported),
+    "R-REL-3": changed(changes_the_text),
+    "R-EXIT-1": changed(omits_the_notice_of_a_leave),
     "R-TOK-3": changed(relays_to_another_port),
     "R-TCP-2": changed(refuses_with_another_reason),
     "R-END-1": changed(tells_a_wrong_reason),
@@ -172,7 +172,7 @@ def test_an_engine_that_would_be_woken_too_late_is_caught() -> None:
 
 
 def test_a_server_that_crashed_is_compared_with_a_reference_that_knows_nothing_either() -> None:
-    story = STORY + "  - {at: 14s, server: {crash: {restart: 1s}}}\n"
+    story = SCENARIO + "  - {at: 14s, server: {crash: {restart: 1s}}}\n"
     verdict = Run(read_scenario_text(story)).go()
     assert verdict.violation is None
     assert run(ServerEngine).judged[Property.MATCHES_REFERENCE] != verdict.judged[Property.MATCHES_REFERENCE]

@@ -87,10 +87,10 @@ def without_limit(setting: str) -> Callable[..., ServerEngine]:
     return make_engine
 
 
-def told(case: Case, **wishes: Any) -> Verdict:
+def verdict_of(case: Case, **options: Any) -> Verdict:
     steps = "\n".join(f"  - {step}" for step in case.steps)
     text = f"claim: a limit\nserver: {{{case.setting}: {case.value}}}\n{case.users}\nscript:\n{steps}\n"
-    return Run(read_scenario_text(text), **wishes).go()
+    return Run(read_scenario_text(text), **options).go()
 
 
 def test_each_limit_of_a_count_is_judged() -> None:
@@ -101,25 +101,25 @@ def test_each_limit_of_a_count_is_judged() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.setting)
 def test_a_server_that_keeps_to_its_limit_is_not_accused(case: Case) -> None:
-    verdict = told(case)
+    verdict = verdict_of(case)
     assert verdict.violation is None
     assert verdict.judged[Property.LIMITS_HOLD]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.setting)
 def test_a_server_without_one_limit_is_caught_by_that_alone(case: Case) -> None:
-    violation = told(case, make_engine=without_limit(case.setting)).violation
+    violation = verdict_of(case, make_engine=without_limit(case.setting)).violation
     assert violation is not None
     assert (violation.property, violation.what) == (Property.LIMITS_HOLD, case.counted)
     left_out = (Property.LIMITS_HOLD, Property.MATCHES_REFERENCE)
-    assert told(case, make_engine=without_limit(case.setting), leave_out=left_out).violation is None
+    assert verdict_of(case, make_engine=without_limit(case.setting), leave_out=left_out).violation is None
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.setting)
 def test_as_many_as_the_limit_allows_are_as_many_as_are_taken(case: Case) -> None:
     """Each story goes one above its limit, and no further: with one more allowed nobody is accused."""
     one_more = case._replace(value=case.value + 1)
-    assert told(one_more, make_engine=without_limit(case.setting)).violation is None
+    assert verdict_of(one_more, make_engine=without_limit(case.setting)).violation is None
 
 
 def test_what_is_over_is_counted_no_more() -> None:

@@ -54,7 +54,7 @@ from tcrp.spec.names import (
 from tcrp.spec.table import TABLES, Row, Table
 
 HOUR_US = 3600 * SECOND_US
-STORY = """
+SCENARIO = """
 claim: four users talk, one leaves, a thief tries, one falls silent, the host goes
 server: {idle_timeout: 60s, rooms_max: 2}
 users:
@@ -91,7 +91,7 @@ EngineMaker = Callable[..., Any]
 
 
 def run(make_engine: EngineMaker, leave_out: tuple[Property, ...] = ()) -> Verdict:
-    return Run(read_scenario_text(STORY), make_engine=make_engine, leave_out=leave_out).go()
+    return Run(read_scenario_text(SCENARIO), make_engine=make_engine, leave_out=leave_out).go()
 
 
 class Planted:
@@ -241,7 +241,7 @@ def never_idles(config: ServerConfig, **kwargs: Any) -> ServerEngine:
     return ServerEngine(with_settings(config, idle_timeout=HOUR_US, token_timeout=HOUR_US), **kwargs)
 
 
-def waits_for_ever(config: ServerConfig, **kwargs: Any) -> ServerEngine:
+def never_times_out_handshakes(config: ServerConfig, **kwargs: Any) -> ServerEngine:
     return ServerEngine(with_settings(config, handshake_timeout=HOUR_US), **kwargs)
 
 
@@ -281,7 +281,7 @@ class GrantsATokenAgain(Planted):
 # --- bugs of outputs -----------------------------------------------------------------------------
 
 
-class RelaysToStrangers(ChangesRelays):
+class RelaysToNonMembers(ChangesRelays):
     def relay(self, relay: Relay, outputs: Outputs) -> Outputs:
         return [relay._replace(targets=[*relay.targets[1:], Address("10.8.8.8", 8888)])]
 
@@ -336,13 +336,13 @@ class PadsRelays(ChangesRelays):
         return [relay._replace(data=relay.data + b" " * 4090)]
 
 
-class TalksOnTcp(ChangesRelays):
+class SendsTextsOnTcp(ChangesRelays):
     def relay(self, relay: Relay, outputs: Outputs) -> Outputs:
         streams = [each.stream for each in self.engine.freeze().handshakes]
         return [relay, *(SendFrame(stream, relay.data, PacketKind.ANSWER) for stream in streams)]
 
 
-class AnswersStrangers(Planted):
+class AnswersUnknownTokens(Planted):
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
         outputs = super().receive_datagram(data, source, now_us)
         if all(isinstance(output, OBSERVATIONS) for output in outputs):
@@ -350,8 +350,8 @@ class AnswersStrangers(Planted):
         return outputs
 
 
-class AnswersKeepAlivesAloud(Planted):
-    """Who only says that he is there is told something."""
+class AnswersKeepAlivesUnasked(Planted):
+    """A keep-alive is answered though nobody asked for answers."""
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
         outputs = super().receive_datagram(data, source, now_us)
@@ -360,8 +360,8 @@ class AnswersKeepAlivesAloud(Planted):
         return outputs
 
 
-class ClosesQuietly(Planted):
-    """Whoever falls silent is not told."""
+class OmitsIdleNotices(Planted):
+    """A session that has idled is not told of it."""
 
     def handle_timeout(self, now_us: int) -> Outputs:
         outputs = super().handle_timeout(now_us)
@@ -419,7 +419,7 @@ class MovesAMachineForAnyone(Planted):
 
 
 class DoesNotHearEnterWords(Planted):
-    """Who has said only that he is there is not there."""
+    """A user whose first datagram is an enter word is not taken to have entered."""
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
         session = session_of(self.engine.freeze(), data)
@@ -433,7 +433,7 @@ class DoesNotHearEnterWords(Planted):
 # --- bugs of what is held ------------------------------------------------------------------------
 
 
-class TokensLive(Planted):
+class AcceptsEndedTokens(Planted):
     """A token that has ended works again."""
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
@@ -472,7 +472,7 @@ class RemembersTooLong(Planted):
 
 
 class TokensOutliveTheirRoom(Planted):
-    """Whoever came last is left out when a room closes."""
+    """The last member to join is left out when a room closes."""
 
     before = ServerState()
 
@@ -508,7 +508,7 @@ class TokensOutliveTheirRoom(Planted):
 
 
 class NeverResetsTheIdleClock(Planted):
-    """Whoever has entered may speak as he likes: his silence goes on."""
+    """A text does not set back the deadline of a session that has entered."""
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
         before, passed_us = self.engine.freeze(), now_us - self.now_us
@@ -524,14 +524,14 @@ class NeverResetsTheIdleClock(Planted):
         return outputs
 
 
-class ClosesForEver(LosesTimers):
+class NeverDrains(LosesTimers):
     """The end of a linger is never armed."""
 
     lost = (Deadline.LINGER, Deadline.FORGET, Deadline.NOTICE)
 
 
-class TellsOnce(LosesTimers):
-    """Whoever has ended is told at once, and never again."""
+class SendsNoticesOnce(LosesTimers):
+    """The notice of an ended session is sent once and not repeated."""
 
     lost = (Deadline.NOTICE,)
 
@@ -539,7 +539,7 @@ class TellsOnce(LosesTimers):
 PLANTED: list[tuple[Property, EngineMaker]] = [
     (Property.TABLE_STEPS, row_leads_elsewhere),
     (Property.SHADOW_AGREES, row_leads_elsewhere),
-    (Property.RELAY_TO_MEMBERS_ONLY, RelaysToStrangers),
+    (Property.RELAY_TO_MEMBERS_ONLY, RelaysToNonMembers),
     (Property.RELAY_NEEDS_A_LIVING_TOKEN, RelaysBeforeTheTokenIsChecked),
     (Property.RELAY_NOT_TO_ITS_SENDER, EchoesTheSender),
     (Property.RELAY_TO_EVERY_MEMBER, ForgetsAMember),
@@ -547,14 +547,14 @@ PLANTED: list[tuple[Property, EngineMaker]] = [
     (Property.RELAYS_IN_ORDER, RelaysLater),
     (Property.RELAY_NAMES_ITS_SENDER, NamesAnother),
     (Property.NO_FORGED_NOTICE, SpeaksLikeItself),
-    (Property.NO_TALK_ON_TCP, TalksOnTcp),
-    (Property.TOKEN_ENDS_FOR_GOOD, TokensLive),
+    (Property.NO_TALK_ON_TCP, SendsTextsOnTcp),
+    (Property.TOKEN_ENDS_FOR_GOOD, AcceptsEndedTokens),
     (Property.TOKENS_UNIQUE, GrantsATokenAgain),
-    (Property.REJECTED_CHANGES_NOTHING, AnswersStrangers),
+    (Property.REJECTED_CHANGES_NOTHING, AnswersUnknownTokens),
     (Property.REJECTED_CHANGES_NOTHING, MovesAMachineForAnyone),
-    (Property.KEEP_ALIVE_CHANGES_NOTHING, AnswersKeepAlivesAloud),
-    (Property.ENDED_ARE_TOLD, ClosesQuietly),
-    (Property.ENDED_ARE_TOLD_AGAIN, TellsOnce),
+    (Property.KEEP_ALIVE_CHANGES_NOTHING, AnswersKeepAlivesUnasked),
+    (Property.ENDED_ARE_TOLD, OmitsIdleNotices),
+    (Property.ENDED_ARE_TOLD_AGAIN, SendsNoticesOnce),
     (Property.NO_AMPLIFICATION, Amplifies),
     (Property.NAMES_LINGER, frees_names_early),
     (Property.TAKEOVER_IS_BY_OWNER, lets_anyone_take_over),
@@ -563,12 +563,12 @@ PLANTED: list[tuple[Property, EngineMaker]] = [
     (Property.HOST_ENDS_THE_ROOM, room_outlives_its_host),
     (Property.LIVE_SESSION_HAS_A_DEADLINE, never_idles),
     (Property.ONLY_THE_SILENT_IDLE, NeverResetsTheIdleClock),
-    (Property.HANDSHAKE_ENDS, waits_for_ever),
+    (Property.HANDSHAKE_ENDS, never_times_out_handshakes),
     (Property.STREAMS_HALF_CLOSE, NeverHalfCloses),
     (Property.STREAMS_HALF_CLOSE, ClosesStreamsEarly),
     (Property.LIMITS_HOLD, takes_too_many),
     (Property.DATAGRAMS_FIT, PadsRelays),
-    (Property.CLOSING_ROOMS_CLOSE, ClosesForEver),
+    (Property.CLOSING_ROOMS_CLOSE, NeverDrains),
 ]
 
 
@@ -581,7 +581,7 @@ def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
 
 
 def test_a_speaker_who_never_arrives_is_caught_once_the_network_is_well() -> None:
-    def told(loss_ends_at: str) -> Verdict:
+    def verdict_of(loss_ends_at: str) -> Verdict:
         text = (
             "claim: a\nscript:\n  - {at: 0s, host: {create: lobby}}\n  - {at: 1s, bob: {join: lobby}}\n"
             "  - {at: 1s, network: {set: {loss: 100%}, from: bob, to: server}}\n"
@@ -591,14 +591,14 @@ def test_a_speaker_who_never_arrives_is_caught_once_the_network_is_well() -> Non
         left_out = (Property.MATCHES_REFERENCE,)  # it sees at once what this property sees in the end
         return Run(read_scenario_text(text), make_engine=make_engine, leave_out=left_out).go()
 
-    violation = told("3s").violation
+    violation = verdict_of("3s").violation
     assert violation is not None
     assert violation.property is Property.SPEAKERS_ARRIVE
-    assert told("19s").violation is None  # so soon after the last fault nobody can tell
+    assert verdict_of("19s").violation is None  # so soon after the last fault nobody can tell
 
 
 def test_a_client_that_waits_for_ever_is_caught() -> None:
-    def told(*, loses_timers: bool, leave_out: tuple[Property, ...] = ()) -> Verdict:
+    def verdict_of(*, loses_timers: bool, leave_out: tuple[Property, ...] = ()) -> Verdict:
         story = read_scenario_text(
             "claim: a\nscript:\n  - {at: 0s, network: {stall: [bob, server], for: 60s}}\n"
             "  - {at: 1s, bob: {join: lobby}}\nuntil: 50s\n"
@@ -615,11 +615,11 @@ def test_a_client_that_waits_for_ever_is_caught() -> None:
         detail, now_us = Detail.EVERYTHING, user.local_us()
         user.engine = ClientEngine(user.engine.config, state=replace(state, timers=()), now_us=now_us, detail=detail)
 
-    assert told(loses_timers=False).violation is None
-    violation = told(loses_timers=True).violation
+    assert verdict_of(loses_timers=False).violation is None
+    violation = verdict_of(loses_timers=True).violation
     assert violation is not None
     assert violation.property is Property.NO_CLIENT_WAITS_FOR_EVER
-    assert told(loses_timers=True, leave_out=(Property.NO_CLIENT_WAITS_FOR_EVER,)).violation is None
+    assert verdict_of(loses_timers=True, leave_out=(Property.NO_CLIENT_WAITS_FOR_EVER,)).violation is None
 
 
 STALLED = """
@@ -651,11 +651,11 @@ def test_a_network_that_reorders_a_stream_is_caught(monkeypatch: pytest.MonkeyPa
     assert not any(each is not None and each.property is Property.STREAMS_KEEP_ORDER for each in left_out)
 
 
-def test_without_a_bug_the_story_holds() -> None:
+def test_without_a_bug_the_scenario_holds() -> None:
     assert run(ServerEngine).holds
 
 
-def test_what_stands_before_the_engine_changes_nothing_by_itself() -> None:
+def test_the_wrapper_of_the_engine_changes_nothing_by_itself() -> None:
     assert run(Planted).digest == run(ServerEngine).digest
 
 

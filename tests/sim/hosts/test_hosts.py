@@ -146,5 +146,5 @@ def test_a_talk_goes_on_as_it_would_have(every: int) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(), st.integers(1, 5))
-def test_any_story_goes_on_as_it_would_have(scenario: Scenario, every: int) -> None:
+def test_any_scenario_goes_on_as_it_would_have(scenario: Scenario, every: int) -> None:
     assert told(scenario, every=every)[0].digest == Run(scenario).go().digest

@@ -147,7 +147,7 @@ def test_a_record_of_a_packet_has_the_one_before_as_its_cause() -> None:
     assert wire.alice.packets[0].record == arrive.n
 
 
-def test_without_a_trace_the_same_happens_and_nothing_is_written_down() -> None:
+def test_without_a_trace_the_same_happens_and_no_record_is_made() -> None:
     world = World(Network(NetworkSettings(LinkSettings(delay=Span(30, 30)))), None)
     alice = Inbox(world, "alice")
     world.open_socket(ALICE, alice)
@@ -216,7 +216,7 @@ def test_what_a_link_holds_arrives_in_its_order_when_it_is_released() -> None:
     assert wire.world.network.between("bob", "alice").parked == []
 
 
-def test_nobody_is_there_where_no_socket_was_opened() -> None:
+def test_a_datagram_to_an_address_without_a_socket_is_dropped() -> None:
     wire = Wire()
     wire.sends(b"hi", Address("10.9.9.9", 1))
     wire.settles()

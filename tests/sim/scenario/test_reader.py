@@ -485,7 +485,7 @@ STORY = (Path(__file__).parents[3] / "sim" / "scenarios" / "the-story.yaml").rea
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, len(STORY)), st.integers(0, 30), st.text(max_size=5) | words)
-def test_a_story_with_any_piece_replaced_is_a_scenario_or_a_scenario_error(at: int, cut: int, put: str) -> None:
+def test_a_scenario_with_any_piece_replaced_is_a_scenario_or_a_scenario_error(at: int, cut: int, put: str) -> None:
     try:
         read_scenario_text(STORY[:at] + put + STORY[at + cut :], "x.yaml")
     except ScenarioError as error:

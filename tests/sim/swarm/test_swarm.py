@@ -84,7 +84,7 @@ def test_a_fault_of_our_own_code_is_a_failure_with_the_place_where_it_is() -> No
     assert len(Shrinker(failure, Faulty).shrink(scenario).script) <= 2
 
 
-def test_a_story_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
+def test_a_scenario_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
     class Hangs(BUGS.Planted):  # type: ignore[misc, name-defined]
         def shutdown(self, now_us: int) -> Any:
             while True:
