@@ -64,6 +64,8 @@ FENCE = re.compile(r"^```([a-z]*)(?: ([^\n`]+))?\n(.*?)^```$", re.MULTILINE | re
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXIT_CODE = re.compile(r"# .*?(?:exit code|終了コード) (\d+)")
 FEW_RUNS = 20
+HOST_IS_ASKED = ("Again to leave", "退室するならもう一度")
+"""What chat-client asks a host in whose room others may be, before it leaves."""
 ENGLISH = {3: "three", 7: "seven", 8: "eight", 10: "ten"}
 JAPANESE = {3: "三つ", 7: "七つ", 8: "八つ"}
 """Numbers as the documents write them."""
@@ -170,7 +172,16 @@ class Shell:
     def stop(self) -> None:
         """Stop clients and server; each must exit with 0."""
         for terminal in reversed(self.terminals):
-            terminal.enters("/leave")  # a host is asked about other ways
+            terminal.types("\x04")
+            until(
+                lambda terminal=terminal: (
+                    terminal.process.poll() is not None
+                    or any(words in line for line in terminal.lines for words in HOST_IS_ASKED)
+                ),
+                "its end, or its question",
+            )
+            if terminal.process.poll() is None:
+                terminal.types("\x04")
             assert terminal.ends() == 0
             terminal.close()
         self.terminals.clear()
