@@ -149,6 +149,13 @@ def test_a_step_tells_what_followed_in_its_row() -> None:
     assert line.endswith("spoke R-TOK-2 ▸ relay to alice (7 B)")
 
 
+def test_a_packet_that_is_dropped_for_the_reason_of_its_refusal_says_it_once() -> None:
+    for why, line in (("it has ended", "! refused: it has ended"),
+                      ("too long", "! refused: it has ended ✗ say from bob dropped: too long")):  # fmt: skip
+        [said] = table(refusal(), packet(Kind.DROP, "bob>server", "say", actor="server", why=why))
+        assert said.endswith(f"R-TOK-4 {line}")
+
+
 # --- how many rows ---------------------------------------------------------------------------------
 
 

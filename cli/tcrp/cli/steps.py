@@ -96,7 +96,7 @@ def _cells(row: Row) -> tuple[Text, ...]:
     if isinstance(record, StepRecord) and record.from_ != record.to:
         style = "bold red" if record.to in ENDS else "bold green"
         change = Text.assemble((record.from_, "dim"), " → ", (record.to, style))
-    shown = [_origin(row), _words(row), *([] if _is_ignored(row) else map(_words, row.followed))]
+    shown = [_origin(row), _words(row), *(_words(each) for each in row.followed if not _is_told(each, record))]
     effects = Text("  ").join([each for each in shown if each.plain])
     rule = Text(getattr(record, "rule", None) or "", style="dim")
     return time, Text(record.actor), machine, change, event, rule, effects
@@ -120,6 +120,14 @@ def _origin(row: Row) -> Text:
 
 def _forged(origin: Origin) -> str:
     return "forged" if origin.forged in ("datagram", "stream") else f"forged ({origin.forged})"
+
+
+def _is_told(followed: Row, record: Record) -> bool:
+    """Whether a packet is dropped for the reason with which it is refused in the same row."""
+    drop = followed.records[0]
+    if not (isinstance(drop, PacketRecord) and isinstance(record, RefusalRecord)):
+        return False
+    return drop.kind is Kind.DROP and drop.why == record.why
 
 
 def _is_ignored(row: Row) -> bool:
