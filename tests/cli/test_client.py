@@ -211,6 +211,32 @@ def test_a_client_comes_back_by_itself_and_offers_what_perhaps_nobody_heard() ->
             assert sum("Connection refused" in line for line in ann.lines) == 1
 
 
+def test_a_client_whose_server_was_only_slow_takes_its_place_back_with_its_token() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "slow", "--keep-alive", "1s") as ann:
+        ann.shows("You are in slow")
+        bob = Peer(server, "bob").joins("slow")
+        bob.says("hello")
+        ann.shows("bob hello")
+        server.signal(signal.SIGSTOP)
+        ann.shows("The server no longer answers; it may have been restarted.")
+        server.signal(signal.SIGCONT)  # it still has a session of that name, and of the room's host
+        until(lambda: sum("You are in slow" in line for line in ann.lines) == 2, "ann again")
+        assert server.logs("session_superseded")
+        ann.enters("back again")
+        assert bob.hears() == b"ann: back again"
+        ann.types(CTRL_D)
+        ann.shows("You are the host")
+        ann.enters("/leave")
+        assert bob.hears() == b"Room closed"
+
+
+def test_a_name_that_somebody_else_has_is_asked_for_anew(server: LiveServer) -> None:
+    with room_of(server, "ann", room="taken"), client(server, "--name", "ann", "--join", "taken") as ann:
+        ann.shows("The name ann is taken in taken; choose another name.")
+        ann.enters("anna")
+        ann.shows("You are in taken as anna.")
+
+
 def test_who_gives_up_coming_back_ends_the_client() -> None:
     with live_server() as server, client(server, "--name", "ann", "--create", "gone") as ann:
         ann.shows("You are in gone")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tcrp.cli.i18n import _
 from tcrp.net.client import BROKEN_OFF, NO_ANSWER, NO_HOST, Client, Loss, Unreachable
@@ -15,7 +15,8 @@ class RoomRequest:
     """A request to create or join a room.
 
     `tries`: None for the user's own request; else how often the client has tried by itself to come back.
-    `is_host`: whether the user is the room's host once it is granted.
+    `is_host`: whether the user is the room's host once it is granted. `resume_token`: the token of the session
+    that was lost, which proves to a server that still has it that the name is the user's (R-NAME-2).
     """
 
     operation: Operation
@@ -24,6 +25,7 @@ class RoomRequest:
     password: str = ""
     tries: int | None = None
     is_host: bool = False
+    resume_token: bytes = field(default=b"", repr=False)
 
 
 def name_rule() -> str:

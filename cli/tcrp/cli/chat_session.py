@@ -99,6 +99,7 @@ class ChatSession:
             request.room,
             request.name,
             password=request.password,
+            resume_token=request.resume_token,
             limits=self._limits,
             keeps_alive=self._habits.keeps_alive,
             keep_alive_us=self._keep_alive_us,
@@ -138,7 +139,10 @@ class ChatSession:
             return outcome, None
         self._screen.warn(ending(client))
         self._keep_alive_us = client.next_keep_alive_us
-        return outcome, await self._offer_again(client, replace(request, operation=Operation.JOIN, is_host=is_host))
+        again = replace(
+            request, operation=Operation.JOIN, is_host=is_host, tries=None, resume_token=client.engine.token
+        )
+        return outcome, await self._offer_again(client, again)
 
     async def _until_over(self, client: Client, view: RoomView, over: asyncio.Event, *, is_host: bool) -> Outcome:
         typing = asyncio.create_task(self._type(client, view, is_host=is_host))
@@ -281,7 +285,7 @@ class ChatSession:
                 return await self._wait_to_come_back(replace(request, tries=0))
         if not await self._agrees(_("Join {room} again? [y/n]").format(room=request.room)):
             return None
-        return replace(request, tries=None)
+        return request
 
     async def _offer_a_try(self, complaint: str, request: RoomRequest) -> RoomRequest | None:
         """The server could not be reached, or takes nothing now."""
@@ -322,7 +326,11 @@ class ChatSession:
                 return replace(request, password=password) if password else None
             case Reason.NAME_TAKEN if self._screen.can_offer:
                 name = await self._answer(_("Another name (Enter to give up):"))
-                return replace(request, name=unicodedata.normalize("NFC", name), is_host=False) if name else None
+                return (
+                    replace(request, name=unicodedata.normalize("NFC", name), is_host=False, resume_token=b"")
+                    if name
+                    else None
+                )
             case Reason.NO_SUCH_ROOM:
                 question, operation = _("Create it? [y/n]"), Operation.CREATE
             case Reason.ROOM_EXISTS:
