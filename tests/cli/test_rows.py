@@ -59,8 +59,8 @@ def lines(scenario: str | Path, view: View | None = None) -> list[str]:
 def test_keep_alives_are_one_row_as_long_as_nothing_else_happens() -> None:
     story = lines(STORY)
     each = lines(STORY, View("table", folds=False))
-    assert any(re.search(r"3 actors keep-alive ×8 until 1\.945953: dave ×3, eve ×3, bob ×2", line) for line in story)
-    assert any(re.search(r"eve keep-alive ×3 until 21\.945953: eve$", line) for line in story)
+    assert any(re.search(r"3 actors keep-alive ×8 until 1\.\d{6}: dave ×3, eve ×3, bob ×2", line) for line in story)
+    assert any(re.search(r"eve keep-alive ×3 until 21\.\d{6}: eve$", line) for line in story)
     assert len(story) < len(each) - 40
     assert not any("×" in line for line in each)
 

@@ -163,8 +163,8 @@ class _Origins:
 
 
 def _verb(sent: PacketRecord) -> str:
-    """The verb that has made a packet by hand. A packet of a step is named `actor.verb#number/…`."""
-    verb = sent.packet.removeprefix(f"{sent.actor}.").partition("#")[0]
+    """The verb that has made a packet by hand. A packet of a step is named `actor.verb@time…/…`."""
+    verb = sent.packet.removeprefix(f"{sent.actor}.").partition("@")[0]
     return verb if verb in FORGING else ""
 
 

@@ -210,13 +210,23 @@ def test_users_are_written_who_differ_from_a_plain_one_or_all_where_order_gives_
     assert 'users:\n  alice: {}\n  bob: {dialect: text}\n  m: {name: "x", attacker: true}\nscript:' in written
 
 
-def test_steps_are_numbered_by_actor_and_verb_and_rows_by_their_place() -> None:
-    steps = [Step("", 9, actor, action, At(0), HERE) for actor, action in (
-        ("bob", Say("a")), ("alice", Say("b")), ("bob", Say("c")), ("bob", KeepAlive()),
-    )]  # fmt: skip
-    assert [(step.id, step.row) for step in numbered(steps)] == [
-        ("bob.say#1", 0), ("alice.say#1", 1), ("bob.say#2", 2), ("bob.keep_alive#1", 3),
+def test_steps_are_named_by_what_they_are_and_rows_by_their_place() -> None:
+    steps = numbered(Step("", 9, actor, action, when, HERE) for actor, action, when in (
+        ("bob", Say("a"), At(0)), ("alice", Say("a"), At(0)), ("bob", Say("c"), At(0)), ("bob", KeepAlive(), In(2000)),
+        ("bob", Say("a"), At(1_500_000)), ("bob", Say("a"), At(0)),
+        ("bob", KeepAlive(), When(UserIs("bob", SessionState.IN_ROOM))),
+    ))  # fmt: skip
+    assert [step.row for step in steps] == list(range(7))
+    assert [step.id.partition("~")[0] for step in steps] == [
+        "bob.say@0s", "alice.say@0s", "bob.say@0s", "bob.keep_alive@+2ms", "bob.say@1500ms", "bob.say@0s",
+        "bob.keep_alive@when",
     ]  # fmt: skip
+    assert len({step.id for step in steps}) == 7
+    assert steps[5].id == f"{steps[0].id}#2"  # the same step twice: only such are counted
+    for number in range(5):  # and none is renamed if another is taken out
+        others = steps[:number] + steps[number + 1 :]
+        assert [step.id for step in numbered(others)][:4] == [step.id.removesuffix("#2") if number == 0 else step.id
+                                                              for step in others][:4]  # fmt: skip
     assert [verb_of(each).word for each in (SetLinks((UP,), LinkPatch()), StealToken("b"), Leave())] == [
         "set", "steal_token", "leave",
     ]  # fmt: skip

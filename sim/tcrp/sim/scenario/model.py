@@ -423,8 +423,9 @@ class When:
 class Step:
     """One row of the script. A crowd's row is spread out into one step for each of its members.
 
-    `id` is who, what and which occurrence of that in the file (`bob.say#2`), never the position in
-    it: every random draw that follows from the step is keyed by it. `row` numbers the rows of the
+    `id` is who, what, when and with which content (`bob.say@2s~1f0c`), never the position in the file or the
+    number of such steps: every random draw that follows from the step is keyed by it, so that taking out a step
+    changes the draws of no other. `row` numbers the rows of the
     script from 0, for `in:`.
     """
 

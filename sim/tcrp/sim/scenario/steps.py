@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 from tcrp.sim.scenario.cast import NETWORK, SERVER, Cast
@@ -67,15 +69,38 @@ class Script(Kind[tuple[Step, ...]]):
 
 
 def numbered(script: Iterable[Step], rows: list[int] | None = None) -> tuple[Step, ...]:
-    """The steps with their identities and rows in a file that holds just these, in this order, each in its row."""
-    counts: dict[tuple[str, str], int] = {}
+    """The steps with their identities and rows in a file that holds just these, in this order, each in its row.
+
+    A step's identity says who does what and when, and of which content. It does not depend on other steps, except
+    among steps that are the same in all of this: they are counted.
+    """
+    counts: dict[str, int] = {}
     steps = []
     for number, step in enumerate(script):
-        kind = step.actor, verb_of(step.action).word
-        counts[kind] = counts.get(kind, 0) + 1
+        id = _identity(step)
+        nth = counts[id] = counts.get(id, 0) + 1
         row = number if rows is None else rows[number]
-        steps.append(replace(step, id=f"{kind[0]}.{kind[1]}#{counts[kind]}", row=row))
+        steps.append(replace(step, id=id if nth == 1 else f"{id}#{nth}", row=row))
     return tuple(steps)
+
+
+def _identity(step: Step) -> str:
+    """Such as `bob.say@2s~1f0c`: the digits stand for the content, and for the state that is waited for."""
+    row = _write_row(step)
+    content = {word: each for word, each in row.items() if word not in ("at", "in", "every", "times")}
+    match step.when:
+        case At(at_us):
+            when = DURATION.write(at_us)
+        case In(after_us):
+            when = f"+{DURATION.write(after_us)}"
+        case When():
+            when = "when"
+    verb = verb_of(step.action).word
+    name = f"{step.actor}.{verb}@{when}"
+    if content == {step.actor: verb}:
+        return name
+    written = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return f"{name}~{blake2b(written.encode(), digest_size=2).hexdigest()}"
 
 
 def actors_of(row: Value) -> list[tuple[Value, str]]:

@@ -194,7 +194,7 @@ def _once_a_second(scenario: Scenario) -> Scenario:
         replace(step, when=replace(step.when, at_us=number * SECOND_US)) if isinstance(step.when, At) else step
         for number, step in enumerate(scenario.script)
     )
-    return replace(scenario, script=script)
+    return _with_script(scenario, script)
 
 
 def _simpler(scenario: Scenario, number: int) -> Iterator[Scenario]:

@@ -79,7 +79,7 @@ SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
 )
 """What each of them means, and the rules that it tests. No rules: a fault of the network or of a host."""
 
-REPLAY = ".replay#"
+REPLAY = ".replay@"
 """In the name of each packet that a step `replay` has sent."""
 
 
