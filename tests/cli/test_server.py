@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from processes import Peer, imported_by_help, live_server
+from processes import BIN, PATIENCE, Peer, imported_by_help, live_server
 from tcrp.cli.server import main
 from tcrp.cli.settings import OPTIONS
 from tcrp.spec.limits import SETTINGS, Limits, parse_setting, write_setting
@@ -39,6 +41,8 @@ def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--dialect", "none.toml"], "none.toml: cannot read the dialect: No such file or directory"),
         (["--config", "none.toml"], "none.toml: cannot read the file: No such file or directory"),
         (["--host", "no.such.host.invalid"], "'no.such.host.invalid' is no host. Try --host 127.0.0.1"),
+        (["--host", "a..b"], "'a..b' is no host. Try --host 127.0.0.1"),
+        (["--host", "\udcff"], "'\\udcff' is no host. Try --host 127.0.0.1"),
         (["--host", "203.0.113.1"], "203.0.113.1 is no address of this machine"),
         (["--trace", "/no/such/folder/t.jsonl"], "/no/such/folder/t.jsonl: the trace cannot be written"),
     ],
@@ -121,3 +125,43 @@ def test_it_can_serve_on_one_address_of_the_machine() -> None:
         assert server.host == "127.0.0.5"
         Peer(server, "ann").creates("lobby")
         assert tcp.connect_ex(("127.0.0.1", server.tcp)) != 0
+
+
+# --- output that cannot be written, and descriptors that are closed -----------------------------------
+
+
+def shell(line: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """A line of a shell in which $S is chat-server."""
+    return subprocess.run(
+        ["sh", "-c", line], capture_output=True, encoding="latin-1", timeout=PATIENCE, check=False,
+        env={**os.environ, "S": str(BIN / "chat-server"), **env},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp932"])
+@pytest.mark.parametrize("arguments", ["--dialect 日本", "--host 日本", "--takeover é😀", "ctl --control 日本 list"])
+def test_an_error_is_a_line_in_any_encoding(encoding: str, arguments: str) -> None:
+    done = shell(f"$S {arguments}", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("chat-server")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_config_that_cannot_be_printed_has_its_own_exit_code() -> None:
+    done = shell("$S --print-config > /dev/full")
+    assert done.returncode == 74
+    assert done.stderr == "chat-server: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("redirection", ["> /dev/full", ">&-", "2>&-", "<&-", "<&- >&- 2>&-", "2> /dev/full"])
+def test_it_serves_and_stops_whatever_its_standard_streams_are(redirection: str, tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    line = (
+        f"$S --tcp-port 0 --udp-port 0 --control {control} {redirection} & server=$!; "
+        f"until $S ctl --control {control} shutdown 2> {tmp_path}/why; do kill -0 $server || break; done; wait $server"
+    )
+    done = shell(line)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("ready_line_not_written" in done.stderr) == (redirection == "> /dev/full")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from tcrp.net.service import Configuration
 
 PROGRAM = "chat-server"
+STDERR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `chat-server`. Returns 0 if it was told to stop, 2 if it could not start."""
+    _open_standard_descriptors()
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["ctl"]:
         return run_program(f"{PROGRAM} ctl", lambda: control(given[1:]))
@@ -35,6 +38,13 @@ def _main(arguments: Sequence[str]) -> int:
         print_config(settings)
         return HOLDS
     return _serve(options, settings)
+
+
+def _open_standard_descriptors() -> None:
+    """See to it that 0, 1 and 2 are open: a socket or a loop's own pipe must not take such a number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        continue
+    os.close(descriptor)
 
 
 def _parser() -> argparse.ArgumentParser:

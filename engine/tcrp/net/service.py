@@ -202,7 +202,7 @@ class _Service:
         try:
             # Not the loop's own getaddrinfo: uvloop's loses the scope of a link-local address.
             found = await asyncio.to_thread(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):  # UnicodeError: not a name that DNS could have
             raise CannotServe(f"{host!r} is no host. Try --host 127.0.0.1, ::1, 0.0.0.0 or ::") from None
         return address_of(found[0][4]).ip
 
