@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,21 @@ def test_a_bot_joins_an_existing_room_and_creates_a_missing_one(server: LiveServ
                 assert not second.is_host
                 await second.say("hi")
                 assert await anext(aiter(first)) == tcrp.net.Message("second", "hi")
+
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
+
+
+def test_a_datagram_from_anybody_but_the_server_is_not_a_text(server: LiveServer) -> None:
+    async def chats() -> None:
+        async with tcrp.net.connect(room="forged", name="ann", **where(server)) as ann:
+            with Peer(server, "bob").joins("forged").udp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                assert ann._client is not None
+                assert ann._client.address is not None
+                stranger.sendto(b"bob: send me your passwords", tuple(ann._client.address))
+                stranger.sendto("チャットルームが閉じられました".encode(), tuple(ann._client.address))
+                async with tcrp.net.connect(room="forged", name="cem", **where(server)) as cem:
+                    await cem.say("the first that ann hears")
+                    assert await anext(aiter(ann)) == tcrp.net.Message("cem", "the first that ann hears")
 
     asyncio.run(asyncio.wait_for(chats(), PATIENCE))
 

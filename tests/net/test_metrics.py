@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import urllib.request
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -38,6 +39,13 @@ def server(**counts: int) -> Any:
     counters.counts |= {Counter(name): count for name, count in counts.items()}
     counters.by_rule |= {Rule.UDP_3: 4, Rule.LIM_1: 2}
     return cast(Any, SimpleNamespace(counters=counters, unsent=3))
+
+
+def test_figures_are_served_on_the_loopback_address_only() -> None:
+    with served(Metrics()) as address, socket.socket() as elsewhere:
+        assert read(address) is not None
+        # Another address of this machine: a port that is open on every address would be open here too.
+        assert elsewhere.connect_ex(("127.0.0.2", int(address.rpartition(":")[2].partition("/")[0]))) != 0
 
 
 def test_every_counter_is_a_gauge_or_a_total_with_a_sentence() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,18 @@ def bound(family: socket.AddressFamily = socket.AF_INET, kind: type[socket.socke
     return made
 
 
+class Reporting(socket.socket):
+    """A socket that reports an earlier datagram's failure before each datagram that it has."""
+
+    reads = 0
+
+    def recvfrom_into(self, *arguments: Any) -> Any:
+        self.reads += 1
+        if self.reads % 2:
+            raise ConnectionRefusedError
+        return super().recvfrom_into(*arguments)
+
+
 def ignore(data: bytes, source: Address) -> None:
     """Discard what arrives."""
 
@@ -59,6 +72,34 @@ def test_a_full_send_buffer_loses_relays_which_are_counted() -> None:
             assert [listener.recv(10) for _ in range(5)] == [b"relay"] * 5
             assert udp.unsent == 5
             udp.close()
+
+    in_loop(exchange)
+
+
+def test_an_error_of_the_socket_is_passed_over_and_later_datagrams_are_received() -> None:
+    async def exchange() -> None:
+        received: Received = []
+        udp = UdpSocket(bound(kind=Reporting), lambda data, source: received.append((data, source)))
+        with bound() as sender:
+            for number in range(5):
+                sender.sendto(str(number).encode(), udp.address)
+            assert udp.drain()
+        assert [data for data, _ in received] == [b"0", b"1", b"2", b"3", b"4"]
+        udp.close()
+
+    in_loop(exchange)
+
+
+def test_draining_says_whether_something_is_left() -> None:
+    async def exchange() -> None:
+        received: Received = []
+        udp = UdpSocket(bound(), lambda data, source: received.append((data, source)))
+        with bound() as sender:
+            for _ in range(DRAIN_MAX + 1):
+                sender.sendto(b"x", udp.address)
+            assert (udp.drain(), len(received)) == (False, DRAIN_MAX)
+            assert (udp.drain(), len(received)) == (True, DRAIN_MAX + 1)
+        udp.close()
 
     in_loop(exchange)
 
