@@ -406,6 +406,16 @@ def test_actions_are_said_and_what_no_dialect_can_is_said_to_be_so(server: LiveS
         assert bob.hears_nothing()
 
 
+def test_rooms_are_listed_where_the_dialect_can() -> None:
+    dialect = ("--dialect", "name-port-list")
+    with live_server(*dialect) as server, client(server, "--name", "ann", "--create", "den", *dialect) as ann:
+        ann.shows("You are in den")
+        with client(server, "--name", "bob", "--create", "attic", *dialect) as bob:
+            bob.shows("You are in attic")
+            bob.enters("/rooms")
+            bob.shows("Rooms: den, attic")
+
+
 def test_a_file_gives_name_and_server_and_options_override_it(server: LiveServer, tmp_path: Path) -> None:
     config = tmp_path / "tcrp" / "chat-client.toml"
     config.parent.mkdir()

@@ -14,6 +14,7 @@ from tcrp.cli.room_view import RoomView
 from tcrp.cli.screen import Closed, Screen
 from tcrp.engine.codec import Codec
 from tcrp.net.client import Client, Loss, RequestRefused, ServerAt, Unreachable
+from tcrp.net.listing import list_rooms
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Notice, Operation, Reason
 from tcrp.spec.table import IllegalEvent
@@ -220,7 +221,15 @@ class ChatSession:
             self._screen.own(client.name, text)
 
     async def _show_rooms(self) -> None:
-        self._screen.warn(_("This dialect cannot list the rooms of a server."))
+        if not self._codec.dialect.lists:
+            self._screen.warn(_("This dialect cannot list the rooms of a server."))
+            return
+        try:
+            names = await list_rooms(self._server, self._codec)
+        except Unreachable as error:
+            self._screen.warn(unreachable(error))
+        else:
+            self._screen.note(_("Rooms: {names}").format(names=", ".join(names)))
 
     async def _warn_of_silence(self, client: Client) -> None:
         """Warn whenever the user's silence is about to end the session."""

@@ -21,7 +21,7 @@ from tcrp.engine.frames import (
     write_frame,
     write_request,
 )
-from tcrp.engine.text import user_name_fault
+from tcrp.engine.text import shown, user_name_fault
 from tcrp.spec.dialects import (
     NAMES,
     Dialect,
@@ -213,6 +213,21 @@ class Codec:
                 break
             payload += (b"," if payload else b"") + room
         return write_frame(0, CODES[Operation.LIST], STATE_ANSWER, b"", bytes(payload))
+
+    @staticmethod
+    def write_list_request() -> bytes:
+        """A client's question for the open rooms, for dialects that list them."""
+        return write_request(Operation.LIST, b"", b"")
+
+    def read_listing(self, frame: Frame) -> list[str] | None:
+        """The names in a listing; None where the frame is none."""
+        if frame.state != STATE_ANSWER:
+            return None
+        try:
+            names = frame.payload.decode()
+        except UnicodeDecodeError:
+            return None
+        return [shown(name) for name in names.split(",")] if names else []
 
     def read_frame(self, data: bytes | bytearray) -> Frame | Unread | None:
         """The first frame of a reply; None while it is not whole; `Unread` if it can never be one."""
