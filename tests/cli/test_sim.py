@@ -13,6 +13,7 @@ import pytest
 
 from tcrp.cli.console import COLOURS
 from tcrp.cli.sim import main
+from tcrp.engine.server import ServerEngine
 from tcrp.spec.limits import SETTINGS
 from tcrp.trace.header import CastMember
 from tcrp.trace.reader import read_trace
@@ -236,3 +237,24 @@ def test_strict_fails_a_scenario_that_claims_nothing(tmp_path: Path, capsys: pyt
     assert main(["run", str(tmp_path)]) == 0
     assert "1 of them claims nothing" in capsys.readouterr().out
     assert main(["run", "--strict", str(tmp_path)]) == 1
+
+
+def test_a_fault_of_our_own_code_is_told_in_a_sentence_with_an_exit_code_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shutdown(*given: object) -> None:
+        raise KeyError("closing, relayed", given[1])
+
+    monkeypatch.setattr(ServerEngine, "shutdown", shutdown)
+    file = tmp_path / "story.yaml"
+    file.write_text("claim: a\nscript:\n  - {at: 0s, a: {create: r}}\n  - {at: 2s, server: shutdown}\n")
+    for arguments in ([str(file)], ["--format", "quiet", str(tmp_path)]):
+        assert main(["run", "--seed", "7", *arguments]) == 70
+        said = capsys.readouterr()
+        assert f"chat-sim: {file}: tcrp itself has failed at 2 s: KeyError in test_sim.shutdown: " in said.err
+        assert f"replay: chat-sim run {file} --seed 7" in said.err
+        assert "Traceback" not in said.err
+    assert main(["shrink", str(file)]) == 0
+    shrunk = (tmp_path / "shrunk.yaml").read_text()
+    assert "breaks KeyError in test_sim.shutdown" in shrunk
+    assert "create" not in shrunk

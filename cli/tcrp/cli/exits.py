@@ -6,6 +6,7 @@ import os
 import sys
 
 HOLDS, DOES_NOT_HOLD, CANNOT = 0, 1, 2
+OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
 OUTPUT_LOST = 74  # EX_IOERR of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -13,6 +14,10 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 class UsageError(Exception):
     """A mistake of the user. The message says what is wrong and what to do instead."""
+
+
+class OurFault(Exception):
+    """Our own code has raised. The message says what, where, and how to see it again."""
 
 
 def complain(program: str, what: str) -> None:

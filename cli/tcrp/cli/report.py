@@ -12,6 +12,7 @@ from rich.text import Text
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.fate import fate_of
 from tcrp.sim.run import Verdict, records_of
+from tcrp.sim.scenario.model import Scenario
 from tcrp.spec.properties import CLAIMS
 from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.records import Record
@@ -66,7 +67,12 @@ def _print_refused_requests(console: Console, verdict: Verdict) -> None:
 
 def replay_line(verdict: Verdict) -> str:
     """The command that replays the run."""
-    return f"chat-sim run {shlex.quote(verdict.scenario.path)} --seed {verdict.seed}"
+    return replay_command(verdict.scenario, verdict.seed)
+
+
+def replay_command(scenario: Scenario, seed: int) -> str:
+    """The command that runs a scenario with a seed."""
+    return f"chat-sim run {shlex.quote(scenario.path)} --seed {seed}"
 
 
 def digest_line(digests: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -11,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tcrp.cli.console import console_for, print_table
-from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
-from tcrp.cli.report import digest_line, print_verdict
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OurFault, UsageError, complain
+from tcrp.cli.report import digest_line, print_verdict, replay_command
 from tcrp.cli.steps import View, steps_table
 from tcrp.cli.summary import summary
 from tcrp.cli.trace_headers import scenario_header
@@ -22,6 +23,7 @@ from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.errors import ScenarioError, nearest, one_of
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
+from tcrp.sim.swarm.failures import failure_by
 from tcrp.spec.names import Rule
 from tcrp.trace.records import Record
 
@@ -37,6 +39,22 @@ def run_one(file: Path, seed: int | None, trace: TextIO | None, view: View, *, i
         return CANNOT
     verdict = _run(scenario, seed, trace, view, is_strict=is_strict)
     return HOLDS if _passes(verdict, is_strict=is_strict) else DOES_NOT_HOLD
+
+
+def play(run: Run) -> Verdict:
+    """The verdict of a run. Raises `OurFault` if anything but the output fails."""
+    try:
+        return run.go()
+    except OSError:
+        raise  # of a listener that writes
+    except Exception as error:
+        failure = failure_by(error)
+        raise OurFault(
+            f"{run.scenario.path}: tcrp itself has failed at {seconds(run.world.now_us)}: {failure.kind}: "
+            f"{failure.what}. This is no fault of the scenario.\n"
+            f"  replay: {replay_command(run.scenario, run.seed)}\n"
+            f"  shorten: chat-sim shrink {shlex.quote(run.scenario.path)}"
+        ) from error
 
 
 def _passes(verdict: Verdict, *, is_strict: bool) -> bool:
@@ -62,7 +80,12 @@ def _run(
     elif view.format == "jsonl":
         print(_header(scenario, seed))
         listeners.append(_printer)
-    verdict = Run(scenario, seed=seed, listeners=listeners).go()
+    try:
+        verdict = play(Run(scenario, seed=seed, listeners=listeners))
+    except OurFault:
+        if view.format == "table":  # what happened until then
+            print_table(console_for(), steps_table(view.rows(records), console_for(), view.rows_max))
+        raise
     # With jsonl the report goes to stderr, so that stdout holds only the trace.
     console = console_for("stderr" if view.format == "jsonl" else "stdout")
     if view.format == "table":
@@ -156,7 +179,7 @@ def _run_among_several(
         return (
             _run(scenario, seed, None, view, is_strict=is_strict)
             if view.format != "quiet"
-            else Run(scenario, seed=seed).go()
+            else play(Run(scenario, seed=seed))
         )
     path = folder / f"{file.stem}.jsonl"
     try:
@@ -164,7 +187,7 @@ def _run_among_several(
             if view.format != "quiet":
                 return _run(scenario, seed, trace, view, is_strict=is_strict)
             trace.write(_header(scenario, seed) + "\n")
-            return Run(scenario, seed=seed, listeners=[_writer(trace)]).go()
+            return play(Run(scenario, seed=seed, listeners=[_writer(trace)]))
     except OSError as error:
         raise UsageError(f"{path}: cannot write the trace: {error.strerror}") from None
 
@@ -214,7 +237,7 @@ def print_coverage(files: list[Path]) -> int:
             except ScenarioError as error:
                 complain(PROGRAM, str(error))
                 return CANNOT
-            verdict = Run(scenario, listeners=[coverage.hear]).go()
+            verdict = play(Run(scenario, listeners=[coverage.hear]))
             coverage.add_judged(verdict)
             if not verdict.holds:
                 complain(PROGRAM, f"{file}: the claim does not hold")

@@ -1,6 +1,7 @@
 """`chat-sim`: parses the arguments and runs a command.
 
-Exit code 0: the claim holds; 1: it does not; 2: the scenario cannot be read or run; 74: the output cannot be written.
+Exit code 0: the claim holds; 1: it does not; 2: the scenario cannot be read or run; 74: the output cannot be
+written; 70: tcrp itself failed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tcrp.cli.exits import CANNOT, HOLDS, UsageError, complain
+from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, UsageError, complain
 from tcrp.cli.output import run_program, utf8_stdout
 from tcrp.cli.version import tcrp_version
 
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    result: int = options.command(options)
+    try:
+        result: int = options.command(options)
+    except OurFault as fault:
+        complain(PROGRAM, str(fault))
+        return OUR_FAULT
     return result
 
 

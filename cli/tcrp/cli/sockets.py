@@ -16,6 +16,7 @@ from rich.text import Text
 from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
 from tcrp.cli.report import print_verdict
+from tcrp.cli.runs import play
 from tcrp.live.compare import Collector, Difference, Moves, differences
 from tcrp.live.playback import SLACK_SECONDS, Playback
 from tcrp.live.server import ServerFailed
@@ -98,7 +99,7 @@ def _simulate(
         except ScenarioError as error:
             return error
         collector = Collector()
-        verdict = Run(scenario, seed=seed, listeners=[collector.hear]).go()
+        verdict = play(Run(scenario, seed=seed, listeners=[collector.hear]))
         if not verdict.holds:
             return verdict
         if (why := unsupported(scenario, verdict, patience_us)) is not None:

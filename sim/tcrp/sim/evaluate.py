@@ -24,6 +24,8 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.trace.sentences import sentence
 
+WAS_MET = "had been"
+
 
 @dataclass(frozen=True, slots=True)
 class Miss:
@@ -32,6 +34,11 @@ class Miss:
     expectation: Expectation
     nearest: str
     n: int = 0
+
+    @property
+    def was_met(self) -> bool:
+        """Whether a state that is expected was reached at another moment."""
+        return f"it {WAS_MET}" in self.nearest
 
 
 def judge(expectation: Expectation, history: History) -> Miss | None:
@@ -94,7 +101,7 @@ def _judge_state(claim: StateExpected, window: Window, history: History) -> Near
     if last.to == wanted:
         return None
     was = [each for each in before if each.to == wanted]
-    then = f"; it had been {wanted} at {seconds(was[-1].t_us)}" if was else ""
+    then = f"; it {WAS_MET} {wanted} at {seconds(was[-1].t_us)}" if was else ""
     since = f" since {seconds(last.t_us)}" if last.n else " all the time"
     return f"{'the server' if last.to == DOWN else 'it'} was {last.to}{since}{then}", last.n
 

@@ -78,7 +78,7 @@ class _Fates:
                 return self._of_lost(user, PacketKind.NOTICE, "notices")
             case Refused(user):
                 return self._of_request(user)
-            case StateExpected(claim):
+            case StateExpected(claim) if not miss.was_met:  # else the step that left the state says it
                 return self._of_state(claim)
             case Records(kind, count=count) if kind != "step" and count.least:
                 return self._of_forged()
