@@ -39,6 +39,7 @@ def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--log-format", "xml"], "log_format is 'xml'; allowed are text, json"),
         (["--dialect", "jsn"], "there is no dialect named 'jsn'; did you mean json?"),
         (["--dialect", "none.toml"], "none.toml: cannot read the dialect: No such file or directory"),
+        (["--config", ""], "--config is empty; the name of a TOML file is expected"),
         (["--config", "none.toml"], "none.toml: cannot read the file: No such file or directory"),
         (["--host", "no.such.host.invalid"], "'no.such.host.invalid' is no host. Try --host 127.0.0.1"),
         (["--host", "a..b"], "'a..b' is no host. Try --host 127.0.0.1"),

@@ -122,6 +122,8 @@ def read_settings(options: argparse.Namespace, config: str | None) -> ServerSett
 
 
 def _read_toml(config: str) -> dict[str, object]:
+    if not config:
+        raise UsageError("--config is empty; the name of a TOML file is expected")
     try:
         table: dict[str, object] = tomllib.loads(Path(config).read_text(encoding="utf-8"))
     except OSError as error:
