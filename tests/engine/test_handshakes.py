@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from conversation import SECOND, Chat
+from tcrp.engine.codec import codec
 from tcrp.engine.frames import HEADER_BYTES, write_frame, write_request
 from tcrp.engine.outputs import Address
 from tcrp.engine.peers import peer_of, unmap_ipv4
@@ -570,6 +571,31 @@ def test_ended_sessions_do_not_stay_among_the_silences() -> None:
     for _ in range(300):
         bob.joins("lobby").leaves()
     assert len(chat.server.registry._silences) <= 2 * 1 + STALE_MAX
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+@pytest.mark.parametrize(("idle_timeout", "told"), [(20 * SECOND, b"20"), (SECOND // 2, b"0.5")])
+def test_a_json_completion_tells_the_timeout_to_who_asks_for_it(dialect: str, idle_timeout: int, told: bytes) -> None:
+    can_tell = dialect in ADDRESS_IN_REQUEST
+    for asks in (False, True):
+        chat = Chat(only=dialect, idle_timeout=idle_timeout)
+        data = codec(dialect).write_request(CREATE, b"lobby", "ann", "", "10.0.0.1", 40001, asks_for_timeout=asks)
+        peer = chat.peer("10.0.0.1")
+        peer.sends(data)
+        chat.passes(0)
+        assert peer.heard.endswith(b', "idle_timeout": ' + told + b"}") is (asks and can_tell)
+        assert (b"idle_timeout" in peer.heard) is (asks and can_tell)
+        assert chat.steps("handshake", peer.stream)[-1] == "completed"
+
+
+@pytest.mark.parametrize("member", [b"1", b"null", b'"true"', b"false"])
+def test_only_true_asks_for_the_timeout_and_nothing_else_is_a_bad_request(member: bytes) -> None:
+    chat = Chat()
+    payload = b'{"user_name": "ann", "udp_port": 40001, "tell_timeout": %s}' % member
+    peer = chat.peer()
+    peer.sends(write_request(CREATE, b"lobby", payload))
+    assert b"success" in peer.heard
+    assert b"idle_timeout" not in peer.heard
 
 
 # --- peers -----------------------------------------------------------------------------------------

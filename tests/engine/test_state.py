@@ -318,6 +318,9 @@ def test_what_a_server_holds_does_not_depend_on_how_much_it_observes(
 Run = list[tuple[int, Call]]
 OPEN, WOKEN = Opened(IPS[1]), Wakes(0)
 BOBS = BOB.asks
+ASKS_FOR_TIMEOUT = codec("json-endpoint").write_request(
+    Operation.JOIN, b"lobby", "bob", "", IPS[1], 40001, asks_for_timeout=True
+)
 ENTERS = Asks(0, "json-endpoint", Operation.JOIN, "lobby", "bob", "", None)
 TAKES_OVER: Run = [(4 * SECOND, BOB), (0, Ends(0, False))]
 HELD: list[tuple[str, str, Any, Run, Run]] = [
@@ -342,6 +345,7 @@ HELD: list[tuple[str, str, Any, Run, Run]] = [
     ("handshakes", "buffer", b"", [(0, ANN), (0, OPEN), (0, replace(BOBS, cut=40))], [(0, Bytes(0, b"x" * 99))]),
     ("handshakes", "header", None, [(0, ANN), (0, OPEN), (0, replace(BOBS, cut=40))], [(0, Bytes(0, b"x" * 99))]),
     ("handshakes", "port", None, [(0, ANN), (0, OPEN), (0, ENTERS)], [(0, WOKEN)]),
+    ("handshakes", "asks_for_timeout", False, [(0, ANN), (0, OPEN), (0, Bytes(0, ASKS_FOR_TIMEOUT))], [(0, WOKEN)]),
     ("handshakes", "session", None, [(0, ANN), (0, OPEN), (0, BOBS)], [(0, Ends(0, True))]),
     ("handshakes", "is_finished", False, [(0, ANN)], [(0, Ends(0, False))]),
     ("handshakes", "peer_ended", False, [(0, ANN), (0, OPEN), (0, BOBS), (0, Ends(0, False))], [(0, WOKEN)]),

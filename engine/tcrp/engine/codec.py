@@ -6,6 +6,7 @@ total: bytes that mean nothing give None, never an exception.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -35,7 +36,7 @@ from tcrp.spec.dialects import (
     dialect,
     roles,
 )
-from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN, TOKEN_BYTES_MAX
+from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN, SECOND_US, TOKEN_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Reason
 
 PORT_BYTES = 2
@@ -43,7 +44,11 @@ ANSWER_KEEP_ALIVE: Final = "answer_keep_alive"
 """The member of a JSON request by which a client asks for answers to its keep-alives."""
 RESUME_TOKEN: Final = "resume_token"  # noqa: S105 - a member's name
 """The member of a JSON request by which a user proves that the name in use is theirs (R-NAME-2)."""
-EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE, RESUME_TOKEN))
+TELL_TIMEOUT: Final = "tell_timeout"
+"""The member of a JSON request by which a client asks how much silence the server bears."""
+IDLE_TIMEOUT: Final = "idle_timeout"
+"""The member of a JSON completion that says so, in seconds."""
+EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE, RESUME_TOKEN, TELL_TIMEOUT))
 """What a JSON request of any dialect may hold besides its own members."""
 REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
 
@@ -52,7 +57,8 @@ class Request(NamedTuple):
     """What a request's payload says. `port` is None where the dialect learns it otherwise.
 
     Only a JSON request can say the rest. `asks_for_answers`: the client wants its keep-alives answered.
-    `resume_token`: the token by which the name's holder is known, or empty.
+    `resume_token`: the token by which the name's holder is known, or empty. `asks_for_timeout`: its completion is to
+    say `idle_timeout`.
     """
 
     name: bytes
@@ -60,6 +66,7 @@ class Request(NamedTuple):
     port: int | None
     asks_for_answers: bool = False
     resume_token: bytes = b""
+    asks_for_timeout: bool = False
 
 
 class Frame(NamedTuple):
@@ -136,6 +143,7 @@ class Codec:
         *,
         asks_for_answers: bool = False,
         resume_token: bytes = b"",
+        asks_for_timeout: bool = False,
     ) -> bytes:
         """A client's whole request frame. What the dialect has no place for is left out."""
         match self.dialect.request_form:
@@ -145,13 +153,15 @@ class Codec:
                 payload = name.encode() + port.to_bytes(PORT_BYTES, "big")
             case RequestForm.JSON:
                 values: json_templates.Values = {"name": name, "password": password, "ip": ip, "port": port}
-                template = self.dialect.request_json
-                if isinstance(template, Mapping):
+                value = json_templates.fill(self.dialect.request_json, values)
+                if isinstance(value, dict):
                     if resume_token and resume_token.isascii():  # ours are; a foreign server asks for none
-                        template = {**template, RESUME_TOKEN: resume_token.decode("ascii")}
+                        value[RESUME_TOKEN] = resume_token.decode("ascii")
                     if asks_for_answers:
-                        template = {**template, ANSWER_KEEP_ALIVE: True}
-                payload = json_templates.write(template, values)
+                        value[ANSWER_KEEP_ALIVE] = True
+                    if asks_for_timeout:
+                        value[TELL_TIMEOUT] = True
+                payload = json.dumps(value).encode()
         return write_request(operation, room, payload)
 
     def read_request(self, payload: bytes) -> Request | None:
@@ -168,10 +178,7 @@ class Codec:
                     value = json_templates.read(payload)
                 except json_templates.NotJson:
                     return None
-                asks_for_answers, proof = False, None
-                if isinstance(value, dict):
-                    asks_for_answers = value.pop(ANSWER_KEEP_ALIVE, False) is True
-                    proof = value.pop(RESUME_TOKEN, None)
+                extra = {key: value.pop(key, None) for key in EXTRA_MEMBERS} if isinstance(value, dict) else {}
                 found = json_templates.find(self.dialect.request_json, value, optional=frozenset({"password"}))
         if found is None:
             return None
@@ -180,8 +187,15 @@ class Codec:
             return None
         if "port" in found and type(port) is not int:
             return None
-        resume_token = proof.encode() if isinstance(proof, str) else b""
-        return Request(name.encode(), password, port, asks_for_answers, resume_token)
+        proof = extra.get(RESUME_TOKEN)
+        return Request(
+            name.encode(),
+            password,
+            port,
+            asks_for_answers=extra.get(ANSWER_KEEP_ALIVE) is True,
+            resume_token=proof.encode() if isinstance(proof, str) else b"",
+            asks_for_timeout=extra.get(TELL_TIMEOUT) is True,
+        )
 
     # --- replies ---------------------------------------------------------------------------------
 
@@ -189,11 +203,18 @@ class Codec:
         """The frame that says: accepted, the completion follows."""
         return self._reply(self.dialect.answer, operation, STATE_ANSWER, room, self.dialect.room, {"status": 0})
 
-    def write_completion(self, operation: Operation, room: bytes, name: str, token: bytes) -> bytes:
-        """The frame that hands over the token."""
-        reply = self.dialect.created if operation is Operation.CREATE else self.dialect.joined
+    def write_completion(
+        self, operation: Operation, room: bytes, name: str, token: bytes, *, idle_timeout_us: int | None = None
+    ) -> bytes:
+        """The frame that hands over the token, and the timeout if that is given and the form is a JSON object."""
+        reply = self._completion(operation)
         values = {"token": token.decode("ascii"), "name": name, "room": room.decode()}
-        return self._reply(reply, operation, STATE_COMPLETION, room, self.dialect.room, values)
+        payload = self._payload(reply, values)
+        if idle_timeout_us is not None and isinstance(reply.json, Mapping):
+            seconds, rest = divmod(idle_timeout_us, SECOND_US)
+            told = idle_timeout_us / SECOND_US if rest else seconds
+            payload = json.dumps({**json_templates.read(payload), IDLE_TIMEOUT: told}).encode()
+        return self._frame(payload, CODES[operation], STATE_COMPLETION, room, self.dialect.room)
 
     def write_refusal(self, operation: int, room: bytes, reason: Reason) -> list[bytes]:
         """The one or two frames that say no. `operation` is the peer's own byte, whatever it is."""
@@ -367,9 +388,12 @@ class Codec:
             return False
         return _constants_agree(answer.json, value)
 
+    def _completion(self, operation: Operation) -> Reply:
+        return self.dialect.created if operation is Operation.CREATE else self.dialect.joined
+
     def _read_token(self, frame: Frame) -> bytes | None:
-        operation = Operation.CREATE if frame.operation == CODES[Operation.CREATE] else Operation.JOIN
-        reply = self.dialect.created if operation is Operation.CREATE else self.dialect.joined
+        is_create = frame.operation == CODES[Operation.CREATE]
+        reply = self._completion(Operation.CREATE if is_create else Operation.JOIN)
         if reply.form is not ReplyForm.JSON:
             token = frame.payload
         else:

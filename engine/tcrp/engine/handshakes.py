@@ -35,7 +35,7 @@ class Handshake:
     """One connection. `name` is how traces call it."""
 
     __slots__ = (
-        "buffer", "codec", "header", "ip", "is_finished", "name", "operation", "peer_ended", "port",
+        "asks_for_timeout", "buffer", "codec", "header", "ip", "is_finished", "name", "operation", "peer_ended", "port",
         "room_name", "session", "state", "stream", "user_name",
     )  # fmt: skip
 
@@ -50,6 +50,7 @@ class Handshake:
         self.room_name = b""  # once the whole request is there
         self.user_name = ""
         self.codec: Codec | None = None
+        self.asks_for_timeout = False
         self.port: int | None = None  # of the request, where the dialect learns it there
         self.session: bytes | None = None  # the token that it was granted
         self.is_finished = False  # the last frame is out; what still comes is a trailer or nothing
@@ -214,6 +215,7 @@ class HandshakeServer:
         handshake.user_name = name
         self._judge_load(handshake)
         room = self._find_room(handshake, room_name, name, request, now_us)
+        handshake.asks_for_timeout = request.asks_for_timeout
         self._accept(handshake, room, name, port, now_us)
         session = self._session_of(handshake)
         if session is not None:
@@ -339,7 +341,10 @@ class HandshakeServer:
         assert token is not None, "what is completed has been accepted"
         registry = self.registry
         self._step(handshake, HandshakeEvent.COMPLETED)
-        frame = speaks.write_completion(handshake.operation, handshake.room_name, handshake.user_name, token)
+        frame = speaks.write_completion(
+            handshake.operation, handshake.room_name, handshake.user_name, token,
+            idle_timeout_us=registry.limits.idle_timeout if handshake.asks_for_timeout else None,
+        )  # fmt: skip
         self._send(handshake, frame, PacketKind.COMPLETION)
         if session is not None and self._awaits_address(session):
             # Of the request only the port is taken (R-ADDR-1).

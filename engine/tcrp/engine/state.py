@@ -87,6 +87,7 @@ class FrozenHandshake:
     user_name: str
     dialect: str | None
     port: int | None
+    asks_for_timeout: bool
     session: bytes | None
     is_finished: bool
     peer_ended: bool
@@ -192,6 +193,7 @@ def _freeze_handshake(handshake: Handshake) -> FrozenHandshake:
         user_name=handshake.user_name,
         dialect=handshake.codec.dialect.name if handshake.codec is not None else None,
         port=handshake.port,
+        asks_for_timeout=handshake.asks_for_timeout,
         session=handshake.session,
         is_finished=handshake.is_finished,
         peer_ended=handshake.peer_ended,
@@ -267,6 +269,7 @@ def _thaw_handshake(frozen: FrozenHandshake, speaks: Codec | None) -> Handshake:
     handshake.user_name = frozen.user_name
     handshake.codec = speaks
     handshake.port = frozen.port
+    handshake.asks_for_timeout = frozen.asks_for_timeout
     handshake.session = frozen.session
     handshake.is_finished = frozen.is_finished
     handshake.peer_ended = frozen.peer_ended

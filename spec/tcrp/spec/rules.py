@@ -49,7 +49,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "where their dialect has a notice for it.",
         Rule.IDLE_1: "A session that is silent for idle_timeout ends; any valid datagram breaks the silence; "
         "an empty text is a keep-alive and is not relayed. A client whose JSON request holds answer_keep_alive: true "
-        "is answered with an empty datagram.",
+        "is answered with an empty datagram. Where it holds tell_timeout: true and the completion is a JSON "
+        "object, that has idle_timeout, a number of seconds, as its last member.",
         Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session.",
         Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control, bidi and "
         "invisible format characters (categories Cc and Cf) and without U+2028 and U+2029; "
