@@ -8,11 +8,11 @@ come out. A server's bytes never raise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
-from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Told, Unread
-from tcrp.engine.liveness import Liveness, LivenessState
+from tcrp.engine.client_state import ClientConfig, ClientState
+from tcrp.engine.codec import Accepted, Completed, Denied, Told, Unread
+from tcrp.engine.liveness import Liveness
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import (
@@ -30,7 +30,7 @@ from tcrp.engine.outputs import (
 )
 from tcrp.engine.reading import Heard, hear
 from tcrp.engine.text import shown
-from tcrp.engine.timers import TimerEntry, Timers
+from tcrp.engine.timers import Timers
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
@@ -39,8 +39,6 @@ from tcrp.spec.limits import (
     ENTER_EVERY_US,
     ENTER_UNTIL_US,
     LEAVE_AGAIN_AFTER_US,
-    NAME_BYTES_MAX,
-    Limits,
 )
 from tcrp.spec.names import (
     Deadline,
@@ -48,14 +46,15 @@ from tcrp.spec.names import (
     HandshakeState,
     Machine,
     Notice,
-    Operation,
     PacketKind,
     Reason,
     Rule,
     SessionEvent,
     SessionState,
 )
-from tcrp.spec.table import TABLES, IllegalEvent, Tables
+from tcrp.spec.table import IllegalEvent
+
+__all__ = ["ClientConfig", "ClientEngine", "ClientState", "Outputs"]
 
 Outputs = list[ClientOutput]
 
@@ -81,60 +80,6 @@ def enter_moments_us() -> tuple[int, ...]:
 
 
 _ENTER_MOMENTS_US = enter_moments_us()
-
-
-@dataclass(frozen=True, slots=True)
-class ClientConfig:
-    """What a client wants, and how it behaves.
-
-    `ip` and `udp_port` are where it receives, for dialects whose request says so. `keeps_alive`: it
-    speaks by itself before its silence ends the session, and asks for answers where the dialect can;
-    `keep_alive_us` is the interval, by default what fits `idle_timeout`. `paces`: it sends texts no
-    faster than the server takes them. `resume_token`: the user's former token, which proves that the
-    name is theirs (R-NAME-2).
-    """
-
-    codec: Codec
-    operation: Operation
-    room: str
-    name: str
-    password: str = field(default="", repr=False)  # R-PASS-1
-    resume_token: bytes = field(default=b"", repr=False)
-    ip: str = "127.0.0.1"
-    udp_port: int = 0
-    limits: Limits = field(default_factory=Limits)
-    keeps_alive: bool = False
-    keep_alive_us: int | None = None
-    paces: bool = False
-    tables: Tables = TABLES
-
-    def __post_init__(self) -> None:
-        size = len(self.room.encode())
-        if size > NAME_BYTES_MAX:
-            raise ValueError(f"room name is {size} bytes, at most {NAME_BYTES_MAX} fit")
-
-
-@dataclass(frozen=True, slots=True)
-class ClientState:
-    """All that a client knows, as a value. Moments are counted back from the state's own; 0 where none matters."""
-
-    handshake: HandshakeState
-    session: SessionState
-    token: bytes
-    reason: Reason | None
-    stream: StreamId | None
-    buffer: bytes
-    early: tuple[bytes, ...]
-    queued: tuple[str, ...]
-    enters_done: int
-    leaves_done: int
-    granted_ago_us: int
-    sent_text_ago_us: int | None
-    ended_ago_us: int
-    has_heard: bool
-    has_been_told: bool
-    liveness: LivenessState
-    timers: tuple[TimerEntry, ...]
 
 
 class _Machine:
