@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,5 +83,20 @@ def test_a_pipe_that_nobody_reads(pipe: tuple[int, int]) -> None:
     try:
         chats_as_ever(server)
         assert os.read(reading, 8192) == b"x" * 4096
+    finally:
+        server.close()
+
+
+def test_a_listener_with_a_defect_is_reported_and_changes_nothing_else() -> None:
+    program = (
+        "import sys; from tcrp.net.log import Log; from tcrp.cli.server import main\n"
+        "def hear(self, record): raise KeyError(record.id)\n"
+        "Log.hear = hear; sys.exit(main())"
+    )
+    server = LiveServer(command=(sys.executable, "-c", program))
+    try:
+        chats_as_ever(server)
+        assert "event=internal_error" in server.log()
+        assert "KeyError" in server.log()
     finally:
         server.close()
