@@ -693,3 +693,18 @@ def test_the_japanese_catalogue_is_complete_and_compiled() -> None:
     with Path(folder / "tcrp.mo").open("rb") as file:
         catalogued = gettext.GNUTranslations(file)
     assert {word: catalogued.gettext(word) for word in words} == {word: compiled.gettext(word) for word in words}
+
+
+def test_the_frame_of_help_and_argparse_errors_are_in_the_users_language() -> None:
+    def run(*words: str) -> str:
+        env = {**os.environ, "LANG": "ja_JP.UTF-8", "LC_ALL": "", "LANGUAGE": "", "PYTHONIOENCODING": "utf-8"}
+        command = [str(BIN / "chat-client"), *words]
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False, env=env)
+        return (done.stdout + done.stderr).decode()
+
+    shown = run("--help")
+    assert shown.startswith("使い方: chat-client ")
+    assert "\nオプション:\n" in shown
+    assert not {"usage:", "options:", "show this"} & set(shown.splitlines())
+    assert "このヘルプを表示して終了する" in shown
+    assert run("--nme").endswith("chat-client: エラー: 不明な引数です: --nme\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tcrp.cli.client_config import read_config
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
-from tcrp.cli.i18n import _
+from tcrp.cli.i18n import _, translate_argparse
 from tcrp.cli.version import tcrp_version
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes ?
+    translate_argparse()
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
