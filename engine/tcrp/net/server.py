@@ -317,7 +317,7 @@ class Server:
                 return
             if self._records_chat or not isinstance(observation, Stepped) or observation.from_ is not observation.to:
                 self._recorder.observe(observation)
-        except Exception as error:
+        except Exception as error:  # a listener has a defect; peers wait for the other effects all the same
             context = {"message": "a listener of the trace failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
 
