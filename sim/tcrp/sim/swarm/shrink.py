@@ -23,6 +23,7 @@ from tcrp.sim.scenario.model import (
     Replay,
     Say,
     Scenario,
+    SetLimits,
     Spoof,
     StealToken,
     Step,
@@ -223,6 +224,9 @@ def _simpler(scenario: Scenario, number: int) -> Iterator[Scenario]:
                 yield with_step(replace(step, action=replace(action, password="")))
             if resume is not None:
                 yield with_step(replace(step, action=replace(action, resume=None)))
+        case SetLimits(settings) if len(settings) > 1:
+            for each in settings:
+                yield with_step(replace(step, action=SetLimits((each,))))
 
 
 def _shorter(scenario: Scenario) -> Iterator[Scenario]:

@@ -45,6 +45,25 @@ class Sometimes(StrEnum):
     QUEUE_OVERFLOWED = "a-queue-overflowed"
     TOO_LONG_FOR_ONE = "a-relay-was-too-long-for-one-form"
     READ_AS_A_NOTICE = "a-text-read-as-a-notice"
+    SPOKE_TOO_OFTEN = "a-user-spoke-too-often"
+    TOO_LONG = "a-datagram-was-too-long"
+    TAKEN_OVER_EARLY = "a-member-that-had-not-entered-was-taken-over"
+    ROOMS_LISTED = "the-rooms-were-listed"
+    LIMITS_CHANGED = "limits-changed"
+    CAME_BACK = "a-user-came-back-to-an-address"
+    WRONG_PASSWORD = "a-password-was-wrong"
+    NAME_TAKEN = "a-name-was-taken"
+    INVALID_NAME = "a-name-was-invalid"
+    INVALID_PORT = "a-port-was-too-low"
+    ROOM_FULL = "a-room-was-full"
+    REQUEST_TOO_LONG = "a-request-was-too-long"
+    TOO_MANY_ROOMS = "there-were-too-many-rooms"
+    TOO_MANY_ROOMS_OF_ONE_IP = "there-were-too-many-rooms-of-one-address"
+    TOO_MANY_SESSIONS = "there-were-too-many-sessions"
+    TOO_MANY_OF_ONE_IP = "there-were-too-many-sessions-of-one-address"
+    TOO_MANY_UNENTERED = "there-were-too-many-rooms-without-their-host"
+    TOO_MANY_CONNECTIONS = "there-were-too-many-connections"
+    ASKED_WHILE_STOPPING = "a-stopping-server-was-asked"
 
 
 SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
@@ -75,9 +94,48 @@ SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
         Sometimes.READ_AS_A_NOTICE: Claim(
             "A text was withheld because it would have been read as a notice.", (Rule.REL_3,)
         ),
+        Sometimes.SPOKE_TOO_OFTEN: Claim("A text was dropped because its user had sent too many.", (Rule.LIM_1,)),
+        Sometimes.TOO_LONG: Claim("A datagram of more than 4096 bytes came with a living token.", (Rule.UDP_1,)),
+        Sometimes.TAKEN_OVER_EARLY: Claim("A name was taken over whose holder had not entered.", (Rule.NAME_2,)),
+        Sometimes.ROOMS_LISTED: Claim("Somebody asked which rooms are open, and was told.", (Rule.TCP_2,)),
+        Sometimes.LIMITS_CHANGED: Claim("A server was given other limits while it ran.", (Rule.LIM_1,)),
+        Sometimes.CAME_BACK: Claim("A user moved back to an IP address that it had left.", (Rule.TOK_3,)),
+        Sometimes.WRONG_PASSWORD: Claim("A request with a wrong password was refused.", (Rule.PASS_1,)),
+        Sometimes.NAME_TAKEN: Claim("A request was refused because its name was taken.", (Rule.NAME_2,)),
+        Sometimes.INVALID_NAME: Claim("A room's or user's name was none.", (Rule.NAME_1,)),
+        Sometimes.INVALID_PORT: Claim("A request named a port below 1024.", (Rule.ADDR_1,)),
+        Sometimes.ROOM_FULL: Claim("A room had as many members as it may.", (Rule.LIM_1,)),
+        Sometimes.REQUEST_TOO_LONG: Claim("A request was longer than one may be.", (Rule.LIM_1,)),
+        Sometimes.TOO_MANY_ROOMS: Claim("A server had as many rooms as it may.", (Rule.LIM_1,)),
+        Sometimes.TOO_MANY_ROOMS_OF_ONE_IP: Claim("An address had as many rooms as it may.", (Rule.LIM_1,)),
+        Sometimes.TOO_MANY_SESSIONS: Claim("A server had as many sessions as it may.", (Rule.LIM_1,)),
+        Sometimes.TOO_MANY_OF_ONE_IP: Claim("An address had as many sessions as it may.", (Rule.LIM_1,)),
+        Sometimes.TOO_MANY_UNENTERED: Claim(
+            "An address had as many rooms whose host has not entered as it may.", (Rule.LIM_2,)
+        ),
+        Sometimes.TOO_MANY_CONNECTIONS: Claim("A connection was one too many.", (Rule.LIM_1,)),
+        Sometimes.ASKED_WHILE_STOPPING: Claim("A request came while the server was shutting down.", (Rule.END_1,)),
     }
 )
 """What each of them means, and the rules that it tests. No rules: a fault of the network or of a host."""
+
+REFUSALS: tuple[tuple[str, Sometimes], ...] = (
+    (": password_tries_max", Sometimes.LOCKED_OUT),
+    ("wrong_password", Sometimes.WRONG_PASSWORD),
+    ("name_taken", Sometimes.NAME_TAKEN),
+    (" name is ", Sometimes.INVALID_NAME),
+    (" name holds ", Sometimes.INVALID_NAME),
+    (": port ", Sometimes.INVALID_PORT),
+    (": members_max", Sometimes.ROOM_FULL),
+    (": request too long", Sometimes.REQUEST_TOO_LONG),
+    (": rooms_max", Sometimes.TOO_MANY_ROOMS),
+    (": rooms_per_ip_max", Sometimes.TOO_MANY_ROOMS_OF_ONE_IP),
+    (": sessions_max", Sometimes.TOO_MANY_SESSIONS),
+    (": sessions_per_ip_max", Sometimes.TOO_MANY_OF_ONE_IP),
+    (": unentered_rooms_per_ip_max", Sometimes.TOO_MANY_UNENTERED),
+    (": the server is stopping", Sometimes.ASKED_WHILE_STOPPING),
+)
+"""What stands in the reason of a refused request, and what has then been met."""
 
 REPLAY = ".replay@"
 """In the name of each packet that a step `replay` has sent."""
@@ -90,6 +148,7 @@ class SometimesCoverage:
         self.counts = dict.fromkeys(Sometimes, 0)
         self._granted_us: dict[Hashable, int] = {}  # by token
         self._spoke_us: dict[Hashable, int] = {}
+        self._left_ips: dict[str, set[str]] = {}  # by user
 
     def hear(self, record: Record) -> None:
         """Count what a record shows."""
@@ -100,8 +159,19 @@ class SometimesCoverage:
                 self._see_step(record)
             case RefusalRecord(rule=Rule.TOK_4):
                 self.counts[Sometimes.ENDED_TOKEN_SPOKE] += 1
-            case FaultRecord(what="crash") if record.actor == SERVER:
-                self.counts[Sometimes.CRASHED] += 1
+            case FaultRecord():
+                self._see_fault(record)
+
+    def _see_fault(self, fault: FaultRecord) -> None:
+        counts = self.counts
+        if fault.actor == SERVER:
+            counts[Sometimes.CRASHED] += fault.what == "crash"
+            counts[Sometimes.LIMITS_CHANGED] += fault.what == "set_limits"
+        elif fault.what == "move":
+            old, new = (where.rpartition(":")[0] for where in fault.why.split(" to "))
+            left = self._left_ips.setdefault(fault.actor, set())
+            counts[Sometimes.CAME_BACK] += new in left and new != old
+            left.add(old)
 
     def _see_packet(self, packet: PacketRecord) -> None:
         counts = self.counts
@@ -114,6 +184,8 @@ class SometimesCoverage:
             counts[Sometimes.TOO_LONG_FOR_ONE] += packet.rule is Rule.UDP_2
             counts[Sometimes.READ_AS_A_NOTICE] += packet.rule is Rule.REL_3
             counts[Sometimes.QUEUE_OVERFLOWED] += packet.why == "queue"
+            counts[Sometimes.SPOKE_TOO_OFTEN] += packet.why == "texts_per_second_max"
+            counts[Sometimes.TOO_LONG] += packet.why == "over 4096 bytes"
             if packet.why in ("loss", "cut"):
                 counts[Sometimes.NOTICE_LOST] += packet.what == PacketKind.NOTICE
                 counts[Sometimes.ENTER_LOST] += packet.what == PacketKind.ENTER
@@ -131,6 +203,7 @@ class SometimesCoverage:
                 self._spoke_us[(step.id, step.instance)] = step.t_us
             case Machine.SESSION, SessionEvent.SUPERSEDED:
                 counts[Sometimes.NAME_TAKEN_OVER] += 1
+                counts[Sometimes.TAKEN_OVER_EARLY] += step.from_ == SessionState.TOKENED
             case Machine.SESSION, SessionEvent.REMOVED:
                 counts[Sometimes.SENDER_REMOVED] += step.rule is Rule.IDLE_2
             case Machine.SESSION, SessionEvent.IDLED:
@@ -143,8 +216,12 @@ class SometimesCoverage:
                 counts[Sometimes.SHUT_DOWN] += 1
             case Machine.HANDSHAKE, HandshakeEvent.ABANDONED:
                 counts[Sometimes.GRANT_UNDONE] += step.from_ == HandshakeState.ACCEPTED
+            case Machine.HANDSHAKE, HandshakeEvent.LISTED:
+                counts[Sometimes.ROOMS_LISTED] += 1
             case Machine.HANDSHAKE, HandshakeEvent.REFUSED:
-                counts[Sometimes.LOCKED_OUT] += "password_tries_max" in step.why
+                counts[Sometimes.TOO_MANY_CONNECTIONS] += step.from_ == HandshakeState.IDLE and "_many_" in step.why
+                for words, met in REFUSALS:
+                    counts[met] += words in step.why
 
     def add(self, other: SometimesCoverage) -> None:
         """Count what another has met too."""
