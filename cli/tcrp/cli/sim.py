@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     swarm.add_argument(
         "--coverage", action="store_true", help="measure which branches of the server's engine they take (slower)"
     )
+    swarm.add_argument(
+        "--reference-every",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="compare only one run in N with the reference server (1; faster)",
+    )
     swarm.set_defaults(command=_swarm)
     shrink = commands.add_parser("shrink", help="find the shortest scenario that fails in the same way")
     shrink.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a bundle of a swarm, or a scenario that fails")
@@ -271,8 +278,18 @@ def _swarm(options: argparse.Namespace) -> int:
         raise UsageError(f"--for: {error}") from None
     runs = options.runs if options.runs is not None or seconds is not None else SWARM_RUNS
     knobs, folder = read_knobs(options.vary), Path(options.bundles)
-    jobs, measures = options.jobs or cores(), options.coverage
-    return run_swarm(Swarm(runs, seconds, jobs, options.seed, folder, knobs, scenarios, measures_branches=measures))
+    swarm = Swarm(
+        runs,
+        seconds,
+        options.jobs or cores(),
+        options.seed,
+        folder,
+        knobs,
+        scenarios,
+        measures_branches=options.coverage,
+        reference_every=options.reference_every,
+    )
+    return run_swarm(swarm)
 
 
 def _shrink(options: argparse.Namespace) -> int:

@@ -63,6 +63,7 @@ class Swarm:
     scenarios: tuple[Scenario, ...]
     make_engine: EngineFactory = ServerEngine
     measures_branches: bool = False
+    reference_every: int = 1  # one run in so many is compared with the reference server
 
 
 def read_knobs(file: str | None) -> Knobs:
@@ -178,6 +179,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[tuple[Tally, branches
         pending: set[Future[tuple[Tally, branches.Arcs]]] = set()
         run = branches.measured_batch if swarm.measures_branches else _unmeasured_batch
         done, records, covered, failed = 0, 0, Tally(), 0
+        how = (swarm.knobs, swarm.scenarios, swarm.make_engine, swarm.reference_every)
         began = printed = time.monotonic()
 
         def more() -> None:
@@ -186,7 +188,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[tuple[Tally, branches
                 if last is not None and start >= last:
                     return
                 seeds = range(start, start + BATCH if last is None else min(start + BATCH, last))
-                pending.add(pool.submit(run, seeds, swarm.knobs, swarm.scenarios, swarm.make_engine))
+                pending.add(pool.submit(run, seeds, *how))
 
         try:
             more()

@@ -20,6 +20,8 @@ from tcrp.engine.server import Outputs, ServerConfig, ServerEngine
 from tcrp.sim.checks.differential import SESSIONS_MAX
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.sim.swarm.batch import run_batch
+from tcrp.sim.swarm.failures import failure_of
 from tcrp.spec.names import PacketKind, Property, RoomEvent
 
 SCENARIO = """
@@ -158,6 +160,18 @@ def test_a_report_names_the_input_the_rule_and_both_outputs() -> None:
     assert "(29 zeros)" in violation.what
     assert "R-TCP-2: the reference gives refusal " in violation.what
     assert violation.what.endswith("\\x02' to mallory#1; half-close to mallory#1")
+
+
+def test_a_failure_of_a_swarm_is_told_apart_by_the_rule() -> None:
+    failure, _ = failure_of(read_scenario_text(STORY), make_engine=changed(refuses_with_another_reason))
+    assert failure is not None
+    assert (failure.kind, failure.how) == ("matches-reference", "R-TCP-2")
+
+
+def test_a_fast_swarm_compares_one_run_in_so_many() -> None:
+    often, seldom = (run_batch(range(8), reference_every=every).judged for every in (1, 4))
+    assert 0 < seldom[Property.MATCHES_REFERENCE] < often[Property.MATCHES_REFERENCE]
+    assert seldom[Property.LIMITS_HOLD] == often[Property.LIMITS_HOLD]
 
 
 def test_an_engine_that_would_be_woken_too_late_is_caught() -> None:

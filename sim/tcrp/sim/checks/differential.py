@@ -42,14 +42,15 @@ SESSIONS_MAX = 200
 
 
 class Differential:
-    """Runs a reference server beside the server's engine. Its first difference ends the run."""
+    """Runs a reference server beside the server's engine, unless the property is left out."""
 
-    def __init__(self, results: CheckResults) -> None:
+    def __init__(self, results: CheckResults, *, is_left_out: bool = False) -> None:
         self._results = results
         self._reference: ReferenceServer | None = None
         self._call = EngineCall("", ())
         self._tokens = 0
         self._has_begun = False
+        self._is_left_out = is_left_out
 
     @property
     def reference(self) -> ReferenceServer | None:
@@ -64,7 +65,7 @@ class Differential:
     def before_call(self, host: ServerHost, call: EngineCall) -> None:
         """What the engine is about to be given."""
         self._call = call
-        if not self._has_begun:
+        if not self._has_begun and not self._is_left_out:
             self._has_begun = True
             only = None if host.only is None else host.only.dialect
             self._reference = ReferenceServer(host.limits, only, lambda: self._next_token(host.seed))

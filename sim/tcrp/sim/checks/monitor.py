@@ -54,7 +54,7 @@ class PropertyMonitor:
         self._liveness = LivenessChecks(results, model, hosts, bounds)
         self._limit_checks = LimitChecks(results, model, bounds)
         self.streams = StreamChecks(results)
-        self._differential = Differential(results)
+        self._differential = Differential(results, is_left_out=Property.MATCHES_REFERENCE in left_out)
         self._stands: dict[tuple[str, Machine, str, int], str] = {}
 
     # --- the trace -------------------------------------------------------------------------------

@@ -65,15 +65,19 @@ def run_batch(
     knobs: Knobs = Knobs(),  # noqa: B008 (frozen)
     scenarios: Sequence[Scenario] = (),
     make_engine: EngineFactory = ServerEngine,
+    reference_every: int = 1,
 ) -> Tally:
-    """Run the scenarios of these seeds."""
+    """Run the scenarios of these seeds, one in `reference_every` beside the reference server."""
     tally = Tally()
     answers: Answers = {}
     for seed in seeds:
         listeners = [tally.coverage.hear, tally.sometimes.hear]
         shadows = Shadows() if seed % SHADOW_EVERY == 0 else Shadows(0, answers)
         scenario = scenario_of(seed, knobs, scenarios)
-        failure, verdict = failure_of(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows)
+        left_out = () if seed % reference_every == 0 else (Property.MATCHES_REFERENCE,)
+        failure, verdict = failure_of(
+            scenario, make_engine=make_engine, listeners=listeners, shadows=shadows, leave_out=left_out
+        )
         tally.runs += 1
         if scenarios:
             tally.count_held(scenario.path, int(failure is None), 1)

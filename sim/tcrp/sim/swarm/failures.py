@@ -22,6 +22,7 @@ from tcrp.sim.fate import fate_of
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
+from tcrp.spec.names import Property
 from tcrp.trace.records import Record
 
 SCENARIO_SECONDS_MAX = 60.0
@@ -32,6 +33,7 @@ TIMED_OUT = "timed out"
 
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
+BROKEN_RULE = re.compile(r": (R-[A-Z]+-\d): the reference gives ")
 
 
 class RunTimedOut(Exception):
@@ -46,7 +48,7 @@ class Failure(NamedTuple):
     """What went wrong. `kind` is the property's name, or what our code raised and where: one kind, one fault.
 
     `how` tells failures of one kind apart that have different reasons: the fate of what an expectation waited for,
-    without its numbers.
+    without its numbers; of a difference from the reference server the rule.
     """
 
     kind: str
@@ -60,6 +62,7 @@ def failure_of(
     make_engine: EngineFactory = ServerEngine,
     listeners: Iterable[Callable[[Record], None]] = (),
     shadows: Shadows | None = None,
+    leave_out: Iterable[Property] = (),
     seconds_max: float = SCENARIO_SECONDS_MAX,
 ) -> tuple[Failure | None, Verdict | None]:
     """Run a scenario. Returns its failure, if it failed, and its verdict, if the run ended."""
@@ -67,7 +70,9 @@ def failure_of(
     keeps = [records.append] if scenario.expect else []
     try:
         with _within(seconds_max):
-            verdict = Run(scenario, make_engine=make_engine, listeners=[*listeners, *keeps], shadows=shadows).go()
+            listeners = [*listeners, *keeps]
+            run = Run(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows, leave_out=leave_out)
+            verdict = run.go()
     except RunTimedOut:
         return Failure(TIMED_OUT, f"the run did not end within {seconds_max:g} s of CPU time"), None
     except Exception as error:  # any exception is a fault of our own code, which a swarm is to find
@@ -85,7 +90,9 @@ def failure_by(error: Exception) -> Failure:
 def _failure_of_verdict(verdict: Verdict, records: list[Record]) -> Failure | None:
     violation = verdict.violation
     if violation is not None:
-        return Failure(str(violation.property), violation.what)
+        is_of_reference = violation.property is Property.MATCHES_REFERENCE
+        rule = BROKEN_RULE.search(violation.what) if is_of_reference else None
+        return Failure(str(violation.property), violation.what, rule[1] if rule is not None else "")
     if verdict.misses:
         miss = verdict.misses[0]
         fate = fate_of(miss, verdict.scenario, records)
