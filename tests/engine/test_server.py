@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from conversation import SECOND, Chat, User
+from tcrp.engine.frames import write_request
 from tcrp.engine.outputs import Address
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
-from tcrp.spec.names import Counter, Notice, SessionState
+from tcrp.spec.names import Counter, Notice, Operation, SessionState
 
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
 LEAVING = [name for name in NAMES if name != "json-endpoint"]
@@ -398,6 +399,31 @@ def test_who_is_removed_is_told_and_who_is_not_there_cannot_be() -> None:
     chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
     assert bob.told == ["removed"]
     assert alice.told == ["left"]
+
+
+def test_sessions_that_end_together_are_all_told_also_at_one_address() -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    bob = chat.user("bob").joins("lobby")
+    carol = chat.user("carol", ip=bob.address.ip).joins("lobby")
+    carol.sends(b"from bob's port", source=bob.address)
+    alice.leaves()
+    assert chat.sent_to(bob).count(b"Room closed") == 2
+
+
+def test_who_holds_a_name_is_removed_although_a_takeover_is_under_way() -> None:
+    chat = Chat(takeover="same_address", takeover_after=SECOND)
+    alice, bob, _ = three(chat)
+    chat.passes(30)
+    heir = chat.peer(bob.address.ip)
+    heir.sends(write_request(Operation.JOIN, b"lobby", b"bob"), wake=False)  # accepted, and not yet completed
+    chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
+    assert bob.told == ["removed"]
+    chat.settles()
+    assert chat.steps("handshake", heir.stream) == ["requested", "accepted", "completed"]
+    assert chat.count(Counter.SESSIONS) == 3  # the heir has joined a name that is free
+    alice.leaves()
+    assert chat.count(Counter.SESSIONS) == 0
 
 
 def test_time_does_not_go_backwards() -> None:

@@ -131,7 +131,7 @@ class SessionRegistry:
         if session.state in self.tables.session.final:
             return
         old, session.supersedes = self.superseded_by(session), None
-        self._forget_session(session, SessionEvent.LEFT)
+        self._forget_session(session, SessionEvent.LEFT)  # it has no address yet
         self.outbox.observe(Forgotten(session.token))
         room = session.room
         if old is not None:
@@ -184,6 +184,7 @@ class SessionRegistry:
         was_host = room.host is session
         was_relayed_to = self.tables.session.takes(session.state, SessionEvent.RELAYED)
         self._forget_session(session, event)
+        self._release_address(session)
         if room.members.get(session.name) is session:
             del room.members[session.name]
         host = session.name if room.host is None else room.host.name
@@ -208,9 +209,11 @@ class SessionRegistry:
         told += [old for member in told if (old := self.superseded_by(member)) is not None]
         if host is not None and host.token in self.sessions:
             told.insert(0, host)
+        told = [member for member in told if member.token in self.sessions]
         for member in told:
-            if member.token in self.sessions:
-                self._end_with_room(member, notice, host_name, now_us)
+            self._release_address(member)  # they end together: none keeps another at its address from being told
+        for member in told:
+            self._end_with_room(member, notice, host_name, now_us)
         linger_us = SHUTDOWN_LINGER_US if event is RoomEvent.SHUTDOWN else self.limits.linger
         if not room.host_has_entered:
             self._host_is_waited_for_no_more(room)
@@ -367,7 +370,6 @@ class SessionRegistry:
         del self.sessions[session.token]
         self.sessions_per_ip.remove(session.ip)
         session.room.remove(session)
-        self._release_address(session)
         self._compact_silences()
 
     def set_address(self, session: Session, address: Address) -> None:

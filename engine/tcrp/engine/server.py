@@ -207,6 +207,7 @@ class ServerEngine:
         session = found.members.get(user) if found is not None else None
         if session is None:
             return None
+        session = self.registry.superseded_by(session) or session  # who holds the name until the token is handed over
         self.registry.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)
         return self._outbox.take()
 

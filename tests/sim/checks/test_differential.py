@@ -42,7 +42,7 @@ script:
   - {every: 100ms, times: 5, at: 5s, bob: {say: "text {n}"}}
   - {at: 6s, mallory: {join: {room: lobby, password: wrong}}}
   - {at: 7s, mallory: {join: {room: lobby, password: wrong}}}
-  - {at: 8s, mallory: {join: {room: lobby, password: sesame}}}
+  - {at: 8s, mallory: {join: {room: lobby, password: wrong}}}
   - {at: 9s, bob: {datagram: {token_of: bob, room: other, text: "astray"}}}
   - {at: 10s, dora: {say: "bye"}}
   - {at: 11s, bob: leave}

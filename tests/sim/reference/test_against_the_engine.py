@@ -24,8 +24,8 @@ from tcrp.spec.limits import Limits
 from tcrp.spec.names import PacketKind
 
 IPS = ("10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1%eth0")
-USERS = ("ann", "bob", "cem", "システム", "a:b", "x" * 255, "x" * 256, "e\u0301", "é", "")
-ROOMS = ("lobby", "attic", "a,b", "x" * 255, "", "\u202e")
+USERS = ("ann", "bob", "cem", "システム", "a:b", "x" * 255, "x" * 256, "e\u0301", "ex\u200bit", "é", "")
+ROOMS = ("lobby", "attic", "a,b", "x" * 255, "", "\u202e", "lo\u2028bby")
 PASSWORDS = ("", "", "", "sesame", "wrong", "ひらけ")
 TEXTS = (
     "hi", "", "exit", "/exit", "/quit", "__LEAVE__", "@quit", "@join", "__REGISTER__", "bob left the room",
@@ -62,6 +62,8 @@ class Pair:
         return replace(
             Limits(),
             rooms_max=draw((2, 3, 100)),
+            rooms_per_ip_max=draw((1, 2, 100)),
+            ipv6_prefix=draw((1, 48, 64, 128)),
             members_max=draw((1, 2, 3, 100)),
             sessions_max=draw((3, 5, 100)),
             sessions_per_ip_max=draw((2, 3, 100)),
