@@ -163,7 +163,7 @@ def test_a_report_names_the_input_the_rule_and_both_outputs() -> None:
 
 
 def test_a_failure_of_a_swarm_is_told_apart_by_the_rule() -> None:
-    failure, _ = failure_of(read_scenario_text(STORY), make_engine=changed(refuses_with_another_reason))
+    failure, _ = failure_of(read_scenario_text(SCENARIO), make_engine=changed(refuses_with_another_reason))
     assert failure is not None
     assert (failure.kind, failure.how) == ("matches-reference", "R-TCP-2")
 
