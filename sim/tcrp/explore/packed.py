@@ -1,0 +1,137 @@
+"""A share of a breadth-first search through a `PackedModel`: whole levels as sets of integers.
+
+The states themselves travel, so an owner needs no answer about them. Known states cost a set's entry; a level is kept
+as an array, in which the way to a state is looked for backwards when it is wanted.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+from tcrp.explore.model import PackedModel
+from tcrp.explore.partition import Found, Report
+
+CHUNK = 1 << 16
+"""States that are expanded at once: enough to make the calls cheap, few enough to stay in a processor's cache."""
+
+CHUNKS_IN_A_SLICE = 16
+
+
+class PackedPartition:
+    """A partition of a `PackedModel`."""
+
+    def __init__(self, model: PackedModel, index: int, partitions: int) -> None:
+        self._model = model
+        self._index = index
+        self._partitions = partitions
+        self._known: set[int] = set()
+        self._levels: list[array[int]] = []
+        self._frontier = array("Q")
+        self._expanded = 0  # of the frontier, in this level
+        self._mine: set[int] = set()  # successors found here that are owned here
+        self._report = Report()
+        self._generated = 0
+
+    def start(self) -> Report:
+        """Take the initial states that fall to this partition as the first frontier."""
+        mine = {state for state in self._model.initial if mixed(state) % self._partitions == self._index}
+        self._levels.append(array("Q"))
+        report = self._admit(mine)
+        report.left = self.end_level()
+        return report
+
+    def expand(self) -> list[Found]:
+        """The successors of the next slice of the frontier, by owner; those of this partition stay here."""
+        partitions = self._partitions
+        found: list[set[int]] = [set() for _ in range(partitions)]
+        self._generated = 0
+        for _ in range(CHUNKS_IN_A_SLICE):
+            # A list: an array makes its numbers anew each time that it is gone through.
+            chunk = self._frontier[self._expanded : self._expanded + CHUNK].tolist()
+            self._expanded += len(chunk)
+            successors = self._model.expand(chunk)
+            self._generated += len(successors)
+            if partitions == 1:
+                found[0].update(successors)
+            else:
+                for index, mine in enumerate(found):
+                    mine.update([state for state in successors if (state ^ (state >> 17)) % partitions == index])
+        self._mine, found[self._index] = found[self._index], set()
+        return [(array("Q", states).tobytes(), b"") for states in found]
+
+    def admit(self, found: Sequence[Found]) -> list[bytes]:
+        """Tell new states from known ones."""
+        states = self._mine
+        for data, _ in found:
+            states.update(array("Q", data))
+        self._report = self._admit(states)
+        self._mine = set()
+        return [b""] * len(found)
+
+    def keep(self, marks: Sequence[bytes]) -> Report:
+        """Nothing is left to do: owners keep the states themselves."""
+        report = self._report
+        report.generated, report.left = self._generated, len(self._frontier) - self._expanded
+        return report
+
+    def end_level(self) -> int:
+        """Go on to the next frontier; how many states it has."""
+        self._frontier, self._expanded = self._levels[-1], 0
+        self._levels.append(array("Q"))
+        return len(self._frontier)
+
+    def _admit(self, states: set[int]) -> Report:
+        """Put those that are new into the next frontier, and judge them."""
+        model = self._model
+        fresh = states.difference(self._known)
+        self._known |= fresh
+        self._levels[-1].extend(fresh)
+        report = Report(new=len(fresh))
+        for name, holds in model.always.items():
+            report.violations += [(name, state) for state in fresh if not holds(state)]
+        report.met = {name for name, is_met in model.sometimes.items() if any(map(is_met, fresh))}
+        return report
+
+    def parent(self, fingerprint: int, depth: int) -> int | None:
+        """The smallest state of this partition's level before `depth` from which a step leads to that state."""
+        if depth == 0:
+            return fingerprint if fingerprint in self._known else None
+        before = self._levels[depth - 1]
+        for at in range(0, len(before), CHUNK):
+            chunk = before[at : at + CHUNK].tolist()
+            if fingerprint in set(self._model.expand(chunk)):
+                return min(state for state in chunk if fingerprint in self._model.expand([state]))
+        return None
+
+    def frontier_size(self) -> int:
+        """How many states it is about to expand."""
+        return len(self._frontier)
+
+    def give(self, count: int) -> Sequence[int]:
+        """Nothing: the owner of a state works on it, and owners have equal shares."""
+        return ()
+
+    def take(self, share: Sequence[int]) -> None:
+        """See `give`."""
+
+    def save(self) -> list[bytes]:
+        """All that it knows: its part of each level."""
+        return [level.tobytes() for level in self._levels[:-1]]
+
+    def load(self, saved: Iterable[list[bytes]]) -> None:
+        """Go on from what all partitions of an earlier search saved."""
+        for levels in saved:
+            for depth, data in enumerate(levels):
+                if depth == len(self._levels):
+                    self._levels.append(array("Q"))
+                mine = [state for state in array("Q", data) if mixed(state) % self._partitions == self._index]
+                self._levels[depth].extend(mine)
+        for level in self._levels:
+            self._known.update(level)
+        self.end_level()
+
+
+def mixed(state: int) -> int:
+    """A number whose remainder spreads states evenly: the low bits of a packed state are one of its fields."""
+    return state ^ (state >> 17)

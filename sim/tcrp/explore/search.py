@@ -1,0 +1,199 @@
+"""Breadth-first search: every state within reach, level by level, so that the first way to a state is a shortest one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path as FilePath
+from time import monotonic
+from typing import Any
+
+from tcrp.explore.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from tcrp.explore.model import Bounds, Exploration, Model, PackedModel, Path, Progress, Violation
+from tcrp.explore.partition import Report, canonical
+from tcrp.explore.team import MakeModel, Team
+
+OnProgress = Callable[[Progress], None]
+CHECKPOINT_EVERY_SECONDS = 60.0
+UNEVEN = 1.25  # shares of a frontier that differ by more are made even
+
+
+def breadth_first(
+    make_model: MakeModel,
+    bounds: Bounds = Bounds(),  # noqa: B008: it is frozen
+    *,
+    jobs: int = 1,
+    on_progress: OnProgress = lambda progress: None,
+    checkpoint: FilePath | None = None,
+    resume: bool = False,
+) -> Exploration[Any]:
+    """Visit every state, up to the bounds. Ends with the level in which a property is first seen not to hold.
+
+    The results are the same for every number of `jobs`. With `checkpoint`, what is known is written there once a
+    minute and at the end of a search that was cut; `resume` goes on from it. Ctrl-C cuts the search like a bound.
+    Raises `CheckpointError` for a file that does not fit, and `WorkerError`.
+    """
+    with Team(make_model, jobs) as team:
+        search = _Search(make_model(), team, bounds, on_progress, checkpoint)
+        try:
+            search.run(resume)
+        except KeyboardInterrupt:
+            search.result.cut = "interrupted"
+        return search.result
+
+
+class _Search:
+    def __init__(
+        self,
+        model: Model[Any] | PackedModel,
+        team: Team,
+        bounds: Bounds,
+        on_progress: OnProgress,
+        checkpoint: FilePath | None,
+    ) -> None:
+        self.result: Exploration[Any] = Exploration(model.name, Progress())
+        self._model = model
+        self._team = team
+        self._bounds = bounds
+        self._on_progress = on_progress
+        self._checkpoint = checkpoint
+        self._began = self._saved = monotonic()
+
+    def run(self, resume: bool) -> None:
+        """Level after level, until nothing is left, a bound is reached, or a property does not hold."""
+        result, team = self.result, self._team
+        if resume and self._checkpoint is not None:
+            frontier = self._resume(self._checkpoint)
+        else:
+            reports: list[Report] = team.ask("start")
+            result.levels = [0]
+            self._take_in(reports, depth=0)
+            frontier = result.levels[0]
+        while frontier and not result.violations:
+            result.cut = self._bound_reached()
+            if result.cut:
+                self._save()
+                return
+            self._even_out()
+            if not self._level():
+                result.cut = "time"
+                return  # in the midst of a level: the last checkpoint stands
+            sizes = team.ask("end_level")
+            frontier = sum(sizes)
+            if frontier:
+                result.progress.depth += 1
+            else:
+                result.levels.pop()
+            result.progress.frontier = frontier
+            if monotonic() - self._saved > CHECKPOINT_EVERY_SECONDS:
+                self._save()
+        self._tell()
+
+    # --- one level -------------------------------------------------------------------------------
+
+    def _level(self) -> bool:
+        """Expand the whole frontier. False: the time is over."""
+        team, depth = self._team, self.result.progress.depth + 1
+        self.result.levels.append(0)
+        left = 1
+        while left:
+            found = team.ask("expand")
+            # What each partition found for each owner, handed to the owners; then their answers, handed back.
+            marks = team.ask("admit", each=[(list(column),) for column in zip(*found, strict=True)])
+            reports: list[Report] = team.ask("keep", each=[(list(column),) for column in zip(*marks, strict=True)])
+            self._take_in(reports, depth)
+            left = sum(report.left for report in reports)
+            self._tell()
+            if left and self._bounds.seconds is not None and self.result.progress.seconds >= self._bounds.seconds:
+                return False
+        return True
+
+    def _take_in(self, reports: list[Report], depth: int) -> None:
+        result = self.result
+        new = sum(report.new for report in reports)
+        result.progress.distinct += new
+        result.progress.generated += sum(report.generated for report in reports)
+        result.levels[depth] += new
+        for name in sorted(set().union(*(report.met for report in reports))):
+            result.met.setdefault(name, depth)
+        # Of each property the violation with the smallest fingerprint: the same for any number of partitions.
+        worst: dict[str, int] = {}
+        for name, mark in (each for report in reports for each in report.violations):
+            worst[name] = min(mark, worst.get(name, mark))
+        known = {each.property: each for each in result.violations}
+        for name, mark in worst.items():
+            if name not in known:
+                result.violations.append(Violation(name, self._path(mark, depth)))
+
+    def _even_out(self) -> None:
+        """Let partitions with much to do hand some of it to those with little."""
+        if self._team.jobs == 1:
+            return
+        sizes: list[int] = self._team.ask("frontier_size")
+        mean = sum(sizes) // len(sizes)
+        while max(sizes) > mean * UNEVEN + 1:
+            giver, taker = sizes.index(max(sizes)), sizes.index(min(sizes))
+            count = min(sizes[giver] - mean, mean - sizes[taker])
+            share = self._team.ask_one(giver, "give", count)
+            if not share:
+                return  # the owners of these states work on them
+            self._team.ask_one(taker, "take", share)
+            sizes[giver] -= count
+            sizes[taker] += count
+
+    # --- the way to a state ----------------------------------------------------------------------
+
+    def _path(self, mark: int, depth: int) -> Path[Any]:
+        """A shortest way to the state with this fingerprint."""
+        marks = [mark]
+        for at in range(depth, 0, -1):
+            parents = [each for each in self._team.ask("parent", marks[-1], at) if each is not None]
+            marks.append(min(parents))
+        marks.reverse()
+        model = self._model
+        if isinstance(model, PackedModel):
+            return Path(marks[0], tuple((model.explain(a, b), b) for a, b in zip(marks, marks[1:], strict=False)))
+        return follow(model, marks)
+
+    # --- bounds and checkpoints ------------------------------------------------------------------
+
+    def _bound_reached(self) -> str:
+        bounds, progress = self._bounds, self.result.progress
+        if bounds.depth is not None and progress.depth >= bounds.depth:
+            return "depth"
+        if bounds.states is not None and progress.distinct >= bounds.states:
+            return "states"
+        if bounds.seconds is not None and monotonic() - self._began >= bounds.seconds:
+            return "time"
+        return ""
+
+    def _tell(self) -> None:
+        self.result.progress.seconds = monotonic() - self._began
+        self._on_progress(replace(self.result.progress))
+
+    def _save(self) -> None:
+        if self._checkpoint is not None:
+            result = self.result
+            saved = Checkpoint(
+                result.model, list(result.levels), dict(result.met), result.progress, self._team.ask("save")
+            )
+            write_checkpoint(self._checkpoint, saved)
+            self._saved = monotonic()
+
+    def _resume(self, file: FilePath) -> int:
+        saved = read_checkpoint(file, self._model.name)
+        self._team.ask("load", saved.partitions)
+        self.result.levels, self.result.met = saved.levels, saved.met
+        self.result.progress = saved.progress
+        self._began -= saved.progress.seconds
+        return saved.progress.frontier
+
+
+def follow(model: Model[Any], marks: list[int]) -> Path[Any]:
+    """The path through the states with these fingerprints."""
+    state = next(each for each in model.initial if canonical(model, each)[1] == marks[0])
+    start, steps = state, []
+    for mark in marks[1:]:
+        step, state = next(each for each in model.successors(state) if canonical(model, each[1])[1] == mark)
+        steps.append((step, state))
+    return Path(start, tuple(steps))
