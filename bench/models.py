@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from tcrp.explore.fingerprints import fingerprint
 from tcrp.explore.model import Model, PackedModel, Step
@@ -17,8 +18,10 @@ from tcrp.explore.model import Model, PackedModel, Step
 
 WORKING, PREPARED, COMMITTED, ABORTED = range(4)
 
+V = TypeVar("V")
+
 Commit = tuple[tuple[int, ...], int, tuple[bool, ...], tuple[bool, ...], bool, bool]
-"""Resource managers, transaction manager, who it knows to be prepared, whose message is out, commit and abort are out."""
+"""Resource managers, transaction manager, who it knows to be prepared, whose message is out, commit out, abort out."""
 
 
 def two_phase_commit(managers: int, representative: str = "") -> Model[Commit]:
@@ -57,7 +60,7 @@ def _commit_steps(state: Commit) -> Iterator[tuple[Step, Commit]]:
             yield f"{each} hears abort", (_put(managers, each, ABORTED), manager, known, sent, commit, abort)
 
 
-def _put(values: tuple[int, ...], at: int, value: int) -> tuple[int, ...]:
+def _put(values: tuple[V, ...], at: int, value: V) -> tuple[V, ...]:
     return (*values[:at], value, *values[at + 1 :])
 
 

@@ -39,7 +39,7 @@ def read_checkpoint(file: Path, model: str) -> Checkpoint:
     """Read a file. Raises `CheckpointError` where it is none, or that of another model."""
     try:
         with file.open("rb") as stream:
-            schema, checkpoint = pickle.load(stream)  # noqa: S301: the user's own file
+            schema, checkpoint = pickle.load(stream)  # noqa: S301 - the user's own file
     except OSError as error:
         raise CheckpointError(f"{file}: {error.strerror}") from None
     except Exception:
@@ -48,4 +48,5 @@ def read_checkpoint(file: Path, model: str) -> Checkpoint:
         raise CheckpointError(f"{file} was written in the format {schema}; this version reads {SCHEMA}")
     if checkpoint.model != model:
         raise CheckpointError(f"{file} belongs to {checkpoint.model}, not to {model}")
+    assert isinstance(checkpoint, Checkpoint), "the schema says so"
     return checkpoint

@@ -12,7 +12,7 @@ from tcrp.explore.search import follow
 LOOK_AT_THE_CLOCK_EVERY = 1024
 
 
-def depth_first(model: Model[S], bounds: Bounds = Bounds()) -> Exploration[S]:  # noqa: B008: it is frozen
+def depth_first(model: Model[S], bounds: Bounds = Bounds()) -> Exploration[S]:  # noqa: B008 - it is frozen
     """Visit every state, up to the bounds; stop at the first that breaks a property.
 
     Goes on from each state itself, and not from the one that stands for it. Where `representative` gives the same

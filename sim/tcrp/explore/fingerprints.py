@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 from hashlib import blake2b
 from math import expm1
+from typing import Any
 
 BITS = 64
 
@@ -13,7 +14,7 @@ BITS = 64
 _MARSHAL_VERSION = 2
 
 
-def fingerprint(value: object) -> int:
+def fingerprint(value: Any) -> int:
     """64 bits of a value made of tuples, frozensets of one element at most, integers, bytes and texts.
 
     Raises `ValueError` for other values.
@@ -22,5 +23,5 @@ def fingerprint(value: object) -> int:
 
 
 def collision_odds(states: int) -> float:
-    """How likely it is that two of so many states shared a fingerprint, so that one was not looked at (birthday bound)."""
+    """How likely it is that two of so many states shared a fingerprint, so that one was not visited."""
     return -expm1(-states * (states - 1) / 2 ** (BITS + 1))

@@ -36,7 +36,7 @@ class Graph(Generic[S]):
             number = parent
 
 
-def graph_of(model: Model[S], bounds: Bounds = Bounds()) -> Graph[S]:  # noqa: B008: it is frozen
+def graph_of(model: Model[S], bounds: Bounds = Bounds()) -> Graph[S]:  # noqa: B008 - it is frozen
     """Every state within reach and every step, up to `bounds.states`."""
     graph: Graph[S] = Graph()
     numbers: dict[int, int] = {}

@@ -41,7 +41,8 @@ class Model(Generic[S]):
     (symmetry): it must be the same for all of them, and the properties must not tell them apart.
     `is_local` is for partial-order reduction: it may be true of a step only if that step commutes with every
     other step of every other state until it is taken, none of them can prevent it, no property sees it, and no
-    cycle consists of such steps alone. Where one is possible, the others wait. `reduction.check` tests the claim.
+    cycle consists of such steps alone. Where one is possible, the others wait, so the way to a violation is then not
+    always a shortest one. `reduction.check` tests the claim.
     """
 
     name: str

@@ -56,7 +56,7 @@ def owner(fingerprint: int, partitions: int) -> int:
 
 
 class StatePartition(Generic[S]):
-    """A partition of a `Model`. Memory: one dictionary entry a known state, with the state it was first reached from."""
+    """A partition of a `Model`. It keeps of each known state its fingerprint and that of the state before it."""
 
     def __init__(self, model: Model[S], index: int, partitions: int) -> None:
         self._model = model

@@ -27,7 +27,7 @@ def check(model: Model[S], graph: Graph[S]) -> list[str]:
                 if other == step:
                     continue
                 one_way = {other: graph.states[to] for other, to in graph.steps[number]}.get(other)
-                other_way = dict((s, graph.states[to]) for s, to in graph.steps[other_number]).get(step)
+                other_way = {each: graph.states[to] for each, to in graph.steps[other_number]}.get(step)
                 if one_way is None or other_way is None:
                     faults.append(f"{step} and {other} prevent each other")
                 elif model.fingerprint(one_way) != model.fingerprint(other_way):

@@ -1,9 +1,10 @@
-"""Breadth-first search: every state within reach, level by level, so that the first way to a state is a shortest one."""
+"""Breadth-first search: every state within reach, level by level, so that the first way to one is a shortest one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path as FilePath
 from time import monotonic
 from typing import Any
@@ -20,10 +21,10 @@ UNEVEN = 1.25  # shares of a frontier that differ by more are made even
 
 def breadth_first(
     make_model: MakeModel,
-    bounds: Bounds = Bounds(),  # noqa: B008: it is frozen
+    bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
     *,
     jobs: int = 1,
-    on_progress: OnProgress = lambda progress: None,
+    on_progress: OnProgress = lambda _: None,
     checkpoint: FilePath | None = None,
     resume: bool = False,
 ) -> Exploration[Any]:
@@ -68,7 +69,7 @@ class _Search:
             reports: list[Report] = team.ask("start")
             result.levels = [0]
             self._take_in(reports, depth=0)
-            frontier = result.levels[0]
+            frontier = result.progress.frontier = result.levels[0]
         while frontier and not result.violations:
             result.cut = self._bound_reached()
             if result.cut:
@@ -152,7 +153,7 @@ class _Search:
         marks.reverse()
         model = self._model
         if isinstance(model, PackedModel):
-            return Path(marks[0], tuple((model.explain(a, b), b) for a, b in zip(marks, marks[1:], strict=False)))
+            return Path(marks[0], tuple((model.explain(a, b), b) for a, b in pairwise(marks)))
         return follow(model, marks)
 
     # --- bounds and checkpoints ------------------------------------------------------------------

@@ -1,0 +1,249 @@
+"""The explorer visits every state once, whatever the way: against published counts, a plain count, and itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.models import Channel, channel, two_phase_commit
+
+from tcrp.explore.checkpoint import CheckpointError
+from tcrp.explore.depth import depth_first
+from tcrp.explore.fingerprints import collision_odds, fingerprint
+from tcrp.explore.model import Bounds, Exploration, Model, PackedModel
+from tcrp.explore.search import breadth_first
+from tcrp.explore.team import WorkerError
+
+SMALL = {"copies": 2, "losses": 2, "duplicates": 1}
+
+
+def figures(result: Exploration[Any]) -> tuple[Any, ...]:
+    """All that must not depend on how the search was run."""
+    violations = [(each.property, each.path.end, len(each.path.steps)) for each in result.violations]
+    return result.progress.distinct, result.progress.generated, result.levels, result.met, result.cut, violations
+
+
+# --- counts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("managers", "states"), [(3, 288), (5, 8832)])
+def test_two_phase_commit_has_as_many_states_as_published(managers: int, states: int) -> None:
+    result = breadth_first(partial(two_phase_commit, managers))
+    assert result.is_exhausted
+    assert (result.progress.distinct, result.violations) == (states, [])
+    assert sorted(result.met) == ["all aborted", "all committed"]
+
+
+def test_two_phase_commit_of_five_is_reduced_to_665_states_as_stateright_does_it() -> None:
+    """Its example sorts by state alone and searches depth first: what that leaves depends on the order."""
+    assert depth_first(two_phase_commit(5, "by-state")).progress.distinct == 665
+
+
+def test_with_a_state_for_each_orbit_any_search_finds_the_number_of_orbits() -> None:
+    orbits = {_orbit(state) for state in _all_states(two_phase_commit(5))}
+    assert breadth_first(partial(two_phase_commit, 5, "orbits")).progress.distinct == len(orbits) == 314
+    assert depth_first(two_phase_commit(5, "orbits")).progress.distinct == 314
+
+
+def test_the_channels_states_are_as_many_as_a_plain_count_finds() -> None:
+    for texts, limits in ((1, SMALL), (2, SMALL), (3, SMALL), (2, {"copies": 3, "losses": 1, "duplicates": 2})):
+        result = breadth_first(channel(texts, **limits))
+        assert result.progress.distinct == len(_count_by_hand(texts, **limits))
+        assert result.violations == []
+        assert "done" in result.met
+
+
+@pytest.mark.parametrize("make", [partial(two_phase_commit, 5), channel(2, **SMALL)], ids=["states", "packed"])
+def test_results_do_not_depend_on_the_number_of_jobs(make: Any) -> None:
+    alone = figures(breadth_first(make))
+    assert figures(breadth_first(make, jobs=2)) == alone
+    assert figures(breadth_first(make, jobs=3)) == alone
+
+
+# --- violations ------------------------------------------------------------------------------------
+
+
+def staircase(top: int, limit: int = 3) -> Model[int]:
+    """Numbers that grow by one or two. None should reach `limit`."""
+    return Model(
+        name=f"staircase to {top}",
+        initial=(0,),
+        successors=lambda n: [(f"+{by}", n + by) for by in (1, 2) if n + by <= top],
+        fingerprint=fingerprint,
+        always={f"below {limit}": lambda n: n < limit},
+    )
+
+
+def packed_staircase(top: int, limit: int = 3) -> PackedModel:
+    return PackedModel(
+        name=f"packed staircase to {top}",
+        initial=(0,),
+        expand=lambda states: [n + by for n in states for by in (1, 2) if n + by <= top],
+        explain=lambda before, after: f"+{after - before}",
+        always={f"below {limit}": lambda n: n < limit},
+    )
+
+
+@pytest.mark.parametrize("make", [staircase, packed_staircase])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_violation_comes_with_a_shortest_way_there(make: Any, jobs: int) -> None:
+    result = breadth_first(partial(make, 100, 7), jobs=jobs)
+    violation = result.violations[0]
+    assert violation.property == "below 7"
+    assert len(violation.path.steps) == 4
+    at = violation.path.start
+    for step, state in violation.path.steps:
+        assert step == f"+{state - at}"
+        at = state
+    assert at >= 7
+
+
+def test_a_depth_first_search_finds_the_violation_too_by_some_way() -> None:
+    violation = depth_first(staircase(100, 7)).violations[0]
+    assert violation.path.end >= 7
+    assert len(violation.path.steps) >= 4
+
+
+def test_with_symmetry_the_way_leads_through_states_that_follow_each_other() -> None:
+    result = breadth_first(_broken_commit)
+    violation = result.violations[0]
+    model, at = _broken_commit(), violation.path.start
+    for step, state in violation.path.steps:
+        assert (step, state) in list(model.successors(at))
+        at = state
+    assert not model.always["none committed"](at)
+
+
+def _broken_commit() -> Model[Any]:
+    from dataclasses import replace
+
+    return replace(two_phase_commit(3, "orbits"), always={"none committed": lambda state: 2 not in state[0]})
+
+
+# --- bounds, checkpoints, errors -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bounds", "cut"),
+    [(Bounds(depth=5), "depth"), (Bounds(states=500), "states"), (Bounds(seconds=0.0), "time")],
+)
+def test_a_search_that_is_cut_says_so_and_goes_on_from_its_checkpoint(tmp_path: Path, bounds: Bounds, cut: str) -> None:
+    file = tmp_path / "search"
+    whole = breadth_first(partial(two_phase_commit, 5))
+    part = breadth_first(partial(two_phase_commit, 5), bounds, checkpoint=file)
+    assert (part.cut, part.is_exhausted) == (cut, False)
+    assert part.progress.distinct < whole.progress.distinct
+    for jobs in (1, 2):
+        rest = breadth_first(partial(two_phase_commit, 5), jobs=jobs, checkpoint=file, resume=True)
+        assert figures(rest) == figures(whole)
+
+
+def test_a_packed_search_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    file = tmp_path / "search"
+    breadth_first(channel(2, **SMALL), Bounds(depth=4), checkpoint=file)
+    rest = breadth_first(channel(2, **SMALL), jobs=2, checkpoint=file, resume=True)
+    assert figures(rest) == figures(breadth_first(channel(2, **SMALL)))
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "search"
+    with pytest.raises(CheckpointError, match=r"No such file"):
+        breadth_first(partial(staircase, 9, 99), checkpoint=file, resume=True)
+    file.write_text("no checkpoint")
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint"):
+        breadth_first(partial(staircase, 9, 99), checkpoint=file, resume=True)
+    file.unlink()
+    breadth_first(partial(staircase, 9, 99), Bounds(depth=2), checkpoint=file)
+    with pytest.raises(CheckpointError, match=r"belongs to staircase to 9, not to staircase to 8"):
+        breadth_first(partial(staircase, 8, 99), checkpoint=file, resume=True)
+
+
+def test_ctrl_c_gives_what_is_known() -> None:
+    def interrupt(progress: Any) -> None:
+        if progress.distinct > 100:
+            raise KeyboardInterrupt
+
+    result = breadth_first(partial(two_phase_commit, 5), on_progress=interrupt)
+    assert result.cut == "interrupted"
+    assert 100 < result.progress.distinct < 8832
+
+
+def fails() -> Model[int]:
+    def successors(n: int) -> list[tuple[str, int]]:
+        if n == 3:
+            raise ZeroDivisionError("three")
+        return [("+1", n + 1)]
+
+    return Model("fails", (0,), successors, fingerprint)
+
+
+def test_a_model_that_raises_in_a_process_ends_the_search_with_what_it_said() -> None:
+    with pytest.raises(WorkerError, match="ZeroDivisionError: three"):
+        breadth_first(fails, jobs=2)
+
+
+def test_the_odds_of_a_collision_are_those_of_birthdays() -> None:
+    assert collision_odds(1) == 0
+    assert collision_odds(2**32) == pytest.approx(1 - 2.718281828459045**-0.5, rel=1e-6)
+    assert collision_odds(10**6) == pytest.approx(2.7e-8, rel=0.01)
+
+
+# --- counted by other means --------------------------------------------------------------------------
+
+
+def _all_states(model: Model[Any]) -> set[Any]:
+    found = set(model.initial)
+    pending = list(found)
+    while pending:
+        after = {state for _, state in model.successors(pending.pop())} - found
+        found |= after
+        pending += after
+    return found
+
+
+def _orbit(state: Any) -> Any:
+    managers, manager, known, sent, commit, abort = state
+    return tuple(sorted(zip(managers, known, sent, strict=True))), manager, commit, abort
+
+
+def _count_by_hand(texts: int, *, copies: int, losses: int, duplicates: int) -> set[Any]:
+    """The channel once more, with lists instead of bits, depth first."""
+    start = ((0,) * texts, (0,) * texts, 0, 0, losses, duplicates)
+    found, pending = {start}, [start]
+    while pending:
+        data, acks, acknowledged, received, lose, double = pending.pop()
+        after = []
+        if acknowledged < texts and data[acknowledged] < copies:
+            after.append((_more(data, acknowledged, 1), acks, acknowledged, received, lose, double))
+        for text in range(texts):
+            if data[text]:
+                room = acks[text] < copies
+                acked = _more(acks, text, 1) if room else acks
+                after.append((_more(data, text, -1), acked, acknowledged, received + (received == text), lose, double))
+                if lose:
+                    after.append((_more(data, text, -1), acks, acknowledged, received, lose - 1, double))
+                if double and data[text] < copies:
+                    after.append((_more(data, text, 1), acks, acknowledged, received, lose, double - 1))
+            if acks[text]:
+                told = acknowledged + (acknowledged == text)
+                after.append((data, _more(acks, text, -1), told, received, lose, double))
+                if lose:
+                    after.append((data, _more(acks, text, -1), acknowledged, received, lose - 1, double))
+                if double and acks[text] < copies:
+                    after.append((data, _more(acks, text, 1), acknowledged, received, lose, double - 1))
+        for state in after:
+            if state not in found:
+                found.add(state)
+                pending.append(state)
+    return found
+
+
+def _more(counts: tuple[int, ...], at: int, by: int) -> tuple[int, ...]:
+    return (*counts[:at], counts[at] + by, *counts[at + 1 :])
+
+
+def test_a_channel_that_does_not_fit_into_its_bits_is_refused() -> None:
+    with pytest.raises(AssertionError, match="does not fit"):
+        Channel(8)
