@@ -291,6 +291,21 @@ def test_a_client_learns_how_much_silence_its_server_tolerates() -> None:
         ann.shows("cem still here?")
 
 
+def test_a_client_is_told_how_much_silence_its_server_tolerates_where_the_dialect_can() -> None:
+    dialect = ("--dialect", "json-endpoint")
+    with (
+        live_server("--idle-timeout", "1s") as server,
+        client(server, "--name", "ann", "--create", "told", *dialect) as ann,
+        room_of(server, "bob", room="clock") as [bob],
+    ):
+        ann.shows("You are in told")
+        assert bob.hears() == b"You were silent too long"
+        cem = Peer(server, "cem").joins("told")
+        cem.says("still here?")
+        ann.shows("cem still here?")
+        assert not any("silence" in line for line in ann.lines)
+
+
 def test_a_host_is_asked_once_before_the_room_closes_for_others(server: LiveServer) -> None:
     for number, leaves in enumerate((CTRL_C, CTRL_D, "exit\r")):
         room = f"meant{number}"

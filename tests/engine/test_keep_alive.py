@@ -8,9 +8,9 @@ import pytest
 
 from conversation import SECOND, Chat, User
 from tcrp.engine.client import QUEUED_TEXTS_MAX
-from tcrp.engine.codec import ANSWER_KEEP_ALIVE
+from tcrp.engine.codec import ANSWER_KEEP_ALIVE, Completed, Frame, codec
 from tcrp.engine.liveness import KEEP_ALIVE_US_MIN, SILENT_INTERVALS, UNHEARD_TEXTS_MAX, learned_keep_alive_us
-from tcrp.spec.limits import ENTER_UNTIL_US
+from tcrp.spec.limits import ENTER_UNTIL_US, Limits
 from tcrp.spec.names import Counter, SessionState
 
 IDLE_SECONDS = 100
@@ -153,6 +153,40 @@ def test_a_client_learns_an_interval_that_fits_from_an_unexpected_expiry(
     interval: float, silence: float, learned: float
 ) -> None:
     assert learned_keep_alive_us(round(interval * SECOND), round(silence * SECOND)) == round(learned * SECOND)
+
+
+@pytest.mark.parametrize("dialect", ["json-address", "json-endpoint", "json-port"])
+@pytest.mark.parametrize(("tolerates", "interval"), [(IDLE_SECONDS, 20), (10, 2), (1000, 200)])
+def test_a_client_that_is_told_the_servers_timeout_fits_its_keep_alives_to_it(
+    dialect: str, tolerates: int, interval: int
+) -> None:
+    chat = Chat(idle_timeout=tolerates * SECOND)
+    chat.limits = Limits().with_settings({"idle_timeout": 50 * SECOND})  # what the client expects
+    ann = chat.user("ann", dialect)
+    ann.keeps_alive = True
+    ann.creates("lobby")
+    assert ann.client.keep_alive_us == interval * SECOND
+    chat.passes(3 * tolerates)
+    assert ann.state is SessionState.IN_ROOM
+    assert chat.count(Counter.SESSIONS) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "told_us"),
+    [
+        ("20", 20 * SECOND),
+        ("0.5", SECOND // 2),
+        ('"20"', None),
+        ("true", None),
+        ("-1", None),
+        ("0", None),
+        ("1e99", None),
+    ],
+)
+def test_a_timeout_that_makes_no_sense_is_not_taken(said: str, told_us: int | None) -> None:
+    payload = b'{"status": 202, "message": "m", "token": "t", "idle_timeout": %s}' % said.encode()
+    reply = codec("json-address").read_reply(Frame(0, 1, 2, payload))
+    assert reply == Completed(b"t", told_us)
 
 
 def test_a_server_that_speaks_again_may_be_found_silent_again() -> None:

@@ -280,7 +280,8 @@ class ClientEngine:
             config = self.config
             data = self.codec.write_request(
                 config.operation, self._room_bytes, config.name, config.password, config.ip, config.udp_port,
-                asks_for_answers=config.keeps_alive, resume_token=config.resume_token,
+                asks_for_answers=config.keeps_alive, asks_for_timeout=config.keeps_alive,
+                resume_token=config.resume_token,
             )  # fmt: skip
             self._outbox.pending.append(SendFrame(stream, data, PacketKind.REQUEST))
         return self._outbox.take()
@@ -307,7 +308,9 @@ class ClientEngine:
                         self._step_handshake(HandshakeEvent.ACCEPTED)
                     else:
                         self._abandon()
-                case Completed(token):
+                case Completed(token, idle_timeout_us):
+                    if idle_timeout_us is not None:
+                        self._liveness.told(idle_timeout_us)
                     self._complete(token, now_us)
                 case Denied(reason, said):
                     self._denied(reason, said)

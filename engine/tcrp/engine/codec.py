@@ -36,7 +36,7 @@ from tcrp.spec.dialects import (
     dialect,
     roles,
 )
-from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN, SECOND_US, TOKEN_BYTES_MAX
+from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN, SECOND_US, SETTINGS, TOKEN_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Reason
 
 PORT_BYTES = 2
@@ -83,9 +83,10 @@ class Accepted(NamedTuple):
 
 
 class Completed(NamedTuple):
-    """The completion, with the token."""
+    """The completion, with the token; and how much silence the server tolerates, where it tells."""
 
     token: bytes
+    idle_timeout_us: int | None = None
 
 
 class Denied(NamedTuple):
@@ -269,7 +270,9 @@ class Codec:
         """What a frame of the server says to its client."""
         if frame.state == STATE_COMPLETION:
             token = self._read_token(frame)
-            return Completed(token) if token else Denied(None, "the completion holds no token")
+            return (
+                Completed(token, self._read_timeout(frame)) if token else Denied(None, "the completion holds no token")
+            )
         if frame.state == STATE_ANSWER and self.dialect.frames == 2 and self._is_accepting(frame.payload):
             return Accepted()
         return self._read_refusal(frame)
@@ -404,6 +407,19 @@ class Codec:
             word = found.get("token")
             token = word.encode() if isinstance(word, str) else b""
         return token if 0 < len(token) <= TOKEN_BYTES_MAX else None
+
+    @staticmethod
+    def _read_timeout(frame: Frame) -> int | None:
+        """How much silence the server tolerates, where the completion says a number of seconds that makes sense."""
+        try:
+            value = json_templates.read(frame.payload)
+        except json_templates.NotJson:
+            return None
+        seconds = value.get(IDLE_TIMEOUT) if isinstance(value, dict) else None
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            return None
+        setting = SETTINGS["idle_timeout"]
+        return round(seconds * SECOND_US) if setting.least <= seconds * SECOND_US <= setting.most else None
 
     def _read_refusal(self, frame: Frame) -> Denied:
         said = frame.payload.decode(errors="replace")

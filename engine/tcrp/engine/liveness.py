@@ -63,6 +63,13 @@ class Liveness:
         """The token has arrived: the server speaks, and the client is there."""
         self.spoke_us = self.heard_us = self.asked_us = now_us
 
+    def told(self, idle_timeout_us: int) -> None:
+        """The server says how much silence it tolerates. A shorter interval that was set stays."""
+        is_default = self.interval_us == keep_alive_us(self.idle_timeout_us)
+        fits_us = keep_alive_us(idle_timeout_us)
+        self.interval_us = fits_us if is_default else min(self.interval_us, fits_us)
+        self.idle_timeout_us = idle_timeout_us
+
     def said(self, text: str) -> None:
         """A text was sent. Nobody knows whether anybody heard it until the server speaks again."""
         if len(self.unheard) == UNHEARD_TEXTS_MAX:
