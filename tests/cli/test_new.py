@@ -47,6 +47,7 @@ def test_it_copies_a_scenario_that_comes_with_tcrp() -> None:
     ("words", "said"),
     [
         (("mine",), "mine.yaml: there is such a file already; choose another name"),
+        (("",), "a scenario needs a name, such as: chat-sim new mine"),
         (("no/where",), "no/where.yaml: cannot be written: No such file or directory"),
         (("b", "--like", "the-stroy"), "did you mean the-story?"),
         (("b", "--like", "qqqqqq"), f"they are the files in {SCENARIOS}"),

@@ -99,7 +99,10 @@ def test_what_has_no_ascii_form_is_escaped(tmp_path: Path) -> None:
 
 def test_a_trace_on_stdout_is_utf8_whatever_the_encoding(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
-    file.write_text("claim: hi\nscript: [{at: 0s, a: {create: r}}, {at: 1s, a: {say: 部屋}}]\n", encoding="utf-8")
+    file.write_text(
+        "claim: hi\nscript: [{at: 0s, a: {create: r}}, {at: 1s, a: {say: 部屋}}]\nexpect: [{a: {state: in-room}}]\n",
+        encoding="utf-8",
+    )
     code, out, said = run("run", str(file), "--trace", "-", env={"PYTHONIOENCODING": "ascii"})
     run("run", str(file), "--trace", str(tmp_path / "trace.jsonl"))
     assert (code, out) == (0, (tmp_path / "trace.jsonl").read_bytes())

@@ -132,6 +132,16 @@ def test_rows_of_some_actors_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert {line.split()[1] for line in rows} == {"bob"}
 
 
+def test_a_crowd_stands_for_its_members(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "crowd.yaml"
+    crowd = "claim: a\nusers: {crowd: {count: 2}}\nscript: [{at: 0s, alice: {create: a}}, {at: 1s, crowd: {join: a}}]\n"
+    file.write_text(crowd, encoding="utf-8")
+    assert main(["run", str(file), "--only", "crowd", "--hide", "keep-alive"]) == 0
+    actors = {line.split()[1] for line in capsys.readouterr().out.splitlines() if line[:2].strip().isdigit()}
+    assert {"crowd-1", "crowd-2"} <= actors
+    assert "alice" not in actors
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -49,6 +49,8 @@ expect:
 
 def new(name: str, like: str | None) -> int:
     """Write a scenario that runs and holds. Raises `UsageError` if the file exists or cannot be written."""
+    if not Path(name).name.strip():
+        raise UsageError("a scenario needs a name, such as: chat-sim new mine")
     file = Path(name if name.endswith((SUFFIX, ".yml")) else name + SUFFIX)
     shown = shlex.quote(str(file))
     text = EXAMPLE.format(file=shown) if like is None else _included(like).read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -45,7 +46,7 @@ def play(run: Run) -> Verdict:
     """The verdict of a run. Raises `OurFault` if anything but the output fails."""
     try:
         return run.go()
-    except OSError:
+    except (OSError, UsageError):
         raise  # of a listener that writes
     except Exception as error:
         failure = failure_by(error)
@@ -74,7 +75,7 @@ def _run(
     if trace is not None:
         listeners.append(_writer(trace))
         trace.write(_header(scenario, seed) + "\n")
-    _check_actors(view, scenario)
+    view = replace(view, only=_actors(view, scenario))
     if view.format in ("table", "summary"):
         listeners.append(records.append)
     elif view.format == "jsonl":
@@ -98,11 +99,16 @@ def _run(
     return verdict
 
 
-def _check_actors(view: View, scenario: Scenario) -> None:
-    actors = ("server", "network", *(user.id for user in scenario.users))
+def _actors(view: View, scenario: Scenario) -> tuple[str, ...]:
+    """Whose rows are shown, with the members of a crowd for its name. Raises `UsageError`."""
+    members: dict[str, list[str]] = {"server": ["server"], "network": ["network"]}
+    for user in scenario.users:
+        for name in filter(None, (user.crowd, user.id)):
+            members.setdefault(name, []).append(user.id)
     for name in view.only:
-        if name not in actors:
-            raise UsageError(f"--only: nobody is called {name!r}; there are {one_of(actors)}{nearest(name, actors)}")
+        if name not in members:
+            raise UsageError(f"--only: nobody is called {name!r}; there are {one_of(members)}{nearest(name, members)}")
+    return tuple(id for name in view.only for id in members[name])
 
 
 def _writer(file: TextIO) -> Callable[[Record], None]:
