@@ -62,3 +62,19 @@ def test_a_server_that_goes_by_its_old_limits_is_found() -> None:
 
 def test_a_server_that_starts_again_has_the_settings_that_it_was_given() -> None:
     assert Run(read_scenario_text(RESTARTED), make_engine=IgnoresNewLimits).go().holds
+
+
+def test_whom_a_change_makes_too_silent_ends_right_after_it() -> None:
+    """The check had counted the session as overdue in the very call that changed the timeout."""
+    scenario = """
+claim: a session that has been silent for longer than a new timeout ends
+until: 10s
+server: {token_timeout: 5s}
+users:
+  ann: {dialect: json-endpoint, keeps_alive: true}
+script:
+  - {at: 0s, ann: {create: lobby}}
+  - {at: 9s, server: {set_limits: {idle_timeout: 3s}}}
+expect: [{session: ann@lobby, state: expired, at: 9s}]
+"""
+    assert Run(read_scenario_text(scenario)).go().holds

@@ -31,6 +31,7 @@ class LivenessChecks:
         self._bounds = bounds
         self._deadlines: list[tuple[int, int, SessionRecord]] = []
         self._pushed = 0
+        self._changed_us = 0  # when other timeouts came into force: nobody ends before
         self._connections: deque[tuple[int, Connection]] = deque()  # when the server heard of each
         self._sent: dict[str, bytes] = {}  # by stream: what the peer has sent
 
@@ -77,20 +78,19 @@ class LivenessChecks:
 
     def expect_silence(self, entry: SessionRecord) -> None:
         """The session has another timeout from now on."""
-        self._push(self._ends_us(entry), entry)
+        self._pushed += 1
+        heappush(self._deadlines, (self._ends_us(entry), self._pushed, entry))
 
     def expect_silences_anew(self) -> None:
         """Other timeouts are in force: who has been silent for longer than the new ones ends from now on."""
+        self._changed_us = self._model.call.local_us
         for entry in self._model.living.values():
-            self._push(max(self._ends_us(entry), self._model.call.local_us), entry)
-
-    def _push(self, when_us: int, entry: SessionRecord) -> None:
-        self._pushed += 1
-        heappush(self._deadlines, (when_us, self._pushed, entry))
+            self.expect_silence(entry)
 
     def _ends_us(self, entry: SessionRecord) -> int:
         is_tokened = entry.state is SessionState.TOKENED
-        return entry.last_heard_us + (self._bounds.now.token_timeout if is_tokened else self._bounds.now.idle_timeout)
+        silence_us = self._bounds.now.token_timeout if is_tokened else self._bounds.now.idle_timeout
+        return max(entry.last_heard_us + silence_us, self._changed_us)
 
     def idled(self, entry: SessionRecord, record: Stepped) -> None:
         """A session has ended for its silence."""

@@ -77,6 +77,7 @@ class ServerHost(Host):
         self._tokens = 0
         self._instances = Instances()
         self.is_stopping = False  # it has been told to shut down
+        self.mapped: set[str] = set()  # IPv4 addresses that its sockets show IPv4-mapped, as dual-stack sockets do
         self._connections: dict[str, Connection] = {}
         world.open_socket(UDP_ADDRESS, self)
         self.start_engine()
@@ -116,7 +117,7 @@ class ServerHost(Host):
             self.world.drop(packet, "server down")
             return
         self.recorder.cause = packet
-        call = EngineCall("receive_datagram", (packet.data, packet.source, self.local_us()))
+        call = EngineCall("receive_datagram", (packet.data, self._shown(packet.source), self.local_us()))
         if self.observer is not None:
             self._counters.datagram()
             self.observer.before_call(self, packet, None, call)
@@ -160,13 +161,17 @@ class ServerHost(Host):
         stream, local_us = connection.stream, self.local_us()
         match packet.what:
             case PacketKind.OPEN:
-                return EngineCall("stream_opened", (stream, connection.client_address, local_us))
+                return EngineCall("stream_opened", (stream, self._shown(connection.client_address), local_us))
             case PacketKind.CLOSE:
                 return EngineCall("stream_ended", (stream, local_us))
             case PacketKind.RESET:
                 return EngineCall("stream_closed", (stream, local_us))
             case _:
                 return EngineCall("receive_stream", (stream, packet.data, local_us))
+
+    def _shown(self, address: Address) -> Address:
+        """A peer's address as the server's sockets show it."""
+        return Address(f"::ffff:{address.ip}", address.port) if address.ip in self.mapped else address
 
     def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
         self.connection_event(*event)

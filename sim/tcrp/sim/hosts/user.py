@@ -19,6 +19,7 @@ from tcrp.engine.outputs import (
     Stepped,
     TextReceived,
 )
+from tcrp.engine.peers import unmap_ipv4
 from tcrp.sim.hosts.forged import body_of, forged_datagram
 from tcrp.sim.hosts.host import Host
 from tcrp.sim.hosts.server import UDP_ADDRESS, ServerHost
@@ -70,7 +71,11 @@ class Hosts:
         self._ports: dict[str, int] = {}
 
     def new_address(self, ip: str) -> Address:
-        """An address that was not used before."""
+        """An address that was not used before. One that is IPv4-mapped is so to the server's eyes only."""
+        plain = unmap_ipv4(ip)
+        if plain != ip:
+            self.server.mapped.add(plain)
+        ip = plain
         port = self._ports[ip] = self._ports.get(ip, FIRST_PORT - 1) + 1
         return Address(ip, port)
 

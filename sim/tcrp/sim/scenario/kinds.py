@@ -326,9 +326,11 @@ def _hex(value: Value, _scene: Scene) -> bytes:
 def _ip(value: Value, _scene: Scene) -> str:
     text = value.string("10.0.0.7")
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         value.fail(f"{value.name}: {text!r} is no IP address, such as 10.0.0.7")
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return f"::ffff:{mapped}" if mapped is not None else str(address)  # str() writes it so from Python 3.13 on
 
 
 def _user_name(value: Value, scene: Scene) -> str:

@@ -18,7 +18,8 @@ Value = int | str
 ADDRESSES = (
     ("10.0.7.1", "10.0.7.2", "10.0.7.3"),
     ("fd00:7::1", "fd00:7::2", "fd00:7:0:1::1"),  # two of one network of 64 bits, and one of another
-    ("10.0.7.1", "fd00:7::1", "10.0.7.2"),
+    ("10.0.7.1", "fd00:7::1", "::ffff:10.0.7.2"),
+    ("::ffff:10.0.7.1", "10.0.7.1", "10.0.7.2"),
 )
 """Pools of addresses: users of a scenario share one, move within it, and come back."""
 
