@@ -16,6 +16,7 @@ from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Room, Session, latest
 from tcrp.engine.text import room_name_fault, user_name_fault
 from tcrp.spec.dialects import LearnedFrom
+from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import (
     Deadline,
     HandshakeEvent,
@@ -300,17 +301,25 @@ class HandshakeServer:
         self.registry.outbox.refuse(Machine.ROOM, name.decode(), event, state, f"the room is {state}", rule)
 
     def _password_holds(self, handshake: Handshake, room: Room, request: Request, now_us: int) -> bool:
-        """Whether the password is right; a wrong one is counted. Raises `Rejection` for one too many (R-PASS-1)."""
+        """Whether the password is right; a wrong one is counted. Raises `Rejection` where none is looked at (R-PASS-1).
+
+        During a lock-out one a second still is: it slows a program that guesses, and lets in who knows the password.
+        """
         if not room.password:
-            return True
-        if compare_digest(room.password.encode(), request.password.encode()):
             return True
         if not request.password:  # which is no try
             return False
         limits = self.registry.limits
         peer = peer_of(handshake.ip, limits.ipv6_prefix)
+        tries = room.wrong_passwords.get(peer)
+        is_locked = tries is not None and tries.is_full(now_us)
+        if tries is not None and is_locked and now_us - tries.latest_us < SECOND_US:
+            raise Rejection(Reason.TOO_MANY_REQUESTS, Rule.PASS_1, "password_tries_max")
+        if compare_digest(room.password.encode(), request.password.encode()):
+            return True
         tries = latest(room.wrong_passwords, peer, limits.password_tries_max, now_us)
-        if tries.is_full(now_us):
+        if is_locked:
+            tries.latest_us = now_us
             raise Rejection(Reason.TOO_MANY_REQUESTS, Rule.PASS_1, "password_tries_max")
         tries.count(now_us)
         if tries.is_full(now_us):

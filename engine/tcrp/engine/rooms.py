@@ -47,6 +47,15 @@ class Window:
         """One more."""
         self._moments.append(now_us)
 
+    @property
+    def latest_us(self) -> int:
+        """The latest moment; there is one. Set, it takes the place of that one."""
+        return self._moments[-1]
+
+    @latest_us.setter
+    def latest_us(self, now_us: int) -> None:
+        self._moments[-1] = now_us
+
     def fill(self, now_us: int) -> None:
         """As many as there may be."""
         self._moments.extend([now_us] * self.most)

@@ -62,9 +62,9 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "for each name. Creating a room under its host's name is joining it if it is a takeover, else room_exists, "
         "also for a wrong password. A session whose token is not handed over yet cannot be taken over.",
         Rule.PASS_1: "A room may have a password, compared in constant time; it appears in no log, trace or error. "
-        "Wrong ones are limited per room and IP address: after password_tries_max of them in a minute a further one is "
-        "too_many_requests for the next minute, whatever the operation, and is not counted. The right password is "
-        "granted even then; a request without a password is wrong_password and costs no try.",
+        "Wrong ones are limited per room and IP address: after password_tries_max of them in a minute, for a minute "
+        "only one password a second is looked at. The right one is granted even then, any other request with a "
+        "password is too_many_requests. A request without a password is wrong_password and costs no try.",
         Rule.LIM_1: "Everything has a limit; what exceeds it is refused or dropped, and counted by rule. A limit per "
         "IP counts an IPv6 address by its first ipv6_prefix bits, and lingering rooms by who created them.",
         Rule.LIM_2: "Rooms whose host has not entered are limited per IP and close without linger.",

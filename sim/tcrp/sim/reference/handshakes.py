@@ -9,7 +9,7 @@ from tcrp.sim.reference import wire
 from tcrp.sim.reference.rooms import Rooms
 from tcrp.sim.reference.state import Connection, Room, Session, group_of, plain
 from tcrp.spec.dialects import Dialect, LearnedFrom
-from tcrp.spec.limits import MINUTE_US, PORT_MIN, TAKEOVERS_A_MINUTE_MAX
+from tcrp.spec.limits import MINUTE_US, PORT_MIN, SECOND_US, TAKEOVERS_A_MINUTE_MAX
 from tcrp.spec.names import (
     HandshakeEvent,
     HandshakeState,
@@ -179,10 +179,11 @@ class Handshakes:
         may_take_over = len(holders) == 1 and self._may_take_over(request, holders[0], ip, now_us)
         if creates and not may_take_over:
             return No(Reason.ROOM_EXISTS, Rule.TCP_4)
-        if room.password and request.password != room.password:  # R-PASS-1
-            if request.password and not self._may_try(room, ip, now_us):  # to give none is not a try
-                return No(Reason.TOO_MANY_REQUESTS, Rule.PASS_1)
-            return No(Reason.ROOM_EXISTS if creates else Reason.WRONG_PASSWORD, Rule.PASS_1)
+        wrong = Reason.ROOM_EXISTS if creates else Reason.WRONG_PASSWORD
+        if room.password and not request.password:  # R-PASS-1: to give none is not a try
+            return No(wrong, Rule.PASS_1)
+        if room.password and (reason := self._try(room, request.password, ip, wrong, now_us)):
+            return No(reason, Rule.PASS_1)
         if holders:
             return Yes(room, supersedes=holders[0]) if may_take_over else No(Reason.NAME_TAKEN, Rule.NAME_2)
         if len({each.name for each in room.sessions}) >= self._rooms.limits.members_max:
@@ -205,16 +206,22 @@ class Handshakes:
         waiting = sum(each.state is RoomState.OPEN and not each.host_has_entered for each in mine)
         return Rule.LIM_2 if waiting >= limits.unentered_rooms_per_ip_max else None
 
-    def _may_try(self, room: Room, ip: str, now_us: int) -> bool:
-        """R-PASS-1: whether a wrong password is counted as one. After the last of a minute none is for a minute."""
+    def _try(self, room: Room, password: str, ip: str, wrong: Reason, now_us: int) -> Reason | None:
+        """R-PASS-1: why the password is refused. After the last wrong one of a minute, one a second is looked at."""
         tries, most = room.wrong_tries_us.setdefault(self._group(ip), []), self._rooms.limits.password_tries_max
         tries[:] = [each for each in tries if now_us - each < MINUTE_US]
-        if len(tries) >= most:
-            return False
+        is_locked = len(tries) >= most
+        if is_locked and now_us - tries[-1] < SECOND_US:
+            return Reason.TOO_MANY_REQUESTS
+        if password == room.password:
+            return None
+        if is_locked:
+            tries[-1] = now_us
+            return Reason.TOO_MANY_REQUESTS
         tries.append(now_us)
         if len(tries) == most:
             tries[:] = [now_us] * most
-        return True
+        return wrong
 
     def _may_take_over(self, request: wire.Request, holder: Session, ip: str, now_us: int) -> bool:
         """R-NAME-2: whether the request may have a name that is in use. Its password is right."""
