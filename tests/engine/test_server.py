@@ -426,6 +426,18 @@ def test_who_holds_a_name_is_removed_although_a_takeover_is_under_way() -> None:
     assert not chat.server.registry.sessions
 
 
+def test_a_shutdown_ends_the_host_once_although_a_takeover_of_it_is_under_way() -> None:
+    chat = Chat(takeover="same_address", takeover_after=SECOND)
+    alice, bob, _ = three(chat)
+    chat.passes(30)
+    heir = chat.peer(alice.address.ip)
+    heir.sends(write_request(Operation.JOIN, b"lobby", b"alice"), wake=False)  # accepted, and not yet completed
+    chat.do(chat.server.shutdown(chat.now_us))
+    assert (alice.told, bob.told) == (["shutdown"], ["shutdown"])
+    assert not chat.server.registry.sessions
+    assert not chat.server.registry.sessions_at
+
+
 def test_time_does_not_go_backwards() -> None:
     chat = Chat()
     chat.passes(1)

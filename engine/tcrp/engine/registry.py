@@ -206,7 +206,7 @@ class SessionRegistry:
         host, room.host = room.host, None
         host_name = host.name if host is not None else ""
         told = [member for member in room.members.values() if member is not host]
-        told += [old for member in told if (old := self.superseded_by(member)) is not None]
+        told += [old for member in told if (old := self.superseded_by(member)) not in (None, host)]
         if host is not None and host.token in self.sessions:
             told.insert(0, host)
         told = [member for member in told if member.token in self.sessions]
