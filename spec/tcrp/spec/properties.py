@@ -94,8 +94,14 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         Property.ONLY_THE_SILENT_IDLE: Claim(
             "No session is idled before its timeout has passed since it was last heard.", (Rule.IDLE_1, Rule.TOK_5)
         ),
-        Property.HANDSHAKE_ENDS: Claim("Every handshake ends within handshake_timeout of its opening.", (Rule.TCP_5,)),
-        Property.LIMITS_HOLD: Claim("No count of the server exceeds its limit.", (Rule.LIM_1,)),
+        Property.HANDSHAKE_ENDS: Claim(
+            "Every connection ends within handshake_timeout of its opening.", (Rule.TCP_5, Rule.TCP_3)
+        ),
+        Property.LIMITS_HOLD: Claim(
+            "Rooms, members, sessions, connections, rooms whose host has not entered, and a user's texts a second "
+            "never exceed their limits. That every other setting is followed, matches-reference shows.",
+            (Rule.LIM_1,),
+        ),
         Property.DATAGRAMS_FIT: Claim(
             "No datagram of our server or client exceeds its limit.", (Rule.UDP_1, Rule.UDP_2)
         ),
@@ -115,8 +121,8 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         ),
         Property.MATCHES_REFERENCE: Claim(
             "Given the same input, the server puts out what a second server does that is written from the rules "
-            "alone: the same bytes, to the same receivers, in the same order, the same steps, refusals, drops and "
-            "withheld relays; and it asks to be woken no later than that one.",
+            "alone: the same bytes to each receiver in the same order, the same steps, refusals, drops and withheld "
+            "relays; and it asks to be woken no later than that one.",
             (),
         ),
         Property.SPEAKERS_ARRIVE: Claim(

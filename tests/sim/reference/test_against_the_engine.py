@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,13 +20,13 @@ from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.sim.checks.differential import difference
 from tcrp.sim.reference.server import ReferenceServer
 from tcrp.spec.dialects import NAMES
-from tcrp.spec.limits import Limits
+from tcrp.spec.limits import SETTINGS, Limits, Takeover
 from tcrp.spec.names import PacketKind
 
 IPS = ("10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1%eth0")
 USERS = ("ann", "bob", "cem", "システム", "a:b", "x" * 255, "x" * 256, "e\u0301", "ex\u200bit", "é", "")
-ROOMS = ("lobby", "attic", "a,b", "x" * 255, "", "\u202e", "lo\u2028bby")
-PASSWORDS = ("", "", "", "sesame", "wrong", "ひらけ")
+ROOMS = ("lobby", "attic", "cellar", "a,b", "x" * 255, "", "\u202e", "lo\u2028bby")
+PASSWORDS = ("", "", "", "wrong", "sesame", "ひらけ")
 TEXTS = (
     "hi", "", "exit", "/exit", "/quit", "__LEAVE__", "@quit", "@join", "__REGISTER__", "bob left the room",
     "x" * 4000, "Room closed", "ROOM_CLOSED: lobby", "チャットルームが閉じられました", "é{room}{name}",
@@ -36,23 +36,40 @@ PORTS = (40001, 40002, 40003, 1024, 1023, 65535, 65536, 0, 12336)
 STEPS = 120
 
 
+class Holder(NamedTuple):
+    """To whom a token was handed out."""
+
+    token: bytes
+    room: str
+    ip: str
+    name: str
+
+
 class Pair:
     """Both servers, and what a driver knows: which connections are open, which tokens were handed out."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, without: str = "") -> None:
+        """`without`: the setting that the engine does not know of."""
+        self.without = without
         self.random = random = Random(seed)  # noqa: S311 (a test's draws)
         self.now_us = 0
+        self.is_crowded = random.random() < 0.3  # many come, few go
         self.streams: dict[str, str] = {}  # open ones, with the peer's address
-        self.tokens: list[tuple[bytes, str, str]] = []
+        self.tokens: list[Holder] = []
         self.limits = self.some_limits()
-        only = codec(random.choice(NAMES)) if random.random() < 0.4 else None
+        self.has_passwords = random.random() < 0.25  # most requests are of one room with a password
+        only = codec(random.choice(NAMES)) if not self.has_passwords and random.random() < 0.4 else None
         numbers = [iter(range(10_000)), iter(range(10_000))]
         self.engine = ServerEngine(
-            ServerConfig(self.limits, only), new_token=lambda: b"%032x" % next(numbers[0]), detail=Detail.CHANGES
+            ServerConfig(self.engine_limits(), only),
+            new_token=lambda: b"%032x" % next(numbers[0]),
+            detail=Detail.CHANGES,
         )
         dialect = None if only is None else only.dialect
         self.reference = ReferenceServer(self.limits, dialect, lambda: b"%032x" % next(numbers[1]))
         self.opened = 0
+        self.ips = random.choice((IPS, IPS[:2]))
+        self.passwords = PASSWORDS[3:5] if self.has_passwords else PASSWORDS
         self.called_us = 0  # when they were called last
         self.is_late = self.random.random() < 0.2  # woken once for all that is due
 
@@ -65,14 +82,14 @@ class Pair:
             rooms_per_ip_max=draw((1, 2, 100)),
             ipv6_prefix=draw((1, 48, 64, 128)),
             members_max=draw((1, 2, 3, 100)),
-            sessions_max=draw((3, 5, 100)),
-            sessions_per_ip_max=draw((2, 3, 100)),
+            sessions_max=draw((3, 5, 100, 100)),
+            sessions_per_ip_max=draw((2, 3, 100, 100)),
             connections_max=draw((3, 5, 100)),
             connections_per_ip_max=draw((2, 3, 100)),
             request_bytes_max=draw((64, 90, 120, 4096)),
             unentered_rooms_per_ip_max=draw((1, 2, 100)),
-            idle_timeout=draw((1_000_000, 10_000_000, 300_000_000)),
-            token_timeout=draw((1_000_000, 5_000_000)),
+            idle_timeout=300_000_000 if self.is_crowded else draw((1_000_000, 10_000_000, 300_000_000)),
+            token_timeout=30_000_000 if self.is_crowded else draw((1_000_000, 5_000_000, 30_000_000)),
             handshake_timeout=draw((500_000, 2_000_000, 10_000_000)),
             linger=draw((0, 500_000, 5_000_000)),
             takeover_after=draw((1_000_000, 3_000_000)),
@@ -81,10 +98,18 @@ class Pair:
             takeover=draw([*type(Limits().takeover)]),
         )
 
+    def engine_limits(self) -> Limits:
+        """The engine's settings: the same, but for the one that it does not know of."""
+        if not self.without:
+            return self.limits
+        others: dict[str, Any] = {"takeover": Takeover.OFF, "ipv6_prefix": 128}
+        return replace(self.limits, **{self.without: others.get(self.without, getattr(Limits(), self.without))})
+
     def give(self, method: str, *arguments: Any) -> None:
         """One input to both."""
         self.called_us = self.now_us if method == "set_limits" else arguments[-1]
-        outputs = getattr(self.engine, method)(*arguments) or []
+        own = (self.engine_limits(),) if method == "set_limits" else arguments
+        outputs = getattr(self.engine, method)(*own) or []
         expected = getattr(self.reference, method)(*arguments) or []
         found = difference(outputs, expected)
         assert found is None, f"{method}{arguments!r}: {found}"
@@ -99,27 +124,33 @@ class Pair:
     def _learn(self, frame: SendFrame) -> None:
         stream = str(frame.stream)
         for session in self.reference.rooms.sessions():
-            if all(session.token != token for token, _, _ in self.tokens):
-                self.tokens.append((session.token, session.room.name, self.streams.get(stream, IPS[0])))
+            if all(session.token != each.token for each in self.tokens):
+                ip = self.streams.get(stream, IPS[0])
+                self.tokens.append(Holder(session.token, session.room.name, ip, session.name))
 
     # --- what is drawn -----------------------------------------------------------------------------
 
-    def request(self) -> bytes:
-        """A request, mostly a good one."""
+    def request(self, holder: Holder | None = None) -> bytes:
+        """A request, mostly a good one; or one for the name of a token's holder."""
         random = self.random
         draw = random.choice
-        room = draw(ROOMS[:2] if random.random() < 0.8 else ROOMS).encode()
-        payload = self._payload(draw(USERS[:3] if random.random() < 0.85 else USERS))
+        rooms = ROOMS[:1] if self.has_passwords else ROOMS[:3]
+        room = draw(rooms if random.random() < 0.8 else ROOMS).encode()
+        name = draw(USERS[:3] if random.random() < 0.85 else USERS)
+        token = b""
+        if holder is not None:
+            room, name, token = holder.room.encode(), holder.name, draw((holder.token, b"", b"stolen"))
+        payload = self._payload(name, token)
         operation = draw((1, 2, 2)) if random.random() < 0.95 else draw((0, 3, 255))
         state = 0 if random.random() < 0.97 else 1
         length = len(payload) if random.random() < 0.97 else draw((len(payload) + 1, 5000, 2**64))
         return bytes((len(room), operation, state)) + length.to_bytes(29, "big") + room + payload
 
-    def _payload(self, name: str) -> bytes:
+    def _payload(self, name: str, token: bytes) -> bytes:
         random = self.random
         draw = random.choice
         port: Any = draw(PORTS[:3] if random.random() < 0.9 else (*PORTS, True, "40001", 40001.0, None))
-        password: Any = draw(PASSWORDS) if random.random() < 0.97 else draw((5, None))
+        password: Any = draw(self.passwords) if random.random() < 0.97 else draw((5, None))
         value: Any = draw(
             (
                 {"username": name, "password": password},
@@ -133,13 +164,15 @@ class Pair:
                 None,
             )
         )
+        if self.has_passwords:
+            value = {"username": name, "password": password}
         if value is None:
             two = port.to_bytes(2, "big") if type(port) is int and port < 65536 else b""
             return name.encode() + draw((b"", two))
         if isinstance(value, dict) and random.random() < 0.3:
             value |= draw(({"answer_keep_alive": True}, {"answer_keep_alive": 1}, {"more": 1}, {"user_address": ["a"]}))
-        if isinstance(value, dict) and random.random() < 0.3 and self.tokens:
-            value |= {"resume_token": draw((draw(self.tokens)[0].decode(), 5))} if RESUMES else {}
+        if isinstance(value, dict) and token:
+            value["resume_token"] = token.decode() if random.random() < 0.9 else 5
         text = json.dumps(value, ensure_ascii=random.random() < 0.5)
         if random.random() < 0.05:
             text = draw((text + "}", *NO_REQUESTS))
@@ -149,7 +182,7 @@ class Pair:
         """A datagram and whom it is from, mostly a good one."""
         random = self.random
         draw = random.choice
-        token, room, ip = draw(self.tokens) if self.tokens else (b"nobody", "lobby", IPS[0])
+        token, room, ip, _ = draw(self.tokens) if self.tokens else (b"nobody", "lobby", IPS[0], "")
         if random.random() < 0.1:
             room = draw(ROOMS)
         if random.random() < 0.1:
@@ -167,7 +200,7 @@ class Pair:
         random = self.random
         kind = random.choices(
             ("open", "bytes", "end", "reset", "datagram", "time", "late", "limits", "remove", "shutdown"),
-            (20, 25, 8, 3, 60, 40, 4, 1, 1, 0.3),
+            (60, 10, 0, 0, 20, 5, 1, 0, 0, 0) if self.is_crowded else (20, 25, 8, 3, 60, 40, 4, 1, 1, 0.3),
         )[0]
         if random.random() < 0.7:
             self.now_us += random.choice((0, 1, 1000, 100_000, 500_000, 1_000_000))
@@ -176,11 +209,12 @@ class Pair:
         if kind == "open":
             self.opened += 1
             stream = f"s{self.opened}"
-            ip = random.choice(IPS)
+            holder = random.choice(self.tokens[-4:]) if self.tokens and random.random() < 0.3 else None
+            ip = holder.ip if holder is not None and random.random() < 0.9 else random.choice(self.ips)
             self.streams[stream] = ip
             self.give("stream_opened", stream, Address(ip, 50000 + self.opened), self.now_us)
             if stream in self.streams and random.random() < 0.9:
-                data = self.request() + random.choice((b"", b"", b"\x9cA", b"\x00\x01", b"\x9c"))
+                data = self.request(holder) + random.choice((b"", b"", b"\x9cA", b"\x00\x01", b"\x9c"))
                 for part in (data,) if random.random() < 0.8 else (data[:40], data[40:]):
                     if stream in self.streams:
                         self.give("receive_stream", stream, part, self.now_us)
@@ -215,12 +249,23 @@ class Pair:
             self.give("handle_timeout", now_us if self.is_late else max(when_us, self.called_us))
 
 
-RESUMES = "token" in {str(each) for each in type(Limits().takeover)}
-
-
 @pytest.mark.parametrize("part", range(10))
 def test_both_give_the_same_for_random_inputs(part: int) -> None:
     for seed in range(part * 20, part * 20 + 20):
         pair = Pair(seed)
         for _ in range(STEPS):
             pair.step()
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_an_engine_that_does_not_know_one_setting_differs(setting: str) -> None:
+    def differs(seed: int) -> bool:
+        pair = Pair(seed, without=setting)
+        try:
+            for _ in range(STEPS):
+                pair.step()
+        except AssertionError:
+            return True
+        return False
+
+    assert any(differs(seed) for seed in range(100))

@@ -1,7 +1,8 @@
 """The protocol's own properties, checked at every step of every run.
 
 Hands the trace, and each call of the server's engine with its outputs, to the checks. These compare the
-outputs with a reference model, which still learns of sessions and rooms from the engine's observations.
+outputs with a reference model, which learns of sessions and rooms from the engine's observations. That those
+are right, the differential shows: there a reference server is fed with the bytes of the wire alone.
 `tcrp.spec.properties` says what each property claims.
 """
 

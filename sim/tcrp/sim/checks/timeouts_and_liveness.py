@@ -124,7 +124,7 @@ class LivenessChecks:
             connections.popleft()
         if connections:  # in the order of their opening
             age_us = now_us - connections[0][0]
-            ends = age_us <= 2 * self._bounds.widest.handshake_timeout + LATE_US
+            ends = age_us <= self._bounds.widest.handshake_timeout + LATE_US
             self._results.judge(Property.HANDSHAKE_ENDS, ends, "a connection is {} us old", age_us)
 
     # --- the end of a run ------------------------------------------------------------------------
