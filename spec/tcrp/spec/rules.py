@@ -15,8 +15,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "the rest when the request is whole. JSON is known by its keys alone, and refused in the dialect of its keys. "
         "A server that is shutting down takes nothing new (too_many_requests).",
         Rule.TCP_3: "After its last frame the server half-closes, discards what still arrives, then closes: at the "
-        "peer's end, or when handshake_timeout has passed since the opening; the client closes when it has the completion. "
-        "A peer that half-closes behind its request is still answered.",
+        "peer's end, or when handshake_timeout has passed since the opening; the client closes when it has the "
+        "completion. A peer that half-closes behind its request is still answered.",
         Rule.TCP_4: "A name belongs to at most one room that is not closed.",
         Rule.TCP_5: "A peer that sends half a request, rubbish, or nothing is dropped at the handshake timeout "
         "and delays no other peer.",
@@ -55,9 +55,9 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "an empty text is a keep-alive and is not relayed. A client whose JSON request holds answer_keep_alive: true "
         "is answered with an empty datagram. Where it holds tell_timeout: true and the completion is a JSON "
         "object, that has idle_timeout, a number of seconds, as its last member.",
-        Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session. Rejected are "
-        "a wrong room, more than 4096 bytes, and what is no text of the session's dialect; a valid datagram starts the "
-        "count anew, and a text over the rate is valid.",
+        Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session. Rejected "
+        "are a wrong room, more than 4096 bytes, and what is no text of the session's dialect; a valid datagram starts "
+        "the count anew, and a text over the rate is valid.",
         Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control, bidi and "
         "invisible format characters (categories Cc and Cf) and without U+2028 and U+2029; "
         "user names also without : [ ], not システム, and unique in their room.",
