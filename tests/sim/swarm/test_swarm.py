@@ -111,6 +111,7 @@ def test_of_settings_that_change_only_those_that_matter_are_left() -> None:
         def set_limits(self, limits: Limits) -> None:
             if limits.members_max != self.config.limits.members_max:
                 raise ZeroDivisionError("by hand")
+            self.engine.set_limits(limits)
 
     scenario, kind = first_failure(Faulty)
     shrunk = Shrinker(kind, Faulty).shrink(scenario)

@@ -403,7 +403,9 @@ PASSWORD = Simple(_sent_text, _TEXT, Quoted, "text")
 ROOM = define("room", RoomName(_room, write=Quoted), "A room's name, with `{i}` and `{n}` as in a text.", '"lobby"')
 FREE_ROOM = Filled(lambda value, _: value.string('"lobby"'), write=Quoted, name="room")  # it may be a wrong one
 KNOWN_ROOM = Simple(lambda value, scene: scene.cast.room(value), write=Quoted, name="room")
-IP = define("ip", Simple(_ip), "An IP address of either version.", "10.0.0.7")
+IP = define(
+    "ip", Simple(_ip, write=lambda ip: Quoted(ip) if ":" in ip else ip), "An IP address of either version.", "10.0.0.7"
+)
 USER = define("user", Simple(lambda value, scene: scene.cast.user(value)), "A user, by the word that the script uses.",
               "bob")  # fmt: skip
 USER_NAME = define("name", Simple(_user_name, write=Quoted), "A user's name in the chat.", '"bob"')

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tcrp.sim.scenario.model import (
     ORDINARY,
+    Abandon,
     Action,
     At,
     Crash,
@@ -79,6 +80,7 @@ class Generator:
         self._steps = knobs.steps or dice.one_of((5, 10, 20, 40))
         self._horizon_us = knobs.horizon_us or dice.one_of((3, 10, 30, 60)) * SECOND
         self._lists = dice.chance(8)  # a server of the one dialect that can list its rooms
+        self._only = LISTING if self._lists else dice.one_of(DIALECTS) if dice.chance(8) else None
         has_passwords = dice.chance(25)
         addresses = ADDRESSES[0] if dice.chance(70) else dice.one_of(ADDRESSES)
         self._scene = Scene(
@@ -130,8 +132,8 @@ class Generator:
         return dice.one_of(NAMES[:3]) if dice.chance(20) else id
 
     def _dialect(self, given: str | None) -> str:
-        if self._lists:
-            return LISTING
+        if self._only is not None and self._dice.chance(90):
+            return self._only  # the others are not understood
         return given or (self._dice.one_of(DIALECTS) if self._dice.chance(70) else "json")
 
     def _twin(self, user: User, other: User) -> User:
@@ -162,7 +164,7 @@ class Generator:
             seed=dice.below(1 << 16),
             until_us=max(at_us for at_us, _ in steps) + DRAIN_US + scene.limits.idle_timeout // 10,
             limits=scene.limits,
-            server_dialect=LISTING if self._lists else "auto",
+            server_dialect=self._only or "auto",
             users=scene.users + attackers,
             network=NetworkSettings(draw_link_settings(dice) if dice.chance(70) else ORDINARY),
             script=script,
@@ -204,14 +206,27 @@ class Generator:
             case Cut(links, None):
                 return [(later_us, Drawn(NETWORK, Heal(links)))]
             case Crash(None) if dice.chance(60):
-                room = scene.rooms[0]
-                back: Action = Create(room, resume=drawn.actor) if dice.chance(20) else Join(room, resume=drawn.actor)
-                return [(later_us, Drawn(drawn.actor, back))]
+                return self._come_back(drawn.actor, at_us, later_us)
             case Shutdown():
                 request = draw_request(dice, scene.room(), scene.limits.request_bytes_max)
                 return [(max(at_us + dice.between(-50, 500) * MS, 0), Drawn(scene.user(), Stream(request)))]
             case _:
                 return []
+
+    def _come_back(self, user: str, crashed_us: int, later_us: int) -> list[Planned]:
+        """A user who has crashed asks with its token: for good, in vain, or again and again, more often than it may."""
+        dice, room = self._dice, self._scene.rooms[0]
+        if dice.chance(20):
+            again = Drawn(user, Crash(), SECOND, 5)
+            return [
+                (crashed_us + SECOND, again),
+                (crashed_us + SECOND // 2, Drawn(user, Join(room, resume=user), SECOND, 6)),
+            ]
+        back = Create(room, resume=user) if dice.chance(20) else Join(room, resume=user)
+        if dice.chance(25):
+            steps: list[Planned] = [(later_us - 1, Drawn(user, Abandon("accepted", back)))]
+            return [*steps, (later_us + SECOND, Drawn(user, back))]
+        return [(later_us, Drawn(user, back))]
 
 
 def _moment_of(planned: Planned) -> int:
