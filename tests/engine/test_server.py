@@ -438,6 +438,17 @@ def test_a_shutdown_ends_the_host_once_although_a_takeover_of_it_is_under_way() 
     assert not chat.server.registry.sessions_at
 
 
+def test_a_grant_that_is_undone_and_each_end_with_the_room_are_steps_of_the_room() -> None:
+    chat = Chat()
+    alice, _, _ = three(chat)
+    guest = chat.peer()
+    guest.sends(write_request(Operation.JOIN, b"lobby", b"dave"), wake=False)  # accepted, and not yet completed
+    guest.breaks()
+    assert chat.steps("room", "lobby").count("left") == 1
+    alice.leaves()
+    assert chat.steps("room", "lobby").count("left") == 3
+
+
 def test_time_does_not_go_backwards() -> None:
     chat = Chat()
     chat.passes(1)
