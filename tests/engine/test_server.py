@@ -449,6 +449,18 @@ def test_a_grant_that_is_undone_and_each_end_with_the_room_are_steps_of_the_room
     assert chat.steps("room", "lobby").count("left") == 3
 
 
+def test_a_room_that_is_closing_lingers_no_longer_than_a_shutdown() -> None:
+    chat = Chat(linger=20 * SECOND)
+    alice, _, _ = three(chat)
+    alice.leaves()
+    chat.passes(1)
+    chat.do(chat.server.shutdown(chat.now_us))
+    chat.passes(0.4)
+    assert chat.server.has_rooms
+    chat.passes(0.2)
+    assert not chat.server.has_rooms
+
+
 def test_time_does_not_go_backwards() -> None:
     chat = Chat()
     chat.passes(1)
