@@ -28,7 +28,7 @@ USERS = ("ann", "bob", "cem", "システム", "a:b", "x" * 255, "x" * 256, "e\u0
 ROOMS = ("lobby", "attic", "cellar", "a,b", "x" * 255, "", "\u202e", "lo\u2028bby")
 PASSWORDS = ("", "", "", "wrong", "sesame", "ひらけ")
 TEXTS = (
-    "hi", "", "exit", "/exit", "/quit", "__LEAVE__", "@quit", "@join", "__REGISTER__", "bob left the room",
+    "hi", "hi ", "", "exit", "/exit", "/quit", "__LEAVE__", "@quit", "@join", "__REGISTER__", "bob left the room",
     "x" * 4000, "Room closed", "ROOM_CLOSED: lobby", "チャットルームが閉じられました", "é{room}{name}",
 )  # fmt: skip
 NO_REQUESTS = ("}", '{"username": "a", "username": "b"}', '{"username": "\\ud800"}', "{{", '"', "[" * 9999)
@@ -53,12 +53,17 @@ class Pair:
         self.without = without
         self.random = random = Random(seed)  # noqa: S311 (a test's draws)
         self.now_us = 0
-        self.is_crowded = random.random() < 0.3  # many come, few go
+        self.is_disputed = random.random() < 0.15  # all ask for names in use
+        self.is_crowded = self.is_disputed or random.random() < 0.3  # many come, few go
         self.streams: dict[str, str] = {}  # open ones, with the peer's address
         self.tokens: list[Holder] = []
         self.limits = self.some_limits()
-        self.has_passwords = random.random() < 0.25  # most requests are of one room with a password
-        only = codec(random.choice(NAMES)) if not self.has_passwords and random.random() < 0.4 else None
+        self.has_passwords = (
+            not self.is_disputed and random.random() < 0.25
+        )  # most requests are of one room with a password
+        is_open = self.has_passwords or self.is_disputed
+        only = codec(random.choice((*NAMES, "name-port-list"))) if not is_open and random.random() < 0.4 else None
+        self.lists = only is not None and only.dialect.lists
         numbers = [iter(range(10_000)), iter(range(10_000))]
         self.engine = ServerEngine(
             ServerConfig(self.engine_limits(), only),
@@ -88,7 +93,9 @@ class Pair:
             connections_per_ip_max=draw((2, 3, 100)),
             request_bytes_max=draw((64, 90, 120, 4096)),
             unentered_rooms_per_ip_max=draw((1, 2, 100)),
-            idle_timeout=300_000_000 if self.is_crowded else draw((1_000_000, 10_000_000, 300_000_000)),
+            idle_timeout=draw((10_000_000, 300_000_000))
+            if self.is_crowded
+            else draw((1_000_000, 10_000_000, 300_000_000)),
             token_timeout=30_000_000 if self.is_crowded else draw((1_000_000, 5_000_000, 30_000_000)),
             handshake_timeout=draw((500_000, 2_000_000, 10_000_000)),
             linger=draw((0, 500_000, 5_000_000)),
@@ -135,11 +142,12 @@ class Pair:
         random = self.random
         draw = random.choice
         rooms = ROOMS[:1] if self.has_passwords else ROOMS[:3]
-        room = draw(rooms if random.random() < 0.8 else ROOMS).encode()
+        room = draw(rooms if random.random() < 0.8 else (*ROOMS, *[""] * 10 * self.lists)).encode()
         name = draw(USERS[:3] if random.random() < 0.85 else USERS)
         token = b""
         if holder is not None:
-            room, name, token = holder.room.encode(), holder.name, draw((holder.token, b"", b"stolen"))
+            proofs = (holder.token,) if self.is_disputed else (holder.token, b"", b"stolen")
+            room, name, token = holder.room.encode(), holder.name, draw(proofs)
         payload = self._payload(name, token)
         operation = draw((1, 2, 2)) if random.random() < 0.95 else draw((0, 3, 255))
         state = 0 if random.random() < 0.97 else 1
@@ -164,7 +172,7 @@ class Pair:
                 None,
             )
         )
-        if self.has_passwords:
+        if self.has_passwords or self.is_disputed:
             value = {"username": name, "password": password}
         if value is None:
             two = port.to_bytes(2, "big") if type(port) is int and port < 65536 else b""
@@ -208,8 +216,9 @@ class Pair:
                 self.catch_up()
         if kind == "open":
             self.opened += 1
+            asks = random.random() < (0.9 if self.is_disputed else 0.3)
             stream = f"s{self.opened}"
-            holder = random.choice(self.tokens[-4:]) if self.tokens and random.random() < 0.3 else None
+            holder = random.choice(self.tokens[-1 if self.is_disputed else -4 :]) if self.tokens and asks else None
             ip = holder.ip if holder is not None and random.random() < 0.9 else random.choice(self.ips)
             self.streams[stream] = ip
             self.give("stream_opened", stream, Address(ip, 50000 + self.opened), self.now_us)
