@@ -22,12 +22,13 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 
 def run(
     *words: str,
+    program: str = "sim",
     stdout: IO[bytes] | int = subprocess.PIPE,
     stderr: IO[bytes] | int = subprocess.PIPE,
     env: dict[str, str] | None = None,
 ) -> tuple[int, bytes, bytes]:
-    """The exit code of `chat-sim`, and the bytes that it printed."""
-    command = [sys.executable, "-m", "tcrp.cli.sim", *words]
+    """The exit code of `chat-sim` or another program, and the bytes that it printed."""
+    command = [sys.executable, "-m", f"tcrp.cli.{program}", *words]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "NO_C", "FORCE"))}
     roots = os.pathsep.join(str(ROOT / folder) for folder in ("spec", "engine", "sim", "cli"))
     done = subprocess.run(
@@ -47,9 +48,33 @@ def test_a_full_disk_has_its_own_exit_code_and_one_line(words: tuple[str, ...], 
 
 
 @needs_full
-def test_help_that_cannot_be_written_is_no_success() -> None:
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}])
+@pytest.mark.parametrize("program", ["sim", "server", "client"])
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+def test_help_that_cannot_be_written_is_no_success(program: str, words: tuple[str, ...], env: dict[str, str]) -> None:
     with FULL.open("wb") as full:
-        assert run("--help", stdout=full)[0] == OUTPUT_LOST
+        code, _, said = run(*words, program=program, stdout=full, env=env)
+    assert (code, said) == (
+        OUTPUT_LOST,
+        f"chat-{program}: cannot write the output: No space left on device\n".encode(),
+    )
+
+
+@needs_full
+@pytest.mark.parametrize(
+    ("program", "words"), [("sim", ("run", "--help")), ("server", ("ctl", "--help")), ("server", ("ctl", "list", "-h"))]
+)
+def test_the_help_of_a_command_that_cannot_be_written_is_no_success(program: str, words: tuple[str, ...]) -> None:
+    with FULL.open("wb") as full:
+        assert run(*words, program=program, stdout=full, env={"PYTHONUNBUFFERED": "1"})[0] == OUTPUT_LOST
+
+
+@pytest.mark.parametrize("program", ["sim", "server", "client"])
+def test_a_reader_of_help_who_has_enough_ends_any_program_without_a_word(program: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        assert run("--help", program=program, stdout=pipe) == (PIPE_CLOSED, b"", b"")
 
 
 @needs_full

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcrp.cli.client_config import read_config
-from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError
 from tcrp.cli.i18n import _, translate_argparse
+from tcrp.cli.output import ArgumentParser, run_program
 from tcrp.cli.version import tcrp_version
 
 if TYPE_CHECKING:
@@ -27,26 +28,22 @@ CREATE, JOIN, QUIT = ("1", "create", "c", "作成"), ("2", "join", "j", "参加"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `chat-client`."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes ?
+    return run_program(PROGRAM, lambda: _main(arguments), unshown="replace")  # ? in a chat, not \u3042
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     translate_argparse()
     parser = _parser()
     options = parser.parse_args(arguments)
+    parser.set_defaults(**read_config(options.config))
     try:
-        parser.set_defaults(**read_config(options.config))
         return _chat(parser.parse_args(arguments))
-    except UsageError as error:
-        complain(PROGRAM, str(error))
-        return CANNOT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # how many leave a chat: no reason to complain
         return INTERRUPTED
-    except BrokenPipeError:
-        return DOES_NOT_HOLD
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog=PROGRAM,
         description=_("Chat in a room. Without --join or --create, a menu asks what to do."),
         allow_abbrev=False,

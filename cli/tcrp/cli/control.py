@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tcrp.cli.exits import HOLDS, UsageError
+from tcrp.cli.output import ArgumentParser
 
 CONTROL_PATH = "/run/chat-server/control"
 """Where the systemd unit has it."""
@@ -32,8 +33,8 @@ def control(arguments: Sequence[str]) -> int:
     return HOLDS
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog="chat-server ctl",
         description="Command a running chat-server that was started with --control FILE.",
         epilog="Only the user who runs the server, and root, may do so.",

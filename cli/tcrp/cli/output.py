@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import errno
 import os
 import sys
 from collections.abc import Callable
+from typing import IO
 
 from tcrp.cli.exits import CANNOT, INTERRUPTED, OUTPUT_LOST, PIPE_CLOSED, UsageError, complain
 
@@ -30,9 +32,22 @@ REPLACE = "tcrp-signs"
 """The name of the error handler that replaces what an encoding lacks."""
 
 
-def run_program(program: str, body: Callable[[], int]) -> int:
-    """The exit code of `body`; one of its own, and no stack trace, if the output cannot be written."""
-    _prepare_streams()
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's, but `--help` and `--version` that cannot be written fail, as all output does."""
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        if message and file is sys.stdout:
+            file.write(message)  # argparse's own swallows the error
+        else:
+            super()._print_message(message, file)
+
+
+def run_program(program: str, body: Callable[[], int], unshown: str = REPLACE) -> int:
+    """The exit code of `body`; one of its own, and no stack trace, if the output cannot be written.
+
+    `unshown` names the error handler for characters that the encoding of the output lacks.
+    """
+    _prepare_streams(unshown)
     try:
         try:
             return body()
@@ -70,14 +85,14 @@ def shows_signs(encoding: str | None) -> bool:
     return True
 
 
-def _prepare_streams() -> None:
+def _prepare_streams(unshown: str) -> None:
     codecs.register_error(REPLACE, _replace)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed before the program started
             _discard(name)
         elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors=REPLACE)
+            stream.reconfigure(errors=unshown)
 
 
 def _replace(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tcrp.cli.control import control
 from tcrp.cli.dialects import dialect_named
 from tcrp.cli.exits import HOLDS, UsageError
-from tcrp.cli.output import run_program
+from tcrp.cli.output import ArgumentParser, run_program
 from tcrp.cli.settings import AUTO, OPTIONS, ServerSettings, add_options, print_config, read_settings, with_dashes
 from tcrp.cli.version import tcrp_version
 
@@ -47,8 +47,8 @@ def _open_standard_descriptors() -> None:
     os.close(descriptor)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog=PROGRAM,
         description="Serve chat rooms: tokens over TCP, chat traffic over UDP.",
         epilog="Times have a unit: 300s, 500ms, 5m. In the TOML file settings have the same names, with _ for -. "

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, UsageError, complain
-from tcrp.cli.output import run_program, utf8_stdout
+from tcrp.cli.output import ArgumentParser, run_program, utf8_stdout
 from tcrp.cli.version import tcrp_version
 
 PROGRAM = "chat-sim"
@@ -36,8 +36,8 @@ def _command(arguments: Sequence[str] | None) -> int:
     return result
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog=PROGRAM, description="Run scenarios of the chat protocol on a simulated network."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
