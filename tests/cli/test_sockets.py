@@ -50,6 +50,27 @@ def test_server_actions_apply_to_its_process(tmp_path: Path, capsys: pytest.Capt
     assert main(["run", "--sockets", str(file)]) == 0, capsys.readouterr().out
 
 
+OVERLAPPING_CUTS = """
+claim: a cut ends at its own time, and another on the same links goes on
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 200ms, bob: {join: lobby}}
+  - {at: 1s, network: {cut: {from: server, to: bob}, for: 2s}}
+  - {at: 1200ms, network: {cut: {from: server, to: bob}, for: 300ms}}
+  - {at: 2s, alice: {say: lost}}
+  - {at: 3500ms, alice: {say: heard}}
+until: 4s
+expect:
+  - {bob: {sees_exactly: [heard]}}
+"""
+
+
+def test_overlapping_cuts_end_at_their_own_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(OVERLAPPING_CUTS)
+    assert main(["run", "--sockets", str(file)]) == 0, capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

@@ -8,9 +8,12 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import IO
+from typing import TYPE_CHECKING
 
 from tcrp.cli.exits import CANNOT, INTERRUPTED, OUTPUT_LOST, PIPE_CLOSED, UsageError, complain
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 SIGNS = {
     "▸": ">",
@@ -35,7 +38,7 @@ REPLACE = "tcrp-signs"
 class ArgumentParser(argparse.ArgumentParser):
     """argparse's, but `--help` and `--version` that cannot be written fail, as all output does."""
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         if message and file is sys.stdout:
             file.write(message)  # argparse's own swallows the error
         else:

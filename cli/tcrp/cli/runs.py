@@ -17,7 +17,7 @@ from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OurFault, UsageError, c
 from tcrp.cli.report import digest_line, print_verdict, replay_command
 from tcrp.cli.steps import View, steps_table
 from tcrp.cli.summary import summary
-from tcrp.cli.trace_headers import scenario_header
+from tcrp.cli.trace_headers import open_trace, scenario_header
 from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE, Coverage
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.run import Run, Verdict
@@ -181,21 +181,13 @@ def _run_among_several(
     except ScenarioError as error:
         complain(PROGRAM, str(error))
         return None
-    if folder is None:
-        return (
-            _run(scenario, seed, None, view, is_strict=is_strict)
-            if view.format != "quiet"
-            else play(Run(scenario, seed=seed))
-        )
-    path = folder / f"{file.stem}.jsonl"
-    try:
-        with path.open("w", encoding="utf-8", newline="\n") as trace:
-            if view.format != "quiet":
-                return _run(scenario, seed, trace, view, is_strict=is_strict)
-            trace.write(_header(scenario, seed) + "\n")
-            return play(Run(scenario, seed=seed, listeners=[_writer(trace)]))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write the trace: {error.strerror}") from None
+    with open_trace(folder / f"{file.stem}.jsonl" if folder is not None else None) as trace:
+        if view.format != "quiet":
+            return _run(scenario, seed, trace, view, is_strict=is_strict)
+        if trace is None:
+            return play(Run(scenario, seed=seed))
+        trace.write(_header(scenario, seed) + "\n")
+        return play(Run(scenario, seed=seed, listeners=[_writer(trace)]))
 
 
 def _progress(total: int) -> Progress:

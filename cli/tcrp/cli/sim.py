@@ -37,9 +37,7 @@ def _command(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog=PROGRAM, description="Run scenarios of the chat protocol on a simulated network."
-    )
+    parser = ArgumentParser(prog=PROGRAM, description="Run scenarios of the chat protocol on a simulated network.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run scenarios and check their claims")
     run.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a scenario file, or a folder of them")

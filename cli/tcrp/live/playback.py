@@ -171,9 +171,9 @@ class Playback:
             case SetLinks(links, settings):
                 self._network.set(links, settings)
             case Cut(links, for_us):
-                self._network.cut(links)
-                if for_us is not None:
-                    asyncio.get_running_loop().call_later(for_us / 1_000_000, self._network.heal, links)
+                fault = self._network.cut(links)
+                if for_us is not None:  # others on the same links go on
+                    asyncio.get_running_loop().call_later(for_us / 1_000_000, self._network.end, fault)
             case Heal(links):
                 self._network.heal(links)
             case Hold() | Release() | Stall() | Reset():

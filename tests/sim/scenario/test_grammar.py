@@ -98,7 +98,7 @@ def test_a_new_verb_with_one_argument_is_one_declaration(monkeypatch: pytest.Mon
     text = file_with('script: [{at: 2s, bob: {wave: "hello {n}"}}]')
     scenario = read_scenario_text(text)
     step = scenario.script[-1]
-    assert (step.id, step.action) == ("bob.wave#1", Wave("hello {n}"))
+    assert (step.id, step.action) == ("bob.wave@2s~6956", Wave("hello {n}"))
     assert filled(step.action, 3) == Wave("hello 3")
     written = write_scenario(scenario)
     assert read_scenario_text(written).script[-1].action == Wave("hello {n}")

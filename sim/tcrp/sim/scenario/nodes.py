@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +29,8 @@ KINDS = {
 
 AMBIGUOUS = ("yes", "no", "on", "off")
 """Words that YAML 1.2 reads as texts, but YAML 1.1, which many editors speak, as truth values."""
+NO_BLANK = re.compile(r"\s*(?:- *)?([\w-]+):([^\s:/].*)")
+"""What YAML reads as one word, and people mean as a key and its value."""
 FULL_WIDTH_COLON = "："
 FULL_WIDTH_COLON_FOUND = "has a full-width colon (：); YAML needs ':' and a blank behind it"
 
@@ -142,7 +145,7 @@ class Value:
     def entries(self) -> Iterator[tuple[Value, str, Value]]:
         """The entries of a mapping: key, its text, value."""
         if not self.is_mapping:
-            self.fail(f"{self.name}: a mapping is expected, but this is {self.kind}")
+            self.fail(_blank_missing(self.node) or f"{self.name}: a mapping is expected, but this is {self.kind}")
         seen: set[str] = set()
         for key_node, value_node in self.node.value:
             key = Value(self.path, key_node, "key")
@@ -218,8 +221,21 @@ def _in_words(error: MarkedYAMLError, text: str, place: Place | None) -> str:
     for number, line in reversed(list(enumerate(before, start=1))):
         if FULL_WIDTH_COLON in line.partition("#")[0]:
             return f"this is not valid YAML: line {number} {FULL_WIDTH_COLON_FOUND}"
+    if problem.startswith("mapping values") and len(before) > 1 and (hint := _blank_hint(before[-2])):
+        return f"this is not valid YAML: in line {len(before) - 1} {hint}"
     what = next((meant for begin, meant in MEANT.items() if problem.removeprefix("but ").startswith(begin)), problem)
     return f"this is not valid YAML: {what}"
+
+
+def _blank_missing(node: Node) -> str:
+    """What is wrong with `at:0s`, or nothing."""
+    is_plain = isinstance(node, ScalarNode) and getattr(node, "style", None) is None
+    return _blank_hint(str(node.value)) if is_plain else ""
+
+
+def _blank_hint(text: str) -> str:
+    found = NO_BLANK.fullmatch(text)
+    return f"a blank is missing behind the colon: {found[1]}: {found[2]}" if found is not None else ""
 
 
 def _check(node: Node, path: str, seen: set[int], depth: int) -> None:
@@ -232,6 +248,8 @@ def _check(node: Node, path: str, seen: set[int], depth: int) -> None:
         raise ScenarioError(path, place, f"this is nested more than {DEPTH_MAX} deep")
     if isinstance(node, MappingNode):
         for key, value in node.value:
+            if str(value.tag).endswith(":null") and not value.value and (hint := _blank_missing(key)):
+                raise ScenarioError(path, Place(key.start_mark.line + 1, key.start_mark.column + 1), hint)
             _check(key, path, seen, depth + 1)
             _check(value, path, seen, depth + 1)
     elif isinstance(node, SequenceNode):

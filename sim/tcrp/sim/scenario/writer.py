@@ -48,6 +48,8 @@ def _block(word: str, value: Any) -> Any:
 
 
 def _flow(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith((":", "?")):
+        return Quoted(value)  # the library writes ::ffff:10.0.0.9 without quotes, and cannot read that within { }
     if not isinstance(value, dict | list):
         return value
     items: Any = CommentedMap() if isinstance(value, dict) else CommentedSeq(map(_flow, value))
