@@ -6,7 +6,7 @@ from collections import Counter, deque
 
 from tcrp.engine.outputs import CloseStream, FinishStream, SendFrame, ServerOutput, Stepped, StreamId, TimerFired
 from tcrp.sim.checks.bounds import Bounds
-from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
+from tcrp.sim.checks.observed import ObservedServer, SessionRecord
 from tcrp.sim.checks.results import CheckResults
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Deadline, HandshakeState, PacketKind, Property, SessionState
@@ -17,7 +17,7 @@ LAST_FRAMES = (PacketKind.COMPLETION, PacketKind.REFUSAL, PacketKind.LISTING)
 class LimitChecks:
     """Counts rooms, sessions, members, connections and texts, and looks at how streams end."""
 
-    def __init__(self, results: CheckResults, model: ReferenceModel, bounds: Bounds) -> None:
+    def __init__(self, results: CheckResults, model: ObservedServer, bounds: Bounds) -> None:
         self._results = results
         self._model = model
         self._bounds = bounds

@@ -1,8 +1,8 @@
 """The protocol's own properties, checked at every step of every run.
 
 Hands the trace, and each call of the server's engine with its outputs, to the checks. These compare the
-outputs with a reference model, which learns of sessions and rooms from the engine's observations. That those
-are right, the differential shows: there a reference server is fed with the bytes of the wire alone.
+outputs with what the engine's own observations say of its sessions and rooms. That the observations are right,
+the differential shows: it compares them with those of the reference server, which is fed with the bytes of the wire.
 `tcrp.spec.properties` says what each property claims.
 """
 
@@ -12,7 +12,7 @@ from tcrp.engine.outputs import OBSERVATIONS, Relay, SendDatagram, SendFrame, Se
 from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.differential import Differential
 from tcrp.sim.checks.limits import LimitChecks
-from tcrp.sim.checks.reference import ReferenceModel
+from tcrp.sim.checks.observed import ObservedServer
 from tcrp.sim.checks.relays import RelayChecks
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.checks.shadow import Shadows
@@ -48,7 +48,7 @@ class PropertyMonitor:
     def __init__(self, hosts: Hosts, limits: Limits, left_out: frozenset[Property], shadows: Shadows) -> None:
         self.results = results = CheckResults(hosts.world, left_out)
         self._shadows = shadows
-        self._model = model = ReferenceModel(hosts)
+        self._model = model = ObservedServer(hosts)
         self._relays = RelayChecks(results, model, hosts)
         self._bounds = bounds = Bounds(limits)
         self._termination = TerminationChecks(results, model, bounds)

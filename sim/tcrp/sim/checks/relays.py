@@ -5,7 +5,7 @@ from __future__ import annotations
 from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import Address, Relay
 from tcrp.engine.reading import notice_reader
-from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
+from tcrp.sim.checks.observed import ObservedServer, SessionRecord
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.hosts.user import Hosts, UserHost
 from tcrp.spec.names import Property
@@ -14,7 +14,7 @@ from tcrp.spec.names import Property
 class RelayChecks:
     """Looks at the relays of one call of the server's engine."""
 
-    def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts) -> None:
+    def __init__(self, results: CheckResults, model: ObservedServer, hosts: Hosts) -> None:
         self._results = results
         self._model = model
         self._hosts = hosts

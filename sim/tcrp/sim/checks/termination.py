@@ -6,7 +6,7 @@ from tcrp.engine.outputs import SendDatagram, ServerOutput
 from tcrp.engine.state import ServerState
 from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.inside import held_of_room
-from tcrp.sim.checks.reference import ReferenceModel, SessionRecord, notices_to
+from tcrp.sim.checks.observed import ObservedServer, SessionRecord, notices_to
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.hosts.server import ServerHost
 from tcrp.spec.limits import (
@@ -24,7 +24,7 @@ LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
 class TerminationChecks:
     """Looks at sessions and rooms that have ended, and at datagrams whose token does not hold."""
 
-    def __init__(self, results: CheckResults, model: ReferenceModel, bounds: Bounds) -> None:
+    def __init__(self, results: CheckResults, model: ObservedServer, bounds: Bounds) -> None:
         self._results = results
         self._model = model
         self._bounds = bounds

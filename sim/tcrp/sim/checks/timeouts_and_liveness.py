@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 
 from tcrp.engine.outputs import Stepped
 from tcrp.sim.checks.bounds import Bounds
-from tcrp.sim.checks.reference import ReferenceModel, SessionRecord
+from tcrp.sim.checks.observed import ObservedServer, SessionRecord
 from tcrp.sim.checks.results import CheckResults
 from tcrp.sim.checks.termination import LATE_US
 from tcrp.sim.hosts.server import ServerHost
@@ -22,7 +22,7 @@ ARRIVES_US = 2 * SECOND_US  # a datagram over a calm link has long arrived by th
 class LivenessChecks:
     """Checks grants, timeouts and, at the end of a run, that no client waits for ever."""
 
-    def __init__(self, results: CheckResults, model: ReferenceModel, hosts: Hosts, bounds: Bounds) -> None:
+    def __init__(self, results: CheckResults, model: ObservedServer, hosts: Hosts, bounds: Bounds) -> None:
         self.last_fault_us = 0
         self.spoke_us: dict[str, int] = {}  # when each user's client last said something
         self._results = results

@@ -1,7 +1,8 @@
-"""What a server that follows the protocol holds: which session has which token, in which room, last heard when.
+"""What the server's engine, by its own observations, holds: which session has which token, in which room, last
+heard when.
 
-Kept from the bytes that cross the wire and from the steps that the server's engine observes. Judges
-nothing: the checks compare the engine's outputs with it.
+Kept from the bytes that cross the wire and from the steps that the engine observes. Judges nothing: the checks
+compare the engine's outputs with it. What it must hold by the rules, `tcrp.sim.reference` says.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Call:
     withheld: int = 0
 
 
-class ReferenceModel:
-    """What a server that follows the protocol holds at this step of the run."""
+class ObservedServer:
+    """What the server holds at this step of the run, as it observes it."""
 
     def __init__(self, hosts: Hosts) -> None:
         self.call = Call()
