@@ -292,13 +292,13 @@ def test_records_are_counted_and_the_nearest_is_shown_where_there_is_none() -> N
 def test_packets_are_counted_and_so_are_their_bytes(count: Amount | None, size: Amount | None, holds: bool) -> None:
     claim = Packets("relay", None, None, count, size)
     case = Case(claim)
-    case.history.packets[claim] += [(1 * SECOND, 10), (3 * SECOND, 20)]
-    assert case.judged() == (HOLDS if holds else ("there were 2 such packets of 30 bytes together", 0))
+    case.history.packets[claim] += [(1 * SECOND, 11, 10), (3 * SECOND, 13, 20)]
+    assert case.judged() == (HOLDS if holds else ("there were 2 such packets of 30 bytes together", 13))
 
 
 def test_packets_without_an_amount_are_some_and_with_one_may_be_none() -> None:
     assert Case(Packets("relay", None, None, None, None)).judged() == (
-        "there were 0 such packets of 0 bytes together",
+        "there were 0 such packets of 0 bytes",
         0,
     )
     assert Case(Packets("relay", None, None, Amount(0, 0), None)).judged() == HOLDS

@@ -11,7 +11,7 @@ from tcrp.sim.scenario.reader import read_scenario_text
 STORY = """
 claim: fates
 until: 10s
-users: {mallory: {attacker: true}, ann@home: {}}
+users: {mallory: {attacker: true}, ann@home: {}, eve: {dialect: json-port}}
 script:
   - {at: 0s, alice: {create: lobby}}
   - {at: 1s, bob: {join: lobby}}
@@ -54,8 +54,18 @@ expect:
             "'hello?' was said by alice at 2.5 s and arrived at the server, where carol was anonymous: "
             "no relay went to carol",
         ),
-        ("bob: {sees: {count: 1}}", "the server sent 1 relays to bob, of which 1 were lost (cut)"),
-        ("bob: {told: left}", "the server sent 2 notices to bob, of which 1 were lost (cut)"),
+        (
+            'bob: {sees: ["hello?", "gone"]}',
+            "'hello?' was said by alice at 2.5 s; the relay to bob was dropped at 2.51 s: cut; "
+            "'gone' was said by alice at 5 s; it was dropped at 5.01 s: server down",
+        ),
+        ("bob: {sees: {count: 1}}", "the server sent 1 relay to bob, which was lost (cut)"),
+        ("bob: {told: left}", "the server sent 2 notices to bob, of which 1 was lost (cut)"),
+        ("eve: {told: joined}", "eve's dialect json-port has no notice joined"),
+        (
+            "session: ann@home@lobby, state: expired, at: 2s",
+            "ann@home left at 2.6 s; the message arrived at 2.61 s",
+        ),
         ("bob: {sees_exactly: []}", None),
         ("carol: {state: in-room}", "carol made the latest request at 1 s; it was refused at 1.04 s (no_such_room)"),
         (
@@ -85,3 +95,24 @@ def test_the_fate_of_what_is_missing_is_told(expected: str, fate: str | None) ->
     assert found is not None
     assert found.what == fate
     assert found.n == 0 or records[found.n - 1].n == found.n
+
+
+@pytest.mark.parametrize("expected", ["drop: {why: loss}", "refuse: {actor: bob}"])
+def test_what_was_forged_is_not_blamed_for_what_is_not_the_servers(expected: str) -> None:
+    scenario = read_scenario_text(STORY % expected)
+    [miss] = Run(scenario).go().misses
+    assert fate_of(miss, scenario, records_of(Run(scenario).go())) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "at_us", "what"),
+    [
+        ("step: {machine: session, id: ann@home@lobby, event: idled}", 2_610_000, "left"),
+        ("packets: {what: leave, from: ann@home}, count: 9", 3_200_000, "leave"),
+    ],
+)
+def test_the_steps_shown_are_those_of_the_last_of_the_nearest(expected: str, at_us: int, what: str) -> None:
+    scenario = read_scenario_text(STORY % expected)
+    verdict = Run(scenario).go()
+    record = records_of(verdict)[verdict.misses[0].n - 1]
+    assert (record.t_us, getattr(record, "event", "") or getattr(record, "what", "")) == (at_us, what)

@@ -109,12 +109,12 @@ def test_no_token_and_no_password_stands_in_a_trace() -> None:
         ('{alice: {sees: ["a", "b"]}}', "alice saw 1 of 2 in this order; the next would be 'b', but saw 1: bob: 'a'"),
         ('{alice: {never_sees: ["a"]}}', "bob's 'a' was seen at 5.02 s"),
         ('{alice: {sees_exactly: []}}', "alice saw 1: bob: 'a'"),
-        ("{alice: {sees: {count: 2..3}}}", "alice saw 1 relays"),
+        ("{alice: {sees: {count: 2..3}}}", "alice saw 1 relay"),
         ("{bob: {told: left}}", "bob was told nothing"),
         ("{bob: {refused: name_taken}}", "at 1.03 s it was accepted"),
         ("{server: {rooms: 5}}", "the server counts rooms 1"),
         ("{step: {machine: session, id: bob@lobby, event: left}}", "there are none; the nearest is"),
-        ("{packets: {what: say, from: bob}, count: 2}", "there were 1 such packets of 40 bytes together"),
+        ("{packets: {what: say, from: bob}, count: 2}", "there was 1 such packet of 40 bytes"),
     ],
 )  # fmt: skip
 def test_a_claim_that_does_not_hold_is_told_with_what_came_nearest(expected: str, nearest: str) -> None:
@@ -184,7 +184,17 @@ NEVER, AT_5 = "", ": {restart: 1s}"
         (NEVER, "session: bob@lobby, state: anonymous", "the server was down since 4 s; it had been anonymous at 0 s"),
         (NEVER, "room: lobby, state: open", "the server was down since 4 s; it had been open at 0.03 s"),
         (NEVER, "handshake: bob, state: completed", "the server was down since 4 s; it had been completed at 1.03 s"),
-        (NEVER, "server: {sessions: 0, rooms: 0}", "the server was down, and counts nothing"),
+        (NEVER, "server: {sessions: 0, rooms: 0}", None),
+        (
+            NEVER,
+            "server: {sessions: 1}",
+            "the server was down: it had no sessions, rooms and connections, and counted nothing",
+        ),
+        (
+            NEVER,
+            "server: {relays: 0}",
+            "the server was down: it had no sessions, rooms and connections, and counted nothing",
+        ),
         (NEVER, "bob: {state: in-room}", "it was anonymous since 4 s; it had been in-room at 1.04 s"),
         (AT_5, "session: bob@lobby, state: in-room", "it was anonymous since 5 s; it had been in-room at 1.05 s"),
         (AT_5, "room: lobby, state: vacant", None),

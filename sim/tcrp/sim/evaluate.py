@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -22,9 +23,12 @@ from tcrp.sim.scenario.model import (
     Told,
     Window,
 )
+from tcrp.spec.names import Counter
 from tcrp.trace.sentences import sentence
 
 WAS_MET = "had been"
+GAUGES = (Counter.ROOMS, Counter.SESSIONS, Counter.CONNECTIONS)
+"""The counters that say what a server has; the others say what it has done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ def _judge_seen(claim: Sees | SeesExactly | NeverSees | SeesCount, window: Windo
         case SeesCount(user, count):
             if _holds(count, len(screens)):
                 return None
-            return f"{user} saw {len(screens)} relays", screens[-1].n if screens else 0
+            return f"{user} saw {len(screens)} relay{'s' * (len(screens) != 1)}", screens[-1].n if screens else 0
 
 
 def _matched_in_order(screens: list[SeenRelay], relays: tuple[Seen, ...]) -> int:
@@ -189,13 +193,20 @@ def _judge_counters(claim: Counters, window: Window, history: History) -> Neares
         assert window.between_us is not None, "the last of the windows"
         inside = [each for each in samples if _in_window(each[0], window)]
         moments = [each for each in samples if each[0] < window.between_us[0]][-1:] + inside
-    up = [counts for _, counts in moments if counts]
-    if any(all(_holds(amount, counts.get(name, 0)) for name, amount in claim.counts) for counts in up):
+    if any(_have(claim, counts) for _, counts in moments):
         return None
     if moments and not moments[-1][1]:
-        return "the server was down, and counts nothing", 0
+        return "the server was down: it had no sessions, rooms and connections, and counted nothing", 0
     last = moments[-1][1] if moments else {}
     return "the server counts " + ", ".join(f"{name} {last.get(name, 0)}" for name, _ in claim.counts), 0
+
+
+def _have(claim: Counters, counts: Mapping[str, int]) -> bool:
+    """Whether counters are as claimed. While the server is down they are empty: what it has is nothing, and what it
+    has counted is lost.
+    """
+    known = counts or dict.fromkeys(GAUGES, 0)
+    return all(_holds(amount, known.get(name, 0)) and (counts or name in known) for name, amount in claim.counts)
 
 
 def _judge_records(claim: Records, window: Window, history: History) -> Nearest:
@@ -210,12 +221,14 @@ def _judge_records(claim: Records, window: Window, history: History) -> Nearest:
 
 
 def _judge_packets(claim: Packets, window: Window, history: History) -> Nearest:
-    sent = [size for t_us, size in history.packets[claim] if _in_window(t_us, window)]
+    found = [(n, size) for t_us, n, size in history.packets[claim] if _in_window(t_us, window)]
+    sent = [size for _, size in found]
     count_holds = claim.count is None or _holds(claim.count, len(sent))
     bytes_hold = claim.bytes is None or _holds(claim.bytes, sum(sent))
     if count_holds and bytes_hold and (sent or claim.count is not None or claim.bytes is not None):
         return None
-    return f"there were {len(sent)} such packets of {sum(sent)} bytes together", 0
+    were = "was 1 such packet" if len(sent) == 1 else f"were {len(sent)} such packets"
+    return f"there {were} of {sum(sent)} bytes{' together' if len(sent) > 1 else ''}", found[-1][0] if found else 0
 
 
 def _holds(amount: Amount, number: int) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tcrp.engine.codec import codec
 from tcrp.engine.text import shown
 from tcrp.sim.evaluate import Miss, seconds
 from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.scenario.errors import nearest
+from tcrp.sim.scenario.expectations import NETWORK_DROPS
 from tcrp.sim.scenario.model import (
     Abandon,
     At,
@@ -38,12 +40,13 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.sim.scenario.verbs import filled
 from tcrp.sim.script import origin_name
-from tcrp.spec.names import HandshakeEvent, Machine, PacketKind, SessionEvent, SessionState
+from tcrp.spec.names import HandshakeEvent, Machine, Notice, PacketKind, SessionEvent, SessionState
 from tcrp.trace.records import Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 from tcrp.trace.sentences import sentence
 
 FORGED = (Spoof, Datagram, Replay)
 TEXT_SHOWN_MAX = 60
+TEXTS_SHOWN_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,14 @@ class _Fates:
             case Sees(user, relays) | SeesExactly(user, relays):
                 return self._of_relays(user, relays)
             case SeesCount(user):
-                return self._of_lost(user, PacketKind.RELAY, "relays")
-            case Told(user):
-                return self._of_lost(user, PacketKind.NOTICE, "notices")
+                return self._of_lost(user, PacketKind.RELAY, "relay")
+            case Told(user, notices):
+                return self._of_notices(user, notices)
             case Refused(user):
                 return self._of_request(user)
             case StateExpected(claim) if not miss.was_met:  # else the step that left the state says it
                 return self._of_state(claim)
-            case Records(kind, count=count) if kind != "step" and count.least:
+            case Records(kind, fields, count) if kind != "step" and count.least and _may_be_forged(fields):
                 return self._of_forged()
             case _:
                 return None
@@ -91,11 +94,17 @@ class _Fates:
         screen = [each for each in self._records
                   if isinstance(each, ShowRecord) and each.actor == user and each.what == "relay"]  # fmt: skip
         left = list(screen)
+        missing: list[Seen] = []
         for relay in relays:
             found = next((each for each in left if each.text == relay.text and relay.name in (None, each.name)), None)
             if found is None:
-                return self._of_text(user, relay)
-            left.remove(found)
+                missing.append(relay)
+            else:
+                left.remove(found)
+        if missing:
+            fates = [self._of_text(user, relay) for relay in dict.fromkeys(missing)]
+            more = f"; {len(fates) - TEXTS_SHOWN_MAX} more are missing" if len(fates) > TEXTS_SHOWN_MAX else ""
+            return Fate("; ".join(each.what for each in fates[:TEXTS_SHOWN_MAX]) + more, fates[0].n)
         if left and len(screen) > len(relays):
             return Fate(f"{_quoted(left[0].text)} from {left[0].name} was not expected", left[0].n)
         return Fate("all were shown, but not in this order and time")
@@ -187,8 +196,13 @@ class _Fates:
         own = self._packets_of(origin_name(step, _times(step)))
         if not own:
             return self._not_done(step, SessionEvent.LEFT, "leave")
-        up = [each for each in own if each.link == f"{step.actor}>{SERVER}"][-1]
-        return self._ended(f"{step.actor} left at {seconds(own[0].t_us)}", up, "the message")
+        left = f"{step.actor} left at {seconds(own[0].t_us)}"
+        ups = [each for each in own if each.link == f"{step.actor}>{SERVER}"]
+        arrived = {each.n for each in ups}
+        for each in self._records:
+            if isinstance(each, StepRecord) and each.cause in arrived and each.event == SessionEvent.LEFT:
+                return Fate(f"{left}; the message arrived at {seconds(each.t_us)}", each.n)
+        return self._ended(left, ups[-1], "the message")
 
     def _session_at(self, user: str, t_us: int) -> str:
         """The state of a user's latest session, as the server had it."""
@@ -200,16 +214,26 @@ class _Fates:
 
     # --- what was lost on the way, and what was forged -------------------------------------------
 
-    def _of_lost(self, user: str, what: PacketKind, words: str) -> Fate:
+    def _of_notices(self, user: str, notices: tuple[str, ...]) -> Fate:
+        dialect = next((each.dialect for each in self._scenario.users if each.id == user), "")
+        known = {str(each) for each in codec(dialect).dialect.notices}
+        for notice in notices:
+            if notice not in known and notice in set(Notice):
+                return Fate(f"{user}'s dialect {dialect} has no notice {notice}")
+        return self._of_lost(user, PacketKind.NOTICE, "notice")
+
+    def _of_lost(self, user: str, what: PacketKind, word: str) -> Fate:
         sent = [each for each in self._packets() if each.link == f"{SERVER}>{user}" and each.what == what]
         lost = [each for each in sent if each.kind is Kind.DROP]
         number = sum(each.kind is Kind.SEND for each in sent)
         if not number:
-            return Fate(f"the server sent no {words} to {user}")
+            return Fate(f"the server sent no {word}s to {user}")
+        so_many = f"the server sent {number} {word}{'s' if number > 1 else ''} to {user}"
         if not lost:
-            return Fate(f"the server sent {number} {words} to {user}, and none was lost")
+            return Fate(f"{so_many}, and none was lost" if number > 1 else f"{so_many}, and it was not lost")
         why = ", ".join(dict.fromkeys(each.why for each in lost))
-        return Fate(f"the server sent {number} {words} to {user}, of which {len(lost)} were lost ({why})", lost[-1].n)
+        which = f"of which {len(lost)} {'was' if len(lost) == 1 else 'were'}" if number > 1 else "which was"
+        return Fate(f"{so_many}, {which} lost ({why})", lost[-1].n)
 
     def _of_forged(self) -> Fate | None:
         """The latest packet that no honest client sends, for expectations of its drop or refusal."""
@@ -254,6 +278,12 @@ class _Fates:
             at, why = seconds(refused[0].t_us), refused[0].why
             return Fate(f"{step.actor} could not {what} at {at}: {why}", refused[0].n)
         return Fate(f"{step.actor} did not {what}: the step was not taken before the run ended")
+
+
+def _may_be_forged(fields: tuple[tuple[str, str], ...]) -> bool:
+    """Whether the server itself refuses or drops what is meant: not the network, and not a user's client."""
+    named = dict(fields)
+    return named.get("actor", SERVER) == SERVER and named.get("why") not in NETWORK_DROPS
 
 
 def _times(step: Step) -> int:

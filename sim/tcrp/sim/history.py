@@ -59,7 +59,7 @@ class History:
         self.refusals: dict[str, list[tuple[int, int, str]]] = {}
         self.matches: dict[Records, list[tuple[int, int]]] = {}
         self.nearest: dict[Records, tuple[int, Record]] = {}
-        self.packets: dict[Packets, list[tuple[int, int]]] = {}
+        self.packets: dict[Packets, list[tuple[int, int, int]]] = {}  # time, record, size
         self.counters: list[tuple[int, Mapping[str, int]]] = []
         self.asks_for_counters = any(isinstance(claim, Counters) for claim in claims)
         for claim in claims:
@@ -100,7 +100,7 @@ class History:
             case PacketRecord() if record.kind is Kind.SEND:
                 for claim, sent in self.packets.items():
                     if _is_such_a_packet(claim, record):
-                        sent.append((record.t_us, record.bytes))
+                        sent.append((record.t_us, record.n, record.bytes))
             case ShowRecord():
                 if record.what == "relay":
                     if record.actor in self.screens:
@@ -131,7 +131,7 @@ class History:
             wrong = sum(_field(record, key) != value for key, value in _all_fields(claim))
             if not wrong:
                 times.append((record.t_us, record.n))
-            elif claim not in self.nearest or wrong < self.nearest[claim][0]:
+            elif claim not in self.nearest or wrong <= self.nearest[claim][0]:  # of equally near ones, the last
                 self.nearest[claim] = wrong, record
 
 

@@ -48,8 +48,9 @@ EVENTS: dict[Machine, type[StrEnum]] = {
     Machine.SESSION: names.SessionEvent, Machine.ROOM: names.RoomEvent, Machine.HANDSHAKE: names.HandshakeEvent,
 }  # fmt: skip
 STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor")
+NETWORK_DROPS = ("loss", "cut", "mtu", "queue", "nobody there", "server down", "no session")
 DROP_REASONS = (
-    *("loss", "cut", "mtu", "queue", "nobody there", "server down", "no session"),  # the network's
+    *NETWORK_DROPS,
     *("too short", "over 4096 bytes", "no such token", "the token has ended", "from another address", "wrong room"),
     *("not a text", "texts_per_second_max", "too long", "reads as a notice"),  # the server's
     *("too many before the completion", "not of this dialect", "the session has ended"),  # the client's
@@ -217,7 +218,8 @@ CLAIMS: dict[str, Record[Any]] = {
         Field("count", AMOUNT, "How many there are."), Field("bytes", AMOUNT, "How many bytes they have together."),
     ),
     SERVER: Record(model.Counters, Field(SERVER, COUNTS, "The server's view: its counters have these values. "
-                                              "It counts nothing while it is down.",
+                                              "While it is down it has no rooms, sessions and connections, and no "
+                                              "other counter.",
                                          "{server: {rooms: 0, relays: 1..5}}", into="counts")),
 }  # fmt: skip
 SUBJECTS = ("a user", *CLAIMS)
