@@ -43,10 +43,37 @@ def test_every_supported_scenario_takes_the_same_steps_on_sockets(capsys: pytest
     assert rest.startswith("take the same steps on sockets, 0 do not")
 
 
-@pytest.mark.parametrize("step", ["{pause: 200ms}", "{crash: {restart: 200ms}}", "shutdown"])
+@pytest.mark.parametrize(
+    "step",
+    ["{pause: 200ms}", "{crash: {restart: 200ms}}", "shutdown", "{remove: {user: carol, room: lobby}}"],
+)
 def test_server_actions_apply_to_its_process(tmp_path: Path, capsys: pytest.CaptureFixture[str], step: str) -> None:
     file = tmp_path / "scenario.yaml"
     file.write_text(SCENARIO.replace("STEP", step))
+    assert main(["run", "--sockets", str(file)]) == 0, capsys.readouterr().out
+
+
+REMOVALS = """
+claim: a member is removed on command, a paused server obeys later, and a server that is down does not
+users: {bob: {dialect: text}}
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 100ms, bob: {join: lobby}}
+  - {at: 500ms, server: {pause: 300ms}}
+  - {at: 600ms, server: {remove: {user: bob, room: lobby}}}
+  - {at: 1200ms, server: {remove: {user: bob, room: lobby}}}
+  - {at: 1500ms, server: crash}
+  - {at: 1600ms, server: {remove: {user: alice, room: lobby}}}
+until: 2s
+expect:
+  - {bob: {told: removed}, between: [800ms, 1s]}
+  - {alice: {state: in-room}}
+"""
+
+
+def test_a_server_process_removes_a_member(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(REMOVALS)
     assert main(["run", "--sockets", str(file)]) == 0, capsys.readouterr().out
 
 
@@ -76,7 +103,6 @@ def test_overlapping_cuts_end_at_their_own_time(tmp_path: Path, capsys: pytest.C
     [
         ("{at: 700ms, bob: {clock: {skew: 1s}}}", "it sets a user's clock"),
         ("{at: 700ms, bob: {pause: 1s}}", "it pauses a user's machine"),
-        ("{at: 700ms, server: {remove: {user: bob, room: lobby}}}", "has no command to remove a member"),
         ("{when: {handshake: bob, state: accepted}, carol: keep_alive}", "that is over before a trace can show it"),
         ("{at: 700ms, network: {set: {loss: 10%}, between: [bob, server]}}", "at random"),
         ("{at: 100ms, twin: {join: lobby}}", "two users request the same name at the same time"),

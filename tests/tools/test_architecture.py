@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,13 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SOURCE_ROOTS = ("spec", "engine", "sim", "cli")
 LINTER = PROJECT["tool"]["importlinter"]
+ROOT_FILES = {
+    ".dockerignore", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.ja.md",
+    "README.md", "pyproject.toml",
+}  # fmt: skip
+ROOT_FOLDERS = {
+    ".ci", "bench", "cli", "deploy", "docs", "engine", "examples", "sim", "spec", "tests", "tools",
+}  # fmt: skip
 OF_SIMULATORS = re.compile(r"simulat|swarm|stor(y|ies)\b|scenario", re.IGNORECASE)
 
 
@@ -54,3 +63,14 @@ def test_every_path_that_contributing_names_exists() -> None:
 def test_contributing_names_every_package() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert [name for name in LINTER["root_packages"] if f"{name.replace('.', '/')}/ " not in text] == []
+
+
+def test_only_what_is_known_stands_at_the_root() -> None:
+    """What a program has written there by mistake, such as a trace named `-`, is not committed."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("this is no clone")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    paths = [Path(name) for name in listed.stdout.decode().split("\0") if name]
+    assert {str(path) for path in paths if len(path.parts) == 1} == ROOT_FILES
+    assert {path.parts[0] for path in paths if len(path.parts) > 1} == ROOT_FOLDERS

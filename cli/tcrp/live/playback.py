@@ -25,6 +25,7 @@ from tcrp.sim.scenario.model import (
     MachineIs,
     Move,
     Release,
+    Remove,
     Reset,
     Scenario,
     ServerAction,
@@ -75,7 +76,12 @@ class Playback:
         self._addresses = Addresses()
         self._network = Network(scenario.network)
         self._server = LiveServer(
-            self._addresses.server, scenario.limits, scenario.server_dialect, folder, self._server_is_up
+            self._addresses.server,
+            scenario.limits,
+            scenario.server_dialect,
+            folder,
+            self._server_is_up,
+            is_commanded=any(isinstance(step.action, Remove) for step in scenario.script),
         )
         self._users: dict[str, LiveUser] = {}
         self._seed = seed

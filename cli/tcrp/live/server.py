@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tcrp.engine.outputs import Address
@@ -26,13 +29,21 @@ class ServerFailed(Exception):
 class LiveServer:
     """A server on `ip`, with the same ports after every restart. Traces are written to `folder`.
 
-    `is_up` is called whenever the server is ready.
+    `is_up` is called whenever the server is ready. With `is_commanded` it has a control socket, which `Remove` needs.
     """
 
     def __init__(
-        self, ip: str, limits: Limits, dialect: str, folder: Path, is_up: Callable[[], Coroutine[None, None, None]]
+        self,
+        ip: str,
+        limits: Limits,
+        dialect: str,
+        folder: Path,
+        is_up: Callable[[], Coroutine[None, None, None]],
+        *,
+        is_commanded: bool = False,
     ) -> None:
         self._is_up = is_up
+        self._control = folder / "control" if is_commanded else None
         self._ip = ip
         self._limits = limits
         self._dialect = dialect
@@ -47,6 +58,7 @@ class LiveServer:
         """Start the process and wait until it is ready. Raises `ServerFailed`."""
         trace = self._folder / f"server-{len(self._traces) + 1}.jsonl"
         options = [f"--{name.replace('_', '-')}={write_setting(name, self._limits)}" for name in SETTINGS]
+        options += [f"--control={self._control}"] if self._control is not None else []
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tcrp.cli.server", "--host", self._ip, "--tcp-port", str(self.tcp.port),
             "--udp-port", str(self.udp.port), "--dialect", self._dialect, "--trace", str(trace), *options,
@@ -77,7 +89,9 @@ class LiveServer:
                 self._later(for_us / 1_000_000, self._resume)
             case Shutdown():
                 self._signal(signal.SIGTERM)
-            case Remove() | SetLimits():
+            case Remove(user, room):
+                self._later(0, partial(self._command, {"command": "remove", "user": user, "room": room}))
+            case SetLimits():
                 raise AssertionError(f"{action} cannot run on sockets")
 
     async def _restart(self) -> None:
@@ -89,6 +103,15 @@ class LiveServer:
 
     async def _resume(self) -> None:
         self._signal(signal.SIGCONT)
+
+    async def _command(self, request: dict[str, str]) -> None:
+        """Ask over the control socket, as `chat-server ctl` does. A server that is down does nothing."""
+        assert self._control is not None, "a server that is to be commanded has a control socket"
+        with suppress(OSError):
+            reader, writer = await asyncio.open_unix_connection(self._control)
+            writer.write(json.dumps(request).encode() + b"\n")
+            await reader.read()
+            writer.close()
 
     def _later(self, seconds: float, what: Callable[[], Coroutine[None, None, None]]) -> None:
         async def wait() -> None:

@@ -19,7 +19,6 @@ from tcrp.sim.scenario.model import (
     LinkSettings,
     MachineIs,
     Pause,
-    Remove,
     Replay,
     Reset,
     Scenario,
@@ -42,7 +41,6 @@ PATIENCE_US = 60_000_000
 IMPOSSIBLE: dict[type[Any], str] = {
     Clock: "it sets a user's clock",
     Spoof: "it spoofs a source address",
-    Remove: "a server process has no command to remove a member",
     SetLimits: "it changes the server's settings while it runs",
     Replay: "it replays a recorded datagram",
     Flood: "it sends a flood of datagrams",
