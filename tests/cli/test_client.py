@@ -64,7 +64,7 @@ def test_without_arguments_it_asks_and_does_not_echo_the_password(server: LiveSe
         ann.shows("You are in den as ann.")
         assert not any("sesame" in line for line in ann.lines)
         with client(server, "--name", "bob", "--join", "den") as bob:
-            bob.shows("Wrong password for den.")
+            bob.shows("The room den has a password.")
             bob.enters("open sesame")
             bob.shows("You are in den as bob.")
             ann.shows("bob joined")
@@ -199,16 +199,51 @@ def test_a_client_comes_back_by_itself_and_offers_what_perhaps_nobody_heard() ->
         ann.shows("Joining phoenix again in 1 s (Enter: now, n: give up)")
         ann.shows("Connection refused")
         with live_server(tcp=server.tcp, udp=server.udp) as restarted:
-            ann.shows("There is no room phoenix.")
-            ann.shows("Create it? [y/n]")
-            ann.enters("sure")
-            ann.shows("Please answer y or n.")
-            ann.enters("y")
+            until(lambda: sum("You are in phoenix" in line for line in ann.lines) == 2, "ann again, as the room's host")
             ann.shows("Send again what was perhaps not heard (1)? [y/n]")
             bob = Peer(restarted, "bob").joins("phoenix")
             ann.enters("yes")
             assert bob.hears() == b"ann: still there?"
             assert sum("Connection refused" in line for line in ann.lines) == 1
+            assert restarted.logs("room_created")
+
+
+def test_after_a_restart_a_guest_waits_for_the_host_to_create_the_room_again() -> None:
+    with live_server() as server, client(server, "--name", "bob", "--create", "tide") as bob:
+        bob.shows("You are in tide")
+        with client(server, "--name", "ann", "--join", "tide") as ann:
+            ann.shows("You are in tide")
+            server.kill()
+            bob.enters("hello?")
+            bob.shows("(Enter: now, n: give up)")
+            bob.process.send_signal(signal.SIGSTOP)  # so that ann is back before the host
+            ann.enters("still there?")
+            ann.shows("(Enter: now, n: give up)")
+            with live_server(tcp=server.tcp, udp=server.udp):
+                ann.enters("")
+                ann.shows("There is no room tide.")
+                bob.process.send_signal(signal.SIGCONT)
+                until(lambda: sum("You are in tide" in line for line in bob.lines) == 2, "bob again")
+                bob.enters("n")  # offers to say hello again
+                ann.enters("")
+                ann.shows("Send again what was perhaps not heard (1)?")
+                ann.enters("y")
+                bob.shows("ann still there?")
+
+
+def test_a_host_does_not_count_as_one_in_a_room_that_a_guest_has_created_again() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "flood") as ann:
+        ann.shows("You are in flood")
+        server.kill()
+        ann.enters("hello?")
+        ann.shows("Connection refused")
+        with live_server(tcp=server.tcp, udp=server.udp) as restarted:
+            Peer(restarted, "bob").creates("flood")
+            ann.enters("")
+            ann.shows("Send again what was perhaps not heard (1)?")
+            ann.enters("n")
+            ann.types(CTRL_D)
+            ann.shows("You left flood")
 
 
 def test_a_client_whose_server_was_only_slow_takes_its_place_back_with_its_token() -> None:
@@ -233,6 +268,9 @@ def test_a_client_whose_server_was_only_slow_takes_its_place_back_with_its_token
 def test_a_name_that_somebody_else_has_is_asked_for_anew(server: LiveServer) -> None:
     with room_of(server, "ann", room="taken"), client(server, "--name", "ann", "--join", "taken") as ann:
         ann.shows("The name ann is taken in taken; choose another name.")
+        ann.shows("idle timeout (5 minutes by default).")
+        ann.enters("an:na")
+        ann.shows("a user name must not contain")
         ann.enters("anna")
         ann.shows("You are in taken as anna.")
 
@@ -273,7 +311,7 @@ def test_a_client_that_types_notices_a_restarted_server() -> None:
                 ann.enters("hello?")
                 time.sleep(0.2)
             ann.shows("Perhaps not heard: hello?")
-            ann.shows("There is no room busy.")
+            until(lambda: sum("You are in busy" in line for line in ann.lines) == 2, "ann again")
 
 
 def test_a_client_learns_how_much_silence_its_server_tolerates() -> None:
@@ -281,8 +319,6 @@ def test_a_client_learns_how_much_silence_its_server_tolerates() -> None:
     with live_server(*options) as server, client(server, "--name", "ann", "--create", "short") as ann:
         ann.shows("You are in short")
         ann.shows("it tolerates less silence than expected.")
-        ann.shows("Create it? [y/n]")
-        ann.enters("y")
         until(lambda: sum("You are in short" in line for line in ann.lines) == 2, "ann again")
         with room_of(server, "bob", room="clock") as [bob]:
             assert bob.hears() == b"You were silent too long"  # more than a second has passed
@@ -468,9 +504,32 @@ def test_wrong_passwords_that_lock_an_address_out_are_named_and_the_client_goes_
             bob.shows("Wrong password for vault.")
             bob.enters("wrong again")
             bob.shows("Too many wrong passwords for vault from your address; try again in a minute.")
-            bob.shows("Try again? [y/n]")
-            bob.enters("n")
+            bob.enters("")  # gives up
             until(lambda: "3 quit:" in bob.lines[-1], "the menu again")
+
+
+def test_the_right_password_gets_in_during_a_lock_out(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("open sesame")
+    vault = ("--create", "vault", "--password-file", str(tmp_path / "password"))
+    with (
+        live_server("--password-tries-max", "1") as server,
+        client(server, "--name", "ann", *vault) as ann,
+        client(server, "--name", "bob") as bob,
+    ):
+        ann.shows("You are in vault")
+        bob.shows("3 quit:")
+        for answer in ("join", "vault", ""):
+            bob.enters(answer)
+        bob.shows("The room vault has a password.")
+        bob.enters("wrong")
+        bob.shows("Wrong password for vault.")
+        bob.enters("wrong again")
+        bob.shows("Too many wrong passwords for vault from your address")
+        ends = time.monotonic() + PATIENCE
+        while not any("You are in vault" in line for line in bob.lines):
+            assert time.monotonic() < ends, "one password a second is looked at"
+            bob.enters("open sesame")
+            time.sleep(0.5)
 
 
 @pytest.mark.parametrize("is_bound", [True, False])
@@ -504,7 +563,7 @@ def test_a_server_restart_is_noticed_in_a_quiet_room() -> None:
         server.kill()
         with live_server(tcp=server.tcp, udp=server.udp):
             ann.shows("The server no longer answers; it may have been restarted.")
-            ann.shows("There is no room amnesia.")
+            until(lambda: sum("You are in amnesia" in line for line in ann.lines) == 2, "ann again")
 
 
 def test_a_room_that_is_merely_quiet_is_stayed_in(tmp_path: Path) -> None:
@@ -643,14 +702,15 @@ def test_a_session_ended_by_the_server_gives_exit_code_1() -> None:
         assert ann.wait(PATIENCE) == 1
 
 
-def test_a_client_leaves_the_room_on_sigterm(server: LiveServer) -> None:
-    with room_of(server, "bob", room="term") as [bob], subprocess.Popen(
-        [BIN / "chat-client", "--plain", *ports(server), "--name", "ann", "--join", "term"],
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])  # SIGHUP: its window was closed
+def test_a_client_that_is_ended_leaves_the_room(server: LiveServer, number: signal.Signals) -> None:
+    with room_of(server, "bob", room=f"end-{number}") as [bob], subprocess.Popen(
+        [BIN / "chat-client", "--plain", *ports(server), "--name", "ann", "--join", f"end-{number}"],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as ann:  # fmt: skip
         assert ann.stderr is not None
-        assert ann.stderr.readline() == b"* You are in term as ann.\n"
-        ann.terminate()
+        assert ann.stderr.readline().startswith(b"* You are in end-")
+        ann.send_signal(number)
         assert bob.hears() == b"ann left the room"
         assert ann.wait(PATIENCE) == 130
 

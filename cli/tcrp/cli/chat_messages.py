@@ -50,14 +50,22 @@ def refusal(reason: Reason | None, request: RoomRequest, *, tried_passwords: boo
         None: lambda: _("The server refused the request for an unknown reason."),
         Reason.BAD_REQUEST: lambda: _("The server does not accept this request. Is the dialect right?"),
         Reason.TOO_MANY_REQUESTS: lambda: (
-            _("Too many wrong passwords for {room} from your address; try again in a minute.")
+            _(
+                "Too many wrong passwords for {room} from your address; try again in a minute. "
+                "The right one gets in at once if you wait a second first."
+            )
             if tried_passwords
             else _("Too many requests; try again in a minute.")
         ),
         Reason.ROOM_EXISTS: lambda: _("The room {room} already exists."),
         Reason.NO_SUCH_ROOM: lambda: _("There is no room {room}."),
-        Reason.WRONG_PASSWORD: lambda: _("Wrong password for {room}."),
-        Reason.NAME_TAKEN: lambda: _("The name {name} is taken in {room}; choose another name."),
+        Reason.WRONG_PASSWORD: lambda: (
+            _("Wrong password for {room}.") if request.password else _("The room {room} has a password.")
+        ),
+        Reason.NAME_TAKEN: lambda: _(
+            "The name {name} is taken in {room}; choose another name. If it was yours before a crash, the server "
+            "frees it after its idle timeout (5 minutes by default)."
+        ),
         Reason.ROOM_FULL: lambda: _("The room {room} is full."),
     }
     return words[reason]().format(room=request.room, name=request.name)

@@ -13,6 +13,7 @@ from tcrp.cli.i18n import _
 from tcrp.cli.room_view import RoomView
 from tcrp.cli.screen import Closed, Screen
 from tcrp.engine.codec import Codec
+from tcrp.engine.text import user_name_fault
 from tcrp.net.client import Client, Loss, RequestRefused, ServerAt, Unreachable
 from tcrp.net.listing import list_rooms
 from tcrp.spec.limits import Limits
@@ -28,6 +29,8 @@ UDP_SECONDS = 5.0
 """A server that answers does so within this time; after it the user is told that nothing comes back."""
 AGAIN_SECONDS = (1, 2, 4, 8, 15, 30)
 """How long the client waits before each of its own tries to come back; the last one counts for all later ones."""
+HOST_TRIES = 5
+"""After so many tries a guest no longer waits for a room's host to create it again, and is asked."""
 UNHEARD_SHOWN = 10
 COMMANDS = ("/help", "/leave", "/me ", "/msg ", "/rooms", "/who")
 
@@ -90,8 +93,10 @@ class ChatSession:
     async def _run_once(self, request: RoomRequest) -> tuple[Outcome, RoomRequest | None]:
         """Run one session. Returns its outcome and the request to make next."""
         over = asyncio.Event()
-        is_host = request.is_host or request.operation is Operation.CREATE
-        saw_beginning = request.operation is Operation.CREATE
+        # A host who joins again is host where the token takes the own session over.
+        is_host = request.operation is Operation.CREATE or (request.is_host and bool(request.resume_token))
+        # A creating host who has a token may have taken the room over, and has missed what others did meanwhile.
+        saw_beginning = request.operation is Operation.CREATE and not request.resume_token
         view = RoomView(self._screen, self._codec, request.room, request.name, saw_beginning=saw_beginning)
         client = Client(
             self._server,
@@ -291,7 +296,9 @@ class ChatSession:
             for text in self._unheard[-UNHEARD_SHOWN:]:
                 self._screen.warn(_("Perhaps not heard: {text}").format(text=text))
             if self._habits.reconnects and self._habits.keeps_alive and self._screen.can_offer:
-                return await self._wait_to_come_back(replace(request, tries=0))
+                # A host's creating is taking over, where the server still has the session (R-NAME-2).
+                operation = Operation.CREATE if request.is_host else Operation.JOIN
+                return await self._wait_to_come_back(replace(request, operation=operation, tries=0))
         if not await self._agrees(_("Join {room} again? [y/n]").format(room=request.room)):
             return None
         return request
@@ -322,24 +329,31 @@ class ChatSession:
         return None if _meaning(answer) is False else request
 
     async def _offer_another(self, reason: Reason | None, request: RoomRequest) -> RoomRequest | None:
+        tries, comes_back = request.tries, request.tries is not None
         tried = request.room in self._wrong_passwords
         said = refusal(reason, request, tried_passwords=tried)
-        if reason is Reason.TOO_MANY_REQUESTS:
-            return await self._offer_a_try(said, request)
+        asks_password = self._codec.takes_password and self._screen.can_offer
+        match reason:
+            case Reason.TOO_MANY_REQUESTS if tried and asks_password and not comes_back:
+                self._screen.warn(said)
+                return await self._with_password(request)
+            case Reason.TOO_MANY_REQUESTS:
+                return await self._offer_a_try(said, request)
+            case Reason.NO_SUCH_ROOM if comes_back and request.is_host:
+                return await self._offer_a_try(said, replace(request, operation=Operation.CREATE))
+            case Reason.NO_SUCH_ROOM if tries is not None and tries < HOST_TRIES:
+                return await self._offer_a_try(said, request)
+            case Reason.ROOM_EXISTS if comes_back:  # a guest was faster, or it is not quite closed
+                return replace(request, operation=Operation.JOIN, resume_token=b"")
         self._screen.warn(said)
         request = replace(request, tries=None)
         match reason:
-            case Reason.WRONG_PASSWORD if self._codec.takes_password and self._screen.can_offer:
+            case Reason.WRONG_PASSWORD if asks_password:
                 self._wrong_passwords.add(request.room)
-                password = await self._answer(_("Room password (Enter to give up):"), hidden=True)
-                return replace(request, password=password) if password else None
+                return await self._with_password(request)
             case Reason.NAME_TAKEN if self._screen.can_offer:
-                name = await self._answer(_("Another name (Enter to give up):"))
-                return (
-                    replace(request, name=unicodedata.normalize("NFC", name), is_host=False, resume_token=b"")
-                    if name
-                    else None
-                )
+                name = await self._another_name()
+                return replace(request, name=name, is_host=False, resume_token=b"") if name else None
             case Reason.NO_SUCH_ROOM:
                 question, operation = _("Create it? [y/n]"), Operation.CREATE
             case Reason.ROOM_EXISTS:
@@ -349,6 +363,17 @@ class ChatSession:
         if not await self._agrees(question):
             return None
         return replace(request, operation=operation, is_host=False)
+
+    async def _with_password(self, request: RoomRequest) -> RoomRequest | None:
+        password = await self._answer(_("Room password (Enter to give up):"), hidden=True)
+        return replace(request, password=password) if password else None
+
+    async def _another_name(self) -> str:
+        while name := unicodedata.normalize("NFC", await self._answer(_("Another name (Enter to give up):"))):
+            if user_name_fault(name.encode(errors="surrogateescape")) is None:
+                break
+            self._screen.warn(name_rule())
+        return name
 
     async def _answer(self, question: str, *, hidden: bool = False) -> str:
         """What the user answers; nothing where the input is closed."""

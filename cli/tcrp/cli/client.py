@@ -198,8 +198,10 @@ async def _converse(
         raise UsageError(_("the dialect {name} has no passwords").format(name=codec.dialect.name))
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
-    # On SIGTERM the client leaves the room before it ends.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # On these the client leaves the room before it ends. SIGHUP: its window was closed.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     screen = _screen(plain=options.plain, colours=options.colours, bell=options.bell)
     server = ServerAt(options.host, options.tcp_port, options.udp_port)
     trace = _trace(options.trace, screen, codec.dialect.name, limits, name)
