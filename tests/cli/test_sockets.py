@@ -59,6 +59,7 @@ users: {bob: {dialect: text}}
 script:
   - {at: 0s, alice: {create: lobby}}
   - {at: 100ms, bob: {join: lobby}}
+  - {at: 200ms, alice: {say: hello}}
   - {at: 500ms, server: {pause: 300ms}}
   - {at: 600ms, server: {remove: {user: bob, room: lobby}}}
   - {at: 1200ms, server: {remove: {user: bob, room: lobby}}}
