@@ -7,6 +7,7 @@ import gettext
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from prompt_toolkit.utils import get_cwidth
 
 from processes import BIN, PATIENCE, LiveServer, Peer, imported_by_help, live_server, room_of, until
 from tcrp.cli.i18n import FOLDER
@@ -355,11 +357,11 @@ def test_a_host_is_asked_once_before_the_room_closes_for_others(server: LiveServ
             ann.types(CTRL_C)
             until(lambda ann=ann: ann.lines[-1] == ">", "the line is cleared")
             ann.types(leaves)
-            ann.shows(f"leaving closes {room} for all others (1 known). Again to leave.")
+            ann.shows(f"leaving closes {room} for all others (1 known).")
             ann.enters("I stay")
             assert bob.hears() == b"ann: I stay"
             ann.types(leaves)
-            until(lambda ann=ann: sum("Again to leave" in line for line in ann.lines) == 2, "it asks again")
+            until(lambda ann=ann: sum("leaving closes" in line for line in ann.lines) == 2, "it asks again")
             ann.types(leaves)
             assert bob.hears() == b"Room closed"
             ann.shows(f"You left {room}, which closes it.")
@@ -453,7 +455,7 @@ def test_actions_are_said_and_what_no_dialect_can_is_said_to_be_so(server: LiveS
         ann.enters("/rooms")
         ann.shows("This dialect cannot list the rooms of a server.")
         ann.enters("/who")
-        ann.shows("Known so far: ann. Others may be here")
+        ann.shows("Known so far: ann. Members who have said nothing are not listed.")
         assert bob.hears_nothing()
 
 
@@ -782,4 +784,7 @@ def test_the_frame_of_help_and_argparse_errors_are_in_the_users_language() -> No
     assert "\nオプション:\n" in shown
     assert not {"usage:", "options:", "show this"} & set(shown.splitlines())
     assert "このヘルプを表示して終了する" in shown
+    assert "バージョンを表示して終了する" in shown
+    helps = [re.match(r"  -.*?  +(?=[^ ])", line) for line in shown.splitlines()]
+    assert len({get_cwidth(found.group()) for found in helps if found is not None}) == 1, "all in one column"
     assert run("--nme").endswith("chat-client: エラー: 不明な引数です: --nme\n")

@@ -75,6 +75,18 @@ def test_rooms_and_members_are_listed(server: LiveServer, path: Path) -> None:
         assert ann.token.decode() not in ctl(path, "--json", "list", "談話室")
 
 
+def test_options_stand_before_or_behind_the_command(server: LiveServer, path: Path) -> None:
+    with room_of(server, "ann", "bob", room="lobby"):
+        expected = ctl(path, "--json", "list", "lobby")
+        for words in (
+            ["--control", str(path), "--json", "list", "lobby"],
+            ["list", "--control", str(path), "--json", "lobby"],
+            ["--json", "list", "lobby", "--control", str(path)],
+        ):
+            done = subprocess.run([BIN / "chat-server", "ctl", *words], capture_output=True, text=True, check=True)
+            assert json.loads(done.stdout)[0]["user"] == json.loads(expected)[0]["user"] == "ann"
+
+
 def test_a_user_is_removed_and_told_so(server: LiveServer, path: Path) -> None:
     with room_of(server, "ann", "bob", room="lobby") as [ann, bob]:
         assert ctl(path, "remove", "bob", "lobby") == ""

@@ -64,7 +64,7 @@ FENCE = re.compile(r"^```([a-z]*)(?: ([^\n`]+))?\n(.*?)^```$", re.MULTILINE | re
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXIT_CODE = re.compile(r"# .*?(?:exit code|終了コード) (\d+)")
 FEW_RUNS = 20
-HOST_IS_ASKED = ("Again to leave", "退室するならもう一度")
+HOST_IS_ASKED = ("again to leave", "退室するならもう一度")
 """What chat-client asks a host in whose room others may be, before it leaves."""
 ENGLISH = {3: "three", 7: "seven", 8: "eight", 10: "ten"}
 JAPANESE = {3: "三つ", 7: "七つ", 8: "八つ"}

@@ -49,10 +49,10 @@ def _parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(colours=True, bell=True)  # keys of the file only
-    parser.add_argument("--name", metavar=_("NAME"), help=_("your name in the room"))
+    parser.add_argument("--name", metavar="NAME", help=_("your name in the room"))
     rooms = parser.add_mutually_exclusive_group()
-    rooms.add_argument("--join", metavar=_("ROOM"), help=_("join this room"))
-    rooms.add_argument("--create", metavar=_("ROOM"), help=_("create this room and be its host"))
+    rooms.add_argument("--join", metavar="ROOM", help=_("join this room"))
+    rooms.add_argument("--create", metavar="ROOM", help=_("create this room and be its host"))
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=_("address of the server (127.0.0.1)"))
     parser.add_argument(
         "--tcp-port", type=_port, default=9002, metavar="PORT", help=_("TCP port of the server, for requests (9002)")
@@ -79,13 +79,15 @@ def _parser() -> ArgumentParser:
         "--no-reconnect", dest="reconnect", action="store_false", help=_("do not come back by itself to a lost room")
     )
     parser.add_argument(
-        "--config", metavar="FILE", help=_("TOML file of habits (~/.config/tcrp/chat-client.toml, if it exists)")
+        "--config", metavar="FILE", help=_("configuration file in TOML (~/.config/tcrp/chat-client.toml, if it exists)")
     )
     parser.add_argument("--trace", metavar="FILE", help=_("write every step of the state machines to this file"))
     parser.add_argument(
         "--plain", action="store_true", help=_("one line in, one line out: for pipes and screen readers")
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
+    # Its help is given here, because argparse does not translate its own.
+    version = _("show program's version number and exit")
+    parser.add_argument("--version", action="version", help=version, version=f"{PROGRAM} {tcrp_version()}")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The client's file of habits: TOML, whose values hold unless an option says otherwise."""
+"""The client's configuration file: TOML, whose values hold unless an option says otherwise."""
 
 from __future__ import annotations
 

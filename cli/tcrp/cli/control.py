@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tcrp.cli.exits import HOLDS, UsageError
@@ -39,18 +41,26 @@ def _parser() -> ArgumentParser:
         epilog="Only the user who runs the server, and root, may do so.",
         allow_abbrev=False,
     )
-    parser.add_argument("--control", metavar="FILE", default=CONTROL_PATH, help=f"the server's socket ({CONTROL_PATH})")
-    parser.add_argument("--json", action="store_true", help="print lists as JSON")
+    _add_options(parser, control=CONTROL_PATH, json=False)
+    # After the command too, where a default would undo what was given before it.
+    common = ArgumentParser(add_help=False)
+    _add_options(common, control=argparse.SUPPRESS, json=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    listing = commands.add_parser("list", help="list the rooms, or the members of one room")
+    new_command = partial(commands.add_parser, parents=[common], allow_abbrev=False)
+    listing = new_command("list", help="list the rooms, or the members of one room")
     listing.add_argument("room", metavar="ROOM", nargs="?")
-    remove = commands.add_parser("remove", help="remove a user from a room; removing the host closes the room")
+    remove = new_command("remove", help="remove a user from a room; removing the host closes the room")
     remove.add_argument("user", metavar="USER")
     remove.add_argument("room", metavar="ROOM")
-    close = commands.add_parser("close", help="close a room: every session in it ends")
+    close = new_command("close", help="close a room: every session in it ends")
     close.add_argument("room", metavar="ROOM")
-    commands.add_parser("shutdown", help="stop the server, as SIGTERM does")
+    new_command("shutdown", help="stop the server, as SIGTERM does")
     return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, *, control: str, json: bool | str) -> None:
+    parser.add_argument("--control", metavar="FILE", default=control, help=f"the server's socket ({CONTROL_PATH})")
+    parser.add_argument("--json", action="store_true", default=json, help="print lists as JSON")
 
 
 def _ask(path: str, request: Mapping[str, str]) -> dict[str, Any]:

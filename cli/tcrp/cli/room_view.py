@@ -50,17 +50,17 @@ class RoomView:
         names = ", ".join(self._here)
         if self._knows_all:
             return _("In {room}: {names}").format(room=self._room, names=names)
-        return _(
-            "Known so far: {names}. Others may be here: the server cannot be asked, and who says nothing is not known."
-        ).format(names=names)
+        return _("Known so far: {names}. Members who have said nothing are not listed.").format(names=names)
 
     def host_warning(self) -> str:
         """What a host who is about to leave should know."""
         if others := self.others:
-            return _("You are the host: leaving closes {room} for all others ({number} known). Again to leave.").format(
-                room=self._room, number=len(others)
-            )
-        return _("You are the host: leaving closes {room} for everyone in it. Again to leave.").format(room=self._room)
+            return _(
+                "You are the host: leaving closes {room} for all others ({number} known). Press the key again to leave."
+            ).format(room=self._room, number=len(others))
+        return _("You are the host: leaving closes {room} for everyone in it. Press the key again to leave.").format(
+            room=self._room
+        )
 
 
 def mention_of(name: str, text: str) -> tuple[int, int] | None:

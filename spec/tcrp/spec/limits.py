@@ -135,7 +135,7 @@ class Limits:
     takeover_after: int = _seconds(
         60, "with takeover same_address: silence after which a name may be taken over", least_us=SECOND_US
     )
-    texts_per_second_max: int = _count(20, "texts of one user a second; empty ones are free")
+    texts_per_second_max: int = _count(20, "texts of one user a second, empty ones are free; clients assume 20")
     password_tries_max: int = _count(5, "wrong passwords a minute, per room and address")
     takeover: Takeover = field(
         default=Takeover.TOKEN,
