@@ -48,6 +48,9 @@ SLOW = (
 )
 """Left out: they run for minutes, and a mutant's tests are run hundreds of times."""
 
+WHOLE_SERVER = ("tests/engine/test_handshakes.py", "tests/engine/test_server.py")
+"""They take two seconds and notice most of what changes in the engine: asked before the slower tests of the package."""
+
 WARM = ("hypothesis", "rich.console", "rich.table", "ruamel.yaml", "statemachine", "structlog", "prometheus_client")
 TIMEOUT_LEAST_SECONDS = 20
 TIMEOUT_FACTOR = 5
@@ -124,7 +127,7 @@ def _target(path: Path, tests: Sequence[str]) -> Target:
 
 
 def _stages(inner: Path) -> tuple[tuple[str, ...], ...]:
-    """Own tests, then the package's. `inner` is `tcrp/sim/network/links`."""
+    """Own tests, then those of the whole server, then the package's. `inner` is `tcrp/sim/network/links`."""
     package = Path("tests", *inner.parts[1:-1])
     own = ROOT / package / f"test_{inner.name}.py"
     wide = Path("tests", inner.parts[1])
@@ -136,8 +139,8 @@ def _stages(inner: Path) -> tuple[tuple[str, ...], ...]:
     # The tests that stand nearest to the module are the likeliest to notice.
     others.sort(key=lambda each: not each.startswith(str(package)))
     stages: list[tuple[str, ...]] = [(str(own.relative_to(ROOT)),)] if own.exists() else []
-    if others:
-        stages.append(tuple(others))
+    near = [each for each in others if each in WHOLE_SERVER]
+    stages += [tuple(some) for some in (near, [each for each in others if each not in near]) if some]
     return tuple(stages)
 
 
@@ -181,9 +184,9 @@ def _warm_up(target: Target) -> None:
     """Import what the module imports, and not the module: a fork imports it anew, changed."""
     for name in WARM:
         importlib.import_module(name)
-    from hypothesis import settings
+    from hypothesis import Phase, settings
 
-    settings.register_profile("mutants", database=None, derandomize=True)
+    settings.register_profile("mutants", database=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
     settings.load_profile("mutants")
     for root in (*SOURCE_ROOTS, "tests"):
         if str(ROOT / root) not in sys.path:
@@ -234,7 +237,7 @@ def _fork(target: Target, source: str, stage: Tests | Swarm, timeout: float, *, 
 
 def _run_tests(tests: Tests) -> int:
     options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
-    return pytest.main([*options, *tests])
+    return pytest.main([*options, "--assert=plain", *tests])  # rewriting assertions takes longer than the tests
 
 
 def _run_swarm(swarm: Swarm) -> int:

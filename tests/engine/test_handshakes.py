@@ -579,6 +579,42 @@ def test_ended_sessions_do_not_stay_among_the_silences() -> None:
     assert len(chat.server.registry._silences) <= 2 * 1 + STALE_MAX
 
 
+def test_sessions_that_end_with_their_room_do_not_stay_among_the_silences() -> None:
+    chat = Chat()
+    ann = chat.user("ann").creates("hall")
+    alice = chat.user("alice").creates("lobby")
+    for number in range(2 * STALE_MAX):
+        chat.user(f"guest{number}").joins("lobby")
+    alice.leaves()
+    assert list(chat.server.registry.sessions) == [ann.token]
+    assert len(chat.server.registry._silences) <= 2 * 1 + STALE_MAX
+
+
+def test_limits_that_change_often_do_not_fill_the_silences() -> None:
+    chat = Chat(idle_timeout=1000 * SECOND)
+    chat.user("alice").creates("lobby")
+    chat.passes(60)  # her token was used in time
+    for seconds in range(999, 999 - 3 * STALE_MAX, -1):
+        chat.server.set_limits(chat.limits.with_settings({"idle_timeout": seconds * SECOND}))
+    assert len(chat.server.registry._silences) <= 2 * 1 + STALE_MAX
+
+
+def test_silences_are_in_order_after_stale_ones_are_dropped() -> None:
+    chat = Chat(idle_timeout=60 * SECOND, token_timeout=60 * SECOND)
+    alice = chat.user("alice").creates("lobby")
+    chat.passes(25)
+    bob = chat.user("bob").joins("lobby")
+    chat.passes(30)
+    alice.says("still here")
+    chat.passes(28)  # alice came first, and her silence is now looked at after bob's
+    carol = chat.user("carol")
+    for _ in range(2 * STALE_MAX):
+        carol.joins("lobby").leaves()
+    chat.passes(27)
+    assert bob.told[-1] == "idled"
+    assert "idled" not in alice.told
+
+
 @pytest.mark.parametrize("dialect", NAMES)
 @pytest.mark.parametrize(("idle_timeout", "told"), [(20 * SECOND, b"20"), (SECOND // 2, b"0.5")])
 def test_a_json_completion_tells_the_timeout_to_who_asks_for_it(dialect: str, idle_timeout: int, told: bytes) -> None:

@@ -328,7 +328,7 @@ class SessionRegistry:
     def _compact_silences(self) -> None:
         """Drop what stands in the heap for nothing once that is the most of it: ended sessions among it."""
         if len(self._silences) > 2 * len(self.sessions) + STALE_MAX:
-            self._silences = [(each.alarm_us, each.number, each) for each in self.sessions.values() if each.alarm_us]
+            self._silences = [(each.alarm_us, each.number, each) for each in self.sessions.values()]
             heapify(self._silences)
 
     def next_silence_us(self) -> int | None:
