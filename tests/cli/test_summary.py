@@ -52,6 +52,19 @@ def test_it_tells_who_came_said_what_and_left() -> None:
     ]
 
 
+def test_a_flood_is_one_sentence_and_what_is_said_with_a_stolen_token_is_forged() -> None:
+    steps = """\
+  - {at: 7s, mallory: {steal_token: bob}}
+  - {at: 7500ms, mallory: {say: "as bob"}}
+  - {at: 8s, mallory: {flood: {rate: 100/s, for: 1s, size: 1}}}
+"""
+    lines = told(SCENARIO.replace("  - {at: 6s, alice: leave}\n", steps))
+    assert [line for line in lines if "mallory" in line and "flood" in line] == [
+        "8.000 s  mallory begins a flood: 100 forged datagrams; the server drops it: too short (×100)."
+    ]
+    assert any("mallory sends a forged say (stolen token): nobody reads it" in line for line in lines)
+
+
 def test_each_sentence_is_one_line_whatever_is_said() -> None:
     lines = told(SCENARIO.replace('"hello"', '"a\\nb\\u202e"'))
     assert all("\n" not in line and "\u202e" not in line for line in lines)

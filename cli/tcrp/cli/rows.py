@@ -38,6 +38,7 @@ KEEPING_ALIVE = (PacketKind.KEEP_ALIVE, PacketKind.KEEP_ALIVE_ANSWER, PacketKind
 SENT_AGAIN = (Deadline.LEAVE, Deadline.NOTICE)
 FORGING = ("spoof", "replay", "flood", "datagram", "stream")
 """The verbs of scenarios that make packets by hand."""
+STOLEN = "stolen token"
 
 
 class Origin(NamedTuple):
@@ -163,8 +164,13 @@ class _Origins:
 
 
 def _verb(sent: PacketRecord) -> str:
-    """The verb that has made a packet by hand. A packet of a step is named `actor.verb@time…/…`."""
+    """The verb that has made a packet by hand. A packet of a step is named `actor.verb@time…/…`.
+
+    What is said or left without a session of one's own, which would take a step, is so with a stolen token.
+    """
     verb = sent.packet.removeprefix(f"{sent.actor}.").partition("@")[0]
+    if verb in ("say", "leave") and sent.cause == 0 and sent.what in (PacketKind.SAY, PacketKind.LEAVE):
+        return STOLEN
     return verb if verb in FORGING else ""
 
 

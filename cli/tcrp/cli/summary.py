@@ -40,7 +40,17 @@ def summary(records: list[Record]) -> Iterator[str]:
     """The sentences, each behind its time, and last the counts."""
     fates = _Fates(records)
     repeats: Counter[str] = Counter()
-    for row in fold(records):
+    floods: dict[str, list[int]] = defaultdict(list)  # by step, the records of what it sends
+    rows = list(fold(records))
+    for row in rows:
+        if (step := _flooding(row)) is not None:
+            floods[step] += [record.n for record in row.records]
+    for row in rows:
+        if (step := _flooding(row)) is not None:
+            if sent := floods.pop(step, []):  # one sentence for all
+                first = row.records[0]
+                yield shown(f"{first.t_us / 1_000_000:10.3f} s  {first.actor} begins a flood: {fates.of_flood(sent)}.")
+            continue
         for each in (row, *row.followed):
             repeats[row.kind] += sum(_is_send(record) for record in each.records) * (row.kind in PLURALS)
         for record in row.records:
@@ -80,6 +90,20 @@ class _Fates:
         readers = list(dict.fromkeys(self.readers[n]))
         read = f"{_and(readers)} read{'s' if len(readers) == 1 else ''} it" if readers else "nobody reads it"
         return "; ".join([read, *dict.fromkeys(self.losses[n])])
+
+    def of_flood(self, sent: list[int]) -> str:
+        """How many forged datagrams were dropped, and why."""
+        why = Counter(each for n in sent for each in self.losses[n])
+        reasons = "; ".join(f"{each} (×{times})" for each, times in why.items())
+        return f"{len(sent)} forged datagrams" + (f"; {reasons}" if reasons else "")
+
+
+def _flooding(row: Row) -> str | None:
+    """The step that floods, if the row is a datagram of it."""
+    is_flood = (
+        row.kind == FORGED and row.origin is not None and row.origin.forged == "flood" and _is_send(row.records[0])
+    )
+    return row.origin.packet.packet.partition("/")[0] if is_flood and row.origin is not None else None
 
 
 def _sentence(record: Record, row: Row, fates: _Fates) -> str | None:
