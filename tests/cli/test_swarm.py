@@ -128,7 +128,7 @@ def test_a_user_error_is_reported_in_one_line(
     ("toml", "said"),
     [
         ("user = 3", "there is no knob 'user'; allowed are users, steps, horizon"),
-        ("users = 9", "users is 9; allowed are 1 to 6"),
+        ("users = 9", "users is 9; allowed are 1 to 7"),
         ("attackers = 'yes'", "attackers is 'yes'; allowed are true, false"),
         ("horizon = 5", "horizon: a duration such as"),
     ],

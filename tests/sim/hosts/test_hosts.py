@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.strategies import scenarios
+from tcrp.spec.limits import Limits
 
 LONGEST_US = 120_000_000
 SWAPS_PER_USER = 40
@@ -90,6 +92,10 @@ class Reborn:
 
     def shutdown(self, *given: Any) -> Any:
         return self.called("shutdown", *given)
+
+    def set_limits(self, limits: Limits) -> None:
+        self.config = replace(self.config, limits=limits)
+        self.engine.set_limits(limits)
 
     def remove(self, *given: Any) -> Any:
         return self.called("remove", *given)
