@@ -329,6 +329,20 @@ def test_a_client_learns_how_much_silence_its_server_tolerates() -> None:
         ann.shows("cem still here?")
 
 
+def test_a_default_client_stays_with_a_server_that_tolerates_little_silence_and_cannot_say_so() -> None:
+    with (
+        live_server("--idle-timeout", "12s") as server,
+        client(server, "--name", "ann", "--create", "brisk") as ann,
+    ):
+        ann.shows("You are in brisk")
+        with room_of(server, "bob", room="clock") as [bob]:
+            assert bob.hears() == b"You were silent too long"
+        cem = Peer(server, "cem").joins("brisk")
+        cem.says("still here?")
+        ann.shows("cem still here?")
+        assert not server.logs("session_idled session=ann@brisk")
+
+
 def test_a_client_is_told_how_much_silence_its_server_tolerates_where_the_dialect_can() -> None:
     dialect = ("--dialect", "json-endpoint")
     with (

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tcrp.trace.records import Trace
 
 PROGRAM = "chat-client"
+UNTOLD_KEEP_ALIVE_US = 10_000_000
+"""The interval of keep-alives where a server cannot tell how much silence it tolerates; 20 s are not rare."""
 CREATE, JOIN, QUIT = ("1", "create", "c", "作成"), ("2", "join", "j", "参加"), ("3", "quit", "q", "終了")
 
 
@@ -73,7 +75,9 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--idle-timeout", metavar="TIME", help=_("silence that the server tolerates (300s)"))
     parser.add_argument(
-        "--keep-alive", metavar="TIME", help=_("interval of keep-alives (a fifth of the idle timeout; adapts itself)")
+        "--keep-alive",
+        metavar="TIME",
+        help=_("interval of keep-alives (a fifth of the idle timeout, or 10s where that is not known; adapts itself)"),
     )
     parser.add_argument(
         "--no-reconnect", dest="reconnect", action="store_false", help=_("do not come back by itself to a lost room")
@@ -198,6 +202,8 @@ async def _converse(
     codec = dialect_named(options.dialect)
     if password and not codec.takes_password:
         raise UsageError(_("the dialect {name} has no passwords").format(name=codec.dialect.name))
+    if keep_alive_us is None and options.idle_timeout is None and not codec.tells_timeout:
+        keep_alive_us = UNTOLD_KEEP_ALIVE_US
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
     # On these the client leaves the room before it ends. SIGHUP: its window was closed.

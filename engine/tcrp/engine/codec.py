@@ -127,6 +127,12 @@ class Codec:
     plain_text: bool
 
     @property
+    def tells_timeout(self) -> bool:
+        """Whether a server can be asked how much silence it tolerates: request and completions are JSON objects."""
+        replies = (self.dialect.created.json, self.dialect.joined.json)
+        return self.asks_for_answers and all(isinstance(reply, Mapping) for reply in replies)
+
+    @property
     def asks_for_answers(self) -> bool:
         """Whether its request can ask for answers to keep-alives."""
         return self.dialect.request_form is RequestForm.JSON and isinstance(self.dialect.request_json, Mapping)
