@@ -33,6 +33,10 @@ def test_ordinary_names_are_taken(name: str) -> None:
         ("\ufeffab".encode(), "holds the invisible character U+FEFF"),
         ("a\u00adb".encode(), "holds the invisible character U+00AD"),  # soft hyphen
         ("a\U000e0041".encode(), "holds the invisible character U+E0041"),  # tag
+        ("\u3164".encode(), "holds the invisible character U+3164"),  # filler
+        ("a\u034f".encode(), "holds the invisible character U+034F"),  # grapheme joiner
+        ("a\ufe0f".encode(), "holds the invisible character U+FE0F"),  # variation selector
+        ("a\U000e01ef".encode(), "holds the invisible character U+E01EF"),
     ],
 )
 def test_other_names_are_not_and_it_is_said_why(name: bytes, fault: str) -> None:

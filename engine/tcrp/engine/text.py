@@ -18,6 +18,12 @@ EXCLUDED = {
     "Zp": "paragraph separator",
 }
 """Categories of characters that no name holds."""
+INVISIBLE = frozenset(
+    map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x3164, *range(0xFE00, 0xFE10), 0xFFA0,
+              *range(0xE0100, 0xE01F0)))
+)  # fmt: skip
+"""Fillers, joiners and variation selectors: letters and marks to Unicode, but nothing to see (its
+Default_Ignorable_Code_Point, as far as the categories do not have it)."""
 LINE_ENDS_AND_TABS = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 
 
@@ -39,7 +45,7 @@ def room_name_fault(name: bytes) -> str | None:
     for character in text:
         if character in BIDI:
             return f"holds the bidi character U+{ord(character):04X}"
-        if kind := EXCLUDED.get(unicodedata.category(character)):
+        if kind := "invisible character" if character in INVISIBLE else EXCLUDED.get(unicodedata.category(character)):
             return f"holds the {kind} U+{ord(character):04X}"
     return None
 

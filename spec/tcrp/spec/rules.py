@@ -59,7 +59,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "are a wrong room, more than 4096 bytes, and what is no text of the session's dialect; a valid datagram starts "
         "the count anew, and a text over the rate is valid.",
         Rule.NAME_1: "Room and user names are UTF-8 of 1 to 255 bytes, NFC, without control, bidi and "
-        "invisible format characters (categories Cc and Cf) and without U+2028 and U+2029; "
+        "invisible characters (categories Cc and Cf, fillers, joiners and variation selectors) and without U+2028 "
+        "and U+2029; "
         "user names also without : [ ], not システム, and unique in their room.",
         Rule.NAME_2: "A name in use is taken over only by its owner, who sends the holder's token from the holder's IP "
         "address (resume_token in a JSON request); where takeover is same_address, also by anyone at that address "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import chain
 from random import Random
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ import pytest
 from tcrp.engine.codec import codec
 from tcrp.engine.outputs import Address, CloseStream, Detail, SendFrame
 from tcrp.engine.server import ServerConfig, ServerEngine
+from tcrp.engine.text import room_name_fault
 from tcrp.sim.checks.differential import difference
 from tcrp.sim.reference.server import ReferenceServer
+from tcrp.sim.reference.wire import room_name
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import SETTINGS, Limits, Takeover
 from tcrp.spec.names import PacketKind
@@ -278,3 +281,9 @@ def test_an_engine_that_does_not_know_one_setting_differs(setting: str) -> None:
         return False
 
     assert any(differs(seed) for seed in range(400))
+
+
+def test_both_take_the_same_names_of_one_character() -> None:
+    for code in chain(range(0xD800), range(0xE000, 0x110000)):
+        name = chr(code).encode()
+        assert (room_name_fault.__wrapped__(name) is None) == (room_name(name) is not None), f"U+{code:04X}"

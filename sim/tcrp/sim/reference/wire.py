@@ -20,6 +20,9 @@ HEADER_BYTES = 32
 CREATE, JOIN = 1, 2
 EXTRA_MEMBERS = ("answer_keep_alive", "tell_timeout", "resume_token")
 OUR_NAME = "システム"
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)  # fillers, a joiner, variation selectors
 TEXT = dialect("text")
 
 
@@ -32,7 +35,7 @@ def room_name(data: bytes) -> str | None:
         name = data.decode()
     except UnicodeDecodeError:
         return None
-    invisible = any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") for each in name)
+    invisible = any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") or UNSEEN.fullmatch(each) for each in name)
     fits = 1 <= len(data) <= NAME_BYTES_MAX
     return name if fits and not invisible and unicodedata.is_normalized("NFC", name) else None
 
