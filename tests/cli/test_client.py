@@ -448,7 +448,7 @@ def test_a_mention_rings_and_is_marked_and_what_came_without_focus_stands_below_
         ann.types("\x1b[O")
         bob.says("hello, Ann!")
         ann.shows("bob hello, Ann!")
-        assert ann.lines[-3].endswith("── unread ────")
+        until(lambda: ann.lines[-3].endswith("── unread ────"), "the mark above the text")
         assert ann.bells == 1
         bob.says("are you there?")
         ann.shows("bob are you there?")
