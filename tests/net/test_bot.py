@@ -158,6 +158,19 @@ def test_a_bot_that_talks_all_the_time_notices_that_its_server_was_restarted() -
     asyncio.run(asyncio.wait_for(chats(), PATIENCE))
 
 
+def test_a_bot_stays_with_a_server_that_tolerates_little_silence_and_cannot_say_so() -> None:
+    async def chats() -> None:
+        with live_server("--idle-timeout", "12s") as server:
+            async with tcrp.net.connect(room="brisk", name="bot", **where(server)) as chat:
+                with room_of(server, "bob", room="clock") as [bob]:
+                    told = await asyncio.to_thread(bob.hears)  # the bot's loop goes on meanwhile
+                    assert told == b"You were silent too long"
+                assert (chat.why, chat.is_open) == (None, True)
+                assert not server.logs("session_idled session=bot@brisk")
+
+    asyncio.run(asyncio.wait_for(chats(), PATIENCE))
+
+
 def test_a_bot_that_left_says_nothing_more_and_was_lost_for_no_reason(server: LiveServer) -> None:
     async def chats() -> None:
         async with tcrp.net.connect(room="left", name="bot", **where(server)) as chat:

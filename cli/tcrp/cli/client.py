@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tcrp.trace.records import Trace
 
 PROGRAM = "chat-client"
-UNTOLD_KEEP_ALIVE_US = 10_000_000
-"""The interval of keep-alives where a server cannot tell how much silence it tolerates; 20 s are not rare."""
 CREATE, JOIN, QUIT = ("1", "create", "c", "作成"), ("2", "join", "j", "参加"), ("3", "quit", "q", "終了")
 
 
@@ -196,6 +194,7 @@ async def _converse(
     from tcrp.cli.chat_session import ChatSession, Habits
     from tcrp.cli.dialects import dialect_named
     from tcrp.cli.screen import Closed
+    from tcrp.engine.liveness import UNTOLD_KEEP_ALIVE_US
     from tcrp.net.client import ServerAt
     from tcrp.spec.names import Operation
 

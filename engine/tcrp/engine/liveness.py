@@ -23,6 +23,8 @@ SILENT_INTERVALS: Final = 2
 """After so many keep-alive intervals without a word, a server that answered before counts as silent."""
 KEEP_ALIVE_US_MIN: Final = 100_000
 """The shortest interval, whatever a server tells or a client has learned."""
+UNTOLD_KEEP_ALIVE_US: Final = 10_000_000
+"""The interval that chat-client and bots use where a server cannot tell how much silence it tolerates."""
 UNHEARD_TEXTS_MAX: Final = 64
 
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from tcrp.engine.codec import Codec, codec
+from tcrp.engine.liveness import UNTOLD_KEEP_ALIVE_US
 from tcrp.engine.outputs import NoticeReceived, TextReceived
 from tcrp.net.client import Client, Loss, RequestRefused, ServerAt
 from tcrp.spec.names import Machine, Notice, Operation, Reason, SessionEvent, SessionState
@@ -159,15 +160,20 @@ async def connect(
 ) -> AsyncIterator[Chat]:
     """A place in `room`; a room that is not there is created, unless `creates` is false.
 
-    At the end of the block it leaves politely. It keeps itself alive meanwhile, every `keep_alive` seconds:
-    60 by default, which fits a server's idle timeout of 300 s. Raises `Unreachable` if there is no server,
-    `RequestRefused` with the reason if it says no, `KeyError` for a dialect that there is not, `ValueError`
-    for a room name of over 255 bytes.
+    At the end of the block it leaves politely. It keeps itself alive meanwhile, every `keep_alive` seconds: by
+    default a fifth of the server's idle timeout in a dialect that tells it, else 10. Raises `Unreachable` if there
+    is no server, `RequestRefused` with the reason if it says no, `KeyError` for a dialect that there is not,
+    `ValueError` for a room name of over 255 bytes.
     """
-    chat = Chat(room, name, None if keep_alive is None else round(keep_alive * 1_000_000))
+    speaks = codec(dialect)
+    if keep_alive is not None:
+        keep_alive_us: int | None = round(keep_alive * 1_000_000)
+    else:
+        keep_alive_us = None if speaks.tells_timeout else UNTOLD_KEEP_ALIVE_US
+    chat = Chat(room, name, keep_alive_us)
     operations = [Operation.JOIN, Operation.CREATE] if creates else [Operation.JOIN]
     try:
-        await chat._enter(ServerAt(host, tcp_port, udp_port), codec(dialect), operations, password)
+        await chat._enter(ServerAt(host, tcp_port, udp_port), speaks, operations, password)
         yield chat
     finally:
         await chat._end()
