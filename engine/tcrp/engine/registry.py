@@ -128,8 +128,6 @@ class SessionRegistry:
 
     def undo(self, session: Session, now_us: int) -> None:
         """The token was never handed over: as if it had not been granted."""
-        if session.state in self.tables.session.final:
-            return
         old, session.supersedes = self.superseded_by(session), None
         self._forget_session(session, SessionEvent.LEFT)  # it has no address yet
         self.outbox.observe(Forgotten(session.token))

@@ -1,0 +1,137 @@
+"""Rooms and sessions: what limits that change, moves, takeovers under way and endings mean for each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conversation import SECOND, Chat, Peer, User
+from tcrp.engine.codec import codec
+from tcrp.engine.frames import write_request
+from tcrp.engine.outputs import Address
+from tcrp.spec.names import Operation, Reason, SessionState
+
+BY_SILENCE: dict[str, Any] = {"takeover": "same_address", "takeover_after": SECOND}
+
+
+def two(chat: Chat) -> tuple[User, User]:
+    """Alice's lobby with bob in it."""
+    return chat.user("alice").creates("lobby"), chat.user("bob").joins("lobby")
+
+
+def takeover_under_way(chat: Chat, user: User) -> Peer:
+    """A connection whose request takes over the user's name: accepted, and not yet completed."""
+    heir = chat.peer(user.address.ip)
+    heir.sends(write_request(Operation.JOIN, b"lobby", user.name.encode()), wake=False)
+    return heir
+
+
+# --- limits that change --------------------------------------------------------------------------
+
+
+def test_a_shorter_idle_timeout_holds_at_once() -> None:
+    chat = Chat(idle_timeout=60 * SECOND)
+    alice = chat.user("alice").creates("lobby")
+    chat.passes(31)
+    heard_us = alice.sent[-1][0]
+    chat.server.set_limits(chat.limits.with_settings({"idle_timeout": 15 * SECOND}))
+    chat.passes((heard_us - chat.now_us) / SECOND + 14.9)
+    assert alice.told == []
+    chat.passes(0.1)
+    assert alice.told == ["idled"]
+
+
+def test_a_lower_rate_counts_what_was_said_before() -> None:
+    chat = Chat(texts_per_second_max=5)
+    alice, bob = two(chat)
+    for text in ("one", "two", "three"):
+        alice.says(text)
+    chat.server.set_limits(chat.limits.with_settings({"texts_per_second_max": 3}))
+    alice.says("four")
+    chat.passes(1)
+    alice.says("five")
+    assert bob.sees("one", "two", "three", "five")
+
+
+# --- entering and moving -------------------------------------------------------------------------
+
+
+def test_a_session_has_spoken_when_its_token_is_handed_over_however_late_the_server_is() -> None:
+    chat = Chat(idle_timeout=60 * SECOND)
+    peer = chat.peer("10.0.0.1")
+    peer.sends(codec("name-port").write_request(Operation.CREATE, b"lobby", "ann", "", "10.0.0.1", 40001), wake=False)
+    chat.now_us += 10 * SECOND  # the server stood still
+    chat.passes(59.9)
+    assert chat.steps("session") == ["granted", "entered"]
+    chat.passes(0.1)
+    assert chat.steps("session") == ["granted", "entered", "idled"]
+
+
+def test_a_session_that_moved_and_came_back_is_told_that_it_ended() -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    there, here = Address(alice.address.ip, 50000), alice.address
+    for source in (there, here, there, here):
+        alice.sends(b"", source=source)
+    assert chat.server.registry.sessions_at == {here: 1}
+    chat.do(chat.server.remove("alice", "lobby", chat.now_us) or [])
+    assert alice.told == ["removed"]
+
+
+# --- takeovers under way -------------------------------------------------------------------------
+
+
+def test_a_name_is_not_silent_for_longer_the_later_it_is() -> None:
+    chat = Chat(takeover="same_address", takeover_after=10 * SECOND, idle_timeout=60 * SECOND)
+    _, bob = two(chat)
+    chat.passes(30)
+    bob.says("hello")
+    chat.passes(5)
+    again = chat.user("bob", ip=bob.address.ip)
+    assert again.joins("lobby").refused is Reason.NAME_TAKEN
+    chat.passes(5)
+    assert again.joins("lobby").state is SessionState.IN_ROOM
+
+
+def test_after_a_takeover_that_is_broken_off_the_name_is_taken_as_before() -> None:
+    chat = Chat(**BY_SILENCE)
+    _, bob = two(chat)
+    chat.passes(30)
+    takeover_under_way(chat, bob).breaks()
+    bob.says("still here")
+    assert chat.user("bob").joins("lobby").refused is Reason.NAME_TAKEN
+    chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
+    assert bob.told == ["removed"]
+    assert chat.user("bob").joins("lobby").refused is None
+
+
+def test_a_token_that_is_undone_is_forgotten() -> None:
+    chat = Chat(**BY_SILENCE)
+    _, bob = two(chat)
+    chat.passes(30)
+    causes = set(chat.recorder.causes)
+    takeover_under_way(chat, bob).breaks()
+    assert set(chat.recorder.causes) == causes
+
+
+def test_who_holds_a_name_ends_with_the_room_although_a_takeover_is_under_way() -> None:
+    chat = Chat(**BY_SILENCE)
+    alice, bob = two(chat)
+    chat.passes(30)
+    takeover_under_way(chat, bob)
+    alice.leaves()
+    assert bob.told == ["room_closed"]
+    assert not chat.server.registry.sessions
+
+
+# --- endings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["json", "name-port", "name-port-list"])
+def test_a_session_that_is_removed_hears_that_and_no_farewell(dialect: str) -> None:
+    chat = Chat(only=dialect)
+    alice = chat.user("alice", dialect).creates("lobby")
+    before = len(chat.sent_to(alice))
+    chat.do(chat.server.remove("alice", "lobby", chat.now_us) or [])
+    assert len(chat.sent_to(alice)) == before + 1
