@@ -568,6 +568,68 @@ def test_a_wrong_udp_port_is_named(server: LiveServer, is_bound: bool) -> None:
         with Terminal("chat-client", *arguments) as ann:
             what = "Nothing comes back from" if is_bound else "Nothing receives on"
             ann.shows(f"{what} UDP port {port} of 127.0.0.1. Is --udp-port right")
+            if is_bound:
+                ann.shows("The server has admitted you to udpTrue as ann, but nothing has come over UDP yet.")
+            else:
+                ann.shows("Join udpFalse again? [y/n]")  # by itself it does not, for that would end likewise
+                ann.enters("a line that was being typed")
+                ann.shows("Please answer y or n.")
+                ann.enters("n")
+                assert ann.ends() == 1
+            assert not any("You are in" in line for line in ann.lines)
+
+
+def test_who_is_heard_late_is_told_so(server: LiveServer) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.settimeout(PATIENCE)
+        arguments = ["--tcp-port", str(server.tcp), "--udp-port", str(slow.getsockname()[1])]
+        with Terminal("chat-client", *arguments, "--name", "ann", "--create", "late") as ann:
+            ann.shows("but nothing has come over UDP yet.")
+            slow.sendto(b"", slow.recvfrom(4096)[1])  # the answer to her keep-alive
+            ann.shows("You are in late as ann.")
+            ann.types(CTRL_D)
+            assert ann.ends() == 0
+
+
+def test_what_is_typed_while_the_client_comes_back_is_kept() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "draft") as ann:
+        ann.shows("You are in draft")
+        Peer(server, "bob").joins("draft").says("hello")
+        ann.shows("bob hello")
+        server.kill()
+        ann.enters("one")
+        ann.types("half a li")
+        ann.shows("(Enter: now, n: give up) half a li")
+        ann.shows("Joining draft again in 2 s (Enter: now, n: give up) half a li")
+        ann.enters("ne")
+        ann.shows("Not sent yet: half a line")
+        ann.types("and half ano")
+        with live_server(tcp=server.tcp, udp=server.udp) as restarted:
+            ann.shows("Send again what was perhaps not heard (2)? [y/n]")
+            bob = Peer(restarted, "bob").joins("draft")
+            ann.enters("y")
+            assert [bob.hears(), bob.hears()] == [b"ann: one", b"ann: half a line"]
+            ann.shows("> and half ano")
+            ann.enters("ther")
+            assert bob.hears() == b"ann: and half another"
+
+
+def test_what_is_typed_while_the_client_comes_back_is_never_a_name() -> None:
+    with live_server() as server, client(server, "--name", "ann", "--create", "names") as ann:
+        ann.shows("You are in names")
+        server.kill()
+        ann.enters("one")
+        ann.shows("(Enter: now, n: give up)")
+        with live_server(tcp=server.tcp, udp=server.udp) as restarted, room_of(restarted, "ann", room="names"):
+            ann.enters("")
+            ann.shows("The name ann is taken in names")
+            ann.enters("hello?")
+            ann.shows("Please answer y or n.")
+            ann.enters("y")
+            ann.shows("Another name (Enter to give up):")
+            ann.enters("anna")
+            ann.shows("You are in names as anna.")
 
 
 def test_a_server_restart_is_noticed_in_a_quiet_room() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -25,6 +27,8 @@ from tcrp.trace.records import Trace
 WARN_SECONDS = 30.0
 WARN_SHARE = 0.2
 """The user is warned this long before the idle timeout: 30 s, or a fifth of the timeout if that is less."""
+SIGN_SECONDS = 1.0
+"""How long the server's first answer over UDP is waited for before the user is told that none has come yet."""
 UDP_SECONDS = 5.0
 """A server that answers does so within this time; after it the user is told that nothing comes back."""
 AGAIN_SECONDS = (1, 2, 4, 8, 15, 30)
@@ -76,6 +80,8 @@ class ChatSession:
         self._started_us = time.monotonic_ns() // 1000
         self._instances = Instances()
         self._unheard: tuple[str, ...] = ()  # what was perhaps heard by nobody, for the next session
+        self._unread: list[str] = []  # lines that were typed and not sent when the session ended
+        self._has_heard = False  # anything has ever come from this server's UDP port
         self._wrong_passwords: set[str] = set()  # rooms for which one was given
         self._complaint = ""  # what a try to come back failed with, so that it is shown once
 
@@ -128,8 +134,7 @@ class ChatSession:
         self._complaint = ""
         self._screen.completes(lambda: [*COMMANDS, *view.others])
         try:
-            hint = " " + _("Type /help for help.") if self._screen.can_offer else ""
-            self._screen.note(_("You are in {room} as {name}.").format(room=request.room, name=request.name) + hint)
+            await self._enter(client, view)
             await self._offer_unheard(client)
             outcome = await self._until_over(client, view, over, is_host=is_host)
         finally:
@@ -145,15 +150,34 @@ class ChatSession:
             return outcome, None
         self._screen.warn(ending(client))
         self._keep_alive_us = client.next_keep_alive_us
-        again = replace(
-            request, operation=Operation.JOIN, is_host=is_host, tries=None, resume_token=client.engine.token
-        )
+        again = replace(request, operation=Operation.JOIN, is_host=is_host, resume_token=client.engine.token)
         return outcome, await self._offer_again(client, again)
+
+    async def _enter(self, client: Client, view: RoomView) -> None:
+        """Say that the user is in the room: as soon as the server answers, where it can be asked."""
+        if client.engine.asks_for_answers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SIGN_SECONDS):
+                    await client.first_sign()
+            if client.is_over and not client.has_heard:
+                return
+            if not client.has_heard:
+                self._screen.note(
+                    _("The server has admitted you to {room} as {name}, but nothing has come over UDP yet.").format(
+                        room=client.room, name=client.name
+                    )
+                )
+                return
+        view.enter()
 
     async def _until_over(self, client: Client, view: RoomView, over: asyncio.Event, *, is_host: bool) -> Outcome:
         typing = asyncio.create_task(self._type(client, view, is_host=is_host))
         ending = asyncio.create_task(over.wait())
-        others = [asyncio.create_task(self._warn_of_silence(client)), asyncio.create_task(self._warn_of_udp(client))]
+        others = [
+            asyncio.create_task(self._warn_of_silence(client)),
+            asyncio.create_task(self._warn_of_udp(client)),
+            asyncio.create_task(self._enter_late(client, view)),
+        ]
         try:
             await asyncio.wait({typing, ending}, return_when=asyncio.FIRST_COMPLETED)
             # Leaving ends the session too, so the typed command decides if both are done.
@@ -162,7 +186,7 @@ class ChatSession:
             for task in (typing, ending, *others):
                 task.cancel()
             await asyncio.gather(typing, ending, *others, return_exceptions=True)
-            await self._screen.rest()
+            self._unread = await self._screen.rest()
 
     async def _type(self, client: Client, view: RoomView, *, is_host: bool) -> Outcome:
         """Execute the typed lines until the user leaves."""
@@ -250,6 +274,12 @@ class ChatSession:
             )
             await asyncio.sleep(max(left, 0.0) + 1)
 
+    @staticmethod
+    async def _enter_late(client: Client, view: RoomView) -> None:
+        await client.first_sign()
+        if client.has_heard and not client.is_over:
+            view.enter()
+
     async def _warn_of_udp(self, client: Client) -> None:
         """Warn if a server that should answer over UDP does not: TCP may lead to it while UDP does not."""
         await asyncio.sleep(UDP_SECONDS)
@@ -288,6 +318,7 @@ class ChatSession:
 
     async def _offer_again(self, client: Client, request: RoomRequest) -> RoomRequest | None:
         """The session ended: come back, or ask whether to."""
+        self._has_heard = self._has_heard or client.has_heard
         if client.why in (Loss.SERVER_GONE, Loss.SERVER_SILENT, Notice.IDLED):
             self._unheard = client.unheard
             if len(self._unheard) > UNHEARD_SHOWN:
@@ -295,13 +326,24 @@ class ChatSession:
                 self._screen.warn(_("Perhaps not heard: {number} earlier texts").format(number=more))
             for text in self._unheard[-UNHEARD_SHOWN:]:
                 self._screen.warn(_("Perhaps not heard: {text}").format(text=text))
-            if self._habits.reconnects and self._habits.keeps_alive and self._screen.can_offer:
+            self._keep_for_later(self._unread)
+            # A UDP port that has never answered is probably the wrong one, and another try would end likewise.
+            comes_back = self._habits.reconnects and self._habits.keeps_alive and self._has_heard
+            if comes_back and self._screen.can_offer:
                 # A host's creating is taking over, where the server still has the session (R-NAME-2).
                 operation = Operation.CREATE if request.is_host else Operation.JOIN
-                return await self._wait_to_come_back(replace(request, operation=operation, tries=0))
+                tries = 0 if client.has_heard or request.tries is None else request.tries + 1
+                return await self._wait_to_come_back(replace(request, operation=operation, tries=tries))
         if not await self._agrees(_("Join {room} again? [y/n]").format(room=request.room)):
             return None
-        return request
+        return replace(request, tries=None)
+
+    def _keep_for_later(self, lines: Sequence[str]) -> None:
+        """Lines that were typed without a session are offered to be sent in the next one."""
+        for line in lines:
+            if line.strip() and not line.startswith("/") and line not in self._codec.leave_words:
+                self._screen.warn(_("Not sent yet: {text}").format(text=line))
+                self._unheard = (*self._unheard, line)
 
     async def _offer_a_try(self, complaint: str, request: RoomRequest) -> RoomRequest | None:
         """The server could not be reached, or takes nothing now."""
@@ -326,7 +368,11 @@ class ChatSession:
             return request
         except Closed:
             return None
-        return None if _meaning(answer) is False else request
+        if _meaning(answer) is False or answer == "/leave" or answer in self._codec.leave_words:
+            return None
+        if _meaning(answer) is None:
+            self._keep_for_later([answer])
+        return request
 
     async def _offer_another(self, reason: Reason | None, request: RoomRequest) -> RoomRequest | None:
         tries, comes_back = request.tries, request.tries is not None
@@ -347,6 +393,10 @@ class ChatSession:
                 return replace(request, operation=Operation.JOIN, resume_token=b"")
         self._screen.warn(said)
         request = replace(request, tries=None)
+        asks = reason is Reason.NAME_TAKEN or (reason is Reason.WRONG_PASSWORD and asks_password)
+        # The user may be typing a text, which must not become a name or a password.
+        if comes_back and asks and not await self._agrees(_("Try again? [y/n]")):
+            return None
         match reason:
             case Reason.WRONG_PASSWORD if asks_password:
                 self._wrong_passwords.add(request.room)

@@ -53,8 +53,9 @@ class Plain:
         self._lines.put_nowait(None)
         raise Closed
 
-    async def rest(self) -> None:
+    async def rest(self) -> list[str]:
         """Lines that were not read yet stay in the queue."""
+        return []
 
     def own(self, name: str, text: str) -> None:
         """Prints nothing: the user's own text is in the input."""

@@ -21,6 +21,7 @@ class RoomView:
         # Whoever creates a room hears of everyone who comes, where the dialect tells.
         self._knows_all = saw_beginning and Notice.JOINED in codec.dialect.notices
         self._here: dict[str, None] = {name: None}
+        self._is_entered = False
 
     @property
     def others(self) -> list[str]:
@@ -32,13 +33,23 @@ class RoomView:
         """Whether there is certainly nobody else."""
         return self._knows_all and not self.others
 
+    def enter(self) -> None:
+        """Say that the user is in the room, once."""
+        if self._is_entered:
+            return
+        self._is_entered = True
+        hint = " " + _("Type /help for help.") if self._screen.can_offer else ""
+        self._screen.note(_("You are in {room} as {name}.").format(room=self._room, name=self._name) + hint)
+
     def hear(self, effect: TextReceived | NoticeReceived) -> None:
         """Show a text or a notice. The notice that ends the session is shown by the caller."""
         match effect:
             case TextReceived(name, text):
+                self.enter()
                 self._here[name] = None
                 self._screen.text(name, text, mention_of(self._name, text))
             case NoticeReceived(Notice.JOINED, name):
+                self.enter()
                 self._here[name] = None
                 self._screen.note(_("{name} joined").format(name=name))
             case NoticeReceived(Notice.LEFT, name):

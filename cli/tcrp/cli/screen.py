@@ -57,7 +57,10 @@ class Screen(Protocol):
     """Whether there is a user who can be asked what to do next."""
 
     async def ask(self, question: str, *, hidden: bool = False, within: float | None = None) -> str:
-        """The user's answer, stripped of blanks. Raises `Closed`, or `TimeoutError` if none comes `within` seconds."""
+        """The user's answer, stripped of blanks. Raises `Closed`, or `TimeoutError` if none comes `within` seconds.
+
+        A question `within` a time interrupts the user, so what was being typed stays there, to be gone on with.
+        """
 
     async def line(self) -> str:
         """The next line that the user types; a paste may have several, with line ends between. Raises `Closed`.
@@ -68,8 +71,11 @@ class Screen(Protocol):
     def completes(self, words: Callable[[], Sequence[str]]) -> None:
         """Complete these words, where a screen can: commands, which begin with a slash, and names."""
 
-    async def rest(self) -> None:
-        """Stop reading lines until the next `line()`."""
+    async def rest(self) -> list[str]:
+        """Stop reading lines until the next `line()`, which begins with what is being typed now.
+
+        Returns the lines that were typed and not read yet.
+        """
 
     def own(self, name: str, text: str) -> None:
         """Show a text that the user has sent."""
@@ -110,6 +116,7 @@ class Terminal:
         # Reads ahead: otherwise keys pressed while a text waits to be sent would be echoed into the output.
         self._reading: asyncio.Task[None] | None = None
         self._lines: asyncio.Queue[str | Closed] = asyncio.Queue()
+        self._draft = ""  # what was being typed when reading ended
         self._has_focus = True
         self._is_marked = False  # what came without focus stands below a mark
 
@@ -136,8 +143,15 @@ class Terminal:
     # --- input -----------------------------------------------------------------------------------
 
     async def ask(self, question: str, *, hidden: bool = False, within: float | None = None) -> str:
-        async with asyncio.timeout(within):
+        if within is None:
             return (await self._read(self._asking, f"{question} ", hidden=hidden)).strip()
+        draft, self._draft = self._draft, ""
+        try:
+            async with asyncio.timeout(within):
+                return (await self._read(self._asking, f"{question} ", draft)).strip()
+        except TimeoutError:
+            self._draft = self._asking.default_buffer.text
+            raise
 
     async def line(self) -> str:
         if self._reading is None:
@@ -148,12 +162,13 @@ class Terminal:
             raise line
         return line
 
-    async def rest(self) -> None:
+    async def rest(self) -> list[str]:
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-        self._lines = asyncio.Queue()
+        unread = [self._lines.get_nowait() for _ in range(self._lines.qsize())]
+        return [line for line in unread if isinstance(line, str)]
 
     def completes(self, words: Callable[[], Sequence[str]]) -> None:
         self._words.words = words
@@ -162,7 +177,11 @@ class Terminal:
         self._write_raw(FOCUS_EVENTS_ON)
         try:
             while True:
-                self._lines.put_nowait(await self._read(self._typing, "> "))
+                draft, self._draft = self._draft, ""
+                self._lines.put_nowait(await self._read(self._typing, "> ", draft))
+        except asyncio.CancelledError:
+            self._draft = self._typing.default_buffer.text
+            raise
         except Closed as closed:
             self._lines.put_nowait(closed)
         finally:
@@ -173,9 +192,9 @@ class Terminal:
         self._typing.output.flush()
 
     @staticmethod
-    async def _read(session: PromptSession[str], prompt: str, *, hidden: bool = False) -> str:
+    async def _read(session: PromptSession[str], prompt: str, draft: str = "", *, hidden: bool = False) -> str:
         try:
-            return await session.prompt_async(prompt, is_password=hidden)
+            return await session.prompt_async(prompt, default=draft, is_password=hidden)
         except EOFError:
             raise Closed from None
         except KeyboardInterrupt:

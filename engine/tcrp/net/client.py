@@ -144,6 +144,7 @@ class Client:
         self._alarm: asyncio.TimerHandle | None = None
         self._granted: asyncio.Future[None] | None = None
         self._settled = asyncio.Event()
+        self._first_sign = asyncio.Event()
         self._has_ended = False
         self._has_left = False
         self._sent = asyncio.Event()
@@ -278,6 +279,10 @@ class Client:
     def has_heard(self) -> bool:
         """Whether anything has come from the server since it entered."""
         return self._engine is not None and self._engine.has_heard
+
+    async def first_sign(self) -> None:
+        """Wait until anything has come from the server since it entered, or the session is over."""
+        await self._first_sign.wait()
 
     @property
     def unheard(self) -> tuple[str, ...]:
@@ -450,6 +455,8 @@ class Client:
         self._look_at_handshake(engine)
         if engine.session is SessionState.EXPIRED:
             self._tell_ended()
+        if engine.has_heard:
+            self._first_sign.set()
         if engine.is_quiescent:
             self._settled.set()
         if not engine.queued:
@@ -476,6 +483,7 @@ class Client:
         if not self._has_ended:
             self._has_ended = True
             self._sent.set()
+            self._first_sign.set()
             self._ended()
 
 
