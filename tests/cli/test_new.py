@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tcrp.cli import new as new_module
+from tcrp.cli.exits import OUTPUT_LOST
 from tcrp.cli.new import scenarios_folder
 from tcrp.cli.sim import main
 
@@ -48,9 +49,8 @@ def test_it_copies_a_scenario_that_comes_with_tcrp() -> None:
     [
         (("mine",), "mine.yaml: there is such a file already; choose another name"),
         (("",), "a scenario needs a name, such as: chat-sim new mine"),
-        (("no/where",), "no/where.yaml: cannot be written: No such file or directory"),
         (("b", "--like", "the-stroy"), "did you mean the-story?"),
-        (("b", "--like", "qqqqqq"), f"they are the files in {SCENARIOS}"),
+        (("b", "--like", "qqqqqq"), "chat-sim new --list names them"),
     ],
 )
 def test_what_it_cannot_do_it_says(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +59,20 @@ def test_what_it_cannot_do_it_says(words: tuple[str, ...], said: str, capsys: py
     assert said in capsys.readouterr().err
     assert Path("mine.yaml").read_text(encoding="utf-8") == "mine"
     assert not Path("b.yaml").exists()
+
+
+def test_a_file_that_cannot_be_written_has_the_exit_code_of_lost_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "no/where"]) == OUTPUT_LOST
+    assert "no/where.yaml: cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_it_copies_every_scenario_that_it_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "--list"]) == 0
+    listed = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert {path.stem for path in SCENARIOS.glob("*.yaml")} | {"cut"} == set(listed)
+    for name in listed:
+        assert main(["new", f"my-{name}", "--like", name]) == 0
+        assert main(["check-syntax", f"my-{name}.yaml"]) == 0
 
 
 def test_an_installed_package_has_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,11 @@ def test_the_causes_are_told_in_their_order_the_nearest_last() -> None:
 
 
 def test_a_step_that_was_never_taken_is_told_with_its_line() -> None:
-    assert "  a story.yaml:5: bob.join@when~2a8f waited for a state that never occurred" in said(verdict_of(WAITING))
+    told = (
+        "  a story.yaml:5: the step bob: join was not taken: it waited for carol's client to be in-room, "
+        "which never occurred"
+    )
+    assert told in said(verdict_of(WAITING))
 
 
 @pytest.mark.parametrize(("count", "shown", "more"), [(0, 0, None), (5, 5, None), (6, 5, 1), (9, 5, 4)])

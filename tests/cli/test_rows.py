@@ -56,6 +56,12 @@ def lines(scenario: str | Path, view: View | None = None) -> list[str]:
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines()][1:]
 
 
+def test_an_enter_that_is_sent_again_is_told_from_a_text_that_is_said() -> None:
+    again = [line for line in lines(LEAVING, View("table", folds=False)) if "enter to server" in line]
+    assert again[0].endswith("▸ enter to server (39 B)")
+    assert again[1].endswith("↻ enter to server (39 B) again, a keep-alive")
+
+
 def test_keep_alives_are_one_row_as_long_as_nothing_else_happens() -> None:
     story = lines(STORY)
     each = lines(STORY, View("table", folds=False))

@@ -27,8 +27,9 @@ script:
 
 def told(scenario: str) -> list[str]:
     records: list[Record] = []
-    Run(read_scenario_text(scenario), listeners=[records.append]).go()
-    return [line.strip() for line in summary(records)]
+    read = read_scenario_text(scenario)
+    Run(read, listeners=[records.append]).go()
+    return [line.strip() for line in summary(records, read)]
 
 
 def test_it_tells_who_came_said_what_and_left() -> None:
@@ -39,7 +40,7 @@ def test_it_tells_who_came_said_what_and_left() -> None:
         "1.130 s  the server refuses carol: no_such_room.",
         "2.000 s  alice says 'hello': bob reads it.",
         "3.000 s  the network cuts server to bob.",
-        "3.500 s  alice says something: nobody reads it; bob does not: cut.",
+        "3.500 s  alice says 'lost': nobody reads it; bob does not: cut.",
         "4.000 s  mallory sends a forged say (spoof): nobody reads it; the server drops it: no such token.",
         "4.000 s  the network heals server to bob.",
         "5.000 s  bob says 'bye': alice reads it.",

@@ -116,3 +116,37 @@ def test_the_steps_shown_are_those_of_the_last_of_the_nearest(expected: str, at_
     verdict = Run(scenario).go()
     record = records_of(verdict)[verdict.misses[0].n - 1]
     assert (record.t_us, getattr(record, "event", "") or getattr(record, "what", "")) == (at_us, what)
+
+
+SHOWN = """
+claim: what was shown, but not when or in which order it was expected
+until: 4s
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 2s, alice: {say: "hi"}}
+  - {at: 3s, alice: {say: "bye"}}
+expect:
+  - {%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expected", "fate"),
+    [
+        ("bob: {sees: hi}, by: 2s", "'hi' was shown at 2.02 s, 0.02 s after 2 s"),
+        ("bob: {sees: hi}, at: 1s", "'hi' was shown at 2.02 s, 1.02 s after 1 s"),
+        ("bob: {sees: [hi, bye]}, between: [2500ms, 4s]", "'hi' was shown at 2.02 s, 0.48 s before 2.5 s"),
+        ("bob: {sees: [hi, bye]}, between: [2s, 3s]", "'bye' was shown at 3.02 s, 0.02 s after 3 s"),
+        ("bob: {sees_exactly: [hi]}", "'bye' from alice was not expected"),
+        ("bob: {sees_exactly: [bye]}, by: 2500ms", "'bye' was shown at 3.02 s, 0.52 s after 2.5 s"),
+        ("bob: {sees: [bye, hi]}", "all were shown, but in another order"),
+    ],
+)
+def test_how_far_from_its_time_a_text_was_shown_is_told(expected: str, fate: str) -> None:
+    scenario = read_scenario_text(SHOWN % expected)
+    verdict = Run(scenario).go()
+    [miss] = verdict.misses
+    found = fate_of(miss, scenario, records_of(verdict))
+    assert found is not None
+    assert found.what == fate

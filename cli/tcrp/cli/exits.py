@@ -16,6 +16,10 @@ class UsageError(Exception):
     """A mistake of the user. The message says what is wrong and what to do instead."""
 
 
+class OutputLost(Exception):
+    """What was asked for cannot be written: a trace, a bundle, a new scenario. The message says where and why."""
+
+
 class OurFault(Exception):
     """Our own code has raised. The message says what, where, and how to see it again."""
 

@@ -6,10 +6,12 @@ import difflib
 import shlex
 from pathlib import Path
 
-from tcrp.cli.exits import HOLDS, UsageError
+from tcrp.cli.exits import HOLDS, OutputLost, UsageError
 from tcrp.sim import run
 
 SUFFIX = ".yaml"
+EXAMPLE_FILE = Path("examples/cut.yaml")
+CLAIM = "claim: "
 EXAMPLE = """\
 # A scenario of chat-sim: what is claimed, who does what and when, and what has to be true.
 # Run it: chat-sim run {file}
@@ -48,7 +50,7 @@ expect:
 
 
 def new(name: str, like: str | None) -> int:
-    """Write a scenario that runs and holds. Raises `UsageError` if the file exists or cannot be written."""
+    """Write a scenario that runs and holds. Raises `UsageError` or `OutputLost`."""
     if not Path(name).name.strip():
         raise UsageError("a scenario needs a name, such as: chat-sim new mine")
     file = Path(name if name.endswith((SUFFIX, ".yml")) else name + SUFFIX)
@@ -61,7 +63,7 @@ def new(name: str, like: str | None) -> int:
     except FileExistsError:
         raise UsageError(f"{file}: there is such a file already; choose another name") from None
     except OSError as error:
-        raise UsageError(f"{file}: cannot be written: {error.strerror}") from None
+        raise OutputLost(f"{file}: cannot be written: {error.strerror}") from None
     print(f"wrote {file}; run it with: chat-sim run {shown}")
     return HOLDS
 
@@ -73,11 +75,27 @@ def scenarios_folder() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "scenarios"
 
 
+def included() -> dict[str, Path]:
+    """The scenarios that come with tcrp, by name."""
+    folder = scenarios_folder()
+    # The README's example is beside them in a wheel, and at the root of a clone.
+    example = next(path for path in (folder / EXAMPLE_FILE, folder.parents[1] / EXAMPLE_FILE) if path.is_file())
+    return {path.stem: path for path in sorted([*folder.glob(f"*{SUFFIX}"), example])}
+
+
+def list_included() -> int:
+    """Print the name and the claim of each scenario that comes with tcrp."""
+    for name, path in included().items():
+        claim = next(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(CLAIM))
+        print(f"{name}\n    {claim.removeprefix(CLAIM)}")
+    return HOLDS
+
+
 def _included(name: str) -> Path:
-    names = {path.stem: path for path in sorted(scenarios_folder().glob(f"*{SUFFIX}"))}
+    names = included()
     path = names.get(name.removesuffix(SUFFIX))
     if path is None:
         near = difflib.get_close_matches(name, names, 1, 0.4)
-        hint = f"did you mean {near[0]}?" if near else f"they are the files in {scenarios_folder()}"
+        hint = f"did you mean {near[0]}?" if near else "chat-sim new --list names them"
         raise UsageError(f"tcrp comes with no scenario named {name!r}; {hint}")
     return path

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tcrp.cli.exits import CANNOT, INTERRUPTED, OUTPUT_LOST, PIPE_CLOSED, UsageError, complain
+from tcrp.cli.exits import CANNOT, INTERRUPTED, OUTPUT_LOST, PIPE_CLOSED, OutputLost, UsageError, complain
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -59,6 +59,9 @@ def run_program(program: str, body: Callable[[], int], unshown: str = REPLACE) -
     except UsageError as error:
         complain(program, str(error))
         return CANNOT
+    except OutputLost as error:
+        complain(program, str(error))
+        return OUTPUT_LOST
     except KeyboardInterrupt:
         complain(program, "interrupted")
         return INTERRUPTED

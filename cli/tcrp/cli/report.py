@@ -12,7 +12,8 @@ from rich.text import Text
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.fate import fate_of
 from tcrp.sim.run import Verdict, records_of
-from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.scenario.model import Scenario, Step, UserIs, When
+from tcrp.sim.scenario.verbs import verb_of
 from tcrp.spec.properties import CLAIMS
 from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.records import Record
@@ -92,7 +93,7 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
         console.print(f"    at {seconds(violation.t_us)}: {violation.what}")
         _print_causes(console, records, violation.n)
     for step in verdict.never_taken:
-        console.print(Text(f"  {path}:{step.place.line}: {step.id} waited for a state that never occurred", "red"))
+        console.print(Text(f"  {path}:{step.place.line}: {_waited(step)}", "red"))
     for miss in verdict.misses:
         place = miss.expectation.place
         console.print(Text(f"  {path}:{place.line}: expected {miss.expectation.text}", "red"))
@@ -102,6 +103,17 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
             console.print(Text(f"    fate: {fate.what}"))
         _print_causes(console, records, fate.n if fate is not None and fate.n else miss.n)
     console.print(Text(f"  replay: {replay_line(verdict)}"))
+
+
+def _waited(step: Step) -> str:
+    """What a step that was never taken would have done, and what it waited for."""
+    assert isinstance(step.when, When), "only steps that wait for a state are never taken"
+    claim = step.when.state
+    what = f"{claim.user}'s client" if isinstance(claim, UserIs) else f"the server's {claim.machine} {claim.id}"
+    verb = verb_of(step.action).word
+    return (
+        f"the step {step.actor}: {verb} was not taken: it waited for {what} to be {claim.state}, which never occurred"
+    )
 
 
 def _print_causes(console: Console, records: list[Record], n: int) -> None:

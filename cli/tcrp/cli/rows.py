@@ -189,6 +189,9 @@ def _classified(row: Row) -> Row:
     if not row.kind and origin is not None and origin.forged and isinstance(record, PacketRecord):
         row.kind = FORGED
     row.kind = row.kind or _plain_kind(record)
+    if row.kind == KEEP_ALIVE:
+        for each in row.followed:
+            each.kind = KEEP_ALIVE
     return row
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tcrp.cli.console import console_for, print_table
-from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OurFault, UsageError, complain
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OurFault, OutputLost, UsageError, complain
 from tcrp.cli.report import digest_line, print_verdict, replay_command
 from tcrp.cli.steps import View, steps_table
 from tcrp.cli.summary import summary
@@ -46,7 +46,7 @@ def play(run: Run) -> Verdict:
     """The verdict of a run. Raises `OurFault` if anything but the output fails."""
     try:
         return run.go()
-    except (OSError, UsageError):
+    except (OSError, OutputLost):
         raise  # of a listener that writes
     except Exception as error:
         failure = failure_by(error)
@@ -92,7 +92,7 @@ def _run(
     if view.format == "table":
         print_table(console, steps_table(view.rows(records), console, view.rows_max))
     elif view.format == "summary":
-        for line in summary(records):
+        for line in summary(records, scenario):
             console.print(line)
     print_verdict(console, verdict, is_strict=is_strict)
     console.print(digest_line([verdict.digest]), style="dim")

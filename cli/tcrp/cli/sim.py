@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, UsageError, complain
+from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, OutputLost, UsageError, complain
 from tcrp.cli.output import ArgumentParser, run_program, utf8_stdout
 from tcrp.cli.version import tcrp_version
 
@@ -64,13 +64,18 @@ def _parser() -> ArgumentParser:
     run.add_argument("--patience", metavar="TIME", help="with --sockets: skip scenarios longer than this (60s)")
     run.set_defaults(command=_run)
     new = commands.add_parser("new", help="write a commented example of a scenario")
-    new.add_argument("name", metavar="NAME", help="its file; .yaml is added")
+    new.add_argument("name", metavar="NAME", nargs="?", default="", help="its file; .yaml is added")
     new.add_argument("--like", metavar="SCENARIO", help="copy this scenario, which comes with tcrp, instead")
+    new.add_argument("--list", action="store_true", help="name the scenarios that come with tcrp")
     new.set_defaults(command=_new)
     spec = commands.add_parser("spec", help="show the protocol's machines")
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
     spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
     spec.set_defaults(command=_spec)
+    explain = commands.add_parser("explain", help="say what a rule, a property or a reason in a trace means")
+    explain.add_argument("names", nargs="*", metavar="NAME", help="such as R-TOK-4, limits-hold, 'no such token'; "
+                         "without one, all of them")  # fmt: skip
+    explain.set_defaults(command=_explain)
     check = commands.add_parser("check-syntax", help="read scenarios without running them")
     check.add_argument("scenarios", nargs="+", metavar="FILE", help="a scenario file, or a folder of them")
     check.set_defaults(command=_check_syntax)
@@ -188,7 +193,7 @@ def _run(options: argparse.Namespace) -> int:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder}: cannot be created as a folder for traces: {error.strerror}") from None
+            raise OutputLost(f"{folder}: cannot be created as a folder for traces: {error.strerror}") from None
     view = View(options.format or "quiet", options.rows, options.only, options.hide, not options.no_fold)
     return run_several(files, options.seed, folder, view, is_strict=options.strict)
 
@@ -210,9 +215,9 @@ def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
 
 
 def _new(options: argparse.Namespace) -> int:
-    from tcrp.cli.new import new
+    from tcrp.cli.new import list_included, new
 
-    return new(options.name, options.like)
+    return list_included() if options.list else new(options.name, options.like)
 
 
 # --- spec ----------------------------------------------------------------------------------------
@@ -223,6 +228,15 @@ def _spec(options: argparse.Namespace) -> int:
 
     print_machines(options.machine, options.format)
     return HOLDS
+
+
+# --- explain -------------------------------------------------------------------------------------
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from tcrp.cli.explain import explain
+
+    return explain(options.names)
 
 
 # --- check-syntax --------------------------------------------------------------------------------

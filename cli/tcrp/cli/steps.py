@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tcrp.cli.console import fitted, is_screen
 from tcrp.cli.rows import FORGED, KEEP_ALIVE, RETRANSMISSION, Origin, Row, fold, fold_repeats
+from tcrp.spec.names import PacketKind
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
@@ -155,6 +156,8 @@ def _words(row: Row) -> Text:
             to = f"{record.what} to {_several(row.ids)} ({record.bytes} B{each})"
             if row.origin is not None and row.origin.forged:
                 return Text(f"▸ {_forged(row.origin)} {to}", style="bold magenta")
+            if row.kind == KEEP_ALIVE and record.what == PacketKind.ENTER:
+                return Text(f"↻ {to} again, a keep-alive", style="dim")
             return Text(f"↻ {to} again", style="dim") if row.kind == RETRANSMISSION else Text(f"▸ {to}")
         case PacketRecord():
             link = "from" if record.link.endswith(f">{record.actor}") else "to"

@@ -7,10 +7,13 @@ counted at the end.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeGuard
 
 from tcrp.cli.rows import FORGED, KEEP_ALIVE, RETRANSMISSION, Row, fold
 from tcrp.engine.text import shown
+from tcrp.sim.fate import texts_said
+from tcrp.sim.scenario.model import Scenario
 from tcrp.spec.names import (
     ClientFinding,
     HandshakeEvent,
@@ -36,9 +39,9 @@ FAULTS = {
 PLURALS = {KEEP_ALIVE: "keep-alives", RETRANSMISSION: "retransmissions"}
 
 
-def summary(records: list[Record]) -> Iterator[str]:
+def summary(records: list[Record], scenario: Scenario) -> Iterator[str]:
     """The sentences, each behind its time, and last the counts."""
-    fates = _Fates(records)
+    fates = _Fates(records, {root: text for _, root, text in texts_said(scenario)})
     repeats: Counter[str] = Counter()
     floods: dict[str, list[int]] = defaultdict(list)  # by step, the records of what it sends
     rows = list(fold(records))
@@ -68,8 +71,8 @@ def _plural(count: int, kind: str) -> str:
 class _Fates:
     """What became of each packet that a user has sent: by the number of the record of its sending."""
 
-    def __init__(self, records: Iterable[Record]) -> None:
-        self.text: dict[int, str] = {}
+    def __init__(self, records: Iterable[Record], said: Mapping[str, str]) -> None:
+        self._said = said  # the texts of the script, by the names of their packets' roots
         self.readers: dict[int, list[str]] = defaultdict(list)
         self.losses: dict[int, list[str]] = defaultdict(list)
         roots: dict[int, int] = {}
@@ -78,12 +81,15 @@ class _Fates:
             root = roots[record.n] = record.n if is_first else roots.get(record.cause, 0)
             match record:
                 case ShowRecord(what=PacketKind.RELAY):
-                    self.text.setdefault(root, record.text)
                     self.readers[root].append(record.actor)
                 case PacketRecord(kind=Kind.DROP) if record.what == PacketKind.RELAY:
                     self.losses[root].append(f"{record.link.partition('>')[2]} does not: {record.why}")
                 case PacketRecord(kind=Kind.DROP):
                     self.losses[root].append(f"{_the(record.actor)} drops it: {record.why}")
+
+    def text(self, sent: PacketRecord) -> str | None:
+        """What the packet says, if the script says so."""
+        return self._said.get(sent.packet.partition("/")[0])
 
     def of(self, n: int) -> str:
         """Who reads it, and who does not, and why."""
@@ -150,8 +156,8 @@ def _of_session(step: StepRecord) -> str | None:
     return f"{who} {known[step.event]} {room}" if step.event in known else f"{who}@{room} ends: {step.event}"
 
 
-def _said(sent: Record, fates: _Fates) -> str:
-    text = fates.text.get(sent.n)
+def _said(sent: PacketRecord, fates: _Fates) -> str:
+    text = fates.text(sent)
     return f"{sent.actor} says {'something' if text is None else repr(text)}: {fates.of(sent.n)}"
 
 
@@ -159,7 +165,7 @@ def _is_send(record: Record) -> bool:
     return isinstance(record, PacketRecord) and record.kind is Kind.SEND
 
 
-def _is_text(record: Record) -> bool:
+def _is_text(record: Record) -> TypeGuard[PacketRecord]:
     return isinstance(record, PacketRecord) and record.what in (PacketKind.SAY, PacketKind.DATAGRAM)
 
 

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from tcrp.cli import branches
 from tcrp.cli.console import console_for
-from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError, complain
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, OutputLost, UsageError, complain
 from tcrp.cli.failure_artifacts import SHRUNK, shrink_into, write_bundle
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE
@@ -122,7 +122,7 @@ def run_swarm(swarm: Swarm) -> int:
             for seed, failure in part.failures:
                 if failure.kind not in kinds:
                     kinds[failure.kind] = _keep(swarm, seed, failure)
-    _report(swarm, tally, kinds, time.monotonic() - began)
+    _report(swarm, tally, kinds, time.monotonic() - began, is_whole=not interrupted.is_set())
     if interrupted.is_set():
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
@@ -143,7 +143,7 @@ def _keep(swarm: Swarm, seed: int, failure: Failure) -> Path:
     try:
         write_bundle(folder, scenario, failure, swarm.make_engine)
     except OSError as error:
-        raise UsageError(f"{folder}: the failure cannot be written: {error.strerror}") from None
+        raise OutputLost(f"{folder}: the failure cannot be written: {error.strerror}") from None
     return folder
 
 
@@ -202,7 +202,7 @@ def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[tuple[Tally, branches
                     spent = time.monotonic() - began
                     rows = len(ROWS) - len(covered.coverage.missing_rows())
                     so_far = (
-                        f"{done} scenarios, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, {failed} failed"
+                        f"{done:,} scenarios, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, {failed} failed"
                     )
                     progress.update(task, completed=done if swarm.runs is not None else spent, description=so_far)
                     if progress.disable and time.monotonic() >= printed + PROGRESS_EVERY_SECONDS:
@@ -235,7 +235,7 @@ def _progress() -> Progress:
     )
 
 
-def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) -> None:
+def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, *, is_whole: bool) -> None:
     console = console_for()
     coverage = tally.coverage
     rows = len(ROWS) - len(coverage.missing_rows())
@@ -243,8 +243,8 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
     rules = len(Rule) - len(coverage.missing_rules())
     rate = tally.records / max(seconds, 1e-9)
     console.print(
-        f"{tally.runs} scenarios from seed {swarm.seed}, {tally.records} events, {rate:,.0f} a second on {swarm.jobs} "
-        f"process{'es' if swarm.jobs > 1 else ''}"
+        f"{tally.runs:,} scenarios from seed {swarm.seed} in {seconds:,.1f} s on {swarm.jobs} "
+        f"process{'es' if swarm.jobs > 1 else ''}: {tally.records:,} events, {rate:,.0f} events/s"
     )
     judged = sum(1 for times in tally.judged.values() if times)
     shown_otherwise = len([rule for rule in coverage.missing_rules() if rule in SHOWN_OTHERWISE])
@@ -252,14 +252,13 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
         f"rows {rows} of {len(ROWS)}, refused pairs {refused} of {len(REFUSED)}, rules {rules + shown_otherwise} "
         f"of {len(Rule)}, properties {judged} of {len(Property)}"
     )
-    if not swarm.scenarios and (missing := tally.unmet()):
+    if is_whole and not swarm.scenarios and (missing := tally.unmet()):
         style = "red" if _must_meet_all(swarm, tally) else ""
         console.print(Text(f"never met: {', '.join(missing)}", style))
         if swarm.knobs != Knobs():
             console.print(Text("! the file of --vary may exclude these; a swarm without it has to meet them", "yellow"))
         elif tally.runs < ENOUGH_RUNS:
-            too_few = f"{tally.runs} scenarios are too few to meet everything; {ENOUGH_RUNS} are enough"
-            console.print(Text(f"! {too_few}: chat-sim swarm --runs {ENOUGH_RUNS}", "yellow"))
+            console.print(Text(f"This is no failure: only a swarm of {ENOUGH_RUNS} or more has to meet them.", "dim"))
     for path, (held, runs) in tally.held.items():
         style = "green" if held == runs else "red"
         console.print(Text(f"{path}: the claim holds with {held} of {runs} seeds", style))
@@ -271,7 +270,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float) 
             console.print(Text(f"    first: {first.what}"))
         console.print(f"    replay: chat-sim run {folder / SHRUNK}")
     if not kinds:
-        console.print(Text("✔ none failed", "green"))
+        console.print(Text("✔ none failed" if is_whole else "✔ none of these failed", "green"))
 
 
 def _report_branches(arcs: branches.Arcs) -> float:
@@ -313,7 +312,7 @@ def shrink(files: Sequence[Path]) -> int:
         try:
             shrunk = shrink_into(file.parent, scenario, failure)
         except OSError as error:
-            raise UsageError(f"{file.parent / SHRUNK}: cannot be written: {error.strerror}") from None
+            raise OutputLost(f"{file.parent / SHRUNK}: cannot be written: {error.strerror}") from None
         console.print(f"{failure.kind}: {len(scenario.script)} steps are now {len(shrunk.script)}")
         console.print(f"    replay: chat-sim run {file.parent / SHRUNK}")
     return result

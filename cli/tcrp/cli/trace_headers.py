@@ -7,7 +7,7 @@ import platform
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from tcrp.cli.exits import UsageError
+from tcrp.cli.exits import OutputLost
 from tcrp.cli.version import tcrp_version
 from tcrp.sim.scenario.model import Scenario
 from tcrp.trace.header import CastMember, Header, Mode, written_limits
@@ -32,7 +32,7 @@ def scenario_header(scenario: Scenario, seed: int, name: str | None = None) -> H
 
 
 class TraceFile(io.TextIOWrapper):
-    """A file for a trace. What cannot be written raises `UsageError`, with the name of the file."""
+    """A file for a trace. What cannot be written raises `OutputLost`, with the name of the file."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
@@ -53,10 +53,10 @@ class TraceFile(io.TextIOWrapper):
         except OSError as error:
             raise self._error(error) from None
 
-    def _error(self, error: OSError) -> UsageError:
-        return UsageError(f"{self.path}: cannot write the trace: {error.strerror}")
+    def _error(self, error: OSError) -> OutputLost:
+        return OutputLost(f"{self.path}: cannot write the trace: {error.strerror}")
 
 
 def open_trace(path: str | Path | None) -> AbstractContextManager[TraceFile | None]:
-    """The file for a trace, if one is wanted. Raises `UsageError`."""
+    """The file for a trace, if one is wanted. Raises `OutputLost`."""
     return nullcontext() if path is None else TraceFile(path)

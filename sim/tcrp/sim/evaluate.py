@@ -76,7 +76,8 @@ def seconds(t_us: int) -> str:
     return f"{t_us / 1_000_000:.6f}".rstrip("0").rstrip(".") + " s"
 
 
-def _in_window(t_us: int, window: Window) -> bool:
+def in_window(t_us: int, window: Window) -> bool:
+    """Whether a moment is in the window of an expectation."""
     if window.by_us is not None:
         return t_us <= window.by_us
     if window.at_us is not None:
@@ -92,7 +93,7 @@ def _judge_state(claim: StateExpected, window: Window, history: History) -> Near
     start = Change(0, 0, first_state(claim.claim))
     if window.by_us is not None or window.between_us is not None:
         entered = [start, *changes] if window.by_us is not None else changes
-        if any(each.to == wanted and _in_window(each.t_us, window) for each in entered):
+        if any(each.to == wanted and in_window(each.t_us, window) for each in entered):
             return None
         late = [each for each in changes if each.to == wanted]
         if late:
@@ -111,7 +112,7 @@ def _judge_state(claim: StateExpected, window: Window, history: History) -> Near
 
 
 def _judge_seen(claim: Sees | SeesExactly | NeverSees | SeesCount, window: Window, history: History) -> Nearest:
-    screens = [each for each in history.screens[claim.user] if _in_window(each.t_us, window)]
+    screens = [each for each in history.screens[claim.user] if in_window(each.t_us, window)]
     match claim:
         case Sees(user, relays):
             matched = _matched_in_order(screens, relays)
@@ -162,7 +163,7 @@ def _seen(screens: list[SeenRelay]) -> str:
 
 
 def _judge_told(claim: Told, window: Window, history: History) -> Nearest:
-    told = [each for each in history.told[claim.user] if _in_window(each[0], window)]
+    told = [each for each in history.told[claim.user] if in_window(each[0], window)]
     missing = list(claim.notices)
     for _, _, what in told:
         if missing and what == missing[0]:
@@ -174,7 +175,7 @@ def _judge_told(claim: Told, window: Window, history: History) -> Nearest:
 
 
 def _judge_refused(claim: Refused, window: Window, history: History) -> Nearest:
-    answers = [each for each in history.refusals[claim.user] if _in_window(each[0], window)]
+    answers = [each for each in history.refusals[claim.user] if in_window(each[0], window)]
     if answers and answers[-1][2] == claim.reason:
         return None
     if not answers:
@@ -191,7 +192,7 @@ def _judge_counters(claim: Counters, window: Window, history: History) -> Neares
         moments = [each for each in samples if each[0] <= window.by_us]
     else:
         assert window.between_us is not None, "the last of the windows"
-        inside = [each for each in samples if _in_window(each[0], window)]
+        inside = [each for each in samples if in_window(each[0], window)]
         moments = [each for each in samples if each[0] < window.between_us[0]][-1:] + inside
     if any(_have(claim, counts) for _, counts in moments):
         return None
@@ -210,7 +211,7 @@ def _have(claim: Counters, counts: Mapping[str, int]) -> bool:
 
 
 def _judge_records(claim: Records, window: Window, history: History) -> Nearest:
-    found = [each for each in history.matches[claim] if _in_window(each[0], window)]
+    found = [each for each in history.matches[claim] if in_window(each[0], window)]
     if _holds(claim.count, len(found)):
         return None
     if found or claim not in history.nearest:
@@ -221,7 +222,7 @@ def _judge_records(claim: Records, window: Window, history: History) -> Nearest:
 
 
 def _judge_packets(claim: Packets, window: Window, history: History) -> Nearest:
-    found = [(n, size) for t_us, n, size in history.packets[claim] if _in_window(t_us, window)]
+    found = [(n, size) for t_us, n, size in history.packets[claim] if in_window(t_us, window)]
     sent = [size for _, size in found]
     count_holds = claim.count is None or _holds(claim.count, len(sent))
     bytes_hold = claim.bytes is None or _holds(claim.bytes, sum(sent))

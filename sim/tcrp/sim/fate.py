@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tcrp.engine.codec import codec
 from tcrp.engine.text import shown
-from tcrp.sim.evaluate import Miss, seconds
+from tcrp.sim.evaluate import Miss, in_window, seconds
 from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.scenario.errors import nearest
 from tcrp.sim.scenario.expectations import NETWORK_DROPS
@@ -37,6 +37,7 @@ from tcrp.sim.scenario.model import (
     Step,
     Told,
     UserIs,
+    Window,
 )
 from tcrp.sim.scenario.verbs import filled
 from tcrp.sim.script import origin_name
@@ -66,6 +67,16 @@ def fate_of(miss: Miss, scenario: Scenario, records: Sequence[Record]) -> Fate |
     return None if fate is None else Fate(shown(fate.what), fate.n)
 
 
+def texts_said(scenario: Scenario) -> Iterator[tuple[Step, str, str]]:
+    """Steps that say a text: the step, the name of its packets' root, and the text."""
+    for step in scenario.script:
+        for taken in range(1, _times(step) + 1):
+            action = filled(step.action, taken)
+            text = action.text if isinstance(action, Say | Spoof | Datagram) else None
+            if text is not None:
+                yield step, origin_name(step, taken), text
+
+
 class _Fates:
     def __init__(self, scenario: Scenario, records: Sequence[Record]) -> None:
         self._scenario = scenario
@@ -74,7 +85,8 @@ class _Fates:
     def of(self, miss: Miss) -> Fate | None:
         match miss.expectation.claim:
             case Sees(user, relays) | SeesExactly(user, relays):
-                return self._of_relays(user, relays)
+                is_exact = isinstance(miss.expectation.claim, SeesExactly)
+                return self._of_relays(user, relays, miss.expectation.window, is_exact=is_exact)
             case SeesCount(user):
                 return self._of_lost(user, PacketKind.RELAY, "relay")
             case Told(user, notices):
@@ -90,33 +102,42 @@ class _Fates:
 
     # --- texts -----------------------------------------------------------------------------------
 
-    def _of_relays(self, user: str, relays: tuple[Seen, ...]) -> Fate | None:
+    def _of_relays(self, user: str, relays: tuple[Seen, ...], window: Window, *, is_exact: bool) -> Fate:
         screen = [each for each in self._records
                   if isinstance(each, ShowRecord) and each.actor == user and each.what == "relay"]  # fmt: skip
         left = list(screen)
         missing: list[Seen] = []
+        outside: list[ShowRecord] = []
         for relay in relays:
-            found = next((each for each in left if each.text == relay.text and relay.name in (None, each.name)), None)
-            if found is None:
+            same = [each for each in left if each.text == relay.text and relay.name in (None, each.name)]
+            inside = [each for each in same if in_window(each.t_us, window)]
+            if not same:
                 missing.append(relay)
-            else:
-                left.remove(found)
+                continue
+            outside += [] if inside else same[:1]
+            left.remove((inside or same)[0])
         if missing:
             fates = [self._of_text(user, relay) for relay in dict.fromkeys(missing)]
             more = f"; {len(fates) - TEXTS_SHOWN_MAX} more are missing" if len(fates) > TEXTS_SHOWN_MAX else ""
             return Fate("; ".join(each.what for each in fates[:TEXTS_SHOWN_MAX]) + more, fates[0].n)
-        if left and len(screen) > len(relays):
-            return Fate(f"{_quoted(left[0].text)} from {left[0].name} was not expected", left[0].n)
-        return Fate("all were shown, but not in this order and time")
+        if outside:
+            late = outside[0]
+            return Fate(
+                f"{_quoted(late.text)} was shown at {seconds(late.t_us)}, {_distance(late.t_us, window)}", late.n
+            )
+        others = [each for each in left if in_window(each.t_us, window)]
+        if is_exact and others:
+            return Fate(f"{_quoted(others[0].text)} from {others[0].name} was not expected", others[0].n)
+        return Fate("all were shown, but in another order")
 
     def _of_text(self, user: str, relay: Seen) -> Fate:
         names = {each.id: each.name for each in self._scenario.users}
         speakers = [
-            (step, root) for step, root, text in self._texts()
+            (step, root) for step, root, text in texts_said(self._scenario)
             if text == relay.text and relay.name in (None, names.get(step.actor))
         ]  # fmt: skip
         if not speakers:
-            hint = nearest(relay.text, {text for _, _, text in self._texts()})
+            hint = nearest(relay.text, {text for _, _, text in texts_said(self._scenario)})
             return Fate(f"no step says {_quoted(relay.text)}{f' as {relay.name}' if relay.name else ''}{hint}")
         step, root = speakers[0]
         own = self._packets_of(root)
@@ -140,15 +161,6 @@ class _Fates:
             was = self._session_at(user, up.t_us)
             return Fate(f"{said} and arrived at the server, where {user} was {was}: no relay went to {user}", up.n)
         return self._ended(said, up, "it")
-
-    def _texts(self) -> Iterator[tuple[Step, str, str]]:
-        """Steps that say a text: the step, the name of its packets' root, and the text."""
-        for step in self._scenario.script:
-            for taken in range(1, _times(step) + 1):
-                action = filled(step.action, taken)
-                text = action.text if isinstance(action, Say | Spoof | Datagram) else None
-                if text is not None:
-                    yield step, origin_name(step, taken), text
 
     # --- requests, sessions ----------------------------------------------------------------------
 
@@ -284,6 +296,15 @@ def _may_be_forged(fields: tuple[tuple[str, str], ...]) -> bool:
     """Whether the server itself refuses or drops what is meant: not the network, and not a user's client."""
     named = dict(fields)
     return named.get("actor", SERVER) == SERVER and named.get("why") not in NETWORK_DROPS
+
+
+def _distance(t_us: int, window: Window) -> str:
+    """How far a moment is from a window that it is not in."""
+    begin_us, end_us = window.between_us or (0, window.at_us if window.by_us is None else window.by_us)
+    assert end_us is not None, "every moment is in a window without bounds"
+    if t_us < begin_us:
+        return f"{seconds(begin_us - t_us)} before {seconds(begin_us)}"
+    return f"{seconds(t_us - end_us)} after {seconds(end_us)}"
 
 
 def _times(step: Step) -> int:

@@ -49,13 +49,29 @@ EVENTS: dict[Machine, type[StrEnum]] = {
 }  # fmt: skip
 STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor")
 NETWORK_DROPS = ("loss", "cut", "mtu", "queue", "nobody there", "server down", "no session")
-DROP_REASONS = (
-    *NETWORK_DROPS,
-    *("too short", "over 4096 bytes", "no such token", "the token has ended", "from another address", "wrong room"),
-    *("not a text", "texts_per_second_max", "too long", "reads as a notice"),  # the server's
-    *("too many before the completion", "not of this dialect", "the session has ended"),  # the client's
-)
-"""Why a packet is dropped, as traces write it."""
+DROP_REASONS = {
+    "loss": "The network lost it, by the link's `loss`.",
+    "cut": "The link was cut.",
+    "mtu": "It was larger than the link's `mtu`.",
+    "queue": "The queue of a link with a `rate` was full.",
+    "nobody there": "Nobody has the address that it was sent to.",
+    "server down": "The server had crashed, or was stopped.",
+    "no session": "The client had no session, or its machine was down.",
+    "too short": "The server: a datagram that ends before its room and token do.",
+    "over 4096 bytes": "The server: a datagram larger than R-UDP-1 allows.",
+    "no such token": "The server: it never gave this token, or has forgotten it.",
+    "the token has ended": "The server: the token's session has ended.",
+    "from another address": "The server: the token was given to another IP address.",
+    "wrong room": "The server: the token is of another room.",
+    "not a text": "The server: it is no text of the sender's dialect.",
+    "texts_per_second_max": "The server: the sender's texts exceed this limit.",
+    "too long": "The server: the relay does not fit into the receiver's form.",
+    "reads as a notice": "The server: the receiver's client would take the relay for a notice.",
+    "too many before the completion": "The client: it keeps only so many datagrams that overtake the completion.",
+    "not of this dialect": "The client: its dialect cannot read it.",
+    "the session has ended": "The client: it came after the end of the session.",
+}
+"""Why a packet is dropped, as traces write it, and what that means."""
 MEANINGS = {
     "machine": "The kind of machine.", "id": "The session, room or handshake, as the trace names it.",
     "event": "What the machine was told.", "from": "The state before.", "to": "The state after.",
@@ -184,7 +200,7 @@ def _machine(machine: Machine, kind: Kind[str], meaning: str, example: str) -> R
 
 
 def _records(kind: Literal["step", "refuse", "drop"], meaning: str, example: str) -> Record[model.Records]:
-    why = Word(DROP_REASONS) if kind == "drop" else WRITTEN
+    why = Word(tuple(DROP_REASONS)) if kind == "drop" else WRITTEN
     fields = Field(kind, TraceFields(RECORD_KEYS[kind], why), meaning, example, into="fields")
     return Record(partial(model.Records, kind), fields, COUNT)
 
