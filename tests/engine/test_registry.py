@@ -135,3 +135,21 @@ def test_a_session_that_is_removed_hears_that_and_no_farewell(dialect: str) -> N
     before = len(chat.sent_to(alice))
     chat.do(chat.server.remove("alice", "lobby", chat.now_us) or [])
     assert len(chat.sent_to(alice)) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("dialect", "who", "sentence"),
+    [
+        ("json", "alice", "チャットルームが閉じられました"),
+        ("name-port", "alice", "Room closed"),
+        ("name-port-list", "alice", "DISCONNECTED: quit"),
+        ("name-port-list", "bob", "DISCONNECTED: quit"),
+        ("json", "bob", None),
+    ],
+)
+def test_who_leaves_hears_a_farewell_where_the_dialect_has_one(dialect: str, who: str, sentence: str | None) -> None:
+    chat = Chat(only=dialect)
+    users = {"alice": chat.user("alice", dialect).creates("lobby"), "bob": chat.user("bob", dialect).joins("lobby")}
+    before = len(chat.sent_to(users[who]))
+    users[who].leaves()
+    assert chat.sent_to(users[who])[before:] == ([] if sentence is None else [sentence.encode()])
