@@ -69,7 +69,7 @@ MODULES ?=
 mutants: $(VENV)/dev
 	$(BIN)/python -m tools.mutants --jobs 2 --swarm 500 --resume .mutants.jsonl $(MODULES)
 
-# Takes three quarters of an hour on two cores; what fails is kept in swarm/.
+# Takes hours on two cores (docs/performance.md has the speed); failures are kept in swarm-failures/.
 swarm: $(VENV)/run
 	$(BIN)/chat-sim swarm --runs 1000000
 
@@ -78,7 +78,7 @@ bench: $(VENV)/dev
 	$(BIN)/python -m bench.swarm
 	$(BIN)/python -m bench.sockets
 
-# An environment that another or too old a Python has made is made anew.
+# Recreate the environment if a different or too old Python created it.
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
 define environment
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "tcrp needs Python 3.11 or newer, but $(PYTHON) is" \

@@ -59,7 +59,7 @@ def lines(scenario: str | Path, view: View | None = None) -> list[str]:
 def test_an_enter_that_is_sent_again_is_told_from_a_text_that_is_said() -> None:
     again = [line for line in lines(LEAVING, View("table", folds=False)) if "enter to server" in line]
     assert again[0].endswith("▸ enter to server (39 B)")
-    assert again[1].endswith("↻ enter to server (39 B) again, a keep-alive")
+    assert again[1].endswith("↻ enter to server (39 B) again")
 
 
 def test_keep_alives_are_one_row_as_long_as_nothing_else_happens() -> None:

@@ -45,6 +45,7 @@ def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--host", "a..b"], "'a..b' is no host. Try --host 127.0.0.1"),
         (["--host", "\udcff"], "'\\udcff' is no host. Try --host 127.0.0.1"),
         (["--host", "203.0.113.1"], "203.0.113.1 is no address of this machine"),
+        (["--trace", "-"], "trace is '-', but a server writes no trace to standard output; name a file"),
         (["--trace", "/no/such/folder/t.jsonl"], "/no/such/folder/t.jsonl: the trace cannot be written"),
     ],
 )

@@ -231,6 +231,8 @@ def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name:
     """A trace that is written to `file`; the chat goes on if that fails. Raises `UsageError` if it cannot begin."""
     if file is None:
         return None
+    if file == "-":
+        raise UsageError(_("--trace -: the chat is on standard output; name a file for the trace (./- is one)"))
     import asyncio
     import platform
 

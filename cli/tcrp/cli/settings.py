@@ -154,6 +154,8 @@ def _parse_option(name: str, value: object) -> str | int:
         return value
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is {value!r}; a string is expected")
+    if name == "trace" and value == "-":
+        raise ValueError("trace is '-', but a server writes no trace to standard output; name a file (./- is one)")
     if option.choices and value not in option.choices:
         raise ValueError(f"{name} is {value!r}; allowed are {', '.join(option.choices)}")
     return value

@@ -156,9 +156,8 @@ def _words(row: Row) -> Text:
             to = f"{record.what} to {_several(row.ids)} ({record.bytes} B{each})"
             if row.origin is not None and row.origin.forged:
                 return Text(f"▸ {_forged(row.origin)} {to}", style="bold magenta")
-            if row.kind == KEEP_ALIVE and record.what == PacketKind.ENTER:
-                return Text(f"↻ {to} again, a keep-alive", style="dim")
-            return Text(f"↻ {to} again", style="dim") if row.kind == RETRANSMISSION else Text(f"▸ {to}")
+            is_again = row.kind == RETRANSMISSION or (row.kind == KEEP_ALIVE and record.what == PacketKind.ENTER)
+            return Text(f"↻ {to} again", style="dim") if is_again else Text(f"▸ {to}")
         case PacketRecord():
             link = "from" if record.link.endswith(f">{record.actor}") else "to"
             what = record.what if row.kind != FORGED or row.origin is None else f"{_forged(row.origin)} {record.what}"

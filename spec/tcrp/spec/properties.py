@@ -99,7 +99,7 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         ),
         Property.LIMITS_HOLD: Claim(
             "Rooms, members, sessions, connections, rooms whose host has not entered, and a user's texts a second "
-            "never exceed their limits. That every other setting is followed, matches-reference shows.",
+            "never exceed their limits. matches-reference checks the other settings.",
             (Rule.LIM_1,),
         ),
         Property.DATAGRAMS_FIT: Claim(

@@ -181,7 +181,7 @@ _USER_CLAIMS = (
     UserClaim("never_sees", RELAYS, "None of these relays was shown.", '{bob: {never_sees: ["a"]}}',
               make=model.NeverSees),
     UserClaim("told", ListOf(Word(TOLD), or_one=True), "The client was told these notices. `server_silent` is its "
-              "own finding: a server that answered its keep-alives does so no more.",
+              "own finding: the server has stopped answering its keep-alives.",
               "{bob: {told: [left, room_closed]}}", make=model.Told),
     UserClaim("refused", Word(names.Reason), "The server's view: it refused the client's latest request for that "
               "reason.", "{bob: {refused: name_taken}}", make=model.Refused),

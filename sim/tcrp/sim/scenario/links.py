@@ -66,7 +66,7 @@ def _loss(value: Value, scene: Scene) -> model.Loss:
     parts = BURST.parts(burst)
     given = BURST.from_parts(burst, parts, scene)
     if not given["leave"]:
-        parts["leave"].fail("leave: a link that never leaves its bad mood is one with loss: 100%")
+        parts["leave"].fail("leave: 0% means that the burst never ends; write loss: 100%")
     return model.Loss(given.get("share", 1_000_000), model.Burst(given["enter"], given["leave"]))
 
 

@@ -53,7 +53,7 @@ USER_VERBS = table(
          forms=(("port",), ("address",))),
     Verb("pause", model.Pause, "Stands still: what arrives waits, and timers are late.", "bob: {pause: 5s}",
          Field("for_us", DURATION, is_bare=True)),
-    Verb("crash", model.Crash, "Loses all state without a word; the user may create or join again.", "bob: crash"),
+    Verb("crash", model.Crash, "Loses all state and sends nothing; the user may create or join again.", "bob: crash"),
     Verb("clock", model.Clock, "Sets the user's clock: how far ahead it is, and how much faster it runs.",
          "bob: {clock: {skew: -2s, drift: 50ppm}}",
          Field("skew", SKEW, into="skew_us"), Field("drift", DRIFT, into="drift_ppm"),
@@ -87,7 +87,7 @@ ATTACKER_VERBS = table(
          Field("for", DURATION, into="for_us"), Field("size", whole(0, DATAGRAM_BYTES_MAX), "Bytes of each.")),
 )  # fmt: skip
 SERVER_VERBS = table(
-    Verb("crash", model.Crash, "Loses all state without a word; starts again after `restart` or at a later `start`.",
+    Verb("crash", model.Crash, "Loses all state and sends nothing; starts again after `restart` or at a later `start`.",
          "server: {crash: {restart: 3s}}", Field("restart", DURATION, into="restart_us")),
     Verb("start", model.Start, "Starts again after a crash.", "server: start"),
     Verb("pause", model.Pause, "Stands still: what arrives waits, and timers are late.", "server: {pause: 2s}",
