@@ -128,6 +128,16 @@ def test_who_holds_a_name_ends_with_the_room_although_a_takeover_is_under_way() 
 # --- endings -------------------------------------------------------------------------------------
 
 
+def test_at_a_shutdown_the_host_is_told_first_and_then_the_members_as_they_came() -> None:
+    chat = Chat()
+    alice, bob = two(chat)
+    carol = chat.user("carol").joins("lobby")
+    again = chat.user("alice", "json", ip=alice.address.ip).joins("lobby", resume=alice.token)  # the last who came
+    before = len(chat.sent)
+    chat.do(chat.server.shutdown(chat.now_us))
+    assert [address for _, address, _ in chat.sent[before:]] == [again.address, bob.address, carol.address]
+
+
 @pytest.mark.parametrize("dialect", ["json", "name-port", "name-port-list"])
 def test_a_session_that_is_removed_hears_that_and_no_farewell(dialect: str) -> None:
     chat = Chat(only=dialect)

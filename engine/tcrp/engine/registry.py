@@ -202,16 +202,14 @@ class SessionRegistry:
         """Close a room: every session in it ends and is told; its name lingers (R-ROOM-2)."""
         self._step_room(room, event)
         host, room.host = room.host, None
-        host_name = host.name if host is not None else ""
+        assert host is not None, "a room that is not closed has a host"
         told = [member for member in room.members.values() if member is not host]
         told += [old for member in told if (old := self.superseded_by(member)) not in (None, host)]
-        if host is not None and host.token in self.sessions:
-            told.insert(0, host)
-        told = [member for member in told if member.token in self.sessions]
+        told = [member for member in [host, *told] if member.token in self.sessions]
         for member in told:
             self._release_address(member)  # they end together: none keeps another at its address from being told
         for member in told:
-            self._end_with_room(member, notice, host_name, now_us)
+            self._end_with_room(member, notice, host.name, now_us)
         linger_us = SHUTDOWN_LINGER_US if event is RoomEvent.SHUTDOWN else self.limits.linger
         if not room.host_has_entered:
             self._host_is_waited_for_no_more(room)
