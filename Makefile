@@ -55,8 +55,8 @@ check-wheel: $(VENV)/dev
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --format quiet "$(CURDIR)/sim/scenarios/the-story.yaml"
-	cd $(VENV)-wheel && bin/chat-sim new mine && bin/chat-sim new its-story --like the-story
-	cd $(VENV)-wheel && bin/chat-sim run mine.yaml its-story.yaml
+	cd $(VENV)-wheel && bin/chat-sim new mine && bin/chat-sim new its-story --like cut
+	cd $(VENV)-wheel && bin/chat-sim run mine.yaml its-story.yaml && bin/chat-sim explain R-TOK-4 > /dev/null
 	cd $(VENV)-wheel && test -f "$$(sed -n 's|.*$$schema=file://||p' mine.yaml)"
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-server" --dialect name-port --print-config > /dev/null
 	cd / && LANG=ja_JP.UTF-8 "$(CURDIR)/$(VENV)-wheel/bin/chat-client" --help | grep --quiet 部屋

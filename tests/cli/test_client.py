@@ -822,7 +822,7 @@ def test_a_client_trace_holds_its_steps(server: LiveServer, tmp_path: Path) -> N
     ]  # fmt: skip
     assert all(r["actor"] == "ann" for r in records)
     done = plain(server, b"", "--name", "ann", "--join", "x", "--trace", "-")
-    assert (done.returncode, done.stderr) == (
+    assert (done.returncode, done.stderr.decode()) == (
         2, "chat-client: --trace -: the chat is on standard output; name a file for the trace (./- is one)\n",
     )  # fmt: skip
     done = plain(server, b"", "--name", "ann", "--join", "x", "--trace", "/no/such/folder")
