@@ -10,6 +10,7 @@ from conversation import SECOND, Chat, Peer, User
 from tcrp.engine.codec import codec
 from tcrp.engine.frames import write_request
 from tcrp.engine.outputs import Address
+from tcrp.spec.limits import ANSWER_ENDED_EVERY_US
 from tcrp.spec.names import Operation, Reason, SessionState
 
 BY_SILENCE: dict[str, Any] = {"takeover": "same_address", "takeover_after": SECOND}
@@ -163,3 +164,57 @@ def test_who_leaves_hears_a_farewell_where_the_dialect_has_one(dialect: str, who
     before = len(chat.sent_to(users[who]))
     users[who].leaves()
     assert chat.sent_to(users[who])[before:] == ([] if sentence is None else [sentence.encode()])
+
+
+def test_a_room_that_lingers_no_longer_anyway_is_not_kept_by_a_shutdown() -> None:
+    chat = Chat(linger=20 * SECOND)
+    chat.user("alice").creates("lobby").leaves()
+    chat.passes(19.8)
+    chat.do(chat.server.shutdown(chat.now_us))
+    chat.passes(0.2)
+    assert not chat.server.has_rooms
+
+
+def test_a_room_that_was_closed_has_no_members_and_is_forgotten_in_the_end() -> None:
+    chat = Chat()
+    causes = set(chat.recorder.causes)
+    alice, _ = two(chat)
+    alice.leaves()
+    assert chat.server.remove("bob", "lobby", chat.now_us) is None
+    chat.settles()
+    assert set(chat.recorder.causes) == causes
+
+
+@pytest.mark.parametrize(("dialect", "is_fixed"), [("text", False), ("json-port", True)])
+def test_an_ended_token_is_answered_where_it_hears(dialect: str, is_fixed: bool) -> None:
+    chat = Chat(only=dialect)
+    bob = chat.user("bob", dialect).creates("lobby")
+    chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
+    elsewhere = Address(bob.address.ip, 50000)
+    bob.sends(b"is anybody there?", source=elsewhere)
+    assert chat.sent[-1][1] == (bob.address if is_fixed else elsewhere)
+
+
+def test_an_ended_token_is_answered_again_after_the_whole_pause() -> None:
+    chat = Chat()
+    chat.passes(30)
+    bob = chat.user("bob").creates("lobby")
+    chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
+    bob.sends(b"is anybody there?")
+    answered = len(chat.sent)
+    chat.now_us += ANSWER_ENDED_EVERY_US - 1
+    bob.sends(b"is anybody there?")
+    assert len(chat.sent) == answered
+    chat.now_us += 1
+    bob.sends(b"is anybody there?")
+    assert len(chat.sent) == answered + 1
+
+
+@pytest.mark.parametrize("linger", [0, SECOND])
+def test_an_ended_token_is_remembered_while_it_lingers(linger: int) -> None:
+    chat = Chat(linger=linger)
+    _, bob = two(chat)
+    token = bob.token
+    bob.leaves()
+    assert (token in chat.server.registry.ended) == (linger > 0)
+    assert (token in chat.recorder.causes) == (linger > 0)
