@@ -98,6 +98,41 @@ def test_arriving_texts_do_not_break_the_line_being_typed(server: LiveServer) ->
         assert bob.hears() == b"ann: half a sentence"
 
 
+def test_lines_are_wrapped_at_blanks_below_the_text(server: LiveServer) -> None:
+    with client(server, "--name", "ann", "--create", "wrap") as ann:
+        ann.shows("You are in wrap")
+        bob = Peer(server, "bob").joins("wrap")
+        bob.says("word " * 40)
+        until(lambda: sum(line.endswith("word word") for line in ann.lines) == 3, "three lines of words")
+        lines = [line for line in ann.lines if line.endswith("word word")]
+        assert [line.index("word") for line in lines] == [13, 13, 13]
+        assert sum(line.count("word") for line in lines) == 40
+        bob.says("あ" * 50 + " end")
+        ann.shows("あ end")
+        assert ann.lines[-2].startswith(" " * 13 + "あ")
+        ann.enters("/help")
+        ann.shows("which closes it: you are its host")
+
+
+def test_lines_that_are_typed_ahead_leave_nothing_behind(server: LiveServer) -> None:
+    with client(server, "--name", "ann", "--create", "ahead") as ann:
+        ann.shows("You are in ahead")
+        for number in range(30):  # some of them while there is no prompt
+            ann.types(f"//{number}\r" if number % 2 else f"/{number}\r")
+            time.sleep(0.01)
+        ann.shows("ann /29")
+        assert [line for line in ann.lines if not line.startswith((f"{line[:2]}:", ">"))] == []
+
+
+def test_the_terminal_is_left_as_it_was_found(server: LiveServer) -> None:
+    with Terminal("bash", "--norc", "-c", f"{BIN / 'chat-client'} {' '.join(ports(server))} --name ann; stty -a",
+                  folder=Path("/bin")) as shell:  # fmt: skip
+        shell.shows("1 create a room")
+        shell.enters("3")
+        shell.shows(" echo ")
+        assert shell.ends() == 0
+
+
 def test_the_arrow_key_recalls_the_previous_line(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "history") as ann:
         ann.shows("You are in history")
@@ -462,6 +497,8 @@ def test_a_mention_rings_and_is_marked_and_what_came_without_focus_stands_below_
 def test_actions_are_said_and_what_no_dialect_can_is_said_to_be_so(server: LiveServer) -> None:
     with room_of(server, "bob", room="act") as [bob], client(server, "--name", "ann", "--join", "act") as ann:
         ann.shows("You are in act")
+        ann.enters("/me ")
+        ann.shows("Usage: /me TEXT")
         ann.enters("/me waves")
         assert bob.hears() == b"ann: * waves"
         ann.enters("/msg bob psst")

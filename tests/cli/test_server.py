@@ -79,6 +79,11 @@ def test_a_taken_port_is_reported_with_a_suggestion(capfd: pytest.CaptureFixture
     with live_server() as server:
         assert said(capfd, "--tcp-port", str(server.tcp), "--udp-port", "0") == (
             f"port {server.tcp} is taken (another chat-server?). Try --tcp-port {server.tcp + 100}"
+            ", here and for chat-client"
+        )
+        assert said(capfd, "--tcp-port", str(server.tcp), "--udp-port", str(server.udp)) == (
+            f"ports {server.tcp} (TCP) and {server.udp} (UDP) are taken (another chat-server?). "
+            f"Try --tcp-port {server.tcp + 100} --udp-port {server.udp + 100}, here and for chat-client"
         )
         assert said(capfd, "--tcp-port", "0", "--udp-port", str(server.udp)).startswith(f"port {server.udp} is taken")
 

@@ -225,8 +225,10 @@ class ChatSession:
         elif command == "/help":
             for help in self._help(is_host=is_host):
                 self._screen.note(help)
-        elif command == "/me" and rest:
+        elif command == "/me" and rest.strip():
             await self._say(client, f"* {rest}")
+        elif command == "/me":
+            self._screen.warn(_("Usage: /me TEXT"))
         elif command == "/msg":
             self._screen.warn(_("This protocol has no private messages: everyone in the room would read it. Not sent."))
         elif command == "/rooms":

@@ -210,21 +210,22 @@ async def _converse(
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     screen = _screen(plain=options.plain, colours=options.colours, bell=options.bell)
-    server = ServerAt(options.host, options.tcp_port, options.udp_port)
-    trace = _trace(options.trace, screen, codec.dialect.name, limits, name)
-    habits = Habits(not options.no_keep_alive, keep_alive_us, options.reconnect)
-    chat = ChatSession(screen, server, codec, limits, habits, trace=trace)
-    try:
-        name = name or await _ask_name(screen, _("Your name:"), is_user=True)
-        if options.join is None and options.create is None:
-            return await _menu(screen, chat, name, password, asks_password=codec.takes_password and not password)
-        operation, room = (
-            (Operation.JOIN, options.join) if options.join is not None else (Operation.CREATE, options.create)
-        )
-        request = RoomRequest(operation, checked_name(room, is_user=False), name, password)
-        return _exit_code(await chat.run(request))
-    except Closed as closed:
-        return INTERRUPTED if closed.is_interrupt else HOLDS
+    with contextlib.closing(screen):
+        server = ServerAt(options.host, options.tcp_port, options.udp_port)
+        trace = _trace(options.trace, screen, codec.dialect.name, limits, name)
+        habits = Habits(not options.no_keep_alive, keep_alive_us, options.reconnect)
+        chat = ChatSession(screen, server, codec, limits, habits, trace=trace)
+        try:
+            name = name or await _ask_name(screen, _("Your name:"), is_user=True)
+            if options.join is None and options.create is None:
+                return await _menu(screen, chat, name, password, asks_password=codec.takes_password and not password)
+            operation, room = (
+                (Operation.JOIN, options.join) if options.join is not None else (Operation.CREATE, options.create)
+            )
+            request = RoomRequest(operation, checked_name(room, is_user=False), name, password)
+            return _exit_code(await chat.run(request))
+        except Closed as closed:
+            return INTERRUPTED if closed.is_interrupt else HOLDS
 
 
 def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name: str | None) -> Trace | None:

@@ -63,6 +63,9 @@ class Plain:
     def completes(self, words: Callable[[], Sequence[str]]) -> None:
         """A pipe completes nothing."""
 
+    def close(self) -> None:
+        """A pipe has no modes."""
+
     def text(self, name: str, text: str, mention: tuple[int, int] | None = None) -> None:
         print(f"{name}: {text}", flush=True)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Protocol
 from zlib import crc32
 
@@ -29,6 +31,8 @@ from prompt_toolkit.utils import get_cwidth
 from tcrp.cli.i18n import _
 
 NAME_COLUMNS_MIN, NAME_COLUMNS_MAX = 6, 16
+TEXT_COLUMNS_MIN = 20
+"""In a narrower column texts are not wrapped at blanks: the terminal breaks its lines where they end."""
 COLOURS = (
     "ansired", "ansigreen", "ansiyellow", "ansiblue", "ansimagenta", "ansicyan",
     "ansibrightred", "ansibrightgreen", "ansibrightyellow", "ansibrightblue", "ansibrightmagenta", "ansibrightcyan",
@@ -89,6 +93,9 @@ class Screen(Protocol):
     def warn(self, text: str) -> None:
         """Show a warning."""
 
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+
 
 class Terminal:
     """A terminal with an input line at the bottom, and a history of typed lines.
@@ -102,6 +109,10 @@ class Terminal:
     def __init__(self, *, colours: bool = True, bell: bool = True) -> None:
         self._bell = bell
         self._words = _Words()
+        # Between two prompts the terminal is not in raw mode, and would echo what is typed ahead.
+        self._modes = termios.tcgetattr(sys.stdin)
+        quiet = [*self._modes[:3], self._modes[3] & ~termios.ECHO, *self._modes[4:]]
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
         depth = None if colours else ColorDepth.DEPTH_1_BIT
         # Does not ask the terminal where its cursor is: the answer would be old once a text was shown.
         output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))
@@ -204,33 +215,40 @@ class Terminal:
 
     def own(self, name: str, text: str) -> None:
         self._has_focus, self._is_marked = True, False  # who types looks at it
-        self._print(name, "bold", [("", f" {text}")])
+        self._print(name, "bold", [("", text)])
 
     def text(self, name: str, text: str, mention: tuple[int, int] | None = None) -> None:
         if not self._has_focus and not self._is_marked:
             self._is_marked = True
             self._show([("ansibrightblack", f"──── {_('unread')} ────")])
         if mention is None:
-            self._print(name, colour_of(name), [("", f" {text}")])
+            self._print(name, colour_of(name), [("", text)])
             return
         start, end = mention
-        marked = [("", f" {text[:start]}"), ("bold reverse", text[start:end]), ("", text[end:])]
+        marked = [("", text[:start]), ("bold reverse", text[start:end]), ("", text[end:])]
         self._print(name, colour_of(name), marked)
         if self._bell:
             self._typing.output.bell()
             self._typing.output.flush()
 
     def note(self, text: str) -> None:
-        self._show([("ansibrightblack", f"{_now()} {' ' * self._name_columns} {text}")])
+        self._print("", "", [("ansibrightblack", text)])
 
     def warn(self, text: str) -> None:
-        self._show([("ansibrightblack", f"{_now()} "), ("ansiyellow", f"{' ' * self._name_columns} {text}")])
+        self._print("", "", [("ansiyellow", text)])
+
+    def close(self) -> None:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
 
     def _print(self, name: str, style: str, text: list[tuple[str, str]]) -> None:
         name = fitted(name, NAME_COLUMNS_MAX)
         self._name_columns = max(self._name_columns, get_cwidth(name))
         blanks = " " * (self._name_columns - get_cwidth(name))
-        self._show([("ansibrightblack", f"{_now()} "), (style, blanks + name), *text])
+        now = f"{_now()} "
+        indent = len(now) + self._name_columns + 1
+        lines = wrapped(text, self._typing.output.get_size().columns - indent)
+        below = [part for line in lines[1:] for part in [("", "\n" + " " * indent), *line]]
+        self._show([("ansibrightblack", now), (style, blanks + name), ("", " "), *lines[0], *below])
 
     def _show(self, fragments: StyleAndTextTuples) -> None:
         """Write a line above what is being typed, and draw that again."""
@@ -262,6 +280,38 @@ class _Words(Completer):
             if begun and word.lower().startswith(begun.lower()):
                 addressed = f"{word}: " if is_first and not word.startswith("/") else word
                 yield Completion(addressed, start_position=-len(begun))
+
+
+def wrapped(text: Sequence[tuple[str, str]], columns: int) -> list[list[tuple[str, str]]]:
+    """`text`, pieces with their styles, in lines of so many columns at most, broken at blanks and beside wide letters.
+
+    A longer word is broken where the line ends. At least one line.
+    """
+    cells = [(style, character) for style, piece in text for character in piece]
+    if columns < TEXT_COLUMNS_MIN:
+        return [list(text)]
+    lines, start, may_break, width = [], 0, 0, 0
+    for at, (_style, character) in enumerate(cells):
+        wide = get_cwidth(character)
+        if wide > 1 or (at > start and cells[at - 1][1] == " ") or (at > start and get_cwidth(cells[at - 1][1]) > 1):
+            may_break = at
+        if width + wide > columns and character != " ":
+            end = may_break if may_break > start else at
+            lines.append(cells[start:end])
+            start = end
+            width = sum(get_cwidth(each) for _, each in cells[start:at])
+        width += wide
+    lines.append(cells[start:])
+    return [_joined(line) for line in lines]
+
+
+def _joined(cells: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Neighbours of one style as one piece; without blanks at the end, which a terminal might wrap."""
+    pieces = [(style, "".join(each for _, each in run)) for style, run in groupby(cells, lambda cell: cell[0])]
+    if pieces:
+        style, last = pieces[-1]
+        pieces[-1] = style, last.rstrip(" ")
+    return pieces
 
 
 def _now() -> str:

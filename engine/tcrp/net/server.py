@@ -6,6 +6,7 @@ Knows asyncio and sockets, not the protocol. One server is one TCP and one UDP s
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 import typing
@@ -61,6 +62,7 @@ class CannotBind(Exception):
         super().__init__(f"{transport.upper()} {host}:{port}: {error.strerror or error}")
         self.transport = transport
         self.port = port
+        self.is_other_taken = False  # another program has the other port too
         self.errno = error.errno
 
 
@@ -119,7 +121,11 @@ class Server:
     def start(self, host: str, tcp_port: int, udp_port: int) -> None:
         """Open both sockets on `host`, an IP address of either version."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        tcp = _bound("tcp", family, host, tcp_port)
+        try:
+            tcp = _bound("tcp", family, host, tcp_port)
+        except CannotBind as error:
+            error.is_other_taken = _is_taken("udp", family, host, udp_port)
+            raise
         try:
             udp = _bound("udp", family, host, udp_port)
         except CannotBind:
@@ -342,6 +348,14 @@ def _bound(transport: str, family: socket.AddressFamily, host: str, port: int) -
         bound.close()
         raise CannotBind(transport, host, port, error) from None
     return bound
+
+
+def _is_taken(transport: str, family: socket.AddressFamily, host: str, port: int) -> bool:
+    try:
+        _bound(transport, family, host, port).close()
+    except CannotBind as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 class Connection(asyncio.Protocol):

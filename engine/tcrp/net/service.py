@@ -86,6 +86,16 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def _taken(error: CannotBind, configuration: Configuration) -> str:
+    """What to say of taken ports, and of the options with which a server and its clients can go elsewhere."""
+    tcp, udp = configuration.tcp_port, configuration.udp_port
+    if error.is_other_taken:
+        what, options = f"ports {tcp} (TCP) and {udp} (UDP) are", f"--tcp-port {tcp + 100} --udp-port {udp + 100}"
+    else:
+        what, options = f"port {error.port} is", f"--{error.transport}-port {error.port + 100}"
+    return f"{what} taken (another chat-server?). Try {options}, here and for chat-client"
+
+
 class _Service:
     def __init__(
         self, configuration: Configuration, reread: Callable[[], Reread], out: TextIO, log_file: TextIO
@@ -188,7 +198,7 @@ class _Service:
         except CannotBind as error:
             option = f"--{error.transport}-port"
             if error.errno == errno.EADDRINUSE:
-                why = f"port {error.port} is taken (another chat-server?). Try {option} {error.port + 100}"
+                why = _taken(error, configuration)
             elif error.errno == errno.EACCES:
                 why = f"port {error.port} needs more rights than you have. Try {option} {error.port + 9000}"
             elif error.errno == errno.EADDRNOTAVAIL:
