@@ -300,7 +300,7 @@ network:
         ("claim: a\nnetwork: {default: {delay: 5ms..1ms}}", "x.yaml:2:28: delay: 5ms..1ms ends before it begins"),
         ("claim: a\nnetwork: {default: {mtu: 0}}", "x.yaml:2:26: mtu is 0; allowed are 1 to 65507"),
         ("claim: a\nnetwork: {default: {loss: {burst: {enter: 2%}}}}", "burst: 'leave' is missing"),
-        ("claim: a\nnetwork: {default: {loss: {burst: {enter: 2%, leave: 0%}}}}", "a link that never leaves"),
+        ("claim: a\nnetwork: {default: {loss: {burst: {enter: 2%, leave: 0%}}}}", "never ends; write loss: 100%"),
         ("claim: a\nnetwork: {default: {rate: 5}}", "rate: a rate such as 512kbit/s or 8Mbit/s is expected"),
         ("claim: a\nnetwork: {default: {rate: 0kbit/s}}", "at least 1bit/s, not '0kbit/s'"),
         ("claim: a\nnetwork: {default: {segment: 0..4}}", "segment: pieces of 1 to 65507 bytes are possible"),
