@@ -66,6 +66,14 @@ EXIT_CODE = re.compile(r"# .*?(?:exit code|終了コード) (\d+)")
 FEW_RUNS = 20
 HOST_IS_ASKED = ("again to leave", "退室するならもう一度")
 """What chat-client asks a host in whose room others may be, before it leaves."""
+
+
+def is_host_asked(lines: list[str]) -> bool:
+    """Whether the question is on the screen, wherever its lines are wrapped."""
+    shown = "".join("".join(lines).split())
+    return any("".join(words.split()) in shown for words in HOST_IS_ASKED)
+
+
 ENGLISH = {3: "three", 7: "seven", 8: "eight", 10: "ten"}
 JAPANESE = {3: "三つ", 7: "七つ", 8: "八つ"}
 """Numbers as the documents write them."""
@@ -174,10 +182,7 @@ class Shell:
         for terminal in reversed(self.terminals):
             terminal.types("\x04")
             until(
-                lambda terminal=terminal: (
-                    terminal.process.poll() is not None
-                    or any(words in line for line in terminal.lines for words in HOST_IS_ASKED)
-                ),
+                lambda terminal=terminal: terminal.process.poll() is not None or is_host_asked(terminal.lines),
                 "its end, or its question",
             )
             if terminal.process.poll() is None:
