@@ -218,3 +218,15 @@ def test_an_ended_token_is_remembered_while_it_lingers(linger: int) -> None:
     bob.leaves()
     assert (token in chat.server.registry.ended) == (linger > 0)
     assert (token in chat.recorder.causes) == (linger > 0)
+
+
+def test_what_is_to_be_told_again_is_forgotten_with_its_room() -> None:
+    chat = Chat(linger=20 * SECOND)
+    _, bob = two(chat)
+    chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
+    chat.passes(0.9)  # told twice; a third time would be 0.6 seconds from now
+    chat.do(chat.server.shutdown(chat.now_us))
+    chat.passes(0.5)
+    assert not chat.server.has_rooms
+    assert chat.server.next_deadline_us() is None
+    assert bob.told == ["removed"]
