@@ -11,7 +11,8 @@ from tcrp.engine.codec import codec
 from tcrp.engine.frames import write_request
 from tcrp.engine.outputs import Address
 from tcrp.spec.limits import ANSWER_ENDED_EVERY_US
-from tcrp.spec.names import Operation, Reason, SessionState
+from tcrp.spec.names import Deadline, Operation, Reason, SessionState
+from tcrp.trace.records import TimerRecord
 
 BY_SILENCE: dict[str, Any] = {"takeover": "same_address", "takeover_after": SECOND}
 
@@ -230,3 +231,31 @@ def test_what_is_to_be_told_again_is_forgotten_with_its_room() -> None:
     assert not chat.server.has_rooms
     assert chat.server.next_deadline_us() is None
     assert bob.told == ["removed"]
+
+
+def test_each_silence_that_lasted_too_long_is_observed_by_its_name() -> None:
+    chat = Chat(idle_timeout=60 * SECOND)
+    chat.user("alice").creates("lobby")
+    guest = chat.peer()
+    guest.sends(write_request(Operation.JOIN, b"lobby", b"dave"))
+    chat.passes(200)
+    timers = [record.what for record in chat.records if isinstance(record, TimerRecord)]
+    assert [what for what in timers if what in (Deadline.UNUSED, Deadline.IDLE)] == [Deadline.UNUSED, Deadline.IDLE]
+
+
+def test_a_session_that_ended_counts_no_longer_for_its_address() -> None:
+    chat = Chat(sessions_per_ip_max=1)
+    chat.user("alice").creates("lobby")
+    bob = chat.user("bob")
+    for _ in range(3):
+        assert bob.joins("lobby").refused is None
+        bob.leaves()
+
+
+def test_a_token_that_is_held_or_remembered_is_not_granted_again() -> None:
+    chat = Chat()
+    alice, bob = two(chat)
+    tokens = iter((alice.token, bob.token, b"%032x" % 99))
+    bob.leaves()
+    chat.server.registry._new_token = lambda: next(tokens)
+    assert chat.user("carol").joins("lobby").token == b"%032x" % 99

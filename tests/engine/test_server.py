@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from conversation import SECOND, Chat, User
 from tcrp.engine.frames import write_request
 from tcrp.engine.outputs import Address
+from tcrp.engine.server import ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
@@ -461,12 +464,27 @@ def test_a_room_that_is_closing_lingers_no_longer_than_a_shutdown() -> None:
     assert not chat.server.has_rooms
 
 
-def test_time_does_not_go_backwards() -> None:
-    chat = Chat()
-    chat.passes(1)
-    chat.server.handle_timeout(chat.now_us)
-    with pytest.raises(AssertionError, match="time does not go backwards"):
-        chat.server.handle_timeout(0)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda server: server.handle_timeout(0),
+        lambda server: server.stream_opened("s", Address("10.0.0.9", 50000), 0),
+        lambda server: server.receive_stream("s", b"", 0),
+        lambda server: server.stream_ended("s", 0),
+        lambda server: server.stream_closed("s", 0),
+        lambda server: server.receive_datagram(b"", Address("10.0.0.9", 50000), 0),
+        lambda server: server.shutdown(0),
+        lambda server: server.remove("bob", "lobby", 0),
+        lambda server: server.close_room("lobby", 0),
+    ],
+)
+def test_time_does_not_go_backwards(call: Callable[[ServerEngine], object]) -> None:
+    chats = Chat(), Chat()
+    chats[0].server.handle_timeout(SECOND)
+    chats[1].server.receive_datagram(b"", Address("10.0.0.9", 50000), SECOND)
+    for chat in chats:
+        with pytest.raises(AssertionError, match="time does not go backwards"):
+            call(chat.server)
 
 
 def test_no_token_stands_in_a_trace() -> None:
