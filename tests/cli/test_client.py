@@ -242,7 +242,7 @@ def test_a_client_comes_back_by_itself_and_offers_what_perhaps_nobody_heard() ->
             ann.enters("yes")
             assert bob.hears() == b"ann: still there?"
             assert sum("Connection refused" in line for line in ann.lines) == 1
-            assert restarted.logs("room_created")
+            until(lambda: restarted.logs("room_created"), "the room in the log")
 
 
 def test_after_a_restart_a_guest_waits_for_the_host_to_create_the_room_again() -> None:
@@ -293,7 +293,7 @@ def test_a_client_whose_server_was_only_slow_takes_its_place_back_with_its_token
         ann.shows("The server no longer answers; it may have been restarted.")
         server.signal(signal.SIGCONT)  # it still has a session of that name, and of the room's host
         until(lambda: sum("You are in slow" in line for line in ann.lines) == 2, "ann again")
-        assert server.logs("session_superseded")
+        until(lambda: server.logs("session_superseded"), "the takeover in the log")
         ann.enters("back again")
         assert bob.hears() == b"ann: back again"
         ann.types(CTRL_D)

@@ -42,7 +42,7 @@ def test_an_ipv6_socket_reaches_it(ip: str, sockaddr: tuple[object, ...]) -> Non
 
 LINK_LOCAL = """
 import socket, sys
-from processes import LiveServer, Peer, frame, read_all
+from processes import LiveServer, Peer, frame, read_all, until
 
 class Neighbour(Peer):
     def __init__(self, server, name):
@@ -62,7 +62,7 @@ for host in ("::", "fe80::1%lo"):
         ann = Neighbour(server, "ann").creates("lobby")
         bob = Neighbour(server, "bob").joins("lobby")
         ann.hears_within(bob, "over the link")
-        assert server.logs(f"peer=[fe80::2%{scope}]:")
+        until(lambda: server.logs(f"peer=[fe80::2%{scope}]:"), "its address in the log")
         assert server.stop() == 0
     finally:
         server.close()
