@@ -14,6 +14,7 @@ from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Counter, Notice, Operation, SessionState
+from tcrp.spec.rules import Rule
 
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
 LEAVING = [name for name in NAMES if name != "json-endpoint"]
@@ -170,15 +171,16 @@ def test_a_dialect_may_fix_the_port() -> None:
     assert bob.sees("heard you")
 
 
-@pytest.mark.parametrize("length", [0, 1])
-def test_a_datagram_too_short_for_its_header_is_counted(length: int) -> None:
+@pytest.mark.parametrize("short", [b"", b"\x05", b"\x05\x00"])
+def test_a_datagram_too_short_for_its_header_is_counted(short: bytes) -> None:
     chat = Chat()
     alice, bob, _ = three(chat)
     before = len(chat.records)
-    chat.datagram(b"\x05"[:length], bob.address)
+    chat.datagram(short, bob.address)
     chat.datagram(bytes((5, 32)) + b"lobby" + bob.client.token[:31], bob.address)
     assert chat.count(Counter.REJECTED_DATAGRAMS) == 2
     assert {str(record.kind) for record in chat.records[before:]} == {"drop"}
+    assert chat.rules_dropped() == [Rule.UDP_1] * 2
     assert alice.sees()
 
 
