@@ -497,3 +497,25 @@ def test_no_token_stands_in_a_trace() -> None:
     lines = "\n".join(record.line() for record in chat.records)
     for user in chat.users.values():
         assert user.client.token.decode() not in lines
+
+
+def test_what_is_said_is_a_step_of_its_sender_its_room_and_its_receivers_and_of_an_ended_token_a_refusal() -> None:
+    chat = Chat()
+    alice, bob, _ = three(chat)
+    before = len(chat.steps("session")), len(chat.steps("room"))
+    alice.says("hi")
+    assert sorted(chat.steps("session")[before[0] :]) == ["relayed", "relayed", "spoke"]
+    assert chat.steps("room")[before[1] :] == ["relayed"]
+    chat.do(chat.server.remove("bob", "lobby", chat.now_us) or [])
+    until = len(chat.records)
+    bob.sends(b"hi")
+    assert "refuse" in {str(record.kind) for record in chat.records[until:]}
+
+
+def test_connections_are_counted_anew_when_the_prefix_changes() -> None:
+    chat = Chat(connections_per_ip_max=1)
+    first = chat.peer("fd00:7::1")
+    assert chat.peer("fd00:7::2").is_closed
+    chat.server.set_limits(chat.limits.with_settings({"ipv6_prefix": 128, "connections_per_ip_max": 1}))
+    assert not chat.peer("fd00:7::2").is_closed
+    first.breaks()
