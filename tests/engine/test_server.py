@@ -13,8 +13,7 @@ from tcrp.engine.server import ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
-from tcrp.spec.names import Counter, Notice, Operation, SessionState
-from tcrp.spec.rules import Rule
+from tcrp.spec.names import Counter, Notice, Operation, Rule, SessionState
 
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
 LEAVING = [name for name in NAMES if name != "json-endpoint"]
