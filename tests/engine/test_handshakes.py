@@ -16,6 +16,7 @@ from tcrp.engine.peers import peer_of, unmap_ipv4
 from tcrp.engine.timers import STALE_MAX
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.names import Counter, HandshakeState, Operation, Reason, SessionState
+from tcrp.trace.records import RefusalRecord
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 
@@ -774,3 +775,32 @@ def test_a_list_names_open_rooms_without_password_and_comma() -> None:
     peer.sends(write_frame(0, 2, 0, b"", b""))
     assert peer.heard == write_frame(0, 2, 1, b"", b"lobby,attic")
     assert chat.steps("handshake", peer.stream) == ["requested", "listed"]
+
+
+def test_a_peer_that_half_closes_within_its_request_is_closed_at_once() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(request()[:10])
+    peer.half_closes()
+    assert peer.is_closed
+    assert chat.steps("handshake", peer.stream) == ["abandoned"]
+
+
+@pytest.mark.parametrize("operation", [CREATE, JOIN])
+def test_what_a_room_does_not_take_is_observed_as_its_refusal(operation: Operation) -> None:
+    chat = Chat()
+    if operation is CREATE:
+        chat.user("alice").creates("lobby")
+    before = len(chat.records)
+    chat.peer().sends(request(operation=operation))
+    refused = [record for record in chat.records[before:] if isinstance(record, RefusalRecord)]
+    assert [str(record.machine) for record in refused] == ["room"]
+
+
+def test_a_connection_that_is_gone_is_forgotten() -> None:
+    chat = Chat(connections_per_ip_max=1)
+    causes = set(chat.recorder.causes)
+    first, second = chat.peer(), chat.peer()
+    assert second.is_closed
+    first.breaks()
+    assert set(chat.recorder.causes) == causes
