@@ -63,7 +63,7 @@ check-wheel: $(VENV)/dev
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --sockets "$(CURDIR)/sim/scenarios/a-relay-too-long-for-one-form-reaches-the-others.yaml"
 	rm -rf $(VENV)-wheel
 
-# Changes one thing at a time in spec, engine and the simulator's network and checks, and reports what neither the
+# Changes one thing at a time in spec, engine and the simulator's judging parts, and reports what neither the
 # tests nor a swarm noticed. An interrupted run goes on where it was.
 MODULES ?=
 mutants: $(VENV)/dev

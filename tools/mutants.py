@@ -37,7 +37,7 @@ from tools.mutations import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE_ROOTS = ("spec", "engine", "sim", "cli")
-PACKAGES = ("spec", "engine", "sim.network", "sim.checks")
+PACKAGES = ("spec", "engine", "sim.network", "sim.checks", "sim.reference", "sim.scenario.reader", "sim.evaluate")
 """What is mutated when no module is named."""
 
 SLOW = (
