@@ -31,11 +31,12 @@ from tcrp.sim.scenario.model import (
     Step,
     When,
 )
-from tcrp.spec.limits import SHUTDOWN_LINGER_US
+from tcrp.spec.limits import SECOND_US, SHUTDOWN_LINGER_US
 from tcrp.spec.names import Machine, RoomState, SessionState
 
 USERS_MAX = 100
 PATIENCE_US = 60_000_000
+HANDSHAKE_LEAST_US = SECOND_US
 
 # Actions that sockets cannot perform, and the reason.
 IMPOSSIBLE: dict[type[Any], str] = {
@@ -74,6 +75,8 @@ def unsupported(scenario: Scenario, verdict: Verdict, patience_us: int) -> str |
     for each in settings:
         if why := _beyond_a_proxy(each):
             return why
+    if scenario.limits.handshake_timeout < HANDSHAKE_LEAST_US:
+        return "its handshake_timeout leaves real processes too little time to keep to the simulated order"
     if any(":" in (user.address or "") for user in scenario.users):
         return "it needs several IPv6 addresses, and the loopback has only one"
     if len(scenario.users) > USERS_MAX:
