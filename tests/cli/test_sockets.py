@@ -120,6 +120,15 @@ def test_an_unsupported_step_is_reported_with_its_line(
     assert why in complaint
 
 
+def test_a_handshake_timeout_below_a_second_is_left_to_the_simulator(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text("server: {handshake_timeout: 500ms}\n" + SCENARIO.replace("STEP", "shutdown"))
+    assert main(["run", "--sockets", str(file)]) == 2
+    assert "its handshake_timeout leaves real processes too little time" in capsys.readouterr().err
+
+
 def test_a_scenario_longer_than_the_patience_is_reported_with_its_duration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
