@@ -12,14 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from bench.__main__ import ROOM_OF_TWENTY, in_turns, play, seconds
 from tcrp.cli.swarm import cores
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario_text
-from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.generator import generate
 from tcrp.sim.swarm.shrink import Shrinker
 
@@ -65,22 +64,22 @@ def planted_bugs() -> None:
     """How soon each planted bug is found on one core, and how short its scenario gets."""
     print(f"{'planted bug':32} {'found by':28} {'runs':>8} {'found in':>9} {'steps':>6} {'shrunk to':>9} {'in':>7}")
     for bug in _planted().FOUND:
-        began = time.perf_counter()
+        began = time.process_time()
         runs = 0
-        failure: Any = None
-        while failure is None and time.perf_counter() - began < FIND_SECONDS:
+        failure: Failure | None = None
+        while failure is None and time.process_time() - began < FIND_SECONDS:
             scenario = generate(runs)
             failure, _ = failure_of(scenario, make_engine=bug)
             runs += 1
-        found = time.perf_counter() - began
+        found = time.process_time() - began
         if failure is None:
             print(f"{bug.__name__:32} not found in {runs} runs")
             continue
-        began = time.perf_counter()
-        shrunk = Shrinker(failure.kind, bug).shrink(scenario)
+        began = time.process_time()
+        shrunk = Shrinker(failure, bug).shrink(scenario)
         print(
             f"{bug.__name__:32} {failure.kind:28} {runs:8} {found:7.2f} s {len(scenario.script):6} "
-            f"{len(shrunk.script):9} {time.perf_counter() - began:5.2f} s"
+            f"{len(shrunk.script):9} {time.process_time() - began:5.2f} s"
         )
 
 
