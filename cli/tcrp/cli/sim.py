@@ -72,6 +72,12 @@ def _parser() -> ArgumentParser:
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
     spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
     spec.set_defaults(command=_spec)
+    show = commands.add_parser("show", help="show a trace, or the run of a scenario, in other programs")
+    show.add_argument("source", metavar="SOURCE", help="a trace, a scenario, or the bundle of a failure")
+    show.add_argument("--format", choices=("pcapng",), required=True, help="pcapng: a capture, for Wireshark")
+    show.add_argument("-o", "--output", metavar="FILE", help="write it there (- for stdout)")
+    show.add_argument("--seed", type=int, help="use this seed instead of the scenario's own")
+    show.set_defaults(command=_show)
     explain = commands.add_parser("explain", help="say what a rule, a property or a reason in a trace means")
     explain.add_argument("names", nargs="*", metavar="NAME", help="such as R-TOK-4, limits-hold, 'no such token'; "
                          "without one, all of them")  # fmt: skip
@@ -228,6 +234,15 @@ def _spec(options: argparse.Namespace) -> int:
 
     print_machines(options.machine, options.format)
     return HOLDS
+
+
+# --- show ----------------------------------------------------------------------------------------
+
+
+def _show(options: argparse.Namespace) -> int:
+    from tcrp.cli.show import show
+
+    return show(options.source, options.format, options.output, options.seed)
 
 
 # --- explain -------------------------------------------------------------------------------------

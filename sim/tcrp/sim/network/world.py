@@ -40,6 +40,7 @@ class World:
         self._owners: dict[Address, str] = {}  # the latest receiver: packets to the address use its link
         self.busy = 0  # pending foreground events
         self.arrivals = 0
+        self.on_send: Callable[[Packet], None] | None = None  # is told of packets as they are recorded as sent
         self.events: list[tuple[int, int, int, Callable[[Any], None], Any]] = []  # a heap
         self._sequence = FIRST_DYNAMIC
         self._routes: dict[str, dict[Address, Link]] = {}  # by source and target
@@ -168,6 +169,8 @@ class World:
                 len(packet.data), packet.what, why, None,
             )
         )  # fmt: skip
+        if kind is _SEND and self.on_send is not None:
+            self.on_send(packet)
 
     def drop(self, packet: Packet, why: str) -> None:
         """Record that the network dropped a packet."""
