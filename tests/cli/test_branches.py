@@ -13,7 +13,7 @@ from tcrp.cli.sim import main
 from tcrp.sim.swarm.batch import Tally
 
 pytest.importorskip("coverage")
-FEW = ["swarm", "--coverage", "--runs", "30", "--seed", "7"]
+FEW = ["swarm", "--coverage", "--runs", "10", "--seed", "7"]
 
 
 def report(capsys: pytest.CaptureFixture[str], jobs: int) -> list[str]:
@@ -52,7 +52,7 @@ def test_the_share_is_of_all_modules_together() -> None:
 def test_enough_random_scenarios_must_take_nearly_every_branch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tcrp.cli.swarm.ENOUGH_RUNS", 30)
+    monkeypatch.setattr("tcrp.cli.swarm.ENOUGH_RUNS", 10)
     monkeypatch.setattr(Tally, "unmet", lambda _: [])
     assert main([*FEW, "--jobs", "1"]) == 1
     monkeypatch.setattr("tcrp.cli.branches.PERCENT_MIN", 50)

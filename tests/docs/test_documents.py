@@ -63,7 +63,7 @@ NOT_RUN = {
 FENCE = re.compile(r"^```([a-z]*)(?: ([^\n`]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXIT_CODE = re.compile(r"# .*?(?:exit code|終了コード) (\d+)")
-FEW_RUNS = 20
+FEW_RUNS = 5
 HOST_IS_ASKED = ("again to leave", "退室するならもう一度")
 """What chat-client asks a host in whose room others may be, before it leaves."""
 

@@ -18,6 +18,11 @@ case "$1" in
   *) echo "the old Python was used: $*" >&2; exit 3 ;;
 esac
 """
+NEW = """\
+#!/bin/sh
+if test "$1 $2" = "-m venv"; then shift 2; exec {python} -m venv --without-pip "$@"; fi
+exec {python} "$@"
+"""
 NO_PIP = "PIP=true"  # nothing is installed
 
 
@@ -25,9 +30,9 @@ NO_PIP = "PIP=true"  # nothing is installed
 def clone(tmp_path: Path) -> Path:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    old = tmp_path / "python3.10"
-    old.write_text(OLD, encoding="ascii")
-    old.chmod(0o755)
+    for name, script in (("python3.10", OLD), ("python3.x", NEW.format(python=sys.executable))):
+        (tmp_path / name).write_text(script, encoding="ascii")
+        (tmp_path / name).chmod(0o755)
     return tmp_path
 
 
@@ -47,7 +52,7 @@ def test_an_old_python_is_named_and_leaves_no_environment(clone: Path) -> None:
 def test_an_environment_of_an_old_python_is_made_anew(clone: Path) -> None:
     (clone / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(clone / "python3.10", clone / ".venv" / "bin" / "python")
-    made = make(clone, f"PYTHON={sys.executable}")
+    made = make(clone, f"PYTHON={clone}/python3.x")
     assert made.returncode == 0, made.stderr
     version = subprocess.run([clone / ".venv/bin/python", "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.split()[1].startswith(f"3.{sys.version_info.minor}")

@@ -20,7 +20,7 @@ from tcrp.cli.runs import play
 from tcrp.live.compare import Collector, Difference, Moves, differences
 from tcrp.live.playback import SLACK_SECONDS, Playback
 from tcrp.live.server import ServerFailed
-from tcrp.live.socket_support import PATIENCE_US, unsupported
+from tcrp.live.socket_support import PATIENCE_US, too_long, unsupported
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
@@ -87,7 +87,7 @@ def _simulate(
     unfit: list[tuple[Path, str]],
     progress: Progress,
 ) -> ScenarioError | Verdict | None:
-    """Simulate each scenario; add it to the `runs` for sockets, or to the `unfit` with the reason.
+    """Simulate each scenario that sockets support; add it to the `runs`, or to the `unfit` with the reason.
 
     Stops at the first that cannot be read or does not hold, and returns why.
     """
@@ -98,15 +98,18 @@ def _simulate(
             scenario = read_scenario(file)
         except ScenarioError as error:
             return error
+        progress.advance(task)
+        if (why := unsupported(scenario)) is not None:
+            unfit.append((file, why))
+            continue
         collector = Collector()
         verdict = play(Run(scenario, seed=seed, listeners=[collector.hear]))
         if not verdict.holds:
             return verdict
-        if (why := unsupported(scenario, verdict, patience_us)) is not None:
+        if (why := too_long(verdict, patience_us)) is not None:
             unfit.append((file, why))
         else:
             runs.append(SimulatedRun(file, scenario, verdict.seed, collector.moves, verdict.ended_us))
-        progress.advance(task)
     progress.remove_task(task)
     return None
 

@@ -51,8 +51,8 @@ IMPOSSIBLE: dict[type[Any], str] = {
 }
 
 
-def unsupported(scenario: Scenario, verdict: Verdict, patience_us: int) -> str | None:
-    """Why a scenario cannot run on sockets, as a phrase, or None if it can. `verdict` is of its simulated run."""
+def unsupported(scenario: Scenario) -> str | None:
+    """Why a scenario cannot run on sockets however short it is, as a phrase, or None if it can."""
     for step in scenario.script:
         action = step.action
         if type(action) in IMPOSSIBLE:
@@ -81,6 +81,11 @@ def unsupported(scenario: Scenario, verdict: Verdict, patience_us: int) -> str |
         return "it needs several IPv6 addresses, and the loopback has only one"
     if len(scenario.users) > USERS_MAX:
         return f"it has {len(scenario.users)} users, at most {USERS_MAX} are supported"
+    return None
+
+
+def too_long(verdict: Verdict, patience_us: int) -> str | None:
+    """Why a scenario takes too long on sockets, or None if it does not. `verdict` is of its simulated run."""
     if verdict.ended_us > patience_us:
         return f"it takes {verdict.ended_us / 1e6:.0f} s of real time; use --patience {verdict.ended_us // 10**6 + 1}s"
     return None

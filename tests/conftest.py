@@ -1,0 +1,21 @@
+"""How `pytest -n` (pytest-xdist) divides the tests: by file, and those that wait in real time all to one process.
+
+Tests on sockets, processes and terminals expect answers within a time. In one process they do not load the machine
+against each other, and mostly wait, while the other processes compute. Without `-n` nothing here matters.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+IN_REAL_TIME = ("tests/net/", "tests/live/", *(f"tests/cli/test_{name}" for name in ("client", "sockets", "control")))
+"""The beginnings of the files whose tests expect something within a time."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("real time" if file.startswith(IN_REAL_TIME) else file))
+    items.sort(key=lambda item: not item.nodeid.startswith(IN_REAL_TIME))  # the longest group begins first
