@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tcrp.cli.conform import add_conform
 from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, OutputLost, UsageError, complain
 from tcrp.cli.output import ArgumentParser, run_program, utf8_stdout
 from tcrp.cli.version import tcrp_version
@@ -124,6 +125,7 @@ def _parser() -> ArgumentParser:
     diff.add_argument("first", metavar="A", help="a trace")
     diff.add_argument("second", metavar="B", help="another trace")
     diff.set_defaults(command=_diff)
+    add_conform(commands)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
 

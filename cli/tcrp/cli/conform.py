@@ -1,0 +1,144 @@
+"""`chat-sim conform server`: judges a running server by the rules of the protocol.
+
+Exit code 0: no rule is broken; 1: one is; 2: it could not be tested.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OutputLost, UsageError, complain
+from tcrp.cli.output import utf8_stdout
+
+if TYPE_CHECKING:
+    from tcrp.judge.stage import Waits
+    from tcrp.judge.verdicts import Judgement
+
+PROGRAM = "chat-sim conform"
+TCP_PORT, UDP_PORT = 9002, 9003
+FORMATS = ("table", "json", "junit", "html")
+
+
+def add_conform(commands: Any) -> None:
+    """Add `conform` to the commands of `chat-sim`."""
+    conform = commands.add_parser("conform", help="judge a running server, ours or another, by the protocol's rules")
+    kinds = conform.add_subparsers(title="what to judge", required=True, metavar="server")
+    server = kinds.add_parser(
+        "server",
+        help="play clients against a running server",
+        description="Plays clients against a running server and says for each rule of the protocol whether it holds, "
+        "is broken or was not tested. Exit code 0: no rule is broken; 1: one is; 2: it could not be tested.",
+    )
+    server.add_argument("host", metavar="HOST", help="where the server is: 127.0.0.1")
+    server.add_argument("--tcp-port", type=_port, default=TCP_PORT, metavar="P", help=f"for requests ({TCP_PORT})")
+    server.add_argument("--udp-port", type=_port, default=UDP_PORT, metavar="P", help=f"for chat ({UDP_PORT})")
+    server.add_argument("--dialect", default="json", metavar="NAME|FILE", help="the dialect to speak (json)")
+    server.add_argument(
+        "--patience", metavar="TIME", help="longer than the server's timeouts: what outlives it is broken (12s, and "
+        "then it is not tested)",
+    )  # fmt: skip
+    server.add_argument("--hostile", action="store_true", help="at the end, also send what no client would")
+    server.add_argument("--load", action="store_true", help="also 1000 members in one room, and 50 rooms at once")
+    server.add_argument(
+        "--yes-this-is-my-server", action="store_true", help="judge a server that is not on this machine's loopback"
+    )
+    server.add_argument("--format", choices=FORMATS, default="table", help="what to print (table)")
+    server.add_argument("--badge", metavar="FILE", help="also write an SVG badge there")
+    server.set_defaults(command=_server)
+
+
+def _port(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and 0 < int(word) < 65536):
+        raise argparse.ArgumentTypeError(f"{word!r} is no port: 1 to 65535")
+    return int(word)
+
+
+def _server(options: argparse.Namespace) -> int:
+    from tcrp.cli.dialects import dialect_named
+    from tcrp.judge.suite import probes
+    from tcrp.live.conform_ground import LiveGround
+    from tcrp.live.conform_server import CannotJudge, is_loopback, judge_server, resolve
+
+    codec = dialect_named(options.dialect)
+    waits = _waits(options.patience)
+    subject = f"{options.host}, TCP {options.tcp_port}, UDP {options.udp_port}"
+    try:
+        ip = resolve(options.host)
+        if not is_loopback(ip) and not options.yes_this_is_my_server:
+            raise UsageError(
+                f"{options.host} is not this machine's loopback. Judge only servers of your own; if it is one, add "
+                "--yes-this-is-my-server"
+            )
+        chosen = probes(is_hostile=options.hostile, is_loaded=options.load)
+
+        async def judged() -> Judgement:
+            ground = LiveGround(ip, options.tcp_port, options.udp_port)
+            with _progress(len(chosen)) as progress:
+                return await judge_server(ground, codec, waits, chosen, subject, progress)
+
+        judgement = asyncio.run(judged())
+    except CannotJudge as error:
+        complain(PROGRAM, str(error))
+        return CANNOT
+    except OSError as error:
+        complain(PROGRAM, f"{subject}: {error.strerror or error}")
+        return CANNOT
+    return report(judgement, waits, options.format, options.badge)
+
+
+def _waits(patience: str | None) -> Waits:
+    from tcrp.judge.stage import Waits
+    from tcrp.spec.durations import parse_duration
+
+    if patience is None:
+        return Waits()
+    try:
+        return Waits(patience_us=parse_duration(patience), patience_is_given=True)
+    except ValueError as error:
+        raise UsageError(f"--patience: {error}") from None
+
+
+def _progress(total: int) -> AbstractContextManager[Any]:
+    """Shows on a terminal which probe runs; called with its name."""
+    if not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    from tcrp.cli.conform_report import Progress
+
+    return Progress(total)
+
+
+def report(judgement: Judgement, waits: Waits, form: str, badge: str | None) -> int:
+    """Print a judgement; write its badge; the exit code."""
+    if badge is not None:
+        from tcrp.cli.conform_html import badge as draw
+
+        try:
+            Path(badge).write_text(draw(judgement), encoding="utf-8")
+        except OSError as error:
+            raise OutputLost(f"{badge}: the badge cannot be written: {error.strerror}") from None
+    _print(judgement, waits, form)
+    if judgement.is_broken:
+        return DOES_NOT_HOLD
+    return HOLDS if judgement.is_conclusive else CANNOT
+
+
+def _print(judgement: Judgement, waits: Waits, form: str) -> None:
+    from tcrp.cli import conform_report
+
+    if form == "table":
+        conform_report.print_report(judgement, waits)
+        return
+    utf8_stdout()
+    if form == "html":
+        from tcrp.cli.conform_html import as_html
+
+        print(as_html(judgement, waits))
+    elif form == "json":
+        print(conform_report.as_json(judgement, waits))
+    else:
+        print(conform_report.as_junit(judgement))

@@ -1,0 +1,82 @@
+"""Finds out whether a chat server is there at all, in words for its owner, and then judges it."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import socket
+from collections.abc import Callable
+
+from tcrp.engine.codec import Codec
+from tcrp.judge.probe import Probe
+from tcrp.judge.runner import Runner
+from tcrp.judge.stage import Kind, Reply, Stage, Waits
+from tcrp.judge.verdicts import Judgement
+from tcrp.live.conform_ground import LiveGround
+from tcrp.spec.names import Operation
+
+
+class CannotJudge(Exception):
+    """There is no server to judge, or it is none of this protocol. The message says what was seen and what to try."""
+
+
+def resolve(host: str) -> str:
+    """The IP address of a host. Raises `CannotJudge`."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError) as error:
+        raise CannotJudge(f"{host}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether the address is of this machine alone."""
+    return ipaddress.ip_address(ip.partition("%")[0]).is_loopback
+
+
+async def judge_server(
+    ground: LiveGround,
+    codec: Codec,
+    waits: Waits,
+    probes: tuple[Probe, ...],
+    subject: str,
+    progress: Callable[[str], None],
+) -> Judgement:
+    """The verdicts on a server. Raises `CannotJudge` if there is none."""
+    stage = Stage(ground, codec, waits, "first contact", itertools.count())
+    try:
+        user = stage.user("judge")
+        reply = await stage.ask(user, Operation.CREATE, room := stage.new_room())
+        user.takes(room, reply.token)
+        user.enter()
+    finally:
+        stage.close()
+    if reply.kind is not Kind.GRANTED:
+        raise CannotJudge(f"{subject}: {first_contact(reply, codec)}")
+    return await Runner(ground, codec, waits, progress).run(probes, subject)
+
+
+def first_contact(reply: Reply, codec: Codec) -> str:
+    """What the first answer says of a server that does not grant a plain request."""
+    name = codec.dialect.name
+    other = "Try --dialect auto, or describe its dialect in a file (docs/dialects.md)"
+    match reply.kind:
+        case Kind.UNREACHED:
+            return f"no TCP connection: {reply.said}. Is the server running, and is --tcp-port its port?"
+        case Kind.SILENT:
+            return (
+                f"accepts a connection and answers nothing within {reply.after_us / 1_000_000:g} s to a request in "
+                f"dialect {name}. Another kind of server, or another dialect? {other}"
+            )
+        case Kind.CLOSED | Kind.RESET:
+            return (
+                f"closes the connection without an answer to a request in dialect {name}. Another kind of server, or "
+                f"another dialect? {other}"
+            )
+        case Kind.STRANGE if "HTTP/" in reply.said:
+            return "speaks HTTP, not the chat protocol. Is --tcp-port the right port?"
+        case Kind.STRANGE if "b'\\x15\\x03" in reply.said or "b'\\x16\\x03" in reply.said:
+            return "speaks TLS. The chat protocol is not encrypted: judge the server behind it"
+        case Kind.STRANGE:
+            return f"gives no answer in dialect {name}: {reply.said}. {other}"
+        case _:
+            return f"refuses to create a room in dialect {name}: {reply.reason or reply.said!r}. {other}"

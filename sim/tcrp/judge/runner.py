@@ -1,0 +1,168 @@
+"""Runs the suite on a ground: what is found broken is tried again, and a server that dies of a probe is noticed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from tcrp.engine.codec import Codec
+from tcrp.judge.ground import Ground
+from tcrp.judge.probe import Group, Probe
+from tcrp.judge.stage import CannotTest, Skip, Stage, Waits
+from tcrp.judge.suite import unasked
+from tcrp.judge.verdicts import Finding, Judgement, Outcome, merge
+from tcrp.spec.limits import SECOND_US
+from tcrp.spec.names import Rule
+
+CONFIRMATIONS = 2
+"""How often a probe that finds something broken is run again: all runs must agree."""
+PROBE_US = 40 * SECOND_US
+"""How long a probe may take, besides the patience."""
+LOAD_US = 60 * SECOND_US
+
+
+class Runner:
+    """One judgement of one server. `progress` is told of each probe that begins."""
+
+    def __init__(
+        self, ground: Ground, codec: Codec, waits: Waits, progress: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._ground = ground
+        self._codec = codec
+        self._waits = waits
+        self._progress = progress
+        self._numbers = itertools.count(1)
+        self._findings: dict[str, list[Finding]] = {}
+        self._dead_after: str | None = None
+
+    async def run(self, probes: Sequence[Probe], subject: str) -> Judgement:
+        """Run the probes. Those that wait run beside the gentle ones, once the core has shown that they can."""
+        by_group = {group: [each for each in probes if each.group is group] for group in Group}
+        await self._in_turn(by_group[Group.CORE])
+        blocked = any(
+            each.outcome is Outcome.BROKEN and each.rule is Rule.TCP_5
+            for each in itertools.chain(*self._findings.values())
+        )
+        waiting, after = by_group[Group.WAITING], list[Probe]()
+        if blocked:  # an unfinished request would hold up every other probe
+            waiting, after = [each for each in waiting if Rule.TCP_5 not in each.rules], waiting
+            after = [each for each in after if each not in waiting]
+        await self._ground.together([self._in_turn(by_group[Group.GENTLE]), *map(self._one, waiting)])
+        await self._in_turn(after)
+        await self._in_turn(by_group[Group.LOAD])
+        await self._in_turn(by_group[Group.HOSTILE])
+        findings = [finding for probe in probes for finding in self._findings.get(probe.name, [])]
+        notes = (
+            [] if self._dead_after is None else [f"the server stopped answering during the probe «{self._dead_after}»"]
+        )
+        return Judgement(subject, self._codec.dialect.name, merge(findings, unasked(tuple(probes))), tuple(notes))
+
+    async def _in_turn(self, probes: Sequence[Probe]) -> None:
+        for probe in probes:
+            await self._one(probe)
+
+    async def _one(self, probe: Probe) -> None:
+        if self._dead_after is not None:
+            said = f"the server stopped answering during the probe «{self._dead_after}»"
+            self._findings[probe.name] = [
+                Finding(rule, Outcome.NOT_TESTED, said, probe.name, inconclusive=True) for rule in probe.rules
+            ]
+            return
+        self._progress(probe.name)
+        tries = [await self._try(probe)]
+        confirmations = (
+            0 if probe.group is Group.WAITING and self._waits.patience_us > 15 * SECOND_US else CONFIRMATIONS
+        )
+        while _is_bad(tries[-1]) and len(tries) <= confirmations and self._dead_after is None:
+            if not await self._is_alive(probe):
+                break
+            tries.append(await self._try(probe))
+        self._findings[probe.name] = _agreed(tries)
+        if self._dead_after == probe.name and not any(each.outcome is Outcome.BROKEN for each in tries[0]):
+            said = "the server stops answering"
+            self._findings[probe.name] = [
+                Finding(probe.rules[0], Outcome.BROKEN, said, probe.name, tries[0][0].evidence)
+            ]
+
+    async def _try(self, probe: Probe) -> list[Finding]:
+        """What one run of the probe finds: at least one finding."""
+        stage = Stage(self._ground, self._codec, self._waits, probe.name, self._numbers)
+        within_us = (LOAD_US if probe.group is Group.LOAD else PROBE_US) + self._waits.patience_us
+        try:
+            if not await self._ground.bounded(_story(probe, stage), within_us):
+                _left_open(probe, stage, f"the probe did not end within {within_us / SECOND_US:.0f} s", True)
+        finally:
+            stage.close()
+        return stage.findings
+
+    async def _is_alive(self, probe: Probe) -> bool:
+        """Whether two users can still meet. If not, no other probe runs."""
+        for _ in range(2):
+            stage = Stage(self._ground, self._codec, self._waits, "control", self._numbers)
+            alive: list[bool] = []
+            try:
+                await self._ground.bounded(_control(stage, alive), PROBE_US)
+            finally:
+                stage.close()
+            if alive:
+                return True
+        if any(each.rule is Rule.REL_1 and each.outcome is Outcome.BROKEN for each in self._findings.get("relays", [])):
+            return True  # they never could
+        if probe.group is Group.CORE:
+            return True
+        self._dead_after = probe.name
+        return False
+
+
+async def _story(probe: Probe, stage: Stage) -> None:
+    try:
+        await probe.story(stage)
+    except Skip as skip:
+        _left_open(probe, stage, str(skip), False)
+    except CannotTest as error:
+        _left_open(probe, stage, str(error), True)
+
+
+async def _control(stage: Stage, alive: list[bool]) -> None:
+    try:
+        await stage.room("ann", "bob")
+    except CannotTest:
+        return
+    alive.append(True)
+
+
+def _left_open(probe: Probe, stage: Stage, why: str, inconclusive: bool) -> None:
+    """The rules of which the probe has said nothing are not tested."""
+    said = {each.rule for each in stage.findings}
+    for rule in probe.rules:
+        if rule not in said:
+            stage.untested(rule, why, inconclusive=inconclusive)
+
+
+def _is_bad(findings: Sequence[Finding]) -> bool:
+    return any(each.outcome is Outcome.BROKEN or each.inconclusive for each in findings)
+
+
+def _agreed(tries: Sequence[list[Finding]]) -> list[Finding]:
+    """The findings of all tries as one: broken is only what each try found broken."""
+    best = next((each for each in reversed(tries) if not _is_bad(each)), None)
+    if best is not None:
+        doubts = {each.rule: each.said for found in tries for each in found if _is_bad([each])}
+        return [
+            each._replace(said=f"{each.said} (not at the first try, when {doubts[each.rule]})")
+            if each.rule in doubts
+            else each
+            for each in best
+        ]
+    broken = [{each.rule for each in found if each.outcome is Outcome.BROKEN} for found in tries]
+    always = set.intersection(*broken)
+    return [
+        each
+        if each.outcome is not Outcome.BROKEN or each.rule in always
+        else each._replace(
+            outcome=Outcome.NOT_TESTED,
+            said=f"the network may have lost a packet: not in all of {len(tries)} tries, {each.said}",
+            inconclusive=True,
+        )
+        for each in tries[-1]
+    ]
