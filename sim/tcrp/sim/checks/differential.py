@@ -57,6 +57,11 @@ class Differential:
         """The server beside the engine, if it has been called since it started."""
         return self._reference
 
+    def resume(self, reference: ReferenceServer | None) -> None:
+        """Go on beside a server that is in the same state as `reference`."""
+        self._reference = reference
+        self._has_begun = True
+
     def forget(self) -> None:
         """The server has lost all that it knew."""
         self._reference = None

@@ -83,6 +83,10 @@ class ReferenceServer:
         """When something is due next."""
         return min((each.when_us for each in self._all_due(0)), default=None)
 
+    def deadlines_us(self) -> list[int]:
+        """When everything is due that time alone brings about, in order."""
+        return sorted(each.when_us for each in self._all_due(0))
+
     def shutdown(self, now_us: int) -> list[ServerOutput]:
         """The operator stops the server."""
         self.rooms.shutdown(now_us)

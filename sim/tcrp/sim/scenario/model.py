@@ -567,6 +567,29 @@ class LeaveOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Explore:
+    """Within which bounds `chat-sim explore` visits every order of events. Each number is a budget of the whole run.
+
+    `users` and `texts` are for scenarios without a script. `races`: how often something slow may come before something
+    quick. `repeats` None: as many as there are drops, and at least one.
+    """
+
+    users: int = 3
+    texts: int = 2
+    drops: int = 0
+    duplicates: int = 0
+    races: int = 0
+    crashes: int = 0
+    attacker: bool = False
+    repeats: int | None = None
+
+    @property
+    def repeats_max(self) -> int:
+        """How often whatever is sent repeatedly is sent again."""
+        return self.repeats if self.repeats is not None else max(1, self.drops)
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     path: str  # as the user named the file
     claim: str
@@ -580,3 +603,4 @@ class Scenario:
     script: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...] = ()
     leave_out: tuple[LeaveOut, ...] = ()
+    explore: Explore | None = None

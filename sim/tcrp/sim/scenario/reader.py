@@ -7,6 +7,7 @@ from typing import Any
 
 from tcrp.sim.scenario.cast import RESERVED, USER_ENTRY, Cast
 from tcrp.sim.scenario.expectations import EXPECTATIONS
+from tcrp.sim.scenario.explore import EXPLORE
 from tcrp.sim.scenario.kinds import DURATION, ListOf, Scene, Simple, Word, mapping_of, sentence, whole
 from tcrp.sim.scenario.links import NETWORK_SETTINGS
 from tcrp.sim.scenario.model import LeaveOut, Scenario, User
@@ -72,6 +73,8 @@ SCENARIO: Record[Any] = Record(
                               item="leave_out"),
           "Properties of the protocol that are not checked in this scenario.",
           "leave_out: [{property: names-linger, reason: the server is given a bug on purpose}]"),
+    Field("explore", EXPLORE, "The bounds within which `chat-sim explore` visits every order of events.",
+          "explore: {drops: 1, duplicates: 1}"),
     defaults=defaults_of(Scenario),
 )  # fmt: skip
 

@@ -27,7 +27,7 @@ def write_scenario(scenario: Scenario, comments: Iterable[str] = ()) -> str:
     yaml.width = WIDTH * 4  # a row is a line
     yaml.indent(mapping=2, sequence=4, offset=2)
     text = io.StringIO()
-    yaml.dump({word: each for word, each in top.items() if each or word in ("claim", "seed")}, text)
+    yaml.dump({word: each for word, each in top.items() if each or word in ("claim", "seed", "explore")}, text)
     return "".join(f"# {comment}\n" for comment in comments) + text.getvalue()
 
 

@@ -1,0 +1,98 @@
+"""The parts of a world's state, as values, and the numbers that stand for them.
+
+A part's number is a fingerprint of its content, the same in every process. A world's state is a tuple of such numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from hashlib import blake2b
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from tcrp.engine.client import ClientState
+from tcrp.engine.outputs import Address
+from tcrp.engine.state import ServerState
+from tcrp.interleavings.reference_state import Frozen
+from tcrp.spec.names import PacketKind, Property
+
+V = TypeVar("V")
+BITS = 60  # the hash of an int below 2**61 - 1 is the int itself
+Piece = tuple[PacketKind, bytes]
+"""A piece of a TCP stream."""
+
+
+class ServerPart(NamedTuple):
+    """The server, and the reference server beside it."""
+
+    engine: ServerState
+    reference: Frozen | None
+
+
+class Pipes(NamedTuple):
+    """A TCP connection: what is under way on it, in order, and which end reads no more."""
+
+    stream: str
+    up: tuple[Piece, ...] = ()
+    down: tuple[Piece, ...] = ()
+    client_is_done: bool = False
+    server_is_done: bool = False
+
+
+class Party(NamedTuple):
+    """A user: how far in the program, the latest client, and its connections."""
+
+    step: int = 0
+    request: int = -1  # which step of the program the client's request is
+    attempts: int = 0
+    client: ClientState | None = None
+    pipes: tuple[Pipes, ...] = ()
+
+
+class Flight(NamedTuple):
+    """A datagram under way. `party` is who sent it or who is at `address`, which is its source or its target."""
+
+    is_up: bool
+    party: int
+    what: PacketKind
+    data: bytes
+    address: Address
+
+
+class Broken(NamedTuple):
+    """A property that did not hold in a call, and what was wrong."""
+
+    property: Property
+    what: str
+
+
+class Numbers(Generic[V]):
+    """Parts of one kind by their numbers."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, V] = {}
+        self._numbers: dict[V, int] = {}
+
+    def number(self, part: V) -> int:
+        """The part's number: one object for each, so that states share it."""
+        number = self._numbers.get(part)
+        if number is None:
+            number = content_number(part)
+            known = self.of.setdefault(number, part)
+            assert known == part, f"two parts have the number {number}"
+            self._numbers[part] = number
+        return number
+
+
+def content_number(part: Any) -> int:
+    """A number that follows from what the part holds."""
+    digest = blake2b(repr(_plain(part)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> (64 - BITS)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return tuple(_plain(getattr(value, each.name)) for each in fields(value))
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return str(value) if isinstance(value, Enum) else value

@@ -1,0 +1,118 @@
+"""The chat world: every order of events, within bounds."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sim.checks.test_planted import (
+    ForgetsAMember,
+    NeverDrains,
+    NeverHalfCloses,
+    NeverResetsTheIdleClock,
+    RelaysTwice,
+    SendsNoticesOnce,
+    row_leads_elsewhere,
+)
+from tcrp.explore.model import Exploration
+from tcrp.explore.search import breadth_first
+from tcrp.interleavings.program import NotExplored, program_of
+from tcrp.interleavings.world import State, World
+from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.spec.names import Property
+
+
+def world(explore: str, rest: str = "", **options: Any) -> World:
+    return World(program_of(read_scenario_text(f"claim: a\nexplore: {explore}\n{rest}")), **options)
+
+
+def explored(made: World) -> Exploration[State]:
+    return breadth_first(made.model)
+
+
+def test_two_users_are_explored_to_the_end_and_nothing_is_broken() -> None:
+    result = explored(world("{users: 2, texts: 1}"))
+    assert result.is_exhausted
+    assert result.violations == []
+    assert result.progress.distinct > 1000
+
+
+@pytest.mark.parametrize("explore", ["{users: 2, texts: 1}", "{users: 1, texts: 1, drops: 1, duplicates: 1}"])
+def test_the_reduction_leaves_the_verdict_as_it_is(explore: str) -> None:
+    whole, less = world(explore, is_reduced=False), world(explore)
+    all_states, fewer = explored(whole), explored(less)
+    assert all_states.violations == fewer.violations == []
+    assert fewer.progress.distinct < all_states.progress.distinct
+    assert whole.server.seen == less.server.seen
+    assert whole.shown == less.shown
+
+
+def test_losses_duplicates_crashes_races_and_an_attacker_break_nothing() -> None:
+    for explore in (
+        "{users: 1, texts: 1, drops: 1, duplicates: 1}",
+        "{users: 2, texts: 0, drops: 1}",
+        "{users: 1, texts: 1, crashes: 1}",
+        "{users: 1, texts: 1, races: 2}",
+        "{users: 1, texts: 1, attacker: true}",
+    ):
+        result = explored(world(explore))
+        assert result.violations == [], explore
+        assert result.is_exhausted
+
+
+@pytest.mark.parametrize(
+    ("bug", "property"),
+    [
+        (ForgetsAMember, Property.RELAY_TO_EVERY_MEMBER),
+        (NeverHalfCloses, Property.STREAMS_HALF_CLOSE),
+        (NeverDrains, Property.MATCHES_REFERENCE),
+        (SendsNoticesOnce, Property.MATCHES_REFERENCE),
+        (NeverResetsTheIdleClock, Property.MATCHES_REFERENCE),
+        (row_leads_elsewhere, Property.TABLE_STEPS),
+    ],
+    ids=lambda each: getattr(each, "__name__", str(each)),
+)
+def test_a_planted_bug_is_found(bug: Any, property: Property) -> None:
+    made = world("{users: 2, texts: 1}", make_engine=bug)
+    [violation] = explored(made).violations
+    broken = made.what_is_broken(violation.path.end)
+    assert broken is not None
+    assert broken.property is property
+
+
+def test_a_bug_that_needs_three_users_is_hidden_from_two() -> None:
+    assert explored(world("{users: 2, texts: 1}", make_engine=RelaysTwice)).violations == []
+
+
+def test_of_a_script_only_the_order_of_each_users_steps_counts() -> None:
+    steps = ("at: 0s, alice: {create: lobby}", "at: 9s, bob: {join: lobby}", "at: 1s, bob: {say: hi}")
+    rest = "script:\n" + "".join(f"  - {{{each}}}\n" for each in steps)
+    made = world("{drops: 1}", rest)
+    result = explored(made)
+    assert result.violations == []
+    assert ("alice", "bob: hi") in made.shown
+
+
+@pytest.mark.parametrize(
+    ("rest", "word"),
+    [
+        ("script: [{at: 0s, alice: {pause: 1s}}]", "alice's pause is not explored"),
+        ("script: [{at: 0s, network: {heal: [all, server]}}]", "network's heal is not explored"),
+        ("users: {alice: {}}", "without a script"),
+        ("server: {takeover: same_address}", "same_address"),
+        ("server: {texts_per_second_max: 2}", "texts_per_second_max"),
+        ("users: {alice: {keeps_alive: true}}\nscript: [{at: 0s, alice: {create: lobby}}]", "keeps_alive"),
+    ],
+)
+def test_what_is_not_explored_is_said(rest: str, word: str) -> None:
+    with pytest.raises(NotExplored, match=word):
+        program_of(read_scenario_text(f"claim: a\nexplore: {{}}\n{rest}"))
+
+
+def test_a_model_is_made_alike_in_every_process() -> None:
+    one, other = world("{users: 2, texts: 1}"), world("{users: 2, texts: 1}")
+    assert one.start() == other.start()
+    make = partial(World, one.program)
+    assert make().start() == one.start()
