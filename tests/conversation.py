@@ -25,6 +25,7 @@ from tcrp.engine.outputs import (
     SendFrame,
     ServerSilent,
     TextReceived,
+    WordsReceived,
 )
 from tcrp.engine.server import Outputs as ServerOutputs
 from tcrp.engine.server import ServerConfig, ServerEngine
@@ -209,6 +210,7 @@ class User:
         self.engine: ClientEngine | None = None
         self.screen: list[tuple[str, str]] = []
         self.told: list[str] = []
+        self.words: list[str] = []
         self.sent: list[tuple[int, bytes]] = []
         self.is_cut_off = False  # what it sends gets nowhere
         self.keeps_alive = False
@@ -304,3 +306,5 @@ class User:
                     self.screen.append((name, text))
                 case NoticeReceived(notice):
                     self.told.append(str(notice))
+                case WordsReceived(text):
+                    self.words.append(text)

@@ -489,13 +489,13 @@ def test_a_takeover_that_is_broken_off_leaves_the_name_to_its_holder_however_lon
 
 
 def test_a_host_who_never_entered_is_inherited_as_a_host_who_is_waited_for() -> None:
-    for dialect, may_create in (("json", False), ("json-endpoint", True)):
+    for dialect, may_create in (("text", False), ("json", True), ("json-endpoint", True)):
         chat = Chat(unentered_rooms_per_ip_max=1, **BY_SILENCE)
         ip = chat.user("alice").address.ip
         chat.peer(ip).sends(request("alice", operation=CREATE))
         chat.passes(3)
         again = chat.user("alice", dialect, ip=ip)
-        again.is_cut_off = True  # it enters by its request, or not at all
+        again.is_cut_off = True  # it enters by TCP, or not at all
         again.joins("lobby")
         other = chat.user("alice", ip=ip).creates("annex")
         assert (other.refused is None) == may_create

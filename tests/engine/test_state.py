@@ -206,7 +206,7 @@ class Server:
     def restored(self) -> Server:
         """Another one, whose engine has been written down and read again."""
         other = Server(self.config, now_us=self.now_us, streams=self.streams, tokens=self.tokens)
-        other.owners = list(self.owners)
+        other.asking, other.owners = self.asking, list(self.owners)
         state: ServerState = pickle.loads(pickle.dumps(self.engine.freeze()))  # noqa: S301 (our own bytes)
         other.engine = ServerEngine(
             other.config, new_token=other.new_token, state=state, now_us=self.now_us, detail=EVERYTHING

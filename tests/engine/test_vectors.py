@@ -183,7 +183,7 @@ def test_our_client_understands_every_captured_byte_and_says_the_same(name: str,
     speaks = codec(name)
     steps = conversation(name)
     connection = [s["connection"] for s in steps if s["from"] == user and s["proto"] == "tcp"][-1]
-    port = _port_in_request(speaks.dialect, steps, user, connection)
+    port = _port_told(speaks.dialect, steps, user, connection)
     password = "pw" if name == "json-endpoint" else ""
     operation = Operation.CREATE if user == "alice" else Operation.JOIN
     config = ClientConfig(speaks, operation, "room1", user, password=password, ip=LOOPBACK, udp_port=port)
@@ -198,12 +198,15 @@ def test_our_client_understands_every_captured_byte_and_says_the_same(name: str,
 
     screen: list[str] = []
     said: list[bytes] = []
+    trailers: list[bytes] = []
     for step in steps:
         data = data_of(step)
         if step["proto"] == "tcp" and step["from"] == "server" and step["connection"] == connection:
             for effect in engine.receive_stream(data, 0):
                 if isinstance(effect, SendDatagram):
                     said.append(effect.data)
+                elif isinstance(effect, SendFrame):
+                    trailers.append(effect.data)
         elif step["proto"] == "udp" and step["to"] == user:
             for shown in engine.receive_datagram(data, 0):
                 assert isinstance(shown, TextReceived | NoticeReceived)
@@ -221,12 +224,15 @@ def test_our_client_understands_every_captured_byte_and_says_the_same(name: str,
     heard = [line for line in screen if line.startswith(f"{other}: ")]
     assert heard[:1] == [f"{other}: {'hi from bob' if user == 'alice' else 'hello from alice'}"]
     assert len(screen) == sum(s["proto"] == "udp" and s["to"] == user for s in steps)
-    assert bool(said) is (speaks.dialect.learned_from != "request")
+    assert bool(said) is (speaks.dialect.learned_from == "datagram")
+    assert trailers == ([trailer] if speaks.dialect.learned_from == "trailer" else [])
 
 
-def _port_in_request(dialect: Dialect, steps: list[dict[str, Any]], user: str, connection: int) -> int:
+def _port_told(dialect: Dialect, steps: list[dict[str, Any]], user: str, connection: int) -> int:
     asked = b"".join(
         data_of(s) for s in steps if s["proto"] == "tcp" and s["from"] == user and s["connection"] == connection
     )
+    if dialect.learned_from == "trailer":
+        return int.from_bytes(asked[-2:], "big")
     request = codec_of(dialect).read_request(asked[32 + asked[0] :])
     return (request.port if request is not None else None) or 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tcrp.cli.i18n import _
-from tcrp.net.client import BROKEN_OFF, NO_ANSWER, NO_HOST, Client, Loss, Unreachable
+from tcrp.net.client import BROKEN_OFF, NO_ANSWER, NO_HOST, Client, Loss, RequestRefused, Unreachable
 from tcrp.spec.names import Notice, Operation, Reason
 
 
@@ -41,13 +41,22 @@ def unreachable(error: Unreachable) -> str:
         BROKEN_OFF: lambda: _("the connection was closed, or the server speaks another dialect"),
     }
     why = words[error.why]() if error.why in words else error.why
-    return _("No chat server at {where}: {why}").format(where=error.where, why=why)
+    return with_words(_("No chat server at {where}: {why}").format(where=error.where, why=why), error.said)
 
 
-def refusal(reason: Reason | None, request: RoomRequest, *, tried_passwords: bool = False) -> str:
+def with_words(message: str, said: str) -> str:
+    """`message`, and behind it the words of the server if it said any."""
+    return f"{message} {_('The server says: {words}').format(words=said)}" if said else message
+
+
+def refusal(refused: RequestRefused, request: RoomRequest, *, tried_passwords: bool = False) -> str:
     """Why a request was refused, and what the user can do. `tried_passwords`: wrong ones for this room, before."""
     words: dict[Reason | None, Callable[[], str]] = {
-        None: lambda: _("The server refused the request for an unknown reason."),
+        None: lambda: (
+            _("The server refused the request.")
+            if refused.said
+            else _("The server refused the request for an unknown reason.")
+        ),
         Reason.BAD_REQUEST: lambda: _("The server does not accept this request. Is the dialect right?"),
         Reason.TOO_MANY_REQUESTS: lambda: (
             _(
@@ -68,7 +77,7 @@ def refusal(reason: Reason | None, request: RoomRequest, *, tried_passwords: boo
         ),
         Reason.ROOM_FULL: lambda: _("The room {room} is full."),
     }
-    return words[reason]().format(room=request.room, name=request.name)
+    return with_words(words[refused.reason]().format(room=request.room, name=request.name), refused.said)
 
 
 def ending(client: Client) -> str:

@@ -127,7 +127,7 @@ class ChatSession:
         except Unreachable as error:
             return failed, await self._offer_a_try(unreachable(error), request)
         except RequestRefused as refused:
-            return failed, await self._offer_another(refused.reason, request)
+            return failed, await self._offer_another(refused, request)
         except ValueError:
             self._screen.warn(name_rule())
             return failed, None
@@ -376,10 +376,10 @@ class ChatSession:
             self._keep_for_later([answer])
         return request
 
-    async def _offer_another(self, reason: Reason | None, request: RoomRequest) -> RoomRequest | None:
-        tries, comes_back = request.tries, request.tries is not None
+    async def _offer_another(self, refused: RequestRefused, request: RoomRequest) -> RoomRequest | None:
+        reason, tries, comes_back = refused.reason, request.tries, request.tries is not None
         tried = request.room in self._wrong_passwords
-        said = refusal(reason, request, tried_passwords=tried)
+        said = refusal(refused, request, tried_passwords=tried)
         asks_password = self._codec.takes_password and self._screen.can_offer
         match reason:
             case Reason.TOO_MANY_REQUESTS if tried and asks_password and not comes_back:

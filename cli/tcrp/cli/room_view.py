@@ -7,7 +7,7 @@ import re
 from tcrp.cli.i18n import _
 from tcrp.cli.screen import Screen
 from tcrp.engine.codec import Codec
-from tcrp.engine.outputs import NoticeReceived, TextReceived
+from tcrp.engine.outputs import NoticeReceived, TextReceived, WordsReceived
 from tcrp.spec.names import Notice
 
 
@@ -41,7 +41,7 @@ class RoomView:
         hint = " " + _("Type /help for help.") if self._screen.can_offer else ""
         self._screen.note(_("You are in {room} as {name}.").format(room=self._room, name=self._name) + hint)
 
-    def hear(self, effect: TextReceived | NoticeReceived) -> None:
+    def hear(self, effect: TextReceived | NoticeReceived | WordsReceived) -> None:
         """Show a text or a notice. The notice that ends the session is shown by the caller."""
         match effect:
             case TextReceived(name, text):
@@ -55,6 +55,8 @@ class RoomView:
             case NoticeReceived(Notice.LEFT, name):
                 self._here.pop(name, None)
                 self._screen.note(_("{name} left").format(name=name))
+            case WordsReceived(text):
+                self._screen.note(_("The server says: {words}").format(words=text))
 
     def who(self) -> str:
         """The members who were heard of, as a message."""

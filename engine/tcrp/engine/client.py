@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from tcrp.engine.client_state import ClientConfig, ClientState
-from tcrp.engine.codec import Accepted, Completed, Denied, Told, Unread
+from tcrp.engine.codec import PORT_BYTES, Accepted, Completed, Denied, Frame, Told, Unread
+from tcrp.engine.frames import CODES
 from tcrp.engine.liveness import Liveness
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outbox import Outbox
@@ -27,9 +28,10 @@ from tcrp.engine.outputs import (
     Subject,
     TextReceived,
     TimerFired,
+    WordsReceived,
 )
 from tcrp.engine.reading import Heard, hear
-from tcrp.engine.text import shown
+from tcrp.engine.text import shown, words_of
 from tcrp.engine.timers import Timers
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import (
@@ -114,6 +116,7 @@ class ClientEngine:
         self.name = config.name
         self.token = b""
         self.reason: Reason | None = None  # why the request was refused, in our words
+        self.said = ""  # and what the server said to it, where that is more (R-SHOW-1)
         self._handshake = _Machine(Machine.HANDSHAKE, config.name, HandshakeState.IDLE)
         self._session = _Machine(Machine.SESSION, f"{config.name}@{config.room}", SessionState.ANONYMOUS)
         self._outbox: Outbox[ClientOutput] = Outbox(detail)
@@ -237,6 +240,7 @@ class ClientEngine:
             session=self.session,
             token=self.token,
             reason=self.reason,
+            said=self.said,
             stream=self._stream,
             buffer=bytes(self._buffer),
             early=tuple(self._early),
@@ -254,7 +258,7 @@ class ClientEngine:
 
     def _thaw(self, state: ClientState, now_us: int) -> None:
         self._handshake.state, self._session.state = state.handshake, state.session
-        self.token, self.reason, self._stream = state.token, state.reason, state.stream
+        self.token, self.reason, self.said, self._stream = state.token, state.reason, state.said, state.stream
         self._buffer, self._early, self._queued = bytearray(state.buffer), list(state.early), list(state.queued)
         self._enters_done, self._leaves_done = state.enters_done, state.leaves_done
         self._granted_us = now_us - state.granted_ago_us
@@ -410,6 +414,10 @@ class ClientEngine:
         if self._tables.handshake.takes(self.handshake, HandshakeEvent.ACCEPTED):
             self._step_handshake(HandshakeEvent.ACCEPTED)
         self._step_handshake(HandshakeEvent.COMPLETED)
+        learned_from = self.codec.dialect.learned_from
+        if learned_from is LearnedFrom.TRAILER and self._stream is not None:
+            trailer = self.config.udp_port.to_bytes(PORT_BYTES, "big")
+            self._outbox.pending.append(SendFrame(self._stream, trailer, PacketKind.TRAILER))
         self._end_handshake()
         self.token = token
         self._granted_us = now_us
@@ -419,9 +427,9 @@ class ClientEngine:
         if self.config.keeps_alive:
             self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, self._liveness.next_us)
         self._step(SessionEvent.ENTERED)
-        if self.codec.dialect.learned_from is not LearnedFrom.REQUEST:
+        if learned_from is LearnedFrom.DATAGRAM:
             self._say_enter(now_us)
-        elif self._liveness.can_ask:  # its first question; else entering is
+        elif learned_from is LearnedFrom.REQUEST and self._liveness.can_ask:  # its first question; else entering is
             self._say("", self._datagram(""), now_us)
         early, self._early = self._early, []
         for data in early:
@@ -435,12 +443,22 @@ class ClientEngine:
 
     def _denied(self, reason: Reason | None, said: str) -> None:
         self.reason = reason
+        self.said = "" if reason is not None and said == self._usual_words(reason) else words_of(said)
         takes_it = self._tables.handshake.takes(self.handshake, HandshakeEvent.REFUSED)
         event = HandshakeEvent.REFUSED if takes_it else HandshakeEvent.ABANDONED
-        self._step_handshake(event, why=str(reason) if reason else shown(said)[:200])
+        self._step_handshake(event, why=str(reason) if reason else self.said)
         self._end_handshake()
 
+    def _usual_words(self, reason: Reason) -> str:
+        """What a server of the dialect says for `reason`: to its user it is no news."""
+        frame = self.codec.read_frame(self.codec.write_refusal(CODES[self.config.operation], b"", reason)[0])
+        reply = self.codec.read_reply(frame) if isinstance(frame, Frame) else None
+        return reply.said if isinstance(reply, Denied) else ""
+
     def _abandon(self) -> None:
+        said = self._buffer[:CLIENT_DATAGRAM_BYTES_MAX].decode(errors="replace")
+        # No reply of the dialect, but perhaps a sentence. What holds zero bytes is a part of some frame.
+        self.said = words_of(said) if "\0" not in said else ""
         self._step_handshake(HandshakeEvent.ABANDONED)
         self._end_handshake()
 
@@ -538,11 +556,14 @@ class ClientEngine:
         heard = hear(self.codec, self.room, data)
         if type(heard) is Heard:  # the commonest
             self._outbox.step(self._session_table, self._session_alone, _RELAYED)
-            self._outbox.pending.append(TextReceived(*heard))
+            if heard.text:  # others' keep-alives, which a foreign server may relay, are not shown
+                self._outbox.pending.append(TextReceived(*heard))
             if self._liveness.unheard:
                 self._liveness.unheard.clear()
         elif heard is None:
             self._outbox.drop(len(data), "not of this dialect", Rule.UDP_3)
+            if words := words_of(data.decode(errors="replace")):
+                self._outbox.pending.append(WordsReceived(words))
         elif isinstance(heard, Told):
             event = self._pass_on(heard)
             if event is None:

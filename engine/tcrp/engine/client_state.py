@@ -52,6 +52,7 @@ class ClientState:
     session: SessionState
     token: bytes
     reason: Reason | None
+    said: str
     stream: StreamId | None
     buffer: bytes
     early: tuple[bytes, ...]

@@ -10,7 +10,7 @@ from hmac import compare_digest
 
 from tcrp.engine.codec import PORT_BYTES, Codec, Request, codec, learns_port, port_fault, recognise
 from tcrp.engine.frames import HEADER_BYTES, OPERATIONS, STATE_REQUEST, Header, read_header
-from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendFrame, StreamId
+from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendDatagram, SendFrame, StreamId
 from tcrp.engine.peers import PeerCounts, peer_of, unmap_ipv4
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Room, Session, latest
@@ -212,15 +212,12 @@ class HandshakeServer:
                 self._list(handshake, self.only)
                 return
         request = self._read_payload(handshake, payload)
-        name, port = self._judge_request(room_name, request)
+        name = self._judge_request(room_name, request)
         handshake.user_name = name
         self._judge_load(handshake)
         room = self._find_room(handshake, room_name, name, request, now_us)
         handshake.asks_for_timeout = request.asks_for_timeout
-        self._accept(handshake, room, name, port, now_us)
-        session = self._session_of(handshake)
-        if session is not None:
-            session.asks_for_answers = request.asks_for_answers
+        self._accept(handshake, room, name, request, now_us)
 
     def _read_payload(self, handshake: Handshake, payload: bytes) -> Request:
         """What the request says. From here on it is answered in the dialect that it is in."""
@@ -236,14 +233,14 @@ class HandshakeServer:
         return request
 
     @staticmethod
-    def _judge_request(room_name: bytes, request: Request) -> tuple[str, int | None]:
+    def _judge_request(room_name: bytes, request: Request) -> str:
         if fault := room_name_fault(room_name):
             raise Rejection(Reason.BAD_REQUEST, Rule.NAME_1, f"room name {fault}")
         if fault := user_name_fault(request.name):
             raise Rejection(Reason.BAD_REQUEST, Rule.NAME_1, f"user name {fault}")
         if request.port is not None and (fault := port_fault(request.port)):
             raise Rejection(Reason.BAD_REQUEST, Rule.ADDR_1, f"port {fault}")
-        return request.name.decode(), request.port
+        return request.name.decode()
 
     # --- deciding it, in the order of R-TCP-2 ----------------------------------------------------
 
@@ -328,12 +325,14 @@ class HandshakeServer:
 
     # --- answering -------------------------------------------------------------------------------
 
-    def _accept(self, handshake: Handshake, room: Room, name: str, port: int | None, now_us: int) -> None:
+    def _accept(self, handshake: Handshake, room: Room, name: str, request: Request, now_us: int) -> None:
         assert handshake.codec is not None, "a request that is accepted has been read"
         registry, speaks = self.registry, handshake.codec
-        handshake.session = registry.grant(room, name, speaks, handshake.ip, now_us).token
-        if port is not None and learns_port(speaks, LearnedFrom.REQUEST):
-            handshake.port = port
+        session = registry.grant(room, name, speaks, handshake.ip, now_us)
+        session.asks_for_answers = request.asks_for_answers
+        handshake.session = session.token
+        if request.port is not None and learns_port(speaks, LearnedFrom.REQUEST):
+            handshake.port = request.port
         self._step(handshake, HandshakeEvent.ACCEPTED)
         if speaks.dialect.frames == 1:
             self._complete(handshake, now_us)
@@ -404,7 +403,11 @@ class HandshakeServer:
         if len(handshake.buffer) == PORT_BYTES and session is not None and self._awaits_address(session):
             port = int.from_bytes(handshake.buffer, "big")
             if port_fault(port) is None:
-                self.registry.enter(session, Address(handshake.ip, port), now_us)
+                address = Address(handshake.ip, port)
+                self.registry.enter(session, address, now_us)
+                if session.asks_for_answers:  # so that it knows that datagrams arrive, and need not ask
+                    answer = SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER)
+                    self.registry.outbox.pending.append(answer)
 
     # --- small steps -----------------------------------------------------------------------------
 

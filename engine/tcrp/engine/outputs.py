@@ -97,6 +97,12 @@ class NoticeReceived(NamedTuple):
     name: str
 
 
+class WordsReceived(NamedTuple):
+    """A datagram that is neither a relay nor a notice of the dialect: its words, ready for a screen (R-SHOW-1)."""
+
+    text: str
+
+
 class ServerSilent(NamedTuple):
     """The server, which answered keep-alives before, has answered none since `last_heard_us` (R-IDLE-1)."""
 
@@ -161,7 +167,7 @@ class Forgotten(NamedTuple):
 
 
 ServerEffect = SendFrame | FinishStream | CloseStream | SendDatagram | Relay
-ClientEffect = SendFrame | CloseStream | SendDatagram | TextReceived | NoticeReceived | ServerSilent
+ClientEffect = SendFrame | CloseStream | SendDatagram | TextReceived | NoticeReceived | WordsReceived | ServerSilent
 Observation = Stepped | Refused | Dropped | Withheld | TimerFired | Forgotten
 OBSERVATIONS: tuple[type[Observation], ...] = get_args(Observation)
 ServerOutput = ServerEffect | Observation

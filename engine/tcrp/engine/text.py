@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import unicodedata
 from functools import lru_cache
 
@@ -18,6 +20,9 @@ EXCLUDED = {
     "Zp": "paragraph separator",
 }
 """Categories of characters that no name holds."""
+WORDS_CHARACTERS_MAX = 200
+"""So much is shown of what a server says in words of its own."""
+_WORD_KEYS = ("message", "error", "reason", "detail", "msg", "text")
 INVISIBLE = frozenset(
     map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x3164, *range(0xFE00, 0xFE10), 0xFFA0,
               *range(0xE0100, 0xE01F0)))
@@ -72,3 +77,22 @@ def shown(text: str) -> str:
         for character in text
         if character in LINE_ENDS_AND_TABS or (unicodedata.category(character) != "Cc" and character not in BIDI)
     )
+
+
+def words_of(said: str) -> str:
+    """What a server says in words of its own, as a screen may show it; empty where there are none (R-SHOW-1).
+
+    Of a JSON object the words under `message` and the like, else all of its texts.
+    """
+    if said[:1] in ("{", '"'):
+        with contextlib.suppress(ValueError, RecursionError):
+            said = _words_in_json(json.loads(said))
+    words = "".join(character for character in shown(said) if character.isprintable() and character != "\ufffd").strip()
+    return words if len(words) <= WORDS_CHARACTERS_MAX else words[: WORDS_CHARACTERS_MAX - 1] + "…"
+
+
+def _words_in_json(value: object) -> str:
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else ""
+    texts = {str(key).lower(): text for key, text in value.items() if isinstance(text, str)}
+    return next((texts[key] for key in _WORD_KEYS if texts.get(key)), ", ".join(texts.values()))

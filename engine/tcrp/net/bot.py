@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from tcrp.engine.codec import Codec, codec
 from tcrp.engine.liveness import UNTOLD_KEEP_ALIVE_US
-from tcrp.engine.outputs import NoticeReceived, TextReceived
+from tcrp.engine.outputs import NoticeReceived, TextReceived, WordsReceived
 from tcrp.net.client import Client, Loss, RequestRefused, ServerAt
 from tcrp.spec.names import Machine, Notice, Operation, Reason, SessionEvent, SessionState
 from tcrp.spec.table import IllegalEvent
@@ -130,7 +130,7 @@ class Chat:
             self.is_host = operation is Operation.CREATE
             return
 
-    def _hear(self, effect: TextReceived | NoticeReceived) -> None:
+    def _hear(self, effect: TextReceived | NoticeReceived | WordsReceived) -> None:
         if isinstance(effect, TextReceived):
             if len(self._texts) == RECEIVED_TEXTS_MAX:
                 self._texts.popleft()

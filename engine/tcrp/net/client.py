@@ -2,7 +2,8 @@
 
 Knows asyncio and sockets, not the protocol. A TCP connection fetches the token and is closed; a UDP
 socket that is connected to the server carries the chat, so that no other host can send to it, and a
-server that is not there any more is noticed.
+server that is not there any more is noticed. Where a dialect's servers send from any of their ports, the
+socket is not connected: what comes from another IP address is dropped here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from tcrp.engine.outputs import (
     SendFrame,
     ServerSilent,
     TextReceived,
+    WordsReceived,
 )
+from tcrp.spec.dialects import RelayFrom
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Machine, Notice, Operation, Reason, SessionState
 from tcrp.trace.recorder import Cause, Instances, Recorder
@@ -57,20 +60,26 @@ BROKEN_OFF = "it broke the connection off, or speaks another dialect"
 
 
 class Unreachable(Exception):
-    """There is no server, or none that answers. `why` is one of the sentences above, or the system's own."""
+    """There is no server, or none that answers. `why` is one of the sentences above, or the system's own.
 
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"no chat server at {where}: {why}")
+    `said` are the words of one that answered in no reply of the dialect.
+    """
+
+    def __init__(self, where: str, why: str, said: str = "") -> None:
+        super().__init__(f"no chat server at {where}: {why}" + (f"; it says: {said}" if said else ""))
         self.where = where
         self.why = why
+        self.said = said
 
 
 class RequestRefused(Exception):
-    """The server said no. `reason` is None where it gave none that is known."""
+    """The server said no. `reason` is None where it gave none that is known; `said` are words of its own."""
 
-    def __init__(self, reason: Reason | None) -> None:
-        super().__init__(str(reason) if reason is not None else "refused without a known reason")
+    def __init__(self, reason: Reason | None, said: str = "") -> None:
+        why = str(reason) if reason is not None else "refused without a known reason"
+        super().__init__(why + (f"; the server says: {said}" if said else ""))
         self.reason = reason
+        self.said = said
 
 
 class Loss(StrEnum):
@@ -84,9 +93,10 @@ class Loss(StrEnum):
 class Client:
     """One attempt. `await enter()`, then `await say(...)` and `leave()`, and at last `await close()`.
 
-    `hear` is called with each text and notice, `ended` once when the session is over; `why` then says
-    whether by a notice or by a loss that nobody told it of. `source` is the local IP address, or empty
-    for the one that leads to the server. Without `keeps_alive` it speaks only when told to;
+    `hear` is called with each text and notice, and with words of the server that are neither; `ended` once
+    when the session is over; `why` then says whether by a notice or by a loss that nobody told it of.
+    `source` is the local IP address, or empty for the one that leads to the server.
+    Without `keeps_alive` it speaks only when told to;
     `keep_alive_us` is the interval, by default what fits the idle timeout.
     Requests name the own address, unless `announced_ip` and `announced_port` say otherwise. A trace
     names it `actor`, and numbers its machines by `instances`.
@@ -108,7 +118,7 @@ class Client:
         source: str = "",
         announced_ip: str = "",
         announced_port: int = 0,
-        hear: Callable[[TextReceived | NoticeReceived], None] = lambda _: None,
+        hear: Callable[[TextReceived | NoticeReceived | WordsReceived], None] = lambda _: None,
         ended: Callable[[], None] = lambda: None,
         trace: Trace | None = None,
         actor: str = "",
@@ -141,6 +151,7 @@ class Client:
         self._engine: ClientEngine | None = None
         self._tcp: asyncio.Transport | None = None
         self._udp: asyncio.DatagramTransport | None = None
+        self._udp_to: tuple[Any, ...] | None = None  # where datagrams go, if the socket is not connected
         self._alarm: asyncio.TimerHandle | None = None
         self._granted: asyncio.Future[None] | None = None
         self._settled = asyncio.Event()
@@ -229,28 +240,36 @@ class Client:
         await self.close()
 
     async def _open_udp(self, family: socket.AddressFamily, address: tuple[Any, ...]) -> Address:
-        """A UDP socket connected to the server. Returns its own address."""
+        """A UDP socket that hears nobody but the server. Returns its own address."""
         loop = asyncio.get_running_loop()
-        udp = self._connected_udp(family, address)
+        to = (address[0], self.server.udp_port, *address[2:])
+        udp = self._connected_udp(family, to)
         for _ in range(PORT_TRIES):
             if port_is_clear(self.codec, udp.getsockname()[1]):
                 break
             udp.close()
-            udp = self._connected_udp(family, address)
+            udp = self._connected_udp(family, to)
+        if self.codec.dialect.relay_from is RelayFrom.ANY_PORT:
+            name = udp.getsockname()
+            udp.close()  # it was connected to learn which own address leads to the server
+            udp = socket.socket(family, socket.SOCK_DGRAM)
+            udp.setblocking(False)
+            udp.bind(name)
+            self._udp_to = to
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         name = udp.getsockname()
         self.address = Address(_scoped_ip(name), int(name[1]))
         return self.address
 
-    def _connected_udp(self, family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+    def _connected_udp(self, family: socket.AddressFamily, to: tuple[Any, ...]) -> socket.socket:
         udp = socket.socket(family, socket.SOCK_DGRAM)
         udp.setblocking(False)
         try:
             udp.bind((self._source, 0))  # an empty source is whichever leads to the server
-            udp.connect((address[0], self.server.udp_port, *address[2:]))
+            udp.connect(to)
         except OSError as error:
             udp.close()
-            raise Unreachable(str(address[0]), system_word(error)) from None
+            raise Unreachable(str(to[0]), system_word(error)) from None
         return udp
 
     async def _give_up(self, engine: ClientEngine) -> None:
@@ -344,7 +363,7 @@ class Client:
     def send_raw(self, data: bytes) -> None:
         """Send a datagram that was made by hand."""
         if self._udp is not None:
-            self._udp.sendto(data)
+            self._udp.sendto(data, self._udp_to)
 
     def seconds_left(self) -> float | None:
         """How much longer it may be silent before it is gone, or None when it is not in a room."""
@@ -410,8 +429,10 @@ class Client:
         self._recorder.cause = Cause()
         self._perform(self.engine.stream_closed(self.now_us()))
 
-    def receive_datagram(self, data: bytes) -> None:
-        """The server has sent a datagram."""
+    def receive_datagram(self, data: bytes, source: tuple[Any, ...]) -> None:
+        """A datagram has come: the server's, unless the socket is not connected."""
+        if self._udp_to is not None and _plain_ip(source) != _plain_ip(self._udp_to):
+            return
         self._recorder.cause = Cause()
         self._perform(self.engine.receive_datagram(data, self.now_us()))
 
@@ -429,6 +450,8 @@ class Client:
             match output:
                 case TextReceived():
                     self._recorder.show(output)
+                    self._hear(output)
+                case WordsReceived():  # a trace has its drop
                     self._hear(output)
                 case NoticeReceived():
                     self._recorder.show(output)
@@ -475,9 +498,10 @@ class Client:
         if engine.handshake is HandshakeState.COMPLETED:
             self._granted.set_result(None)
         elif engine.handshake is HandshakeState.REFUSED or engine.reason is not None:
-            self._granted.set_exception(RequestRefused(engine.reason))
+            self._granted.set_exception(RequestRefused(engine.reason, engine.said))
         elif engine.handshake is HandshakeState.ABANDONED:
-            self._granted.set_exception(Unreachable(f"{self.server.host}:{self.server.tcp_port}", BROKEN_OFF))
+            where = f"{self.server.host}:{self.server.tcp_port}"
+            self._granted.set_exception(Unreachable(where, BROKEN_OFF, engine.said))
 
     def _tell_ended(self) -> None:
         if not self._has_ended:
@@ -492,6 +516,10 @@ def _scoped_ip(address: tuple[Any, ...]) -> str:
     ip = str(address[0])
     scope = address[3] if len(address) > 3 else 0
     return f"{ip}%{socket.if_indextoname(scope)}" if scope and "%" not in ip else ip
+
+
+def _plain_ip(address: tuple[Any, ...]) -> str:
+    return str(address[0]).partition("%")[0]
 
 
 def system_word(error: OSError) -> str:
@@ -527,7 +555,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._client = client
 
     def datagram_received(self, data: bytes, addr: tuple[object, ...]) -> None:
-        self._client.receive_datagram(data)
+        self._client.receive_datagram(data, addr)
 
     def error_received(self, exc: Exception) -> None:
         if isinstance(exc, ConnectionRefusedError):

@@ -72,6 +72,13 @@ class LearnedFrom(StrEnum):
     DATAGRAM = "datagram"
 
 
+class RelayFrom(StrEnum):
+    """From which of its UDP ports a server sends relays and notices."""
+
+    SAME_PORT = "same-port"  # the one that clients send to
+    ANY_PORT = "any-port"  # perhaps another one for each member; the IP address is the same
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The payload of one frame. `word` and `json` belong to the forms of that name."""
@@ -148,6 +155,7 @@ class Dialect:
     refusals: Mapping[Reason, Refusal]
     learned_from: LearnedFrom
     port_fixed: bool
+    relay_from: RelayFrom
     text_json: JsonTemplate
     relay: RelayForm
     leave_words: tuple[str, ...]
@@ -205,6 +213,7 @@ def parse(toml: str, source: str) -> Dialect:
         refusals=MappingProxyType(_refusals(top.table("refusal"), room)),
         learned_from=LearnedFrom(port.choice("learned_from", LearnedFrom)),
         port_fixed=port.boolean("fixed"),
+        relay_from=RelayFrom(port.choice("relay_from", RelayFrom, RelayFrom.SAME_PORT)),
         text_json=text.json("json", None) if text.choice("form", ("plain", "json")) == "json" else None,
         relay=_relay(top.table("relay")),
         leave_words=words.strings("leave"),

@@ -16,7 +16,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "A server that is shutting down takes nothing new (too_many_requests).",
         Rule.TCP_3: "After its last frame the server half-closes, discards what still arrives, then closes: at the "
         "peer's end, or when handshake_timeout has passed since the opening; the client closes when it has the "
-        "completion. A peer that half-closes behind its request is still answered.",
+        "completion, behind its trailer where its dialect has one. A peer that half-closes behind its request is still "
+        "answered.",
         Rule.TCP_4: "A name belongs to at most one room that is not closed.",
         Rule.TCP_5: "A peer that sends half a request, rubbish, or nothing is dropped at the handshake timeout "
         "and delays no other peer.",
@@ -35,7 +36,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.UDP_3: "A datagram that is malformed, or whose token is not valid, changes nothing but the count "
         "of R-IDLE-2, and gets no answer but that of R-END-1.",
         Rule.UDP_4: "A client that enters by datagram sends the enter word or an empty text at once, again "
-        "after 0.2, 0.6 and 1.4 s, then every 5 s until 25 s, unless something has arrived.",
+        "after 0.2, 0.6 and 1.4 s, then every 5 s until 25 s, unless something has arrived. "
+        "A client that enters by its request or its trailer says nothing to enter.",
         Rule.REL_1: "A text is relayed once to every other member who is in the room, and to no one else: "
         "not back to its sender.",
         Rule.REL_2: "Texts of one sender are relayed in the order in which they arrived.",
@@ -53,8 +55,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "where their dialect has a notice for it.",
         Rule.IDLE_1: "A session that is silent for idle_timeout ends; any valid datagram breaks the silence; "
         "an empty text is a keep-alive and is not relayed. A client whose JSON request holds answer_keep_alive: true "
-        "is answered with an empty datagram. Where it holds tell_timeout: true and the completion is a JSON "
-        "object, that has idle_timeout, a number of seconds, as its last member.",
+        "is answered with an empty datagram, as is its trailer. Where it holds tell_timeout: true and the completion "
+        "is a JSON object, that has idle_timeout, a number of seconds, as its last member.",
         Rule.IDLE_2: "Three rejected datagrams in a row with a living token from its own IP end its session. Rejected "
         "are a wrong room, more than 4096 bytes, and what is no text of the session's dialect; a valid datagram starts "
         "the count anew, and a text over the rate is valid.",

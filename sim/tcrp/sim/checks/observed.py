@@ -33,7 +33,7 @@ class SessionRecord:
     state: SessionState
     last_heard_us: int
     address: Address | None = None
-    asked_from: Address | None = None  # where relays go at first, if its request said so
+    asked_from: Address | None = None  # where relays go at first, if its request or its trailer said so
     fixed: bool = False  # its relays stay where its request said, whatever its socket
     has_entered: bool = False
     has_spoken: bool = False
@@ -117,7 +117,7 @@ class ObservedServer:
             last_heard_us=self.call.local_us,
         )
         entry.fixed = user is not None and user.codec.dialect.port_fixed
-        if user is not None and connection is not None and learns_port(user.codec, LearnedFrom.REQUEST):
+        if user is not None and connection is not None and not learns_port(user.codec, LearnedFrom.DATAGRAM):
             entry.asked_from = connection.client_address
         self.living[step.subject] = self._last_granted = entry
         self.tokens.setdefault(room, set()).add(step.subject)

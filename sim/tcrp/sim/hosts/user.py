@@ -18,6 +18,7 @@ from tcrp.engine.outputs import (
     ServerSilent,
     Stepped,
     TextReceived,
+    WordsReceived,
 )
 from tcrp.engine.peers import unmap_ipv4
 from tcrp.sim.hosts.forged import body_of, forged_datagram
@@ -210,7 +211,7 @@ class UserHost(Host):
                 self._close(recorder.cause)
             elif isinstance(output, ServerSilent):
                 recorder.show(output)
-            else:
+            elif kind is not WordsReceived:  # the trace has its drop
                 assert isinstance(output, OBSERVATIONS), "effects are carried out above"
                 recorder.observe(output)
 

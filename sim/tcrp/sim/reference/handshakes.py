@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tcrp.engine.outputs import Address, CloseStream, FinishStream, SendFrame, Stepped, StreamId
+from tcrp.engine.outputs import Address, CloseStream, FinishStream, SendDatagram, SendFrame, Stepped, StreamId
 from tcrp.sim.reference import wire
 from tcrp.sim.reference.rooms import Rooms
 from tcrp.sim.reference.state import Connection, Room, Session, group_of, plain
@@ -149,8 +149,11 @@ class Handshakes:
         session, data = connection.session, connection.data
         if session is not None and session.dialect.learned_from is LearnedFrom.TRAILER and len(data) >= 2:
             port = int.from_bytes(data[:2], "big")
-            if port >= PORT_MIN:
-                self._rooms.enter(session, Address(session.ip, port), now_us)
+            if port >= PORT_MIN and session.state is SessionState.TOKENED:
+                address = Address(session.ip, port)
+                self._rooms.enter(session, address, now_us)
+                if session.answers_keep_alive:  # R-IDLE-1
+                    self._rooms.outputs.append(SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER))
 
     # --- deciding ----------------------------------------------------------------------------------
 
