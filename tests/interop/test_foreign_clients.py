@@ -1,0 +1,100 @@
+"""Foreign clients with our server: each form in a whole conversation, served by what its dialect's file says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from interop.forms import CREATE, EIGHT, JOIN, Form, Refused
+from interop.programs import SECONDS_MAX, ForeignClient
+from interop.wire_forms import WIRE
+from tcrp.engine.codec import codec
+from tcrp.net.server import Server
+from tcrp.spec.limits import Limits
+
+NAMES = [form.capture or form.name for form in (*EIGHT, *WIRE)]
+FORMS = dict(zip(NAMES, (*EIGHT, *WIRE), strict=True))
+
+
+class OurServers:
+    """Our server for one dialect after another, in a thread of this process: starting a program takes longer."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._servers: list[Server] = []
+
+    def serve(self, dialect: str) -> tuple[str, int, int]:
+        """Start one. Where it is: address, TCP port, UDP port."""
+        server = Server(Limits(), only=codec(dialect))
+        self._do(self._start(server))
+        self._servers.append(server)
+        return server.tcp_address.ip, server.tcp_address.port, server.udp_address.port
+
+    def close(self) -> None:
+        for server in self._servers:
+            self._do(server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(SECONDS_MAX)
+        self._loop.close()
+
+    def _do(self, what: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(SECONDS_MAX)
+
+    @staticmethod
+    async def _start(server: Server) -> None:
+        server.start("127.0.0.1", 0, 0)
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[OurServers]:
+    with contextlib.closing(OurServers()) as servers:
+        yield servers
+
+
+@contextlib.contextmanager
+def clients(form: Form, at: tuple[str, int, int], *users: str) -> Iterator[list[ForeignClient]]:
+    with contextlib.ExitStack() as stack:
+        made = [ForeignClient(form, user, *at) for user in users]
+        for each in made:
+            stack.callback(each.close)
+        yield made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_foreign_clients_hold_a_whole_conversation_on_our_server(name: str, ours: OurServers) -> None:
+    form = FORMS[name]
+    with clients(form, ours.serve(form.name), "alice", "bob", "carol") as (a, b, c):
+        password = "pw" if form.has_passwords else ""
+        a.asks(CREATE, "room1", password)
+        b.asks(JOIN, "room1", password)
+        for speaker, listener, text in (
+            (b, a, "hi from bob"), (a, b, "hello from alice"), (b, a, "こんにちは、アリス"), (a, b, "日本語メッセージ"),
+        ):  # fmt: skip
+            speaker.says(text)
+            listener.sees(text)
+            assert any(speaker.user in line for line in listener.lines if text in line), "a text names its sender"
+        for op, room in ((CREATE, "room1"), (JOIN, "nowhere")):
+            with pytest.raises((Refused, EOFError)):
+                c.asks(op, room, password)
+        if form.has_passwords:
+            with pytest.raises((Refused, EOFError)):
+                c.asks(JOIN, "room1", "wrong")
+        if form.leave is None:
+            return
+        b.leaves()
+        if form.left is not None:
+            a.sees("bob")
+        c.asks(JOIN, "room1", password)
+        c.says("I am new")
+        a.sees("I am new")
+        a.leaves()
+        if form.closed is not None:
+            c.sees(form.closed.format(user="alice", room="room1"))
+        assert not [line for each in (a, b, c) for line in each.lines if line.startswith("unreadable")]
