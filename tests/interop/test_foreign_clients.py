@@ -15,10 +15,19 @@ from interop.programs import SECONDS_MAX, ForeignClient
 from interop.wire_forms import WIRE
 from tcrp.engine.codec import codec
 from tcrp.net.server import Server
+from tcrp.spec import dialects
 from tcrp.spec.limits import Limits
 
 NAMES = [form.capture or form.name for form in (*EIGHT, *WIRE)]
 FORMS = dict(zip(NAMES, (*EIGHT, *WIRE), strict=True))
+
+
+def form_of(name: str) -> Form:
+    """The form, if a dialect's file describes it."""
+    form = FORMS[name]
+    if form.name not in dialects.NAMES:
+        pytest.skip(f"no dialect describes {name} yet")
+    return form
 
 
 class OurServers:
@@ -69,7 +78,7 @@ def clients(form: Form, at: tuple[str, int, int], *users: str) -> Iterator[list[
 
 @pytest.mark.parametrize("name", NAMES)
 def test_foreign_clients_hold_a_whole_conversation_on_our_server(name: str, ours: OurServers) -> None:
-    form = FORMS[name]
+    form = form_of(name)
     with clients(form, ours.serve(form.name), "alice", "bob", "carol") as (a, b, c):
         password = "pw" if form.has_passwords else ""
         a.asks(CREATE, "room1", password)

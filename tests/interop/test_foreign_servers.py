@@ -11,7 +11,7 @@ import pytest
 
 from interop.forms import Form
 from interop.programs import SECONDS_MAX, ForeignServer
-from interop.test_foreign_clients import FORMS, NAMES
+from interop.test_foreign_clients import NAMES, form_of
 from tcrp.engine.codec import codec
 from tcrp.engine.outputs import NoticeReceived, TextReceived, WordsReceived
 from tcrp.net.client import Client, RequestRefused, ServerAt, Unreachable
@@ -98,5 +98,6 @@ async def refuses(form: Form, server: ForeignServer, operation: Operation, room:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_our_client_holds_a_whole_conversation_on_a_foreign_server(name: str) -> None:
-    with contextlib.closing(ForeignServer(FORMS[name])) as server:
-        asyncio.run(converse(FORMS[name], server))
+    form = form_of(name)
+    with contextlib.closing(ForeignServer(form)) as server:
+        asyncio.run(converse(form, server))
