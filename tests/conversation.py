@@ -7,12 +7,13 @@ somebody sends arrives at once and in order, unless the test holds it back.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.client import Outputs as ClientOutputs
 from tcrp.engine.codec import Codec, codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import (
     OBSERVATIONS,
     Address,
@@ -47,7 +48,9 @@ def counted_tokens() -> Callable[[], bytes]:
 class Chat:
     """A server, its users and the time. Settings are given by name: `Chat(members_max=2)`."""
 
-    def __init__(self, *, only: str | Codec | None = None, **settings: Any) -> None:
+    def __init__(
+        self, *, only: str | Codec | None = None, listeners: Sequence[ListenerConfig] = (), **settings: Any
+    ) -> None:
         self.now_us = 0
         self.limits = Limits().with_settings(settings)
         self.records: list[Record] = []
@@ -56,7 +59,8 @@ class Chat:
         speaks = codec(only) if isinstance(only, str) else only
         self.recorder = Recorder(self.trace, "server", Cause())
         self.counters = Counters()
-        config = ServerConfig(self.limits, speaks)
+        one = ListenerConfig(() if speaks is None else (speaks,))
+        config = ServerConfig(self.limits, tuple(listeners) or (one,))
         self.server = ServerEngine(config, new_token=counted_tokens(), detail=Detail.EVERYTHING)
         self.users: dict[Address, User] = {}
         self.streams: dict[str, User | Peer] = {}

@@ -110,6 +110,19 @@ By default a server recognises a request by its payload. A payload that begins w
 JSON, and its keys say which dialect. A valid user name is `text`. A valid user name and two more
 bytes is `name-port`. `name-port-list` cannot be told from `name-port` and must be configured; with it
 a join without a room lists the open rooms that have no password and no comma in their names.
+
+### Listeners
+
+A server may have several listeners, each a TCP and a UDP port of its own. Their members share rooms, names
+and limits. A listener recognises the dialects that it lists, in their order, by the same rules; a listener
+that lists one dialect takes every request for that, which also reads a port that happens to print as text.
+What is not recognised is refused in the first dialect of the list.
+
+A session belongs to the listener that granted its token: only there is it heard, and from that UDP port it is
+answered, relayed to and told. A datagram that comes in by another is dropped like one from another IP address
+(R-TOK-3). The two ports are what a client knows of its server, and firewalls on the way know them too, so an
+honest client has no reason to use others; and listeners may be on different networks, so a token that is read
+on one is worth nothing on the other. Taking over a name (R-NAME-2) may go from one listener to another.
 """
 
 

@@ -35,6 +35,7 @@ class Thing:
         self.state = state
         self.subject = subject
         self.id = id
+        self.listener = None
 
 
 def called(value: object) -> str:

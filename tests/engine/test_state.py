@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from conversation import SECOND, Chat
 from tcrp.engine.client import ClientConfig, ClientEngine, ClientState
 from tcrp.engine.codec import codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import OBSERVATIONS, Address, ClientOutput, Detail, ServerOutput, Stepped
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
@@ -51,6 +52,7 @@ PORTS = (40001, 40002)
 @dataclass(frozen=True)
 class Opened:
     ip: str
+    listener: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Connects:
 
     ip: str
     asks: Asks
+    listener: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,17 @@ class Ends:
 
 @dataclass(frozen=True)
 class Says:
-    """A datagram with the token that was granted `back` before the latest, from its owner unless `ip` is given."""
+    """A datagram with the token that was granted `back` before the latest, from its owner unless `ip` is given.
+
+    It goes to the listener of its owner, or to the one that `strays` further.
+    """
 
     back: int
     room: str | None
     body: bytes
     ip: str | None
     port: int
+    strays: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,11 +146,12 @@ asks = st.builds(
 )  # fmt: skip
 says = st.builds(
     Says, st.integers(0, 4), st.sampled_from([None, None, None, "vault"]), st.sampled_from(BODIES),
-    st.sampled_from([None, None, None, *IPS]), st.sampled_from(PORTS),
+    st.sampled_from([None, None, None, *IPS]), st.sampled_from(PORTS), st.sampled_from([0, 0, 0, 0, 1]),
 )  # fmt: skip
-connects = st.builds(Connects, st.sampled_from(IPS), asks)
+listeners = st.integers(0, 2)
+connects = st.builds(Connects, st.sampled_from(IPS), asks, listeners)
 calls: st.SearchStrategy[Call] = st.one_of(
-    connects, connects, connects, says, says, says, st.builds(Opened, st.sampled_from(IPS)), asks,
+    connects, connects, connects, says, says, says, st.builds(Opened, st.sampled_from(IPS), listeners), asks,
     st.builds(lambda ask, cut: replace(ask, cut=cut), asks, st.integers(1, 60)),
     st.builds(Bytes, backs, st.sampled_from([b"\x9c\x41", b"\0", b"\x9c"])),
     st.builds(Ends, backs, st.booleans()), st.builds(Wakes, st.sampled_from([0, 0, 1, SECOND, 30 * SECOND])),
@@ -194,8 +202,8 @@ class Server:
         self.now_us = now_us
         self.streams = streams
         self.tokens = tokens
-        self.asking = ("", "")  # the address and the room of the latest request
-        self.owners: list[tuple[str, str]] = []  # of each token
+        self.asking = ("", "", 0)  # the address, the room and the listener of the latest request
+        self.owners: list[tuple[str, str, int]] = []  # of each token
         self.engine = ServerEngine(config, new_token=self.new_token, now_us=now_us, detail=EVERYTHING)
 
     def new_token(self) -> bytes:
@@ -222,15 +230,18 @@ class Server:
             return None
         now_us = self.now_us = max(self.now_us + pause_us, wake_us or 0)
         match call:
-            case Connects(ip, asks):
-                outputs = [self.takes(0, each) or [] for each in (Opened(ip), asks, Wakes(0))]
+            case Connects(ip, asks, listener):
+                outputs = [self.takes(0, each) or [] for each in (Opened(ip, listener), asks, Wakes(0))]
                 return [output for some in outputs for output in some]
-            case Opened(ip):
+            case Opened(ip, listener):
                 self.streams += 1
-                self.asking = ip.removeprefix("::ffff:"), ""
-                return engine.stream_opened(self.streams, Address(ip, 50000), now_us, name=f"peer{self.streams}")
+                number = listener % len(self.config.listeners)
+                self.asking = ip.removeprefix("::ffff:"), "", number
+                return engine.stream_opened(
+                    self.streams, Address(ip, 50000), now_us, number, name=f"peer{self.streams}"
+                )
             case Asks(back, dialect, operation, room, name, password, cut):
-                self.asking = self.asking[0], room
+                self.asking = self.asking[0], room, self.asking[2]
                 data = codec(dialect).write_request(operation, room.encode(), name, password, IPS[0], PORTS[0])
                 return engine.receive_stream(self.streams - back, data[:cut], now_us)
             case Bytes(back, data):
@@ -238,12 +249,13 @@ class Server:
             case Ends(back, is_closed):
                 stream = self.streams - back
                 return engine.stream_closed(stream, now_us) if is_closed else engine.stream_ended(stream, now_us)
-            case Says(back, room, body, ip, port):
+            case Says(back, room, body, ip, port, strays):
                 number = self.tokens - back
-                owner_ip, own_room = self.owners[number - 1] if number > 0 else (IPS[0], "lobby")
+                owner_ip, own_room, listener = self.owners[number - 1] if number > 0 else (IPS[0], "lobby", 0)
                 room_bytes = (own_room if room is None else room).encode()
                 data = bytes((len(room_bytes), 32)) + room_bytes + b"%032x" % max(number, 0) + body
-                return engine.receive_datagram(data, Address(ip or owner_ip, port), now_us)
+                listener = (listener + strays) % len(self.config.listeners)
+                return engine.receive_datagram(data, Address(ip or owner_ip, port), now_us, listener)
             case Wakes():
                 return engine.handle_timeout(now_us)
             case Removes(user, room):
@@ -258,9 +270,17 @@ class Server:
         return max(self.engine.next_deadline_us() or 0, self.now_us + pause_us) + call.late_us
 
 
+AUTO = ListenerConfig()
+SOME = ListenerConfig(tuple(map(codec, ("name-port", "json"))))
+ONE_OF_EACH = [ListenerConfig((codec(name),)) for name in ("text", "json", "name-port-list")]
 configs = st.builds(
-    ServerConfig, limits, st.sampled_from([None, None, None, *map(codec, ("text", "json", "name-port-list"))])
-)
+    ServerConfig,
+    limits,
+    st.one_of(
+        st.just((AUTO,)), st.sampled_from([(each,) for each in ONE_OF_EACH]),
+        st.lists(st.sampled_from([AUTO, SOME, *ONE_OF_EACH]), min_size=2, max_size=3).map(tuple),
+    ),
+)  # fmt: skip
 
 
 @random_runs
@@ -348,6 +368,9 @@ HELD: list[tuple[str, str, Any, Run, Run]] = [
     ("handshakes", "asks_for_timeout", False, [(0, ANN), (0, OPEN), (0, Bytes(0, ASKS_FOR_TIMEOUT))], [(0, WOKEN)]),
     ("handshakes", "session", None, [(0, ANN), (0, OPEN), (0, BOBS)], [(0, Ends(0, True))]),
     ("handshakes", "is_finished", False, [(0, ANN)], [(0, Ends(0, False))]),
+    ("sessions", "listener", 1, talk, [(0, say(0, b"hello"))]),
+    ("ended", "listener", 1, [*talk, (0, Removes("bob", "lobby"))], [(0, WOKEN)]),
+    ("handshakes", "listener", 1, [(0, ANN), (0, OPEN)], [(0, BOBS), (0, WOKEN)]),
     ("handshakes", "peer_ended", False, [(0, ANN), (0, OPEN), (0, BOBS), (0, Ends(0, False))], [(0, WOKEN)]),
 ]  # fmt: skip
 
@@ -355,7 +378,7 @@ HELD: list[tuple[str, str, Any, Run, Run]] = [
 @pytest.mark.parametrize(("kind", "name", "other", "before", "after"), HELD, ids=lambda each: str(each)[:20])
 def test_what_is_held_decides_what_comes(kind: str, name: str, other: object, before: Run, after: Run) -> None:
     """The run goes another way if one value of a state is lost."""
-    original = Server(ServerConfig(SMALL))
+    original = Server(ServerConfig(SMALL, (AUTO, AUTO)))
     for pause_us, call in before:
         original.takes(pause_us, call, wake_us=original.wake_us(pause_us, call))
     same, lost = original.restored(), original.restored()

@@ -12,6 +12,7 @@ import pytest
 
 from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import Codec, Completed, Frame, codec, codec_of, port_is_clear, recognise
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address, NoticeReceived, Relay, SendDatagram, SendFrame, ServerOutput, TextReceived
 from tcrp.engine.server import ServerConfig, ServerEngine
@@ -81,7 +82,10 @@ class Replay:
 
     def __init__(self, name: str, only: Codec | None) -> None:
         granted = iter(tokens(name))
-        self.engine = ServerEngine(ServerConfig(only=only), new_token=lambda: next(granted))
+        self.engine = ServerEngine(
+            ServerConfig(listeners=(ListenerConfig((only,) if only is not None else ()),)),
+            new_token=lambda: next(granted),
+        )
         self.now_us = 0
         self.written: dict[int, bytes] = {}
         self.datagrams: list[tuple[str, int, bytes]] = []

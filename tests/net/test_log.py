@@ -178,7 +178,7 @@ def test_requests_that_came_to_nothing_are_counted_by_event_and_rule_with_the_la
 def test_what_was_dropped_is_told_by_rule_as_it_grows() -> None:
     book = Book()
     for count in (2, 2, 5):
-        book.log.tick({Rule.UDP_3: count})
+        book.log.tick({"": {Rule.UDP_3: count}})
     assert book.says == [
         {"event": "dropped", "rule": "R-UDP-3", "times": 2},
         {"event": "dropped", "rule": "R-UDP-3", "times": 3},
@@ -190,8 +190,8 @@ def test_a_refused_request_is_not_told_again_as_dropped_and_an_abandoned_one_was
     for count in (1, 2):
         book.hears(HANDSHAKE, "refused", rule=Rule.TCP_2)
         book.hears(HANDSHAKE, "abandoned", rule=Rule.TCP_5)
-        book.log.tick({Rule.TCP_2: count})
-    book.log.tick({Rule.TCP_2: 5, Rule.TCP_5: 1})
+        book.log.tick({"": {Rule.TCP_2: count}})
+    book.log.tick({"": {Rule.TCP_2: 5, Rule.TCP_5: 1}})
     assert [(each["event"], each["rule"], each["times"]) for each in book.says] == [
         ("request_refused", "R-TCP-2", 1), ("request_abandoned", "R-TCP-5", 1),
         ("request_refused", "R-TCP-2", 1), ("request_abandoned", "R-TCP-5", 1),

@@ -60,6 +60,7 @@ TEXTS = st.text(max_size=20)
         cast=st.dictionaries(TEXTS, st.builds(CastMember, TEXTS, TEXTS, st.none() | TEXTS), max_size=3),
         limits=st.dictionaries(TEXTS, TEXTS, max_size=3),
         dialects=st.lists(TEXTS, max_size=3).map(tuple),
+        listeners=st.dictionaries(TEXTS, TEXTS, max_size=3),
     )
 )
 def test_any_header_is_one_line_and_is_read_back(header: Header) -> None:
@@ -87,7 +88,8 @@ def test_any_header_is_one_line_and_is_read_back(header: Header) -> None:
         (
             '{"mode":"live","schema":"tcrp-trace/1","weather":""}',
             40,
-            "a header has no key 'weather'; allowed are schema, mode, scenario, seed, versions, cast, limits, dialects",
+            "a header has no key 'weather'; allowed are schema, mode, scenario, seed, versions, cast, limits, "
+            "dialects, listeners",
         ),
         ('{"mode":"live","schema":"tcrp-trace/1","seed":true}', 47, "seed is true; a whole number is expected"),
         ('{"mode":"live","schema":"tcrp-trace/1","seed":null}', 47, "seed is null; a whole number is expected"),

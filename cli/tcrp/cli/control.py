@@ -30,7 +30,9 @@ def control(arguments: Sequence[str]) -> int:
     elif "rooms" in answer:
         _print_table(("room", "state", "host", "members"), answer["rooms"])
     elif "members" in answer:
-        _print_table(("user", "state", "host", "address", "dialect", "silent_seconds"), answer["members"])
+        columns = ("user", "state", "host", "address", "dialect", "silent_seconds")
+        has_listeners = any("listener" in member for member in answer["members"])
+        _print_table((*columns, "listener") if has_listeners else columns, answer["members"])
     return HOLDS
 
 

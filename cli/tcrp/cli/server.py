@@ -16,6 +16,7 @@ from tcrp.cli.settings import AUTO, OPTIONS, ServerSettings, add_options, print_
 from tcrp.cli.version import tcrp_version
 
 if TYPE_CHECKING:
+    from tcrp.engine.codec import Codec
     from tcrp.net.service import Configuration
 
 PROGRAM = "chat-server"
@@ -85,7 +86,8 @@ def _serve(options: argparse.Namespace, settings: ServerSettings) -> int:
         except UsageError as error:
             raise CannotReread(str(error)) from None
         old_options, new_options = settings.run_options(), new.run_options()
-        return Reread(new.limits, tuple(name for name in OPTIONS if new_options[name] != old_options[name]))
+        others = [name for name in OPTIONS if new_options[name] != old_options[name]]
+        return Reread(new.limits, (*others, *(["listen"] if new.listen != settings.listen else [])))
 
     try:
         serve(configuration, reread, sys.stdout, sys.stderr)
@@ -97,13 +99,15 @@ def _serve(options: argparse.Namespace, settings: ServerSettings) -> int:
 def _configuration(settings: ServerSettings, ends_at_hangup: bool) -> Configuration:
     from pathlib import Path
 
-    from tcrp.net.service import Configuration
+    from tcrp.net.service import Configuration, Listen
 
+    only = Listen("", settings.host, settings.tcp_port, settings.udp_port, _dialects((settings.dialect,)))
+    several = [
+        Listen(each.name, each.address, each.tcp, each.udp, _dialects(each.dialects, f"listener {each.name}: "))
+        for each in settings.listen
+    ]
     return Configuration(
-        host=settings.host,
-        tcp_port=settings.tcp_port,
-        udp_port=settings.udp_port,
-        only=None if settings.dialect == AUTO else dialect_named(settings.dialect),
+        listeners=tuple(several) if several else (only,),
         limits=settings.limits,
         trace=Path(settings.trace) if settings.trace is not None else None,
         log_format="json" if settings.log_format == "json" else "text",
@@ -112,6 +116,14 @@ def _configuration(settings: ServerSettings, ends_at_hangup: bool) -> Configurat
         ends_at_hangup=ends_at_hangup,
         version=tcrp_version(),
     )
+
+
+def _dialects(names: tuple[str, ...], where: str = "") -> tuple[Codec, ...]:
+    """The dialects of a listener; none for `auto`. Raises `UsageError`."""
+    try:
+        return () if names == (AUTO,) else tuple(map(dialect_named, names))
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from None
 
 
 if __name__ == "__main__":

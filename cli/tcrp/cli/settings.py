@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tcrp.cli.exits import UsageError
+from tcrp.cli.listen import EXAMPLE, KEYS, ListenSettings, from_options, from_tables, read_listeners
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.durations import write_duration
 from tcrp.spec.limits import SETTINGS, Limits, Setting, Unit, parse_setting, write_setting
@@ -57,9 +58,11 @@ class ServerSettings:
     metrics_port: int | None
     control: str | None
     limits: Limits
+    listen: tuple[ListenSettings, ...] = ()
+    """Several listeners; without any, `host`, the ports and `dialect` are those of the only one."""
 
     def run_options(self) -> dict[str, str | int | None]:
-        """The settings that are not limits."""
+        """The settings that are not limits, but for `listen`."""
         return {name: getattr(self, name) for name in OPTIONS}
 
 
@@ -72,6 +75,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default = "" if option.default is None else f" ({option.default})"
         metavar = "|".join(option.choices) or ("PORT" if option.is_port else name.upper())
         parser.add_argument(_option(name), dest=name, metavar=metavar, help=f"{option.help}{default}")
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="tcp=PORT,udp=PORT,…",
+        help="one of several listeners, whose members share rooms; also with address=, name= and, once or more often, "
+        f"dialect=: {EXAMPLE}. In place of --tcp-port and --udp-port",
+    )
     limits = parser.add_argument_group("limits and timeouts of the protocol")
     for name, setting in SETTINGS.items():
         metavar = "|".join(setting.choices) or ("TIME" if setting.unit is Unit.DURATION else "N")
@@ -104,10 +114,19 @@ def read_settings(options: argparse.Namespace, config: str | None) -> ServerSett
     given: dict[str, tuple[object, str]] = {}
     if config is not None:
         given.update({name: (value, f"{config}: ") for name, value in _read_toml(config).items()})
+    tables = given.pop("listen", None)
+    listen = from_tables(tables[0], str(config)) if tables is not None else []
+    if listen:
+        _refuse_ports(given, "the tables [[listen]]")
     for name in (*OPTIONS, *SETTINGS):
         value = getattr(options, name)
         if value is not None:
             given[name] = value, ""
+    if options.listen:
+        listen = from_options(options.listen)
+    if listen:
+        own = {name: each for name, each in given.items() if not each[1] or not options.listen}
+        _refuse_ports(own, "--listen" if options.listen else "the tables [[listen]]")
     run_options: dict[str, Any] = {name: option.default for name, option in OPTIONS.items()}
     limits: dict[str, int | str] = {}
     for name, (value, where) in given.items():
@@ -118,7 +137,16 @@ def read_settings(options: argparse.Namespace, config: str | None) -> ServerSett
                 run_options[name] = _parse_option(name, value)
         except ValueError as error:
             raise UsageError(f"{where}{error}") from None
-    return ServerSettings(**run_options, limits=Limits().with_settings(limits))
+    listeners = read_listeners(listen, run_options["host"], run_options["dialect"])
+    return ServerSettings(**run_options, limits=Limits().with_settings(limits), listen=listeners)
+
+
+def _refuse_ports(given: Mapping[str, tuple[object, str]], beside: str) -> None:
+    """Ports of an only listener do not go with several. Raises `UsageError`."""
+    for name in ("tcp_port", "udp_port"):
+        if name in given:
+            where = given[name][1] or f"{_option(name)}: "
+            raise UsageError(f"{where}{name} does not go with {beside}, which say the ports; give them there")
 
 
 def _read_toml(config: str) -> dict[str, object]:
@@ -134,7 +162,7 @@ def _read_toml(config: str) -> dict[str, object]:
         raise UsageError(f"{config}: not valid TOML: {error}") from None
     except RecursionError:
         raise UsageError(f"{config}: not valid TOML: nested too deeply") from None
-    known = [*OPTIONS, *SETTINGS]
+    known = [*OPTIONS, "listen", *SETTINGS]
     for name in table:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -170,12 +198,27 @@ def print_config(settings: ServerSettings) -> None:
     print("# SIGHUP makes the server read the limits again; the rest needs a restart.\n")
     for name, value in settings.run_options().items():
         _print_comment(OPTIONS[name].help)
-        print(f"# {name} =\n" if value is None else f"{name} = {_toml(value)}\n")
+        is_left_out = value is None or (settings.listen and name in ("tcp_port", "udp_port"))
+        print(f"# {name} =\n" if is_left_out else f"{name} = {_toml(value)}\n")
     print("# --- limits and timeouts of the protocol\n")
     for name, setting in SETTINGS.items():
         _print_comment(f"{setting.help}: {_allowed(setting)}")
         written = write_setting(name, settings.limits)
         print(f"{name} = {written if setting.unit in (Unit.COUNT, Unit.BYTES) else _toml(written)}\n")
+    _print_listeners(settings.listen)
+
+
+def _print_listeners(listeners: tuple[ListenSettings, ...]) -> None:
+    """Tables come last: in TOML every key below them is theirs."""
+    print("# --- several listeners, whose members share rooms; in place of tcp_port and udp_port\n")
+    print(f"# Keys: {', '.join(KEYS)}. dialect may be a list, which is recognised in its order.")
+    if not listeners:
+        print('# [[listen]]\n# tcp = 8000\n# udp = 8001\n# dialect = "name-port"')
+    for each in listeners:
+        print("[[listen]]")
+        for key, value in each.table().items():
+            print(f"{key} = {_toml(value)}")
+        print()
 
 
 def _print_comment(text: str) -> None:
@@ -190,11 +233,13 @@ def _allowed(setting: Setting) -> str:
     return f"{setting.least} to {setting.most}"
 
 
-def _toml(value: str | int) -> str:
+def _toml(value: str | int | list[str] | None) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, int):
         return str(value)
     escaped = "".join(
         {"\\": "\\\\", '"': '\\"'}.get(character, character) if character.isprintable() else f"\\U{ord(character):08X}"
-        for character in value
+        for character in value or ""
     )
     return f'"{escaped}"'

@@ -78,7 +78,7 @@ class Playback:
         self._server = LiveServer(
             self._addresses.server,
             scenario.limits,
-            scenario.server_dialect,
+            scenario.listeners,
             folder,
             self._server_is_up,
             is_commanded=any(isinstance(step.action, Remove) for step in scenario.script),
@@ -98,7 +98,8 @@ class Playback:
                 self._scenario.limits,
                 self._addresses.server,
                 own_ip,
-                (self._server.tcp, self._server.udp),
+                self._server.addresses,
+                self._scenario,
                 UserImpairment(self._network, user.id, self._seed),
                 self._users,
             )

@@ -106,6 +106,10 @@ class Proxy:
         self.own_ip = own_ip
         self._back = self._bound(own_ip, self._from_server)
 
+    def go_to(self, server_tcp: Address, server_udp: Address) -> None:
+        """Carry what is new to another address of the server."""
+        self._server_tcp, self._server_udp = server_tcp, server_udp
+
     async def close(self) -> None:
         """Close everything at once."""
         loop = asyncio.get_running_loop()

@@ -7,18 +7,18 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from tcrp.engine.outputs import Address
-from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
+from tcrp.sim.scenario.model import Crash, Listener, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
 from tcrp.spec.limits import SETTINGS, Limits, write_setting
 from tcrp.trace.reader import read_trace
 from tcrp.trace.records import Record
 
-READY = re.compile(r"ready on TCP (\S+):(\d+) and UDP \S+:(\d+)")
+READY = re.compile(r"TCP (\S+):(\d+) and UDP \S+:(\d+)")
 READY_SECONDS = 30
 
 
@@ -36,7 +36,7 @@ class LiveServer:
         self,
         ip: str,
         limits: Limits,
-        dialect: str,
+        listeners: Sequence[Listener],
         folder: Path,
         is_up: Callable[[], Coroutine[None, None, None]],
         *,
@@ -46,13 +46,12 @@ class LiveServer:
         self._control = folder / "control" if is_commanded else None
         self._ip = ip
         self._limits = limits
-        self._dialect = dialect
+        self._listeners = listeners
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._traces: list[Path] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.tcp = Address(ip, 0)
-        self.udp = Address(ip, 0)
+        self.addresses = [(Address(ip, 0), Address(ip, 0)) for _ in listeners]  # of each, for TCP and UDP
 
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises `ServerFailed`."""
@@ -60,19 +59,33 @@ class LiveServer:
         options = [f"--{name.replace('_', '-')}={write_setting(name, self._limits)}" for name in SETTINGS]
         options += [f"--control={self._control}"] if self._control is not None else []
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tcrp.cli.server", "--host", self._ip, "--tcp-port", str(self.tcp.port),
-            "--udp-port", str(self.udp.port), "--dialect", self._dialect, "--trace", str(trace), *options,
+            sys.executable, "-m", "tcrp.cli.server", "--host", self._ip, "--trace", str(trace),
+            *self._listen_options(), *options,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self._process = process
         self._traces.append(trace)
         assert process.stdout is not None, "stdout is a pipe"
-        line = (await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)).decode()
-        match = READY.search(line)
-        if match is None:
-            raise ServerFailed(f"the server did not start: {line.strip() or 'no output'}")
-        self.tcp, self.udp = Address(self._ip, int(match[2])), Address(self._ip, int(match[3]))
+        said = (await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)).decode()
+        if "ready" in said and self._listeners[0].name:  # then a line for each
+            for _ in self._listeners:
+                said += (await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)).decode()
+        ports = [(int(tcp), int(udp)) for _, tcp, udp in READY.findall(said)]
+        if len(ports) != len(self._listeners):
+            raise ServerFailed(f"the server did not start: {said.strip() or 'no output'}")
+        self.addresses[:] = [(Address(self._ip, tcp), Address(self._ip, udp)) for tcp, udp in ports]
         await self._is_up()
+
+    def _listen_options(self) -> list[str]:
+        options = []
+        for listener, (tcp, udp) in zip(self._listeners, self.addresses, strict=True):
+            if listener.name:
+                dialects = "".join(f",dialect={each}" for each in listener.dialects)
+                options.append(f"--listen=tcp={tcp.port},udp={udp.port},name={listener.name}{dialects}")
+            else:
+                dialect = listener.dialects[0] if listener.dialects else "auto"
+                options += ["--tcp-port", str(tcp.port), "--udp-port", str(udp.port), "--dialect", dialect]
+        return options
 
     def act(self, action: ServerAction) -> None:
         """Take a step of the script."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -29,9 +29,11 @@ from tcrp.sim.scenario.model import (
     Pause,
     Replay,
     Say,
+    Scenario,
     Spoof,
     StealToken,
     Stream,
+    UseListener,
     User,
     UserAction,
 )
@@ -42,7 +44,7 @@ from tcrp.trace.records import Trace
 
 
 class LiveUser:
-    """One user. `others` are all users of the scenario, by id."""
+    """One user. `others` are all users of the scenario, by id; `addresses` are those of the server's listeners."""
 
     def __init__(
         self,
@@ -50,7 +52,8 @@ class LiveUser:
         limits: Limits,
         proxy_ip: str,
         own_ip: str,
-        server: tuple[Address, Address],
+        addresses: Sequence[tuple[Address, Address]],
+        scenario: Scenario,
         impairment: UserImpairment,
         others: dict[str, LiveUser],
     ) -> None:
@@ -58,8 +61,11 @@ class LiveUser:
         self.name = user.name
         self.codec: Codec = codec(user.dialect)
         self.collector = Collector()
+        self._addresses = addresses
+        self._listener_of = scenario.listener_of
+        tcp, udp = addresses[scenario.listener_of(user.listener)]
         self.proxy = Proxy(
-            proxy_ip, own_ip, server[0], server[1], impairment, self._client_address, partial(port_is_clear, self.codec)
+            proxy_ip, own_ip, tcp, udp, impairment, self._client_address, partial(port_is_clear, self.codec)
         )
         self._limits = limits
         self._others = others
@@ -106,6 +112,8 @@ class LiveUser:
                 self._leave()
             case Move(address):
                 self.proxy.move(self.proxy.own_ip if address is None else address)
+            case UseListener(listener):
+                self.proxy.go_to(*self._addresses[self._listener_of(listener)])
             case Crash():
                 self._crash()
             case Datagram():

@@ -89,6 +89,8 @@ class _Machine:
 
     __slots__ = ("id", "state", "subject")
 
+    listener = None
+
     def __init__(self, subject: Machine, id: str, state: HandshakeState | SessionState) -> None:
         self.subject: Subject = subject
         self.id = id

@@ -512,26 +512,32 @@ def codec(name: str) -> Codec:
 
 
 @cache
-def _json_codecs() -> tuple[Codec, ...]:
-    return tuple(each for each in map(codec, NAMES) if each.speaks_json)
+def _auto() -> tuple[Codec, ...]:
+    """What is recognised where nothing else is said: a dialect that lists is another's twin, and has to be named."""
+    return tuple(each for each in map(codec, NAMES) if not each.dialect.lists)
 
 
-def recognise(payload: bytes) -> tuple[Codec, Request | None] | None:
+def recognise(payload: bytes, among: Sequence[Codec] = ()) -> tuple[Codec, Request | None] | None:
     """Which dialect a request is in, and what it says; None where no dialect is recognised (section 4).
 
-    JSON is known by its keys. What stands under them may still be no request.
+    `among` are the dialects that are looked for, in their order; none: those of `auto`. A single one is taken
+    without a look. JSON is known by its keys, any other by its user name. What stands under the keys may still be
+    no request.
     """
-    if payload[:1] in (b"{", b'"'):
+    if len(among) == 1:
+        return among[0], among[0].read_request(payload)
+    among = among or _auto()
+    if payload[:1] in (b"{", b'"') and any(each.speaks_json for each in among):
         try:
             value = json_templates.read(payload)
         except json_templates.NotJson:
             return None
-        return next(((each, each.read_request(payload)) for each in _json_codecs() if _has_keys_of(each, value)), None)
-    if user_name_fault(payload) is None:
-        return codec("text"), Request(payload, "", None)
-    if len(payload) > PORT_BYTES and user_name_fault(payload[:-PORT_BYTES]) is None:
-        each = codec("name-port")
-        return each, each.read_request(payload)
+        known = (each for each in among if each.speaks_json and _has_keys_of(each, value))
+        return next(((each, each.read_request(payload)) for each in known), None)
+    for each in among:
+        request = each.read_request(payload) if not each.speaks_json else None
+        if request is not None and user_name_fault(request.name) is None:
+            return each, request
     return None
 
 

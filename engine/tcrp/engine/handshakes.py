@@ -6,10 +6,12 @@ granted session then does is the registry's affair.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hmac import compare_digest
 
-from tcrp.engine.codec import PORT_BYTES, Codec, Request, codec, learns_port, port_fault, recognise
+from tcrp.engine.codec import PORT_BYTES, Codec, Request, learns_port, port_fault
 from tcrp.engine.frames import HEADER_BYTES, OPERATIONS, STATE_REQUEST, Header, read_header
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendDatagram, SendFrame, StreamId
 from tcrp.engine.peers import PeerCounts, peer_of, unmap_ipv4
 from tcrp.engine.registry import SessionRegistry
@@ -36,12 +38,13 @@ class Handshake:
     """One connection. `name` is how traces call it."""
 
     __slots__ = (
-        "asks_for_timeout", "buffer", "codec", "header", "ip", "is_finished", "name", "operation", "peer_ended", "port",
-        "room_name", "session", "state", "stream", "user_name",
+        "asks_for_timeout", "buffer", "codec", "header", "ip", "is_finished", "listener", "name", "operation",
+        "peer_ended", "port", "room_name", "session", "state", "stream", "user_name",
     )  # fmt: skip
 
-    def __init__(self, stream: StreamId, name: str, ip: str) -> None:
+    def __init__(self, stream: StreamId, name: str, ip: str, listener: int) -> None:
         self.stream = stream
+        self.listener = listener
         self.name = name
         self.ip = ip
         self.state = HandshakeState.IDLE
@@ -78,11 +81,11 @@ class Rejection(Exception):
 
 
 class HandshakeServer:
-    """All connections of a server. `only`: the one dialect that is spoken, or None to recognise each."""
+    """All connections of a server, whichever listener they came in by."""
 
-    def __init__(self, registry: SessionRegistry, only: Codec | None) -> None:
+    def __init__(self, registry: SessionRegistry, listeners: Sequence[ListenerConfig]) -> None:
         self.registry = registry
-        self.only = only
+        self.listeners = listeners
         self.handshakes: dict[StreamId, Handshake] = {}
         self.count_peers()
 
@@ -92,12 +95,12 @@ class HandshakeServer:
 
     # --- what happens to a connection ------------------------------------------------------------
 
-    def opened(self, stream: StreamId, peer: Address, name: str, now_us: int) -> None:
+    def opened(self, stream: StreamId, peer: Address, name: str, listener: int, now_us: int) -> None:
         """A peer has connected."""
         assert stream not in self.handshakes, f"stream {stream!r} is open already"
         registry, limits = self.registry, self.registry.limits
         ip = unmap_ipv4(peer.ip)
-        handshake = Handshake(stream, name, ip)
+        handshake = Handshake(stream, name, ip, listener)
         total, own = len(self.handshakes), self.per_ip.of(ip)
         if registry.is_stopping or total >= limits.connections_max or own >= limits.connections_per_ip_max:
             self._step(handshake, HandshakeEvent.REFUSED, Rule.LIM_1, Reason.TOO_MANY_REQUESTS)
@@ -207,10 +210,10 @@ class HandshakeServer:
             raise Rejection(Reason.BAD_REQUEST, Rule.LIM_1, "request too long")
 
     def _serve(self, handshake: Handshake, room_name: bytes, payload: bytes, now_us: int) -> None:
-        if self.only is not None and self.only.dialect.lists and not room_name:
-            if handshake.operation is Operation.JOIN:
-                self._list(handshake, self.only)
-                return
+        lists = self._listener_of(handshake).lists if not room_name else None
+        if lists is not None and handshake.operation is Operation.JOIN:
+            self._list(handshake, lists)
+            return
         request = self._read_payload(handshake, payload)
         name = self._judge_request(room_name, request)
         handshake.user_name = name
@@ -221,13 +224,10 @@ class HandshakeServer:
 
     def _read_payload(self, handshake: Handshake, payload: bytes) -> Request:
         """What the request says. From here on it is answered in the dialect that it is in."""
-        if self.only is None:
-            recognised = recognise(payload)
-            if recognised is None:
-                raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
-            handshake.codec, request = recognised
-        else:
-            handshake.codec, request = self.only, self.only.read_request(payload)
+        recognised = self._listener_of(handshake).read_request(payload)
+        if recognised is None:
+            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
+        handshake.codec, request = recognised
         if request is None:
             raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {handshake.codec.dialect.name}")
         return request
@@ -328,7 +328,7 @@ class HandshakeServer:
     def _accept(self, handshake: Handshake, room: Room, name: str, request: Request, now_us: int) -> None:
         assert handshake.codec is not None, "a request that is accepted has been read"
         registry, speaks = self.registry, handshake.codec
-        session = registry.grant(room, name, speaks, handshake.ip, now_us)
+        session = registry.grant(room, name, speaks, handshake.ip, handshake.listener, now_us)
         session.asks_for_answers = request.asks_for_answers
         handshake.session = session.token
         if request.port is not None and learns_port(speaks, LearnedFrom.REQUEST):
@@ -380,7 +380,7 @@ class HandshakeServer:
         why = f"{rejection.reason}: {rejection.why}" if rejection.why else str(rejection.reason)
         self._step(handshake, HandshakeEvent.REFUSED, rejection.rule, why)
         assert handshake.header is not None, "a request is refused by its header at the earliest"
-        speaks = handshake.codec or self.only or codec("text")
+        speaks = handshake.codec or self._listener_of(handshake).refuses_in
         for frame in speaks.write_refusal(handshake.header.operation, handshake.room_name, rejection.reason):
             self._send(handshake, frame, PacketKind.REFUSAL)
         self._finish(handshake)
@@ -410,6 +410,9 @@ class HandshakeServer:
                     self.registry.outbox.pending.append(answer)
 
     # --- small steps -----------------------------------------------------------------------------
+
+    def _listener_of(self, handshake: Handshake) -> ListenerConfig:
+        return self.listeners[handshake.listener]
 
     def _session_of(self, handshake: Handshake) -> Session | None:
         """The living session that the handshake was granted."""

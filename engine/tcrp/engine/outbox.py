@@ -23,6 +23,8 @@ class Moving(Protocol):
     def subject(self) -> Subject: ...
     @property
     def id(self) -> str: ...
+    @property
+    def listener(self) -> int | None: ...
 
 
 class Outbox(Generic[O]):
@@ -60,17 +62,19 @@ class Outbox(Generic[O]):
         elif not self._observes_loops and (not self.detail or table.machine is _SESSION):
             return  # the commonest: a text is spoken or relayed
         machine, by = table.machine, rule or row.rule
-        self.pending += [Stepped(machine, each.subject, each.id, event, state, to, by, why) for each in moving]
+        self.pending += [
+            Stepped(machine, each.subject, each.id, event, state, to, by, why, each.listener) for each in moving
+        ]
 
     def refuse(self, machine: Machine, id: str, event: str, state: str, why: str, rule: Rule | None) -> None:
         """A machine was offered what its state does not take, and the engine asked the table first."""
         if self.detail:
             self.pending.append(Refused(machine, id, event, state, why, rule))
 
-    def drop(self, size: int, why: str, rule: Rule) -> None:
+    def drop(self, size: int, why: str, rule: Rule, listener: int = 0) -> None:
         """The datagram of this call is not taken."""
         if self.detail:
-            self.pending.append(Dropped(PacketKind.DATAGRAM, size, why, rule))
+            self.pending.append(Dropped(PacketKind.DATAGRAM, size, why, rule, listener))
 
     def observe(self, observation: Observation) -> None:
         """Something else happened."""

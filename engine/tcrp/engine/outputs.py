@@ -62,19 +62,21 @@ class CloseStream(NamedTuple):
 
 
 class SendDatagram(NamedTuple):
-    """Send one datagram. A client's goes to its server: `address` is None."""
+    """Send one datagram, from the socket of a server's `listener`. A client's goes to its server: `address` is None."""
 
     data: bytes
     address: Address | None
     what: PacketKind
+    listener: int = 0
 
 
 class Relay(NamedTuple):
-    """Send the same datagram to every member of one form, in this order: a relay, or a notice to them all."""
+    """Send the same datagram to every member of one form and `listener`, in this order: a relay, or a notice to all."""
 
     data: bytes
     targets: Sequence[Address]
     what: PacketKind
+    listener: int = 0
 
 
 class TextReceived(NamedTuple):
@@ -113,7 +115,10 @@ class ServerSilent(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """A machine took a step. `id` is how people call it: `bob@lobby`, `lobby`, a user, a peer's address."""
+    """A machine took a step. `id` is how people call it: `bob@lobby`, `lobby`, a user, a peer's address.
+
+    `listener` is that of a server's session or handshake; None: the machine belongs to none.
+    """
 
     machine: Machine
     subject: Subject
@@ -123,6 +128,7 @@ class Stepped(NamedTuple):
     to: str
     rule: Rule
     why: str
+    listener: int | None = None
 
 
 class Refused(NamedTuple):
@@ -137,20 +143,22 @@ class Refused(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """The datagram of this call was not taken, by `rule`."""
+    """The datagram of this call was not taken, by `rule`. It came in by `listener`."""
 
     what: PacketKind
     size: int
     why: str
     rule: Rule
+    listener: int = 0
 
 
 class Withheld(NamedTuple):
-    """A relay was not sent to these members, by `rule`."""
+    """A relay was not sent to these members, by `rule`. They are reached by `listener`."""
 
     names: tuple[str, ...]
     why: str
     rule: Rule
+    listener: int = 0
 
 
 class TimerFired(NamedTuple):

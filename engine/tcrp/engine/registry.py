@@ -87,12 +87,12 @@ class SessionRegistry:
 
     # --- a session begins ------------------------------------------------------------------------
 
-    def grant(self, room: Room, name: str, codec: Codec, ip: str, now_us: int) -> Session:
+    def grant(self, room: Room, name: str, codec: Codec, ip: str, listener: int, now_us: int) -> Session:
         """A new session in `room`, tokened; in a new room it is the host (R-ROOM-1).
 
         It takes the place of a session of the same name, if there is one.
         """
-        session = Session(self._unused_token(), name, room, codec, ip, now_us, self.granted)
+        session = Session(self._unused_token(), name, room, codec, ip, now_us, self.granted, listener)
         self.granted += 1
         old = room.members.get(name)
         session.supersedes = old.token if old is not None else b""
@@ -176,12 +176,12 @@ class SessionRegistry:
 
     # --- a session ends --------------------------------------------------------------------------
 
-    def end(self, session: Session, event: SessionEvent, notice: Notice | None, now_us: int) -> None:
+    def end(self, session: Session, event: SessionEvent, notice: Notice | None, now_us: int, *, why: str = "") -> None:
         """End a session and tell those who are to be told. `notice` None: it left of its own will (R-EXIT-1)."""
         room = session.room
         was_host = room.host is session
         was_relayed_to = self.tables.session.takes(session.state, SessionEvent.RELAYED)
-        self._forget_session(session, event)
+        self._forget_session(session, event, why)
         self._release_address(session)
         if room.members.get(session.name) is session:
             del room.members[session.name]
@@ -189,7 +189,7 @@ class SessionRegistry:
         if notice is None:
             farewell = write_farewell(session.codec, is_host=was_host, name=session.name, room=room.name)
             if farewell is not None and session.address is not None:
-                self._send_notice(farewell, session.address)
+                self._send_notice(farewell, session.address, session.listener)
         self._remember(session, notice, host, now_us)
         if was_host:
             self.close_room(room, RoomEvent.HOST_GONE, Notice.ROOM_CLOSED, now_us)
@@ -252,15 +252,15 @@ class SessionRegistry:
         """Tell everyone else in the room, in each dialect that has a sentence for it."""
         room = session.room
         host = room.host.name if room.host is not None else ""
-        for codec, group in room.fanout_groups.items():
+        for (codec, listener), group in room.fanout_groups.items():
             data = write_notice(codec, notice, name=session.name, room=room.name, host=host)
             targets = [member.address for member in group if member is not session and member.address is not None]
             if data is not None and targets and not codec.dialect.endings.end(data):  # by a name in it (R-REL-3)
-                self.outbox.pending.append(Relay(data, targets, PacketKind.NOTICE))
+                self.outbox.pending.append(Relay(data, targets, PacketKind.NOTICE, listener))
 
-    def answer_ended(self, ended: Ended, source: Address, size: int, now_us: int) -> None:
+    def answer_ended(self, ended: Ended, source: Address, listener: int, size: int, now_us: int) -> None:
         """An ended token spoke: tell it why, but never be an amplifier (R-END-1)."""
-        own = source.ip == ended.ip
+        own = source.ip == ended.ip and listener == ended.listener
         if ended.codec.dialect.port_fixed and ended.address is not None:
             source = ended.address  # it hears nowhere else
         if (
@@ -272,15 +272,16 @@ class SessionRegistry:
         ):
             return
         ended.answered_us = now_us
-        self._send_notice(ended.sentence, source)
+        self._send_notice(ended.sentence, source, listener)
 
     def _remember(self, session: Session, notice: Notice | None, host: str, now_us: int) -> None:
         sentence = None
         if notice is not None:
             sentence = write_notice(session.codec, notice, name=session.name, room=session.room.name, host=host)
         ended = Ended(
-            session.token, session.name, session.room, session.codec, session.ip, session.address, sentence, now_us
-        )
+            session.token, session.name, session.room, session.codec, session.ip, session.address, sentence,
+            session.listener, now_us,
+        )  # fmt: skip
         if self.limits.linger:
             self.ended[ended.token] = session.room.ended[ended.token] = ended
             self.timers.arm(Deadline.FORGET, ended.token, now_us + self.limits.linger)
@@ -293,7 +294,7 @@ class SessionRegistry:
         if ended.sentence is None or ended.address is None:
             return
         if not self.sessions_at.get(ended.address):
-            self._send_notice(ended.sentence, ended.address)
+            self._send_notice(ended.sentence, ended.address, ended.listener)
         ended.times_told += 1
         forget_us = self.timers.when_us(Deadline.FORGET, ended.token)
         if ended.times_told < len(NOTICE_AGAIN_AFTER_US) and forget_us is not None:
@@ -309,8 +310,8 @@ class SessionRegistry:
         del ended.room.ended[ended.token]
         self.outbox.observe(Forgotten(ended.token))
 
-    def _send_notice(self, data: bytes, address: Address) -> None:
-        self.outbox.pending.append(SendDatagram(data, address, PacketKind.NOTICE))
+    def _send_notice(self, data: bytes, address: Address, listener: int) -> None:
+        self.outbox.pending.append(SendDatagram(data, address, PacketKind.NOTICE, listener))
 
     # --- silence ---------------------------------------------------------------------------------
 
@@ -350,7 +351,8 @@ class SessionRegistry:
             self.expect_speech(session)
             return True
         self.outbox.observe(TimerFired(Deadline.UNUSED if is_tokened else Deadline.IDLE, session.token))
-        self.end(session, SessionEvent.IDLED, Notice.IDLED, now_us)
+        why = f"granted in {session.codec.dialect.name}, silent since: wrong dialect?" if is_tokened else ""
+        self.end(session, SessionEvent.IDLED, Notice.IDLED, now_us, why=why)
         return True
 
     # --- small steps -----------------------------------------------------------------------------
@@ -361,8 +363,8 @@ class SessionRegistry:
     def _step_room(self, room: Room, event: RoomEvent) -> None:
         self.outbox.step(self.tables.room, (room,), event)
 
-    def _forget_session(self, session: Session, event: SessionEvent) -> None:
-        self._step(session, event)
+    def _forget_session(self, session: Session, event: SessionEvent, why: str = "") -> None:
+        self.outbox.step(self.tables.session, (session,), event, why=why)
         del self.sessions[session.token]
         self.sessions_per_ip.remove(session.ip)
         session.room.remove(session)

@@ -81,16 +81,19 @@ class Session:
     """One user's life in one room, as the server knows it. Durations and moments in microseconds."""
 
     __slots__ = (
-        "_id", "address", "alarm_us", "asks_for_answers", "codec", "ip", "last_heard_us", "name", "number",
+        "_id", "address", "alarm_us", "asks_for_answers", "codec", "ip", "last_heard_us", "listener", "name", "number",
         "rejected_in_a_row", "room", "state", "supersedes", "texts", "token",
     )  # fmt: skip
 
-    def __init__(self, token: bytes, name: str, room: Room, codec: Codec, ip: str, now_us: int, number: int) -> None:
+    def __init__(
+        self, token: bytes, name: str, room: Room, codec: Codec, ip: str, now_us: int, number: int, listener: int
+    ) -> None:
         self.token = token
         self.name = name
         self.room = room
         self.codec = codec
         self.ip = ip
+        self.listener = listener  # by which it was granted, is heard and is reached
         self.number = number  # in the order of grants: of equal silences the older session's is looked at first
         self.state = SessionState.ANONYMOUS
         self.address: Address | None = None  # where its relays go, once known
@@ -124,6 +127,8 @@ class Room:
         "notice_readers", "owner_ip", "password", "state", "subject", "takeovers", "wrong_passwords",
     )  # fmt: skip
 
+    listener = None  # its members may be of any
+
     def __init__(self, name_bytes: bytes, password: str, owner_ip: str) -> None:
         self.name_bytes = self.subject = name_bytes  # `subject`: how observations name it
         self.name = self.id = name_bytes.decode()  # `id`: how people call it
@@ -133,7 +138,7 @@ class Room:
         self.host: Session | None = None
         self.host_has_entered = False
         self.members: dict[str, Session] = {}  # by user name, tokened ones included
-        self.fanout_groups: dict[Codec, dict[Session, None]] = {}  # who is in-room, by form of relay
+        self.fanout_groups: dict[tuple[Codec, int], dict[Session, None]] = {}  # who is in-room, by form and listener
         self.ended: dict[bytes, Ended] = {}  # tokens that are remembered
         self.notice_readers: dict[Codec, NoticeReader] = {}
         self.takeovers: dict[str, Window] = {}
@@ -141,15 +146,16 @@ class Room:
 
     def add(self, session: Session) -> None:
         """The session receives relays from now on."""
-        self.fanout_groups.setdefault(session.codec, {})[session] = None
+        self.fanout_groups.setdefault((session.codec, session.listener), {})[session] = None
 
     def remove(self, session: Session) -> None:
         """The session receives nothing any more."""
-        group = self.fanout_groups.get(session.codec)
+        form = session.codec, session.listener
+        group = self.fanout_groups.get(form)
         if group is not None and session in group:
             del group[session]
             if not group:
-                del self.fanout_groups[session.codec]
+                del self.fanout_groups[form]
 
     def notice_reader(self, codec: Codec) -> NoticeReader:
         """What a member of that dialect takes for a notice in this room."""
@@ -170,6 +176,7 @@ class Ended:
     ip: str
     address: Address | None
     sentence: bytes | None
+    listener: int
     ended_us: int
     answered_us: int | None = None
     times_told: int = 0

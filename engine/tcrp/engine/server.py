@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tcrp.engine.codec import Codec
 from tcrp.engine.handshakes import HandshakeServer
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import (
     Address,
@@ -53,17 +53,18 @@ _ENTERED = SessionEvent.ENTERED
 _SPOKE = SessionEvent.SPOKE
 _RELAYED = SessionEvent.RELAYED
 _RELAY = PacketKind.RELAY
+_KEEP_ALIVE_ANSWER = PacketKind.KEEP_ALIVE_ANSWER
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """How a server is set. `only` is the one dialect that is spoken; None recognises each request.
+    """How a server is set. Members of one room may come by any of its listeners; one there is at least.
 
     `tables` are the protocol's; tests run engines on changed ones.
     """
 
     limits: Limits = field(default_factory=Limits)
-    only: Codec | None = None
+    listeners: tuple[ListenerConfig, ...] = (ListenerConfig(),)
     tables: Tables = TABLES
 
 
@@ -86,7 +87,7 @@ class ServerEngine:
     ) -> None:
         self._outbox: Outbox[ServerOutput] = Outbox(detail)
         self.registry = SessionRegistry(config.limits, new_token, config.tables, self._outbox)
-        self.handshake_server = HandshakeServer(self.registry, config.only)
+        self.handshake_server = HandshakeServer(self.registry, config.listeners)
         self._tables = config.tables
         self._now_us = now_us
         self._fire: dict[Deadline, Callable[[Subject, int], None]] = {
@@ -97,7 +98,7 @@ class ServerEngine:
             Deadline.LINGER: lambda room, _: self.registry.drain(self.registry.rooms[room]),  # type: ignore[index]
         }
         if state is not None:
-            thaw(state, self.registry, self.handshake_server, config.only, now_us)
+            thaw(state, self.registry, self.handshake_server, now_us)
 
     def freeze(self) -> ServerState:
         """The state after the latest call, as a value: ids and plain data, times counted from that call.
@@ -108,10 +109,12 @@ class ServerEngine:
 
     # --- TCP -------------------------------------------------------------------------------------
 
-    def stream_opened(self, stream: StreamId, peer: Address, now_us: int, *, name: str = "") -> Outputs:
-        """A peer has connected. `name` is how observations call its handshake."""
+    def stream_opened(
+        self, stream: StreamId, peer: Address, now_us: int, listener: int = 0, *, name: str = ""
+    ) -> Outputs:
+        """A peer has connected, to the listener of that number. `name` is how observations call its handshake."""
         self._tick(now_us)
-        self.handshake_server.opened(stream, peer, name or str(stream), now_us)
+        self.handshake_server.opened(stream, peer, name or str(stream), listener, now_us)
         return self._outbox.take()
 
     def receive_stream(self, stream: StreamId, data: bytes, now_us: int) -> Outputs:
@@ -134,8 +137,8 @@ class ServerEngine:
 
     # --- UDP -------------------------------------------------------------------------------------
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
-        """One datagram has arrived. `room_len(1) token_len(1) room token text` (R-UDP-1).
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
+        """One datagram has arrived by a listener. `room_len(1) token_len(1) room token text` (R-UDP-1).
 
         Each is dealt with before the next, so one sender's texts leave as they came (R-REL-2).
         """
@@ -145,15 +148,17 @@ class ServerEngine:
         token_at = 2 + data[0] if size >= 2 else 2
         text_at = token_at + data[1] if size >= 2 else 2
         if size < text_at:
-            self._outbox.drop(size, "too short", Rule.UDP_1)
+            self._outbox.drop(size, "too short", Rule.UDP_1, listener)
             return self._outbox.take()
         session = self.registry.sessions.get(data[token_at:text_at])
         if source[0] != (session.ip if session is not None else ""):
             source = Address(unmap_ipv4(source[0]), source[1])
         if session is None:
-            self._hear_no_session(data[token_at:text_at], source, size, now_us)
+            self._hear_no_session(data[token_at:text_at], source, listener, size, now_us)
         elif source[0] != session.ip:
-            self._outbox.drop(size, "from another address", Rule.TOK_3)
+            self._outbox.drop(size, "from another address", Rule.TOK_3, listener)
+        elif listener != session.listener:
+            self._outbox.drop(size, "by another listener", Rule.TOK_3, listener)
         elif size > CLIENT_DATAGRAM_BYTES_MAX:
             self._count_rejected(session, size, "over 4096 bytes", Rule.UDP_1, now_us)
         elif data[2:token_at] != session.room.name_bytes:
@@ -242,13 +247,13 @@ class ServerEngine:
         outbox.step(self._tables.session, (session,), _SPOKE)
         if not text or text == session.codec.dialect.enter_word:
             if session.asks_for_answers:
-                outbox.pending.append(SendDatagram(b"", session.address, PacketKind.KEEP_ALIVE_ANSWER))
+                outbox.pending.append(SendDatagram(b"", session.address, _KEEP_ALIVE_ANSWER, session.listener))
             return
         texts = session.texts
         if texts is None:
             texts = session.texts = Window(registry.limits.texts_per_second_max, SECOND_US)
         if texts.is_full(now_us):
-            outbox.drop(size, "texts_per_second_max", Rule.LIM_1)
+            outbox.drop(size, "texts_per_second_max", Rule.LIM_1, session.listener)
             return
         texts.count(now_us)
         self._relay(session, text)
@@ -257,38 +262,39 @@ class ServerEngine:
         """One text to every other member who is in-room (R-REL-1), in each dialect's own form."""
         room = session.room
         self._outbox.step(self._tables.room, (room,), RoomEvent.RELAYED)
-        for codec, group in room.fanout_groups.items():
+        for (codec, listener), group in room.fanout_groups.items():
             # `is not`: all of them are this engine's own objects.
             members = [member for member in group if member is not session]
             if not members:
                 continue
             data = codec.write_relay(session.name, text)
             if data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX:
-                self._withhold(members, "too long", Rule.UDP_2)
+                self._withhold(members, listener, "too long", Rule.UDP_2)
             elif room.notice_reader(codec).is_forged_by(data):
-                self._withhold(members, "reads as a notice", Rule.REL_3)
+                self._withhold(members, listener, "reads as a notice", Rule.REL_3)
             else:
                 self._outbox.step(self._tables.session, members, _RELAYED)
                 # In-room members have an address.
-                self._outbox.pending.append(Relay(data, [member.address for member in members], _RELAY))  # type: ignore[misc]
+                targets = [member.address for member in members]
+                self._outbox.pending.append(Relay(data, targets, _RELAY, listener))  # type: ignore[arg-type]
 
-    def _withhold(self, members: list[Session], why: str, rule: Rule) -> None:
-        self._outbox.observe(Withheld(tuple(member.name for member in members), why, rule))
+    def _withhold(self, members: list[Session], listener: int, why: str, rule: Rule) -> None:
+        self._outbox.observe(Withheld(tuple(member.name for member in members), why, rule, listener))
 
-    def _hear_no_session(self, token: bytes, source: Address, size: int, now_us: int) -> None:
+    def _hear_no_session(self, token: bytes, source: Address, listener: int, size: int, now_us: int) -> None:
         """The token holds nothing: unknown, or ended and perhaps remembered (R-TOK-4)."""
         ended = self.registry.ended.get(token)
         if ended is None:
-            self._outbox.drop(size, "no such token", Rule.TOK_2)
+            self._outbox.drop(size, "no such token", Rule.TOK_2, listener)
             return
         why = "the token has ended"
         self._outbox.refuse(Machine.SESSION, ended.id, _SPOKE, SessionState.EXPIRED, why, Rule.TOK_4)
-        self._outbox.drop(size, why, Rule.TOK_4)
-        self.registry.answer_ended(ended, source, size, now_us)
+        self._outbox.drop(size, why, Rule.TOK_4, listener)
+        self.registry.answer_ended(ended, source, listener, size, now_us)
 
     def _count_rejected(self, session: Session, size: int, why: str, rule: Rule, now_us: int) -> None:
         """A datagram that its living token's owner should not have sent (R-IDLE-2)."""
-        self._outbox.drop(size, why, rule)
+        self._outbox.drop(size, why, rule, session.listener)
         session.rejected_in_a_row += 1
         if session.rejected_in_a_row == REJECTED_IN_A_ROW_MAX:
             self.registry.end(session, SessionEvent.REMOVED, Notice.REMOVED, now_us)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tcrp.engine.codec import Codec, codec
+from tcrp.engine.codec import Codec
 from tcrp.engine.frames import Header
 from tcrp.engine.handshakes import Handshake, HandshakeServer
 from tcrp.engine.outputs import Address, StreamId
@@ -38,6 +38,7 @@ class FrozenSession:
     texts: Ages
     supersedes: bytes | None
     asks_for_answers: bool
+    listener: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class FrozenRoom:
     host: bytes | None
     host_has_entered: bool
     members: tuple[tuple[str, bytes], ...]
-    fanout_groups: tuple[tuple[str, tuple[bytes, ...]], ...]
+    fanout_groups: tuple[tuple[str, int, tuple[bytes, ...]], ...]  # dialect, listener, tokens
     takeovers: tuple[tuple[str, Ages], ...]
     wrong_passwords: tuple[tuple[str, Ages], ...]
 
@@ -70,6 +71,7 @@ class FrozenEnded:
     ended_ago_us: int
     answered_ago_us: int | None
     times_told: int
+    listener: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class FrozenHandshake:
     session: bytes | None
     is_finished: bool
     peer_ended: bool
+    listener: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ def _freeze_session(session: Session, now_us: int) -> FrozenSession:
         texts=session.texts.freeze(now_us) if session.texts is not None else (),
         supersedes=session.supersedes,
         asks_for_answers=session.asks_for_answers,
+        listener=session.listener,
     )
 
 
@@ -150,7 +154,8 @@ def _freeze_room(room: Room, now_us: int) -> FrozenRoom:
         host_has_entered=room.host_has_entered,
         members=tuple((name, each.token) for name, each in room.members.items()),
         fanout_groups=tuple(
-            (each.dialect.name, tuple(member.token for member in group)) for each, group in room.fanout_groups.items()
+            (each.dialect.name, listener, tuple(member.token for member in group))
+            for (each, listener), group in room.fanout_groups.items()
         ),
         takeovers=_freeze_windows(room.takeovers, now_us),
         wrong_passwords=_freeze_windows(room.wrong_passwords, now_us),
@@ -177,6 +182,7 @@ def _freeze_ended(ended: Ended, now_us: int) -> FrozenEnded:
         ended_ago_us=now_us - ended.ended_us,
         answered_ago_us=answered_ago_us,
         times_told=ended.times_told,
+        listener=ended.listener,
     )
 
 
@@ -197,19 +203,18 @@ def _freeze_handshake(handshake: Handshake) -> FrozenHandshake:
         session=handshake.session,
         is_finished=handshake.is_finished,
         peer_ended=handshake.peer_ended,
+        listener=handshake.listener,
     )
 
 
 # --- and back ------------------------------------------------------------------------------------
 
 
-def thaw(
-    state: ServerState, registry: SessionRegistry, handshake_server: HandshakeServer, only: Codec | None, now_us: int
-) -> None:
+def thaw(state: ServerState, registry: SessionRegistry, handshake_server: HandshakeServer, now_us: int) -> None:
     """Fill an empty registry and an empty handshake server with `state`, whose moment is `now_us`."""
 
-    def speaks(name: str) -> Codec:
-        return only if only is not None and only.dialect.name == name else codec(name)
+    def speaks(name: str, listener: int) -> Codec:
+        return handshake_server.listeners[listener].speaks(name)
 
     for frozen in state.rooms:
         room = registry.rooms[frozen.name] = Room(frozen.name, frozen.password, frozen.owner_ip)
@@ -219,8 +224,9 @@ def thaw(
     for number, each in enumerate(state.sessions):
         heard_us = now_us - each.silent_us
         session = Session(
-            each.token, each.name, registry.rooms[each.room], speaks(each.dialect), each.ip, heard_us, number
-        )
+            each.token, each.name, registry.rooms[each.room], speaks(each.dialect, each.listener), each.ip, heard_us,
+            number, each.listener,
+        )  # fmt: skip
         session.state, session.supersedes = each.state, each.supersedes
         session.rejected_in_a_row, session.asks_for_answers = each.rejected_in_a_row, each.asks_for_answers
         if each.texts:
@@ -234,19 +240,21 @@ def thaw(
         room = registry.rooms[frozen.name]
         room.host = registry.sessions[frozen.host] if frozen.host is not None else None
         room.members = {name: registry.sessions[token] for name, token in frozen.members}
-        for dialect, tokens in frozen.fanout_groups:
-            room.fanout_groups[speaks(dialect)] = {registry.sessions[token]: None for token in tokens}
+        for dialect, listener, tokens in frozen.fanout_groups:
+            form = speaks(dialect, listener), listener
+            room.fanout_groups[form] = {registry.sessions[token]: None for token in tokens}
     for gone in state.ended:
         room = registry.rooms[gone.room]
         ended = Ended(
-            gone.token, gone.name, room, speaks(gone.dialect), gone.ip, gone.address, gone.sentence,
-            now_us - gone.ended_ago_us,
+            gone.token, gone.name, room, speaks(gone.dialect, gone.listener), gone.ip, gone.address, gone.sentence,
+            gone.listener, now_us - gone.ended_ago_us,
             now_us - gone.answered_ago_us if gone.answered_ago_us is not None else None,
             gone.times_told,
         )  # fmt: skip
         registry.ended[gone.token] = room.ended[gone.token] = ended
     for open_one in state.handshakes:
-        handshake = _thaw_handshake(open_one, speaks(open_one.dialect) if open_one.dialect else None)
+        speaking = speaks(open_one.dialect, open_one.listener) if open_one.dialect else None
+        handshake = _thaw_handshake(open_one, speaking)
         handshake_server.handshakes[open_one.stream] = handshake
     registry.timers = Timers(state.timers, now_us)
     registry.is_stopping = state.is_stopping
@@ -260,7 +268,7 @@ def _thaw_windows(frozen: tuple[tuple[str, Ages], ...], most: int, now_us: int) 
 
 
 def _thaw_handshake(frozen: FrozenHandshake, speaks: Codec | None) -> Handshake:
-    handshake = Handshake(frozen.stream, frozen.name, frozen.ip)
+    handshake = Handshake(frozen.stream, frozen.name, frozen.ip, frozen.listener)
     handshake.state = frozen.state
     handshake.buffer = bytearray(frozen.buffer)
     handshake.header = frozen.header

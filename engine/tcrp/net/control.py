@@ -114,7 +114,8 @@ class Control:
             {"user": member.name, "state": member.state, "host": member is room.host,
              "dialect": member.codec.dialect.name,
              "address": written_address(member.address) if member.address is not None else member.ip,
-             "silent_seconds": (now_us - member.last_heard_us) // 1_000_000}
+             "silent_seconds": (now_us - member.last_heard_us) // 1_000_000,
+             **({"listener": self._server.names[member.listener]} if self._server.names else {})}
             for member in room.members.values()
         ]  # fmt: skip
 

@@ -7,13 +7,13 @@ come `BURST_LINES` times at once, and once a second for good; what exceeds that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import structlog
 
 from tcrp.engine.outputs import Address, Stepped
-from tcrp.spec.names import HandshakeEvent, Machine, RoomEvent, Rule, SessionEvent
+from tcrp.spec.names import HandshakeEvent, Machine, RoomEvent, Rule, SessionEvent, SessionState
 from tcrp.trace.records import Record, StepRecord
 
 Format = Literal["text", "json"]
@@ -31,9 +31,13 @@ _FRUITLESS = (HandshakeEvent.REFUSED, HandshakeEvent.ABANDONED)
 
 
 class Log:
-    """Hands events to `write`, a line each, as `key=value` or as JSON, the time in UTC first."""
+    """Hands events to `write`, a line each, as `key=value` or as JSON, the time in UTC first.
 
-    def __init__(self, write: Callable[[str], object], format: Format = "text") -> None:
+    `listeners` are the names of a server's listeners, if it has several: lines then say which.
+    """
+
+    def __init__(self, write: Callable[[str], object], format: Format = "text", listeners: Sequence[str] = ()) -> None:
+        self._listeners = listeners
         first = ["timestamp", "level", "event"]
         render: structlog.typing.Processor = (
             structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -48,8 +52,8 @@ class Log:
                 render,
             ],
         )
-        self._counted: dict[Rule, int] = {}
-        self._fruitless: dict[tuple[HandshakeEvent, Rule], tuple[int, StepRecord]] = {}
+        self._counted: dict[tuple[str, Rule], int] = {}
+        self._fruitless: dict[tuple[HandshakeEvent, Rule, str], tuple[int, StepRecord]] = {}
         self._lines_used: dict[str, int] = {}  # of BURST_LINES, by event
         self._held_back: dict[str, tuple[int, Level, Fields]] = {}  # how often, and the latest
 
@@ -82,7 +86,8 @@ class Log:
     def entered(self, step: Stepped, peer: Address | None) -> None:
         """A session has entered, from the address to which its relays go."""
         where = {"peer": written_address(peer)} if peer is not None else {}
-        self.info(f"session_{step.event}", session=step.id, rule=step.rule, **where)
+        by = self._listeners[step.listener] if step.listener is not None and self._listeners else ""
+        self.info(f"session_{step.event}", session=step.id, rule=step.rule, **where, **_on(by))
 
     def hear(self, record: Record) -> None:
         """A listener of the server's trace."""
@@ -90,31 +95,40 @@ class Log:
             return
         if record.machine is Machine.SESSION:
             if record.event not in _EVERYDAY:
-                self.info(f"session_{record.event}", session=record.id, rule=record.rule)
+                by = _on(record.listener)
+                if record.event is SessionEvent.IDLED and record.from_ is SessionState.TOKENED:
+                    self.warning("session_never_entered", session=record.id, rule=record.rule, why=record.why, **by)
+                else:
+                    self.info(f"session_{record.event}", session=record.id, rule=record.rule, **by)
         elif record.machine is Machine.ROOM:
             if record.event in _ROOM_EVENTS:
                 self.info(f"room_{record.event}", room=record.id, rule=record.rule)
         elif record.event in _FRUITLESS:
-            kind = HandshakeEvent(record.event), record.rule
+            kind = HandshakeEvent(record.event), record.rule, record.listener
             times, _ = self._fruitless.get(kind, (0, record))
             self._fruitless[kind] = times + 1, record
 
-    def tick(self, counts_by_rule: Mapping[Rule, int]) -> None:
-        """To be called once a second: says what was refused, dropped and held back since, and how often."""
+    def tick(self, counts: Mapping[str, Mapping[Rule, int]]) -> None:
+        """To be called once a second: says what was refused, dropped and held back since, and how often.
+
+        `counts` are by listener, whose name is empty if it is the only one, and by rule.
+        """
         for name, (times, level, fields) in self._held_back.items():
             self._write(level, name, {"times": times, **fields})
         self._held_back.clear()
         self._lines_used = {event: used - 1 for event, used in self._lines_used.items() if used > 1}
-        for (event, rule), (times, last) in self._fruitless.items():
+        for (event, rule, by), (times, last) in self._fruitless.items():
             why = {"why": last.why} if last.why else {}
-            self._write("info", f"request_{event}", {"rule": rule, "times": times, "last_peer": last.id, **why})
+            fields = {"rule": rule, "times": times, "last_peer": last.id, **why, **_on(by)}
+            self._write("info", f"request_{event}", fields)
             if event is HandshakeEvent.REFUSED:  # counted by the engine too, and said already
-                self._counted[rule] = self._counted.get(rule, 0) + times
+                self._counted[by, rule] = self._counted.get((by, rule), 0) + times
         self._fruitless.clear()
-        for rule, count in counts_by_rule.items():
-            if more := count - self._counted.get(rule, 0):
-                self._counted[rule] = count
-                self._write("info", "dropped", {"rule": rule, "times": more})
+        for by, by_rule in counts.items():
+            for rule, count in by_rule.items():
+                if more := count - self._counted.get((by, rule), 0):
+                    self._counted[by, rule] = count
+                    self._write("info", "dropped", {"rule": rule, "times": more, **_on(by)})
 
 
 class _Lines:
@@ -122,6 +136,10 @@ class _Lines:
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self.info = self.warning = self.error = lambda line: write(line + "\n")
+
+
+def _on(listener: str) -> dict[str, str]:
+    return {"listener": listener} if listener else {}
 
 
 def written_address(address: Address) -> str:

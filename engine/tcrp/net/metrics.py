@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
+ROOMS = "rooms that are not closed"  # which are no listener's
 GAUGES = {
-    Counter.ROOMS: "rooms that are not closed",
     Counter.SESSIONS: "living sessions",
     Counter.CONNECTIONS: "open TCP connections",
 }
@@ -63,16 +63,29 @@ class Metrics(Collector):
         """Called by the HTTP thread: reads figures, and copies what may grow meanwhile."""
         if self.server is None:
             return
-        counts = self.server.counters.counts
-        for counter, help in GAUGES.items():
-            yield GaugeMetricFamily(f"tcrp_{counter}", help, value=counts[counter])
-        for counter, help in TOTALS.items():
-            yield CounterMetricFamily(f"tcrp_{counter}", help, value=counts[counter])
-        unsent = "datagrams that the system did not take"
-        yield CounterMetricFamily("tcrp_unsent_datagrams", unsent, value=self.server.unsent)
+        server = self.server
+        labels = ["listener"] if server.names else []
+        counters = [([name] if name else [], each) for name, each in
+                    zip(server.names or ("",), server.counters_by_listener, strict=True)]  # fmt: skip
+        yield GaugeMetricFamily(f"tcrp_{Counter.ROOMS}", ROOMS, value=server.counters.counts[Counter.ROOMS])
+        kinds: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], Mapping[Counter, str]], ...]
+        kinds = (GaugeMetricFamily, GAUGES), (CounterMetricFamily, TOTALS)
+        for kind, helps in kinds:
+            for counter, help in helps.items():
+                family = kind(f"tcrp_{counter}", help, labels=labels)
+                for values, each in counters:
+                    family.add_metric(values, each.counts[counter])
+                yield family
+        unsent = CounterMetricFamily("tcrp_unsent_datagrams", "datagrams that the system did not take", labels=labels)
+        for (values, _), count in zip(counters, server.unsent, strict=True):
+            unsent.add_metric(values, count)
+        yield unsent
         lost = "lines of the log that could not be written"
         yield CounterMetricFamily("tcrp_lost_log_lines", lost, value=self.log_lines_lost())
-        by_rule = CounterMetricFamily("tcrp_refused_or_dropped", "what was refused or dropped", labels=["rule"])
-        for rule, count in dict(self.server.counters.by_rule).items():
-            by_rule.add_metric([rule], count)
+        by_rule = CounterMetricFamily(
+            "tcrp_refused_or_dropped", "what was refused or dropped", labels=[*labels, "rule"]
+        )
+        for values, each in counters:
+            for rule, count in dict(each.by_rule).items():
+                by_rule.add_metric([*values, rule], count)
         yield by_rule

@@ -1,22 +1,23 @@
 """The server's driver: carries the engine's effects out with real sockets, and time and bytes in.
 
-Knows asyncio and sockets, not the protocol. One server is one TCP and one UDP socket in one loop.
+Knows asyncio and sockets, not the protocol. One server is one engine in one loop, and for each of its listeners a TCP
+and a UDP socket.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from tcrp.engine.codec import Codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import (
     Address,
     CloseStream,
     Detail,
+    Dropped,
     FinishStream,
     Observation,
     Relay,
@@ -26,19 +27,19 @@ from tcrp.engine.outputs import (
     Stepped,
     StreamId,
     Subject,
+    Withheld,
 )
 from tcrp.engine.server import ServerConfig, ServerEngine
-from tcrp.net.addresses import address_of, sockaddr_of
-from tcrp.net.listener import Listener
+from tcrp.net.addresses import address_of
+from tcrp.net.ports import CannotBind, Place, Ports
 from tcrp.net.tokens import system_token
-from tcrp.net.udp import BUFFER_BYTES, DRAIN_MAX, UdpSocket
+from tcrp.net.udp import BUFFER_BYTES, DRAIN_MAX
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, PacketKind, RoomEvent, SessionEvent
-from tcrp.trace.counters import Counters
+from tcrp.trace.counters import Counters, summed
 from tcrp.trace.recorder import Cause, Recorder
 from tcrp.trace.records import Trace
 
-BACKLOG = 1024
 # Of an enum's members those that every text looks up: before Python 3.12 each look-up is slow.
 _RELAY = PacketKind.RELAY
 _RELAYED = RoomEvent.RELAYED
@@ -55,17 +56,6 @@ As many as empty a full buffer: Linux doubles what it is asked for, and charges 
 """
 
 
-class CannotBind(Exception):
-    """A socket cannot be bound. `transport` is `tcp` or `udp`."""
-
-    def __init__(self, transport: str, host: str, port: int, error: OSError) -> None:
-        super().__init__(f"{transport.upper()} {host}:{port}: {error.strerror or error}")
-        self.transport = transport
-        self.port = port
-        self.is_other_taken = False  # another program has the other port too
-        self.errno = error.errno
-
-
 class Observer(typing.Protocol):
     """Is told how long things took, in seconds."""
 
@@ -77,7 +67,7 @@ class Observer(typing.Protocol):
 
 
 class Server:
-    """A chat server on real sockets. Ports 0 are chosen by the system; `trace` None: no trace is kept.
+    """A chat server on real sockets. `trace` None: no trace is kept. `names` are those of its listeners, if any.
 
     `start()` raises `CannotBind` if a socket cannot be had. `await stop()` tells every room and
     takes as long as the protocol's shutdown, half a second. Without `records_chat` the trace holds only
@@ -91,7 +81,8 @@ class Server:
         self,
         limits: Limits,
         *,
-        only: Codec | None = None,
+        listeners: Sequence[ListenerConfig] = (ListenerConfig(),),
+        names: Sequence[str] = (),
         trace: Trace | None = None,
         records_chat: bool = True,
         observer: Observer | None = None,
@@ -102,59 +93,55 @@ class Server:
         self._trace = trace
         self._exhausted = exhausted
         self._observer = observer
-        self._recorder = Recorder(trace, "server", Cause(), remembers=records_chat)
+        self.names = tuple(names)
+        self._recorder = Recorder(trace, "server", Cause(), remembers=records_chat, listeners=self.names)
         self._records_chat = records_chat
-        self.counters = Counters()
+        self.counters_by_listener = [Counters() for _ in listeners]
         detail = Detail.EVERYTHING if records_chat else Detail.CHANGES
-        self.engine = ServerEngine(ServerConfig(limits, only), new_token=system_token, detail=detail)
+        config = ServerConfig(limits, tuple(listeners))
+        self.engine = ServerEngine(config, new_token=system_token, detail=detail)
         self._started_us = time.monotonic_ns() // 1000
         self._connections: dict[StreamId, Connection] = {}
         self._streams = 0
-        self._tcp: socket.socket | None = None
-        self._listener: Listener | None = None
-        self._udp: UdpSocket | None = None
+        self._ports: list[Ports] = []  # by listener; none while it is not started
         self._alarm: asyncio.Handle | None = None
         self._alarm_us = 0
 
     # --- beginning and end -----------------------------------------------------------------------
 
-    def start(self, host: str, tcp_port: int, udp_port: int) -> None:
-        """Open both sockets on `host`, an IP address of either version."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            tcp = _bound("tcp", family, host, tcp_port)
-        except CannotBind as error:
-            error.is_other_taken = _is_taken("udp", family, host, udp_port)
-            raise
-        try:
-            udp = _bound("udp", family, host, udp_port)
-        except CannotBind:
-            tcp.close()
-            raise
-        self._udp = UdpSocket(udp, self._receive_datagram)
-        self._tcp = tcp
-        self._listener = Listener(tcp, BACKLOG, lambda: Connection(self), self._exhausted)
+    def start(self, places: Sequence[Place]) -> None:
+        """Open the sockets of every listener, each at its place; or none, if one cannot be had."""
+        ports: list[Ports] = []
+        for number, place in enumerate(places):
+            try:
+                ports.append(Ports(place))
+            except CannotBind as error:
+                error.listener = number
+                for each in ports:
+                    each.close()
+                raise
+        self._ports = ports
+        for number, each in enumerate(ports):
+            each.open(partial(Connection, self, number), partial(self._receive_datagram, number), self._exhausted)
 
     @property
-    def tcp_address(self) -> Address:
-        """Where requests are taken."""
-        assert self._tcp is not None, "the server has been started"
-        return address_of(self._tcp.getsockname())
+    def addresses(self) -> list[tuple[Address, Address]]:
+        """Where each listener takes requests, and where it receives chat traffic."""
+        return [(each.tcp_address, each.udp_address) for each in self._ports]
 
     @property
-    def udp_address(self) -> Address:
-        """Where chat traffic is received."""
-        assert self._udp is not None, "the server has been started"
-        return self._udp.address
+    def counters(self) -> Counters:
+        """What was counted, by all listeners together."""
+        return summed(self.counters_by_listener)
 
     @property
-    def unsent(self) -> int:
-        """Datagrams that the system did not take."""
-        return self._udp.unsent if self._udp is not None else 0
+    def unsent(self) -> list[int]:
+        """Datagrams that the system did not take, by listener."""
+        return [each.udp.unsent for each in self._ports] or [0] * len(self.counters_by_listener)
 
     async def stop(self) -> None:
         """Close every room, tell everybody, and then close the sockets."""
-        if self._listener is None or self._udp is None:
+        if not self._ports:
             return
         self.perform(self.engine.shutdown(self.now_us()))
         while self.engine.has_rooms:
@@ -162,13 +149,15 @@ class Server:
             assert deadline_us is not None, "a room that closes has a linger"
             await asyncio.sleep(max(deadline_us - self.now_us(), 0) / 1_000_000)
             self._wake()
-        self._listener.close()
+        for each in self._ports:
+            each.stop_accepting()
         if self._alarm is not None:
             self._alarm.cancel()
         for connection in list(self._connections.values()):
             connection.abort()
-        self._udp.close()
-        self._udp = self._listener = None
+        for each in self._ports:
+            each.close()
+        self._ports = []
 
     def set_limits(self, limits: Limits) -> None:
         """Other limits from now on."""
@@ -215,8 +204,8 @@ class Server:
 
         One turn of the loop takes some datagrams, so that TCP has its turns too.
         """
-        assert self._udp is not None, "closing the sockets cancels the alarm"
-        is_drained = self._udp.drain()
+        assert self._ports, "closing the sockets cancels the alarm"
+        is_drained = False not in [each.udp.drain() for each in self._ports]  # every one is
         # A loop that was frozen runs its timers at once. Two turns later it has looked at its other sockets.
         was_frozen = turn < 2 and self.now_us() - self._alarm_us >= FROZEN_US
         if (is_drained and not was_frozen) or turn >= TURNS_MAX:
@@ -237,12 +226,12 @@ class Server:
         if self._records_chat:
             self._recorder.cause = Cause()
 
-    def _receive_datagram(self, data: bytes, source: Address) -> None:
+    def _receive_datagram(self, listener: int, data: bytes, source: Address) -> None:
         self._begin_cause()
-        self.counters.datagram()
+        self.counters_by_listener[listener].datagram()
         now_us = self.now_us()
-        outputs = self.engine.receive_datagram(data, source, now_us)
-        self.perform(outputs)
+        outputs = self.engine.receive_datagram(data, source, now_us, listener)
+        self.perform(outputs, listener)
         if self._observer is not None and any(
             effect.what is PacketKind.RELAY for effect in outputs if type(effect) is Relay
         ):
@@ -255,9 +244,9 @@ class Server:
         self._connections[stream] = connection
         self._begin_cause()
         self._recorder.adopt(stream)
-        self.counters.stream_opened()
-        name = f"{peer.ip}:{peer.port}"
-        self.perform(self.engine.stream_opened(stream, peer, self.now_us(), name=name))
+        self.counters_by_listener[connection.listener].stream_opened()
+        name, listener = f"{peer.ip}:{peer.port}", connection.listener
+        self.perform(self.engine.stream_opened(stream, peer, self.now_us(), listener, name=name))
         return stream
 
     def received(self, stream: StreamId, data: bytes) -> None:
@@ -272,35 +261,47 @@ class Server:
 
     def lost(self, stream: StreamId) -> None:
         """A connection is gone."""
-        if self._connections.pop(stream, None) is not None:
-            self.counters.stream_lost()
-        if self._udp is not None:
+        connection = self._connections.pop(stream, None)
+        if connection is not None:
+            self.counters_by_listener[connection.listener].stream_lost()
+        if self._ports:
             self._begin_cause()
             self.perform(self.engine.stream_closed(stream, self.now_us()))
 
     # --- what goes out ---------------------------------------------------------------------------
 
-    def perform(self, outputs: list[ServerOutput]) -> None:
-        """Carry out the effects, count, and write down what was observed."""
-        udp, counts = self._udp, self.counters.counts
-        assert udp is not None, "effects are carried out while the sockets are open"
+    def perform(self, outputs: list[ServerOutput], listener: int = 0) -> None:
+        """Carry out the effects, count, and write down what was observed.
+
+        For `listener`, by which the input came, counts what names none itself.
+        """
+        ports, counters = self._ports, self.counters_by_listener
+        assert ports, "effects are carried out while the sockets are open"
         for output in outputs:
             if isinstance(output, Relay):  # the commonest first, and no match: a text and its relays
-                data, targets, what = output
-                udp.send(data, targets)
-                counts[_RELAYS if what is _RELAY else _NOTICES] += len(targets)
+                data, targets, what, through = output
+                ports[through].udp.send(data, targets)
+                counters[through].counts[_RELAYS if what is _RELAY else _NOTICES] += len(targets)
             elif isinstance(output, Stepped) and output.event is _RELAYED and not self._records_chat:
-                counts[_TEXTS] += 1
+                counters[listener].counts[_TEXTS] += 1
             else:
-                self.counters.add(output)
-                self._perform_rarer(output, udp)
+                counters[self._listener_of(output, listener)].add(output)
+                self._perform_rarer(output)
         self._rearm()
 
-    def _perform_rarer(self, output: ServerOutput, udp: UdpSocket) -> None:
+    def _listener_of(self, output: ServerOutput, listener: int) -> int:
+        """For which listener an output counts."""
+        if isinstance(output, CloseStream):
+            return self._connections[output.stream].listener
+        if isinstance(output, Stepped | SendDatagram | Dropped | Withheld) and output.listener is not None:
+            return output.listener
+        return listener
+
+    def _perform_rarer(self, output: ServerOutput) -> None:
         match output:
-            case SendDatagram(data, address):
+            case SendDatagram(data, address, _, listener):
                 assert address is not None, "a server's datagram has an address"
-                udp.send(data, (address,))
+                self._ports[listener].udp.send(data, (address,))
             case SendFrame(stream, data, what):
                 self._connections[stream].write(data)
                 if self._observer is not None and what is PacketKind.COMPLETION:
@@ -335,33 +336,11 @@ class Server:
         return found.address if found is not None else None
 
 
-def _bound(transport: str, family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    """A socket bound to an address. Raises `CannotBind`."""
-    bound = socket.socket(family, socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM)
-    try:
-        if transport == "tcp":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # `::` serves IPv4 too
-        bound.bind(sockaddr_of(Address(host, port)) if family == socket.AF_INET6 else (host, port))
-    except OSError as error:
-        bound.close()
-        raise CannotBind(transport, host, port, error) from None
-    return bound
-
-
-def _is_taken(transport: str, family: socket.AddressFamily, host: str, port: int) -> bool:
-    try:
-        _bound(transport, family, host, port).close()
-    except CannotBind as error:
-        return error.errno == errno.EADDRINUSE
-    return False
-
-
 class Connection(asyncio.Protocol):
     """One TCP connection. Its peer's slowness is its own: nothing waits for it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, listener: int = 0) -> None:
+        self.listener = listener
         self.opened_us = server.now_us()
         self._server = server
         self._stream: StreamId | None = None

@@ -11,17 +11,19 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from tcrp.engine.codec import Codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.net.addresses import address_of
 from tcrp.net.background import BackgroundWriter
 from tcrp.net.control import Control
 from tcrp.net.log import Format, Log, written_address
-from tcrp.net.server import CannotBind, Server
+from tcrp.net.ports import CannotBind, Place, overlapping
+from tcrp.net.server import Server
 from tcrp.net.trace_file import TraceFile
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
@@ -36,13 +38,25 @@ LOG_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
-    """How a server is to be run. `only` None recognises dialects; `metrics_port` None serves no metrics."""
+class Listen:
+    """A listener that is to be opened. `dialects` are those that it recognises; none: `auto`. `host` may be a name."""
 
+    name: str = ""
     host: str = "127.0.0.1"
     tcp_port: int = 9002
     udp_port: int = 9003
-    only: Codec | None = None
+    dialects: tuple[Codec, ...] = ()
+
+    def written_dialects(self) -> str:
+        """What it recognises, in words."""
+        return ", ".join(each.dialect.name for each in self.dialects) or "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How a server is to be run. All listeners have names, or an only one none. `metrics_port` None: no metrics."""
+
+    listeners: tuple[Listen, ...] = (Listen(),)
     limits: Limits = field(default_factory=Limits)
     trace: Path | None = None
     log_format: Format = "text"
@@ -86,14 +100,25 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _taken(error: CannotBind, configuration: Configuration) -> str:
+def _taken(error: CannotBind, listen: Listen) -> str:
     """What to say of taken ports, and of the options with which a server and its clients can go elsewhere."""
-    tcp, udp = configuration.tcp_port, configuration.udp_port
+    tcp, udp = listen.tcp_port, listen.udp_port
+    if listen.name:
+        return (
+            f"port {error.port} ({error.transport.upper()}) of the listener {listen.name} is taken by another program"
+        )
     if error.is_other_taken:
         what, options = f"ports {tcp} (TCP) and {udp} (UDP) are", f"--tcp-port {tcp + 100} --udp-port {udp + 100}"
     else:
         what, options = f"port {error.port} is", f"--{error.transport}-port {error.port + 100}"
     return f"{what} taken (another chat-server?). Try {options}, here and for chat-client"
+
+
+def _dialects_of(listeners: Sequence[Listen]) -> tuple[str, ...]:
+    """Every dialect that some listener takes."""
+    named = [each.dialect.name for listen in listeners for each in listen.dialects]
+    auto = NAMES if any(not listen.dialects for listen in listeners) else ()
+    return tuple(dict.fromkeys([*auto, *named]))
 
 
 class _Service:
@@ -102,6 +127,7 @@ class _Service:
     ) -> None:
         self._stop = asyncio.Event()
         self._limits = configuration.limits
+        self._names = tuple(each.name for each in configuration.listeners if each.name)
         self.configuration = configuration
         self._reread = reread
         self._out = out
@@ -109,7 +135,9 @@ class _Service:
         # JSON is UTF-8, wherever it goes; text is what the terminal can show.
         encoding = "utf-8" if configuration.log_format == "json" else log_file.encoding
         self._log = Log(
-            lambda line: self._log_writer.write(line.encode(encoding, "backslashreplace")), configuration.log_format
+            lambda line: self._log_writer.write(line.encode(encoding, "backslashreplace")),
+            configuration.log_format,
+            self._names,
         )
         self._lines_lost = 0  # as the log has said
         self._trace_file: TraceFile | None = None
@@ -168,9 +196,14 @@ class _Service:
         trace.listeners.append(self._log.hear)
         if configuration.trace is not None:
             versions = {"python": platform.python_version(), "tcrp": configuration.version}
-            dialects = NAMES if configuration.only is None else (configuration.only.dialect.name,)
             limits = written_limits(configuration.limits)
-            header = Header(Mode.SOCKETS, versions=versions, limits=limits, dialects=dialects).line()
+            header = Header(
+                Mode.SOCKETS,
+                versions=versions,
+                limits=limits,
+                dialects=_dialects_of(configuration.listeners),
+                listeners={each.name: each.written_dialects() for each in configuration.listeners if each.name},
+            ).line()
             try:
                 self._trace_file = TraceFile(
                     configuration.trace, header, asyncio.get_running_loop().call_soon, self._on_full_disk
@@ -181,7 +214,8 @@ class _Service:
             trace.listeners.append(self._trace_file)
         server = Server(
             configuration.limits,
-            only=configuration.only,
+            listeners=[ListenerConfig(each.dialects) for each in configuration.listeners],
+            names=self._names,
             trace=trace,
             records_chat=configuration.trace is not None,
             observer=metrics,
@@ -191,20 +225,29 @@ class _Service:
         return server, metrics
 
     async def _open(self, server: Server) -> None:
-        configuration = self.configuration
-        host = await self._resolve(configuration.host)
+        listeners = self.configuration.listeners
+        places = [Place(await self._resolve(each.host), each.tcp_port, each.udp_port) for each in listeners]
+        if (found := overlapping(places)) is not None:
+            first, second, transport = listeners[found[0]], listeners[found[1]], found[2]
+            port = first.tcp_port if transport == "tcp" else first.udp_port
+            why = f"the listeners {first.name} and {second.name} both have port {port} ({transport.upper()})"
+            raise CannotServe(f"{why}. Give one of them another port, or each an address of its own")
         try:
-            server.start(host, configuration.tcp_port, configuration.udp_port)
+            server.start(places)
         except CannotBind as error:
-            option = f"--{error.transport}-port"
+            listen = listeners[error.listener]
+            of = f" (listener {listen.name})" if listen.name else ""
             if error.errno == errno.EADDRINUSE:
-                why = _taken(error, configuration)
+                why = _taken(error, listen)
             elif error.errno == errno.EACCES:
-                why = f"port {error.port} needs more rights than you have. Try {option} {error.port + 9000}"
+                higher = error.port + 9000
+                hint = f"Give it port {higher}" if listen.name else f"Try --{error.transport}-port {higher}"
+                why = f"port {error.port}{of} needs more rights than you have. {hint}"
             elif error.errno == errno.EADDRNOTAVAIL:
-                why = f"{configuration.host} is no address of this machine. Try --host 0.0.0.0, or leave it out"
+                hint = "Give it another" if listen.name else "Try --host 0.0.0.0, or leave it out"
+                why = f"{listen.host}{of} is no address of this machine. {hint}"
             else:
-                why = str(error)
+                why = f"{error}{of}"
             raise CannotServe(why) from None
 
     @staticmethod
@@ -255,10 +298,13 @@ class _Service:
             self._log.warning("few_file_descriptors", allowed=soft, wanted=wanted)
 
     def _say_ready(self, server: Server, metrics_port: int | None) -> None:
-        tcp, udp = written_address(server.tcp_address), written_address(server.udp_address)
-        line = f"chat-server: ready on TCP {tcp} and UDP {udp}"
+        where = [f"TCP {written_address(tcp)} and UDP {written_address(udp)}" for tcp, udp in server.addresses]
+        several = f"{len(where)} listener{'s' if len(where) > 1 else ''}"
+        line = f"chat-server: ready on {several if self._names else where[0]}"
         if metrics_port is not None:
             line += f", metrics on http://127.0.0.1:{metrics_port}/metrics"
+        for listen, each in zip(self.configuration.listeners if self._names else (), where, strict=False):
+            line += f"\n  {listen.name}: {each}, {listen.written_dialects()}"
         try:
             os.write(self._out.fileno(), line.encode() + b"\n")  # a buffer would keep what cannot be written
         except OSError as error:  # nobody reads it, which is no reason not to serve
@@ -273,7 +319,8 @@ class _Service:
             self._tick_once(server)
 
     def _tick_once(self, server: Server) -> None:
-        self._log.tick(server.counters.by_rule)
+        counters = server.counters_by_listener
+        self._log.tick(dict(zip(self._names or ("",), (each.by_rule for each in counters), strict=True)))
         if self._trace_file is not None:
             self._trace_file.flush()
         lost = self._log_writer.lost

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tcrp.engine.outputs import CloseStream, Dropped, Relay, SendDatagram, ServerOutput, Stepped, Withheld
 from tcrp.spec.names import (
     Counter,
@@ -84,3 +86,14 @@ class Counters:
 
     def _count_rule(self, rule: Rule, amount: int) -> None:
         self.by_rule[rule] = self.by_rule.get(rule, 0) + amount
+
+
+def summed(counters: Iterable[Counters]) -> Counters:
+    """What was counted in several places, together."""
+    total = Counters()
+    for each in counters:
+        for counter, count in each.counts.items():
+            total.counts[counter] += count
+        for rule, count in dict(each.by_rule).items():  # it may grow meanwhile
+            total.by_rule[rule] = total.by_rule.get(rule, 0) + count
+    return total

@@ -39,7 +39,8 @@ class Header:
 
     `cast` is by user id, `limits` by the name of the setting, with its value as it is written
     (`300s`). `dialects` are the names of those that the users of a scenario speak, or the client; of a
-    server's trace, which begins before anybody speaks, those that the server takes.
+    server's trace, which begins before anybody speaks, those that the server takes. `listeners` are those of a
+    server that has several: by name, what each recognises (`auto`, or dialects with `, ` between them).
     """
 
     mode: Mode
@@ -49,6 +50,7 @@ class Header:
     cast: Mapping[str, CastMember] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
     dialects: tuple[str, ...] = ()
+    listeners: Mapping[str, str] = field(default_factory=dict)
     schema: str = SCHEMA
 
     def line(self) -> str:
@@ -63,6 +65,7 @@ class Header:
             cast=cast or None,
             limits=dict(self.limits) or None,
             dialects=self.dialects or None,
+            listeners=dict(self.listeners) or None,
         )
         return json.dumps(written, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
@@ -78,7 +81,7 @@ def written_limits(limits: Limits) -> dict[str, str]:
 
 # --- reading -------------------------------------------------------------------------------------
 
-HEADER_KEYS = ("schema", "mode", "scenario", "seed", "versions", "cast", "limits", "dialects")
+HEADER_KEYS = ("schema", "mode", "scenario", "seed", "versions", "cast", "limits", "dialects", "listeners")
 MEMBER_KEYS = ("name", "dialect", "address")
 
 
@@ -105,6 +108,7 @@ def read_header(line: Line) -> Header:
         cast={id: _member(line, member, id) for id, member in _object(line, data, ("cast",)).items()},
         limits=_texts(line, data, "limits"),
         dialects=_list(line, data, "dialects"),
+        listeners=_texts(line, data, "listeners"),
     )
 
 

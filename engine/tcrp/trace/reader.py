@@ -191,7 +191,9 @@ def _shapes_by_machine(record: type[StepRecord | RefusalRecord], *left_out: str)
     }
 
 
-_PACKET = _shape(PacketRecord, left_out=("why",), words={"proto": _words(_Proto), "what": _words(PacketKind)})
+_PACKET = _shape(
+    PacketRecord, left_out=("why", "listener"), words={"proto": _words(_Proto), "what": _words(PacketKind)}
+)
 
 _SHAPES: Mapping[str, _Shape] = {
     Kind.SEND: _PACKET,
@@ -202,7 +204,7 @@ _SHAPES: Mapping[str, _Shape] = {
     Kind.SHOW: _shape(ShowRecord, words={"what": _words([PacketKind.RELAY], Notice, ClientFinding)}),
 }
 _SHAPES_BY_MACHINE: Mapping[str, Mapping[str, _Shape]] = {
-    Kind.STEP: _shapes_by_machine(StepRecord, "why", "token"),
+    Kind.STEP: _shapes_by_machine(StepRecord, "why", "token", "listener"),
     Kind.REFUSE: _shapes_by_machine(RefusalRecord),
 }
 

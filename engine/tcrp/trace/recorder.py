@@ -6,6 +6,7 @@ a deadline that fires later follows from that. The engine knows nothing of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -39,6 +40,7 @@ TOKENS_MAX = 65536
 _FINAL = {table.machine: frozenset(map(str, table.final)) for table in (SESSION, ROOM, HANDSHAKE)}
 _SESSION = Machine.SESSION
 _RELAYED = SessionEvent.RELAYED
+_STEP = Kind.STEP
 
 
 class Cause:
@@ -80,12 +82,20 @@ class Recorder(Generic[C]):
 
     Without a trace it knows causes only. `instances` is shared by the engines of one actor. With
     `remembers` false it keeps nothing between calls: deadlines then have no cause, machines no number.
+    `listeners` are the names of a server's listeners, if it has several.
     """
 
-    __slots__ = ("_instances", "_is_server", "_living", "_remembers", "actor", "cause", "causes", "trace")
+    __slots__ = ("_instances", "_is_server", "_listeners", "_living", "_remembers", "actor", "cause", "causes", "trace")
 
     def __init__(
-        self, trace: Trace | None, actor: str, cause: C, *, instances: Instances | None = None, remembers: bool = True
+        self,
+        trace: Trace | None,
+        actor: str,
+        cause: C,
+        *,
+        instances: Instances | None = None,
+        remembers: bool = True,
+        listeners: Sequence[str] = (),
     ) -> None:
         self.trace = trace
         self.actor = actor
@@ -95,6 +105,7 @@ class Recorder(Generic[C]):
         self._living: dict[tuple[Machine, Subject], int] = {}  # the numbers of machines that have not ended
         self._remembers = remembers
         self._is_server = actor == "server"
+        self._listeners = listeners
 
     def adopt(self, subject: Subject) -> None:
         """The subject begins with the present cause, before any of its machines takes a step."""
@@ -121,7 +132,7 @@ class Recorder(Generic[C]):
                 raise AssertionError(f"no record is made of {observation}")
 
     def _step(self, step: Stepped) -> None:
-        machine, subject, id, event, from_, to, rule, why = step
+        machine, subject, id, event, from_, to, rule, why, listener = step
         cause, trace = self.cause, self.trace
         if from_ is not to and self._remembers:
             self.causes[subject] = cause
@@ -137,10 +148,11 @@ class Recorder(Generic[C]):
             self._living.pop(key, None)
         is_servers = self._is_server and machine is _SESSION
         token = _named_token(subject) if is_servers and self._remembers else ""
+        by = self._listeners[listener] if listener is not None and self._listeners else ""
         n = trace.add(
             StepRecord(
                 trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, why, token,
-                instance,
+                instance, _STEP, by,
             )
         )  # fmt: skip
         if not (is_servers and event is _RELAYED):  # members hear a text beside each other, not one through another
@@ -161,17 +173,21 @@ class Recorder(Generic[C]):
 
     def _drop(self, dropped: Dropped, trace: Trace) -> None:
         cause = self.cause
-        self._lose(dropped.what, cause.link_name, cause.packet, dropped.size, dropped.why, dropped.rule, trace)
+        what, size, why, rule, listener = dropped
+        self._lose(what, cause.link_name, cause.packet, size, why, rule, listener, trace)
 
     def _withhold(self, withheld: Withheld, trace: Trace) -> None:
         for name in withheld.names:
-            self._lose(PacketKind.RELAY, f"{self.actor}>{name}", "", 0, withheld.why, withheld.rule, trace)
+            link, why, rule = f"{self.actor}>{name}", withheld.why, withheld.rule
+            self._lose(PacketKind.RELAY, link, "", 0, why, rule, withheld.listener, trace)
 
-    def _lose(self, what: str, link: str, packet: str, size: int, why: str, rule: Rule, trace: Trace) -> None:
+    def _lose(
+        self, what: str, link: str, packet: str, size: int, why: str, rule: Rule, listener: int, trace: Trace
+    ) -> None:
         trace.add(
             PacketRecord(
                 trace.n + 1, self.cause.record, trace.now_us, self.actor, Kind.DROP, "udp", link, packet, size, what,
-                why, rule,
+                why, rule, self._listeners[listener] if self._listeners else "",
             )
         )  # fmt: skip
 

@@ -48,12 +48,14 @@ class StepRecord(NamedTuple):
     token: str  # of a server's session, as `token_in_trace` writes it
     instance: int  # tells apart machines of one id, such as a user's connections; from 1
     kind: Kind = Kind.STEP
+    listener: str = ""  # of a session or handshake of a server that has several
 
     def line(self) -> str:
-        n, cause, t_us, actor, machine, id, event, from_, to, rule, why, token, instance, _ = self
+        n, cause, t_us, actor, machine, id, event, from_, to, rule, why, token, instance, _, listener = self
         return "".join((
             '{"actor":', _quote(actor), ',"cause":', str(cause), ',"event":"', event, '","from":"', from_,
-            '","id":', _quote(id), ',"instance":', str(instance), ',"kind":"step","machine":"', machine,
+            '","id":', _quote(id), ',"instance":', str(instance), ',"kind":"step"',
+            f',"listener":{_quote(listener)},"machine":"' if listener else ',"machine":"', machine,
             '","n":', str(n),
             ',"rule":"', rule, '","t_us":', str(t_us), ',"to":"', to, f'","token":"{token}"' if token else '"',
             f',"why":{_quote(why)}}}' if why else "}",
@@ -99,12 +101,14 @@ class PacketRecord(NamedTuple):
     what: str
     why: str
     rule: Rule | None
+    listener: str = ""  # of a server that has several, if the server dropped it
 
     def line(self) -> str:
-        n, cause, t_us, actor, kind, proto, link, packet, size, what, why, rule = self
+        n, cause, t_us, actor, kind, proto, link, packet, size, what, why, rule, listener = self
         return "".join((
             '{"actor":', _quote(actor), ',"bytes":', str(size), ',"cause":', str(cause), ',"kind":"', kind,
-            '","link":', _quote(link), ',"n":', str(n), ',"packet":', _quote(packet), ',"proto":"', proto,
+            '","link":', _quote(link), f',"listener":{_quote(listener)}' if listener else "",
+            ',"n":', str(n), ',"packet":', _quote(packet), ',"proto":"', proto,
             f'","rule":"{rule}","t_us":' if rule else '","t_us":', str(t_us), ',"what":"', what,
             f'","why":{_quote(why)}}}' if why else '"}',
         ))  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tcrp.engine.codec import codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.monitor import PropertyMonitor
 from tcrp.sim.checks.results import Violation
@@ -24,7 +25,6 @@ from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import HandshakeEvent, Property
 from tcrp.trace.records import Digest, Record, RefusalRecord, StepRecord, Trace
 
-AUTO = "auto"
 LONGEST_US = 10 * MINUTE_US
 Listener = Callable[[Record], None]
 
@@ -76,8 +76,14 @@ class Run:
         self.trace = Trace() if watched else None
         self.world = World(Network(scenario.network, self.seed), self.trace)
         self.tcp = Tcp(self.world)
-        only = None if scenario.server_dialect == AUTO else codec(scenario.server_dialect)
-        self.server = ServerHost(self.world, scenario.limits, self.seed, only=only, make_engine=make_engine)
+        self.server = ServerHost(
+            self.world,
+            scenario.limits,
+            self.seed,
+            listeners=[ListenerConfig(tuple(map(codec, each.dialects))) for each in scenario.listeners],
+            names=[each.name for each in scenario.listeners if each.name],
+            make_engine=make_engine,
+        )
         self.hosts = Hosts(self.world, self.tcp, self.server, scenario.limits)
         self._people()
         self.script_runner = ScriptRunner(scenario, self.world, self.tcp, self.server, self.hosts, self.seed)
@@ -112,8 +118,9 @@ class Run:
                 honest += 1
                 ip = user.address or _numbered("10.0", honest)
             self.hosts.users[user.id] = UserHost(
-                self.hosts, user.id, user.name, codec(user.dialect), ip, keeps_alive=user.keeps_alive
-            )
+                self.hosts, user.id, user.name, codec(user.dialect), ip, keeps_alive=user.keeps_alive,
+                listener=self.scenario.listener_of(user.listener),
+            )  # fmt: skip
 
     # --- letting it happen -----------------------------------------------------------------------
 

@@ -24,8 +24,9 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.TOK_1: "A token is 32 lowercase hexadecimal digits from the system's random source, unique, "
         "bound to one user, one room, one IP address.",
         Rule.TOK_2: "Only the holder of a living token enters, is relayed, or receives relays.",
-        Rule.TOK_3: "A token is valid only from the IP address to which it was given; the port may change, "
-        "and relays then follow the last valid datagram unless the dialect fixes the port.",
+        Rule.TOK_3: "A token is valid only from the IP address to which it was given, and only by the listener that "
+        "granted it, by which its holder is also reached. The client's port may change, and relays then follow the "
+        "last valid datagram unless the dialect fixes the port.",
         Rule.TOK_4: "A token that has ended never works again.",
         Rule.TOK_5: "A session that has not entered within token_timeout ends.",
         Rule.ADDR_1: "From a request or a trailer only the port is taken, never an IP address; "

@@ -124,9 +124,11 @@ class Planted:
 
     # --- everything that an engine can be asked --------------------------------------------------
 
-    def stream_opened(self, stream: StreamId, peer: Address, now_us: int, *, name: str = "") -> Outputs:
+    def stream_opened(
+        self, stream: StreamId, peer: Address, now_us: int, listener: int = 0, *, name: str = ""
+    ) -> Outputs:
         self.now_us = now_us
-        return self.gives(self.engine.stream_opened(stream, peer, now_us, name=name))
+        return self.gives(self.engine.stream_opened(stream, peer, now_us, listener, name=name))
 
     def receive_stream(self, stream: StreamId, data: bytes, now_us: int) -> Outputs:
         self.now_us = now_us
@@ -140,9 +142,9 @@ class Planted:
         self.now_us = now_us
         return self.gives(self.engine.stream_closed(stream, now_us))
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
         self.now_us = now_us
-        return self.gives(self.engine.receive_datagram(data, source, now_us))
+        return self.gives(self.engine.receive_datagram(data, source, now_us, listener))
 
     def handle_timeout(self, now_us: int) -> Outputs:
         self.now_us = now_us
@@ -287,12 +289,12 @@ class RelaysToNonMembers(ChangesRelays):
 
 
 class EchoesTheSender(Planted):
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
         return [
             output._replace(targets=[*output.targets[1:], source])
             if isinstance(output, Relay) and output.what is PacketKind.RELAY
             else output
-            for output in super().receive_datagram(data, source, now_us)
+            for output in super().receive_datagram(data, source, now_us, listener)
         ]
 
 
@@ -343,8 +345,8 @@ class SendsTextsOnTcp(ChangesRelays):
 
 
 class AnswersUnknownTokens(Planted):
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
-        outputs = super().receive_datagram(data, source, now_us)
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
+        outputs = super().receive_datagram(data, source, now_us, listener)
         if all(isinstance(output, OBSERVATIONS) for output in outputs):
             outputs.append(SendDatagram(b"who are you?", source, PacketKind.NOTICE))
         return outputs
@@ -353,8 +355,8 @@ class AnswersUnknownTokens(Planted):
 class AnswersKeepAlivesUnasked(Planted):
     """A keep-alive is answered though nobody asked for answers."""
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
-        outputs = super().receive_datagram(data, source, now_us)
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
+        outputs = super().receive_datagram(data, source, now_us, listener)
         if len(data) >= 2 and len(data) == 2 + data[0] + data[1]:
             outputs.append(SendDatagram(b"still here", source, PacketKind.KEEP_ALIVE_ANSWER))
         return outputs
@@ -369,8 +371,8 @@ class OmitsIdleNotices(Planted):
 
 
 class Amplifies(Planted):
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
-        outputs = super().receive_datagram(data, source, now_us)
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
+        outputs = super().receive_datagram(data, source, now_us, listener)
         if not any(isinstance(output, Dropped) and output.rule is Rule.TOK_4 for output in outputs):
             return outputs
         observations = [output for output in outputs if isinstance(output, OBSERVATIONS)]
@@ -400,34 +402,34 @@ class ClosesStreamsEarly(Planted):
 
 
 class RelaysBeforeTheTokenIsChecked(Planted):
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
         session = session_of(self.engine.freeze(), data)
         if session is not None and source.ip != session.ip:
             source = Address(session.ip, source.port)
-        return super().receive_datagram(data, source, now_us)
+        return super().receive_datagram(data, source, now_us, listener)
 
 
 class MovesAMachineForAnyone(Planted):
     """A datagram without a token removes somebody."""
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
         removed: list[ServerOutput] = []
         if data == b"\x00\x01\xff":
             session = self.engine.freeze().sessions[0]
             removed = self.remove(session.name, session.room.decode(), now_us) or []
-        return [*removed, *super().receive_datagram(data, source, now_us)]
+        return [*removed, *super().receive_datagram(data, source, now_us, listener)]
 
 
 class DoesNotHearEnterWords(Planted):
     """A user whose first datagram is an enter word is not taken to have entered."""
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
         session = session_of(self.engine.freeze(), data)
         if session is not None and session.state is SessionState.TOKENED:
             speaks = codec(session.dialect)
             if speaks.read_text(data[2 + data[0] + data[1] :]) in ("", speaks.dialect.enter_word):
                 return []
-        return super().receive_datagram(data, source, now_us)
+        return super().receive_datagram(data, source, now_us, listener)
 
 
 # --- bugs of what is held ------------------------------------------------------------------------
@@ -436,20 +438,21 @@ class DoesNotHearEnterWords(Planted):
 class AcceptsEndedTokens(Planted):
     """A token that has ended works again."""
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
         state = self.engine.freeze()
         again = [each for each in state.ended if each.token in data and b"still me" in data]
         for ended in again:
             session = FrozenSession(
                 ended.token, ended.name, ended.room, ended.dialect, ended.ip, SessionState.IN_ROOM, source,
                 silent_us=0, rejected_in_a_row=0, texts=(), supersedes=None, asks_for_answers=False,
+                listener=ended.listener,
             )  # fmt: skip
             rooms = tuple(
                 replace(each, members=(*each.members, (ended.name, ended.token))) if each.name == ended.room else each
                 for each in state.rooms
             )
             self.becomes(replace(state, sessions=(*state.sessions, session), rooms=rooms))
-        return super().receive_datagram(data, source, now_us)
+        return super().receive_datagram(data, source, now_us, listener)
 
 
 class RemembersTooLong(Planted):
@@ -510,10 +513,10 @@ class TokensOutliveTheirRoom(Planted):
 class NeverResetsTheIdleClock(Planted):
     """A text does not set back the deadline of a session that has entered."""
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> Outputs:
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
         before, passed_us = self.engine.freeze(), now_us - self.now_us
         silent = {each.token: each.silent_us for each in before.sessions if each.state is SessionState.IN_ROOM}
-        outputs = super().receive_datagram(data, source, now_us)
+        outputs = super().receive_datagram(data, source, now_us, listener)
         after = self.engine.freeze()
         sessions = tuple(
             replace(each, silent_us=silent[each.token] + passed_us) if each.token in silent else each

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tcrp.engine.codec import codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Address, CloseStream, Detail, SendFrame
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.text import room_name_fault
@@ -67,14 +68,15 @@ class Pair:
         is_open = self.has_passwords or self.is_disputed
         only = codec(random.choice((*NAMES, "name-port-list"))) if not is_open and random.random() < 0.4 else None
         self.lists = only is not None and only.dialect.lists
+        listeners = (ListenerConfig((only,) if only is not None else ()),)
         numbers = [iter(range(10_000)), iter(range(10_000))]
         self.engine = ServerEngine(
-            ServerConfig(self.engine_limits(), only),
+            ServerConfig(self.engine_limits(), listeners),
             new_token=lambda: b"%032x" % next(numbers[0]),
             detail=Detail.CHANGES,
         )
-        dialect = None if only is None else only.dialect
-        self.reference = ReferenceServer(self.limits, dialect, lambda: b"%032x" % next(numbers[1]))
+        listed = [[each.dialect for each in listener.dialects] for listener in listeners]
+        self.reference = ReferenceServer(self.limits, listed, lambda: b"%032x" % next(numbers[1]))
         self.opened = 0
         self.ips = random.choice((IPS, IPS[:2]))
         self.passwords = PASSWORDS[3:5] if self.has_passwords else PASSWORDS

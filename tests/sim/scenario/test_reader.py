@@ -31,6 +31,7 @@ from tcrp.sim.scenario.model import (
     LinkId,
     LinkPatch,
     LinkSettings,
+    Listener,
     Loss,
     MachineIs,
     Move,
@@ -262,7 +263,7 @@ network:
         3,
         "off",
     )
-    assert scenario.server_dialect == "text"
+    assert scenario.listeners == (Listener(dialects=("text",)),)
     assert scenario.network.default.delay == Span(5000, 20_000)
     assert scenario.network.links[0].settings.delay == Exponential(20_000, 5000)
     assert scenario.network.links[0].settings.loss == Loss(1_000_000)

@@ -72,8 +72,8 @@ class Differential:
         self._call = call
         if not self._has_begun and not self._is_left_out:
             self._has_begun = True
-            only = None if host.only is None else host.only.dialect
-            self._reference = ReferenceServer(host.limits, only, lambda: self._next_token(host.seed))
+            listeners = [[each.dialect for each in listener.dialects] for listener in host.listeners]
+            self._reference = ReferenceServer(host.limits, listeners, lambda: self._next_token(host.seed))
 
     def after_call(self, host: ServerHost, outputs: Sequence[ServerOutput]) -> None:
         """Give it to the reference server as well, and compare."""
@@ -144,10 +144,10 @@ def _items(outputs: Sequence[ServerOutput]) -> tuple[list[_Item], list[_Item]]:
                 sent.append(_Item(str(stream), "half-close", b""))
             case CloseStream(stream):
                 sent.append(_Item(str(stream), "close", b""))
-            case SendDatagram(data, address, what):
-                sent.append(_Item(_words_of(address), what, data))
-            case Relay(data, targets, what):
-                sent += [_Item(_words_of(address), what, data) for address in targets]
+            case SendDatagram(data, address, what, listener):
+                sent.append(_Item(_reached(address, listener), what, data))
+            case Relay(data, targets, what, listener):
+                sent += [_Item(_reached(address, listener), what, data) for address in targets]
             case Dropped(_, size, _, rule):
                 observed.append(_Item(f"{size} bytes", "drop", rule))
             case Withheld(names, _, rule):
@@ -157,6 +157,10 @@ def _items(outputs: Sequence[ServerOutput]) -> tuple[list[_Item], list[_Item]]:
     sent.sort(key=lambda item: item.of)
     observed.sort(key=lambda item: item.of)
     return sent, observed
+
+
+def _reached(address: Address | None, listener: int) -> str:
+    return f"{_words_of(address)} by listener {listener}" if listener else _words_of(address)
 
 
 def _step(step: Stepped) -> _Item:

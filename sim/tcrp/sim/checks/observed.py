@@ -32,6 +32,7 @@ class SessionRecord:
     user: str  # whose client holds it; empty if none does
     state: SessionState
     last_heard_us: int
+    listener: int = 0
     address: Address | None = None
     asked_from: Address | None = None  # where relays go at first, if its request or its trailer said so
     fixed: bool = False  # its relays stay where its request said, whatever its socket
@@ -49,7 +50,8 @@ class Call:
     connection: Connection | None = None
     local_us: int = 0
     entry: SessionRecord | None = None  # whose token the packet carries
-    is_valid: bool = False  # the token lives and comes from its own address
+    is_near: bool = False  # the token, living or ended, comes from its own address, by its own listener
+    is_valid: bool = False  # and it lives, and carries a text
     was_in_room: bool = False  # before the call
     others: list[SessionRecord] = field(default_factory=list)  # in-room in the speaker's room before the call
     steps: int = 0
@@ -115,6 +117,7 @@ class ObservedServer:
             user=user.id if user is not None else "",
             state=SessionState.TOKENED,
             last_heard_us=self.call.local_us,
+            listener=connection.listener if connection is not None else 0,
         )
         entry.fixed = user is not None and user.codec.dialect.port_fixed
         if user is not None and connection is not None and not learns_port(user.codec, LearnedFrom.DATAGRAM):
@@ -182,12 +185,15 @@ class ObservedServer:
             return call
         token_at, text_at = 2 + data[0], 2 + data[0] + data[1]
         room, token, text = data[2:token_at], data[token_at:text_at], data[text_at:]
-        call.entry = entry = self.living.get(token)
+        call.entry = entry = self.living.get(token) or self.ended.get(token)
         if entry is None:
-            call.entry = self.ended.get(token)
             return call
-        owner_is_near = packet.source.ip == entry.ip and room == entry.room.encode()
-        call.is_valid = owner_is_near and len(data) <= CLIENT_DATAGRAM_BYTES_MAX and self._is_text(entry, text)
+        udp = self._town.server.udp
+        call.is_near = packet.source.ip == entry.ip and packet.target == udp[entry.listener]
+        if token not in self.living:
+            return call
+        is_theirs = call.is_near and room == entry.room.encode()
+        call.is_valid = is_theirs and len(data) <= CLIENT_DATAGRAM_BYTES_MAX and self._is_text(entry, text)
         call.was_in_room = entry.state is SessionState.IN_ROOM
         if call.is_valid:
             entry.last_heard_us = call.local_us

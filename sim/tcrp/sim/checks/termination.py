@@ -50,7 +50,7 @@ class TerminationChecks:
         judge, call = self._results.judge, self._model.call
         packet, entry = call.packet, call.entry
         assert packet is not None, "a datagram was heard"
-        if entry is None or packet.source.ip != entry.ip:
+        if entry is None or not call.is_near:
             quiet = not outputs and not call.steps
             judge(Property.REJECTED_CHANGES_NOTHING, quiet, "a datagram without a token had an effect")
             return
@@ -62,7 +62,7 @@ class TerminationChecks:
         for answer in answers:
             small = len(answer.data) <= ANSWER_ENDED_FACTOR_MAX * len(packet.data)
             seldom = entry.answered_us is None or call.local_us - entry.answered_us >= ANSWER_ENDED_EVERY_US
-            own = answer.address is not None and answer.address.ip == entry.ip
+            own = answer.address is not None and answer.address.ip == entry.ip and answer.listener == entry.listener
             free = not any(each.address == answer.address for each in self._model.living.values())
             entry.answered_us = call.local_us
             judge(

@@ -159,6 +159,7 @@ class LivenessChecks:
             if user is None or user.engine is None or user.engine.token != entry.token or spoke_us is None:
                 continue
             has_had_time = self.last_fault_us <= spoke_us <= world.now_us - ARRIVES_US
-            if has_had_time and user.address.ip == entry.ip and world.network.between(user.id, server.id).is_calm:
+            is_near = user.address.ip == entry.ip and user.listener == entry.listener
+            if has_had_time and is_near and world.network.between(user.id, server.id).is_calm:
                 arrived = entry.state is SessionState.IN_ROOM
                 self._results.judge(Property.SPEAKERS_ARRIVE, arrived, "{} speaks, and is not in-room", entry.id)

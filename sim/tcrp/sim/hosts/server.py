@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, assert_never
 
-from tcrp.engine.codec import Codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import (
     OBSERVATIONS,
     Address,
@@ -32,7 +32,8 @@ from tcrp.trace.counters import Counters
 from tcrp.trace.recorder import Instances, Recorder
 
 SERVER = "server"
-UDP_ADDRESS = Address("10.255.255.254", 9003)
+IP = "10.255.255.254"
+FIRST_UDP_PORT = 9003
 
 EngineFactory = Callable[..., ServerEngine]
 
@@ -64,14 +65,23 @@ class ServerHost(Host):
     """One server, which may crash and start again. `make_engine` is `ServerEngine`, or what a test puts there."""
 
     def __init__(
-        self, world: World, limits: Limits, seed: int, *, only: Codec | None, make_engine: EngineFactory = ServerEngine
-    ) -> None:  # fmt: skip
+        self,
+        world: World,
+        limits: Limits,
+        seed: int,
+        *,
+        listeners: Sequence[ListenerConfig] = (ListenerConfig(),),
+        names: Sequence[str] = (),
+        make_engine: EngineFactory = ServerEngine,
+    ) -> None:
         super().__init__(world, SERVER)
         self.limits = limits
         self.engine: ServerEngine | None = None
         self.observer: EngineObserver | None = None
         self.counts = False  # whether its counters are needed
-        self.only = only
+        self.listeners = tuple(listeners)
+        self.names = names  # of the listeners, if there are several
+        self.udp = [Address(IP, FIRST_UDP_PORT + 2 * number) for number in range(len(self.listeners))]  # by listener
         self.seed = seed
         self._make_engine = make_engine
         self._tokens = 0
@@ -79,15 +89,16 @@ class ServerHost(Host):
         self.is_stopping = False  # it has been told to shut down
         self.mapped: set[str] = set()  # IPv4 addresses that its sockets show IPv4-mapped, as dual-stack sockets do
         self._connections: dict[str, Connection] = {}
-        world.open_socket(UDP_ADDRESS, self)
+        for address in self.udp:
+            world.open_socket(address, self)
         self.start_engine()
 
     def start_engine(self) -> None:
         """A new engine, which knows nothing of an earlier one."""
         trace = self.world.trace
-        self.recorder = Recorder(trace, SERVER, Chain(), instances=self._instances)
+        self.recorder = Recorder(trace, SERVER, Chain(), instances=self._instances, listeners=self.names)
         self._counters = Counters()
-        config = ServerConfig(self.limits, self.only)
+        config = ServerConfig(self.limits, self.listeners)
         detail = Detail.EVERYTHING if trace is not None else Detail.CHANGES
         self.engine = self._make_engine(config, new_token=self._new_token, detail=detail)
 
@@ -117,7 +128,8 @@ class ServerHost(Host):
             self.world.drop(packet, "server down")
             return
         self.recorder.cause = packet
-        call = EngineCall("receive_datagram", (packet.data, self._shown(packet.source), self.local_us()))
+        source, listener = self._shown(packet.source), self.udp.index(packet.target)
+        call = EngineCall("receive_datagram", (packet.data, source, self.local_us(), listener))
         if self.observer is not None:
             self._counters.datagram()
             self.observer.before_call(self, packet, None, call)
@@ -161,7 +173,8 @@ class ServerHost(Host):
         stream, local_us = connection.stream, self.local_us()
         match packet.what:
             case PacketKind.OPEN:
-                return EngineCall("stream_opened", (stream, self._shown(connection.client_address), local_us))
+                address = self._shown(connection.client_address)
+                return EngineCall("stream_opened", (stream, address, local_us, connection.listener))
             case PacketKind.CLOSE:
                 return EngineCall("stream_ended", (stream, local_us))
             case PacketKind.RESET:
@@ -196,11 +209,12 @@ class ServerHost(Host):
             if kind is Stepped:
                 recorder.observe(output)  # type: ignore[arg-type]
             elif kind is Relay:
-                self.world.fan_out(SERVER, UDP_ADDRESS, output, recorder.cause)  # type: ignore[arg-type]
+                self.world.fan_out(SERVER, self.udp[output.listener], output, recorder.cause)  # type: ignore[index, union-attr, arg-type]
             elif isinstance(output, SendDatagram):
                 assert output.address is not None, "a server's datagram has an address"
                 link = self.world.link_to(SERVER, output.address)
-                self.world.send_datagram(link, output.what, output.data, UDP_ADDRESS, output.address, recorder.cause)
+                source = self.udp[output.listener]
+                self.world.send_datagram(link, output.what, output.data, source, output.address, recorder.cause)
             elif isinstance(output, SendFrame):
                 self._connections[str(output.stream)].send_down(output.what, output.data, recorder.cause)
             elif isinstance(output, FinishStream):

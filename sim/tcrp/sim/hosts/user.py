@@ -23,7 +23,7 @@ from tcrp.engine.outputs import (
 from tcrp.engine.peers import unmap_ipv4
 from tcrp.sim.hosts.forged import body_of, forged_datagram
 from tcrp.sim.hosts.host import Host
-from tcrp.sim.hosts.server import UDP_ADDRESS, ServerHost
+from tcrp.sim.hosts.server import ServerHost
 from tcrp.sim.network.draws import mix
 from tcrp.sim.network.packets import Chain, Origin, Packet
 from tcrp.sim.network.tcp import Connection, Tcp
@@ -45,6 +45,7 @@ from tcrp.sim.scenario.model import (
     Spoof,
     StealToken,
     Stream,
+    UseListener,
     UserAction,
 )
 from tcrp.spec.limits import SECOND_US, Limits
@@ -68,6 +69,7 @@ class Hosts:
         self.tcp = tcp
         self.server = server
         self.limits = limits
+        self.listeners = {name: number for number, name in enumerate(server.names)}
         self.users: dict[str, UserHost] = {}
         self._ports: dict[str, int] = {}
 
@@ -84,12 +86,15 @@ class Hosts:
 class UserHost(Host):
     """One user. `name` is the name in the chat, `id` the name in the scenario."""
 
-    def __init__(self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str, *, keeps_alive: bool = False) -> None:
+    def __init__(
+        self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str, *, keeps_alive: bool = False, listener: int = 0
+    ) -> None:
         super().__init__(hosts.world, id)
         self.hosts = hosts
         self.name = name
         self.codec = codec
         self.keeps_alive = keeps_alive
+        self.listener = listener  # of the server
         self._instances = Instances()
         self.engine: ClientEngine | None = None
         self.recorder: Recorder[Chain] = self._new_recorder()  # of the latest engine
@@ -225,7 +230,7 @@ class UserHost(Host):
         if self.keeps_sent:
             self.sent.append(data)
         link = self.world.network.between(self.id, self.hosts.server.id)
-        self.world.send_datagram(link, what, data, self.address, UDP_ADDRESS, cause)
+        self.world.send_datagram(link, what, data, self.address, self.hosts.server.udp[self.listener], cause)
 
     # --- what the script has the user do ---------------------------------------------------------
 
@@ -246,6 +251,8 @@ class UserHost(Host):
                 self._leave(origin)
             case Move(address):
                 self._move(address, origin)
+            case UseListener(listener):
+                self.listener = self.hosts.listeners[listener]
             case Pause(for_us):
                 self.pause(for_us, origin)
             case Crash():
@@ -255,7 +262,7 @@ class UserHost(Host):
             case Datagram():
                 self._send_made(action, origin)
             case Stream(data):
-                connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin)
+                connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin, self.listener)
                 self._raw[connection.stream] = data
             case Abandon():
                 self._abandon(action, origin)
@@ -308,7 +315,7 @@ class UserHost(Host):
         self.recorder.cause = origin
         self.recorder.adopt(Machine.HANDSHAKE)
         self.engine.start(self.local_us())
-        self._connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin)
+        self._connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin, self.listener)
         self.rearm()
         return True
 
@@ -440,7 +447,8 @@ class UserHost(Host):
         room, token = session
         data = forged_datagram(room, token, victim.codec.write_text(victim.name, text))
         link = self.world.network.between(self.id, self.hosts.server.id)
-        self.world.send_datagram(link, PacketKind.SAY, data, victim.address, UDP_ADDRESS, origin)
+        target = self.hosts.server.udp[victim.listener]
+        self.world.send_datagram(link, PacketKind.SAY, data, victim.address, target, origin)
 
     def _replay(self, action: Replay, origin: Origin) -> None:
         victim = self.hosts.users[action.victim]
@@ -449,7 +457,8 @@ class UserHost(Host):
             return
         source = victim.address if action.is_spoofed else self.address
         link = self.world.network.between(self.id, self.hosts.server.id)
-        self.world.send_datagram(link, PacketKind.DATAGRAM, victim.sent[action.nth - 1], source, UDP_ADDRESS, origin)
+        target = self.hosts.server.udp[victim.listener]
+        self.world.send_datagram(link, PacketKind.DATAGRAM, victim.sent[action.nth - 1], source, target, origin)
 
     def _flood(self, flood: tuple[Flood, int, int, Origin]) -> None:
         """One datagram of random bytes now, and the next in a while: as many as the rate says, whatever it is."""

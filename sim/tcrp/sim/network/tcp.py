@@ -50,8 +50,8 @@ class Connection:
     """A connection between a user and the server. `stream` is its id at the server's engine."""
 
     __slots__ = (
-        "_tcp", "client", "client_address", "client_is_done", "down",  "origin", "server",
-        "server_is_done", "stream", "up",
+        "_tcp", "client", "client_address", "client_is_done", "down", "listener", "origin", "server", "server_is_done",
+        "stream", "up",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Connection:
         server: StreamHost,
         address: Address,
         origin: Chain,
+        listener: int,
     ) -> None:
         network = tcp.world.network
         self._tcp = tcp
@@ -69,6 +70,7 @@ class Connection:
         self.client = client
         self.server = server
         self.client_address = address
+        self.listener = listener
         self.origin = origin
         self.up = Pipe(network.between(client.id, server.id))
         self.down = Pipe(network.between(server.id, client.id))
@@ -99,10 +101,15 @@ class Tcp:
         self._sweep_at = SWEEP_LEAST
         self._opened: dict[str, int] = {}
 
-    def connect(self, client: StreamHost, server: StreamHost, address: Address, origin: Chain) -> Connection:
-        """Open a connection. The server learns of it when `open` arrives, the client when `opened` arrives."""
+    def connect(
+        self, client: StreamHost, server: StreamHost, address: Address, origin: Chain, listener: int = 0
+    ) -> Connection:
+        """Open a connection to a listener of the server.
+
+        The server learns of it when `open` arrives, the client when `opened` arrives.
+        """
         number = self._opened[client.id] = self._opened.get(client.id, 0) + 1
-        connection = Connection(self, f"{client.id}#{number}", client, server, address, origin)
+        connection = Connection(self, f"{client.id}#{number}", client, server, address, origin, listener)
         self._connections.append(connection)
         if len(self._connections) >= self._sweep_at:
             if self.observer is not None:

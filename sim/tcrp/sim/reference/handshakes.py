@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, SendDatagram, SendFrame, Stepped, StreamId
@@ -40,19 +41,19 @@ class Yes(NamedTuple):
 
 
 class Handshakes:
-    """All connections. `only` is the one dialect that is spoken; None recognises each request."""
+    """All connections. Each listener has the dialects that it recognises, in order; none: `auto`."""
 
-    def __init__(self, rooms: Rooms, only: Dialect | None) -> None:
+    def __init__(self, rooms: Rooms, listeners: Sequence[Sequence[Dialect]]) -> None:
         self.connections: dict[StreamId, Connection] = {}
         self._rooms = rooms
-        self._only = only
+        self._listeners = listeners
 
     # --- what happens to a connection --------------------------------------------------------------
 
-    def opened(self, stream: StreamId, peer: Address, now_us: int) -> None:
+    def opened(self, stream: StreamId, peer: Address, listener: int, now_us: int) -> None:
         """A peer has connected. R-LIM-1: one connection too many is closed without a word."""
         limits = self._rooms.limits
-        connection = Connection(stream, plain(peer).ip, now_us + limits.handshake_timeout)
+        connection = Connection(stream, plain(peer).ip, listener, now_us + limits.handshake_timeout)
         of_group = sum(self._group(each.ip) == self._group(connection.ip) for each in self.connections.values())
         is_over = len(self.connections) >= limits.connections_max or of_group >= limits.connections_per_ip_max
         if is_over or self._rooms.is_stopping:
@@ -118,7 +119,7 @@ class Handshakes:
 
     def _read_request(self, connection: Connection, now_us: int) -> None:
         """Chapter 3: `room_len(1) operation(1) state(1) payload_len(29)`, the room, the payload."""
-        data = connection.data
+        data, listed = connection.data, self._listeners[connection.listener]
         if len(data) < wire.HEADER_BYTES:
             return
         operation, state = data[1], data[2]
@@ -128,16 +129,17 @@ class Handshakes:
             is_request = operation in (wire.CREATE, wire.JOIN) and state == 0
             if not is_request or size > self._rooms.limits.request_bytes_max:  # R-LIM-1
                 no = No(Reason.BAD_REQUEST, Rule.LIM_1 if is_request else Rule.TCP_2)
-                self._refuse(connection, self._only or wire.TEXT, no, b"", operation)
+                self._refuse(connection, listed[0] if listed else wire.TEXT, no, b"", operation)
                 return
             self._step(connection, HandshakeEvent.REQUESTED, HandshakeState.REQUESTED)
         if len(data) < size:
             return
         room, payload, connection.data = data[wire.HEADER_BYTES : payload_at], data[payload_at:size], data[size:]
-        if not room and operation == wire.JOIN and self._only is not None and self._only.lists:
-            self._list(connection, self._only)
+        lists = [each for each in listed if each.lists]
+        if not room and operation == wire.JOIN and lists:
+            self._list(connection, lists[0])
             return
-        request = wire.read_request(payload, self._only)
+        request = wire.read_request(payload, listed)
         decision = self._decide(request, room, operation == wire.CREATE, connection.ip, now_us)
         if isinstance(decision, No):
             self._refuse(connection, request.dialect, decision, room, operation)
@@ -265,7 +267,7 @@ class Handshakes:
         """Grant a token. With two frames the completion is a step of its own."""
         assert request.name is not None, "a bad request is refused"
         place = yes.room or self._rooms.create(room, request.password, connection.ip)
-        session = self._rooms.grant(place, request.name, connection.ip, request.dialect, now_us)
+        session = self._rooms.grant(place, request.name, connection.ip, request.dialect, connection.listener, now_us)
         session.answers_keep_alive = request.answer_keep_alive
         connection.accepted_us, connection.request, connection.operation = now_us, request, operation
         connection.session, connection.supersedes = session, yes.supersedes

@@ -42,9 +42,9 @@ class Rooms:
         self._step(Machine.ROOM, room.name.encode(), RoomEvent.CREATED, RoomState.VACANT, RoomState.OPEN)
         return room
 
-    def grant(self, room: Room, name: str, ip: str, dialect: Dialect, now_us: int) -> Session:
+    def grant(self, room: Room, name: str, ip: str, dialect: Dialect, listener: int, now_us: int) -> Session:
         """R-TOK-1: a token for one user, one room, one IP address. R-ROOM-1: the first one is the host's."""
-        session = Session(self._new_token(), name, room, ip, dialect, now_us, self._granted)
+        session = Session(self._new_token(), name, room, ip, dialect, now_us, self._granted, listener)
         self._granted += 1
         room.sessions.append(session)
         if room.host is None:
@@ -139,7 +139,7 @@ class Rooms:
         assert data is not None, "every dialect has a sentence for every ending"
         if bytes_max is not None and len(data) > bytes_max:
             return False
-        self.outputs.append(SendDatagram(data, address, PacketKind.NOTICE))
+        self.outputs.append(SendDatagram(data, address, PacketKind.NOTICE, session.listener))
         return True
 
     def _say_goodbye(self, session: Session) -> None:
@@ -148,7 +148,7 @@ class Rooms:
         template = spoken.host_quit if room.host is session else spoken.notices.get(Notice.QUIT)
         if template is not None:
             data = wire.sentence(spoken, template, session.name, room.name, session.name)
-            self.outputs.append(SendDatagram(data, session.address, PacketKind.NOTICE))
+            self.outputs.append(SendDatagram(data, session.address, PacketKind.NOTICE, session.listener))
 
     def _announce(self, session: Session, kind: Notice) -> None:
         """Tell the others of a session that has entered or gone (R-EXIT-1)."""
@@ -156,7 +156,7 @@ class Rooms:
         for member in others(session):
             data = wire.notice(member.dialect, kind, session.name, room.name, _host_of(room))
             if data is not None and not wire.ends(member.dialect, data):  # R-REL-3
-                self.outputs.append(SendDatagram(data, member.address, PacketKind.NOTICE))
+                self.outputs.append(SendDatagram(data, member.address, PacketKind.NOTICE, member.listener))
 
     # --- steps -------------------------------------------------------------------------------------
 

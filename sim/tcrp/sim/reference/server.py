@@ -8,7 +8,7 @@ state are not observed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -40,17 +40,20 @@ class Due(NamedTuple):
 
 
 class ReferenceServer:
-    """Takes what `ServerEngine` takes, and puts out what it should."""
+    """Takes what `ServerEngine` takes, and puts out what it should.
 
-    def __init__(self, limits: Limits, only: Dialect | None, new_token: Callable[[], bytes]) -> None:
+    `listeners` are the dialects that each listener recognises, in order; none: `auto`.
+    """
+
+    def __init__(self, limits: Limits, listeners: Sequence[Sequence[Dialect]], new_token: Callable[[], bytes]) -> None:
         self.rooms = Rooms(limits, new_token)
-        self.handshakes = Handshakes(self.rooms, only)
+        self.handshakes = Handshakes(self.rooms, listeners)
 
     # --- inputs ------------------------------------------------------------------------------------
 
-    def stream_opened(self, stream: StreamId, peer: Address, now_us: int) -> list[ServerOutput]:
-        """A peer has connected."""
-        self.handshakes.opened(stream, peer, now_us)
+    def stream_opened(self, stream: StreamId, peer: Address, now_us: int, listener: int = 0) -> list[ServerOutput]:
+        """A peer has connected to a listener."""
+        self.handshakes.opened(stream, peer, listener, now_us)
         return self._outputs()
 
     def receive_stream(self, stream: StreamId, data: bytes, now_us: int) -> list[ServerOutput]:
@@ -68,9 +71,9 @@ class ReferenceServer:
         self.handshakes.closed(stream, now_us)
         return self._outputs()
 
-    def receive_datagram(self, data: bytes, source: Address, now_us: int) -> list[ServerOutput]:
-        """A datagram of a client, or of anybody."""
-        self._hear(data, plain(source), now_us)
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> list[ServerOutput]:
+        """A datagram of a client, or of anybody, by a listener."""
+        self._hear(data, plain(source), listener, now_us)
         return self._outputs()
 
     def handle_timeout(self, now_us: int) -> list[ServerOutput]:
@@ -137,7 +140,7 @@ class ReferenceServer:
 
     # --- datagrams ---------------------------------------------------------------------------------
 
-    def _hear(self, data: bytes, source: Address, now_us: int) -> None:
+    def _hear(self, data: bytes, source: Address, listener: int, now_us: int) -> None:
         """R-UDP-1: `room_len(1) token_len(1) room token text`. R-UDP-3: nothing else changes anything."""
         size = len(data)
         text_at = 2 + data[0] + data[1] if size >= 2 else 2
@@ -146,8 +149,8 @@ class ReferenceServer:
         if size < text_at:
             self._drop(size, Rule.UDP_1)
         elif session is None:
-            self._hear_no_session(size, token, source, now_us)
-        elif source.ip != session.ip:  # R-TOK-3
+            self._hear_no_session(size, token, source, listener, now_us)
+        elif source.ip != session.ip or listener != session.listener:  # R-TOK-3
             self._drop(size, Rule.TOK_3)
         elif size > CLIENT_DATAGRAM_BYTES_MAX:
             self._reject(session, size, Rule.UDP_1, now_us)
@@ -168,7 +171,9 @@ class ReferenceServer:
             session.address = source
         if not text:  # R-IDLE-1: a keep-alive
             if session.answers_keep_alive:
-                self.rooms.outputs.append(SendDatagram(b"", session.address, PacketKind.KEEP_ALIVE_ANSWER))
+                self.rooms.outputs.append(
+                    SendDatagram(b"", session.address, PacketKind.KEEP_ALIVE_ANSWER, session.listener)
+                )
         elif text in session.dialect.leave_words:  # R-EXIT-1
             self.rooms.end(session, SessionEvent.LEFT, now_us)
         elif text != session.dialect.enter_word:  # R-UDP-4: sent again and again, and no text
@@ -188,14 +193,14 @@ class ReferenceServer:
             elif wire.reads_as_notice(member.dialect, data, session.room.name):  # R-REL-3
                 self.rooms.outputs.append(Withheld((member.name,), "", Rule.REL_3))
             else:
-                self.rooms.outputs.append(SendDatagram(data, member.address, PacketKind.RELAY))
+                self.rooms.outputs.append(SendDatagram(data, member.address, PacketKind.RELAY, member.listener))
 
-    def _hear_no_session(self, size: int, token: bytes, source: Address, now_us: int) -> None:
+    def _hear_no_session(self, size: int, token: bytes, source: Address, listener: int, now_us: int) -> None:
         """R-TOK-2, R-TOK-4: no living session has this token. R-END-1: one that has ended is told why."""
         remembered = [session for room in self.rooms.by_name.values() for session in room.ended]
         session = next((each for each in remembered if each.token == token), None)
         self._drop(size, Rule.TOK_2 if session is None else Rule.TOK_4)
-        if session is None or source.ip != session.ip:
+        if session is None or source.ip != session.ip or listener != session.listener:
             return
         if session.answered_us is not None and now_us - session.answered_us < ANSWER_ENDED_EVERY_US:
             return

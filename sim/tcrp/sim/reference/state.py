@@ -40,6 +40,7 @@ class Session:
     dialect: Dialect
     last_heard_us: int
     number: int  # in the order of grants
+    listener: int  # by which it was granted
     state: SessionState = SessionState.TOKENED
     address: Address | None = None  # where relays and notices go
     answers_keep_alive: bool = False
@@ -58,6 +59,7 @@ class Connection:
 
     stream: StreamId
     ip: str
+    listener: int
     ends_us: int  # at the latest
     data: bytes = b""
     state: HandshakeState = HandshakeState.IDLE

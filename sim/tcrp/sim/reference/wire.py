@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )  # fillers, a joiner, variation selectors
 TEXT = dialect("text")
+AUTO = tuple(each for each in map(dialect, NAMES) if not each.lists)
 
 
 # --- names (R-NAME-1) ------------------------------------------------------------------------------
@@ -103,31 +104,35 @@ class Request:
     resume_token: bytes | None = None
 
 
-def read_request(payload: bytes, only: Dialect | None) -> Request:
-    """Read a request's payload, in the server's only dialect or in the one that it is recognised as.
+def read_request(payload: bytes, listed: Sequence[Dialect]) -> Request:
+    """Read a request's payload, in its listener's only dialect or in the one that it is recognised as.
 
-    What no dialect takes is answered as `text`.
+    What no dialect takes is answered in the first.
     """
-    spoken = only or _recognise(payload)
-    return Request(TEXT, None, Rule.TCP_2) if spoken is None else _read_in(spoken, payload)
+    among = listed or AUTO
+    spoken = among[0] if len(among) == 1 else _recognise(payload, among)
+    return Request(among[0], None, Rule.TCP_2) if spoken is None else _read_in(spoken, payload)
 
 
-def _recognise(payload: bytes) -> Dialect | None:
+def _recognise(payload: bytes, among: Sequence[Dialect]) -> Dialect | None:
     """Chapter 4, recognition."""
-    if payload[:1] in (b"{", b'"'):
-        return _recognise_json(payload)
-    if user_name(payload) is not None:
-        return TEXT
-    return dialect("name-port") if user_name(payload[:-2]) is not None else None
+    of_json = [each for each in among if each.request_form is RequestForm.JSON]
+    if payload[:1] in (b"{", b'"') and of_json:
+        return _recognise_json(payload, of_json)
+    for each in among:
+        name = payload if each.request_form is RequestForm.NAME else payload[:-2]
+        if each not in of_json and user_name(name) is not None:
+            return each
+    return None
 
 
-def _recognise_json(payload: bytes) -> Dialect | None:
+def _recognise_json(payload: bytes, among: Sequence[Dialect]) -> Dialect | None:
     """JSON is known by its keys."""
     try:
         value = read_json(payload)
     except ValueError:
         return None
-    for each in map(dialect, NAMES):
+    for each in among:
         template = each.request_json
         if isinstance(template, Mapping) and isinstance(value, dict):
             keys = value.keys() - set(EXTRA_MEMBERS)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from tcrp.sim.scenario.errors import nearest, one_of
-from tcrp.sim.scenario.kinds import IP, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
+from tcrp.sim.scenario.kinds import IP, LISTENER, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
 from tcrp.sim.scenario.model import LinkId, User
 from tcrp.sim.scenario.nodes import FULL_WIDTH_COLON, FULL_WIDTH_COLON_FOUND, Value
 from tcrp.sim.scenario.records import Field, Record, defaults_of
@@ -28,6 +28,8 @@ USER_ENTRY: Record[Any] = Record(
     Field("attacker", TRUTH, "Whether the user may take attackers' steps.", "mallory: {attacker: true}"),
     Field("keeps_alive", TRUTH, "Whether the user's client keeps itself alive and notices a silent server, as "
           "chat-client does.", "bob: {keeps_alive: true}"),
+    Field("listener", LISTENER, "The server's listener by which the user asks and speaks; without it, the first.",
+          "bob: {listener: old}"),
     Field("count", whole(1, CROWD_MAX), "Makes a crowd of so many users: crowd-1, crowd-2, … The word alone stands for "
           "each of them.", "crowd: {count: 20}"),
     Field("allow_invalid", TRUTH, "Lets a name through that R-NAME-1 forbids.",
@@ -44,6 +46,7 @@ class Cast:
         self.users: dict[str, User] = {}
         self.crowds: dict[str, tuple[str, ...]] = {}
         self.rooms: set[str] = set()  # that some step speaks of
+        self.listeners: tuple[str, ...] = ()  # of the server, if it has several
 
     # --- declaring -------------------------------------------------------------------------------
 

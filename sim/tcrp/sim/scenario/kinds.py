@@ -333,6 +333,12 @@ def _ip(value: Value, _scene: Scene) -> str:
     return f"::ffff:{mapped}" if mapped is not None else str(address)  # str() writes it so from Python 3.13 on
 
 
+def _listener(value: Value, scene: Scene) -> str:
+    if not scene.cast.listeners:
+        value.fail(f"{value.name}: the server has one listener; several are declared with server: {{listeners: …}}")
+    return value.word(scene.cast.listeners)
+
+
 def _user_name(value: Value, scene: Scene) -> str:
     name = value.string('"bob"')
     check_user_name(value, name, allow_invalid=scene.allow_invalid)
@@ -408,6 +414,8 @@ IP = define(
 )
 USER = define("user", Simple(lambda value, scene: scene.cast.user(value)), "A user, by the word that the script uses.",
               "bob")  # fmt: skip
+LISTENER = define("listener", Simple(_listener),
+                  "A listener of the server, by its name.", "old")  # fmt: skip
 USER_NAME = define("name", Simple(_user_name, write=Quoted), "A user's name in the chat.", '"bob"')
 CHAT_NAME = Simple(_chat_name, write=Quoted, name="name")
 SESSION_ID = define("session_id", Simple(lambda value, scene: scene.cast.session_id(value), write=Quoted),

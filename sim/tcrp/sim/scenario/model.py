@@ -159,6 +159,20 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """A pair of the server's ports. `dialects` are those that it recognises, in order; none is `auto`.
+
+    Users choose it by its name; an only one has none.
+    """
+
+    name: str = ""
+    dialects: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ", ".join(self.dialects) or "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """A user of the scenario. Each member of a crowd is one: `crowd-1`, `crowd-2`, …"""
 
@@ -168,6 +182,7 @@ class User:
     address: str | None = None  # an IP address, else one is given in order of appearance
     attacker: bool = False
     keeps_alive: bool = False  # its client speaks by itself, and asks whether the server still knows it
+    listener: str = ""  # by which it asks and speaks; the first if none is named
     allow_invalid_name: bool = False
     crowd: str | None = None  # the name of the crowd it belongs to
     number: int = 0  # its number in the crowd, from 1
@@ -216,6 +231,13 @@ class Move:
     """`address` None: only the port changes, to a new one."""
 
     address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UseListener:
+    """Ask and speak by another of the server's listeners from now on."""
+
+    listener: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +387,7 @@ class Reset:
 
 
 UserAction = (
-    Create | Join | Say | KeepAlive | Leave | Move | Pause | Crash | Clock | Datagram | Stream | Abandon
+    Create | Join | Say | KeepAlive | Leave | Move | UseListener | Pause | Crash | Clock | Datagram | Stream | Abandon
     | StealToken | Spoof | Replay | Flood
 )  # fmt: skip
 ServerAction = Crash | Start | Pause | Shutdown | Remove | SetLimits
@@ -597,10 +619,14 @@ class Scenario:
     seed: int = 0
     until_us: int | None = None
     limits: Limits = field(default_factory=Limits)
-    server_dialect: str = "auto"
+    listeners: tuple[Listener, ...] = (Listener(),)
     users: tuple[User, ...] = ()  # in order of appearance
     network: NetworkSettings = NetworkSettings()
     script: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...] = ()
     leave_out: tuple[LeaveOut, ...] = ()
     explore: Explore | None = None
+
+    def listener_of(self, name: str) -> int:
+        """The number of the listener of that name; of the first if the name is empty."""
+        return next(n for n, each in enumerate(self.listeners) if not name or each.name == name)

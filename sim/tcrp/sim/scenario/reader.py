@@ -10,29 +10,39 @@ from tcrp.sim.scenario.expectations import EXPECTATIONS
 from tcrp.sim.scenario.explore import EXPLORE
 from tcrp.sim.scenario.kinds import DURATION, ListOf, Scene, Simple, Word, mapping_of, sentence, whole
 from tcrp.sim.scenario.links import NETWORK_SETTINGS
-from tcrp.sim.scenario.model import LeaveOut, Scenario, User
+from tcrp.sim.scenario.listeners import DIALECTS, LISTENERS
+from tcrp.sim.scenario.model import LeaveOut, Listener, Scenario, User
 from tcrp.sim.scenario.nodes import Value, compose, read_text
 from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.sim.scenario.settings import SHAPES, read_settings, write_settings
 from tcrp.sim.scenario.steps import Script, actors_of, refuse_slips
-from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import SETTINGS, Limits
 from tcrp.spec.names import Property, Rule
 
 SEED_MAX = 2**63 - 1
-SERVER_DIALECT: Word[str] = Word(("auto", *NAMES))
 
 
 def _server(value: Value, scene: Scene) -> dict[str, Any]:
-    parts = value.mapping((*SETTINGS, "dialect"))
-    dialect = SERVER_DIALECT.read(parts.pop("dialect"), scene) if "dialect" in parts else "auto"
-    return {"limits": Limits().with_settings(read_settings(parts)), "server_dialect": dialect}
+    parts = value.mapping((*SETTINGS, "dialect", "listeners"))
+    dialect, several = parts.pop("dialect", None), parts.pop("listeners", None)
+    if dialect is not None and several is not None:
+        dialect.fail("dialect: each of the listeners has its own")
+    listeners: tuple[Listener, ...] = (Listener(),)
+    if dialect is not None:
+        listeners = (Listener(dialects=DIALECTS.read(dialect, scene)),)
+    if several is not None:
+        listeners = LISTENERS.read(several, scene)
+    return {"limits": Limits().with_settings(read_settings(parts)), "listeners": listeners}
 
 
 def _write_server(scenario: Any) -> dict[str, Any]:
     values = {name: getattr(scenario.limits, name) for name in SETTINGS}
     given = write_settings({name: value for name, value in values.items() if value != getattr(Limits(), name)})
-    return given | ({"dialect": scenario.server_dialect} if scenario.server_dialect != "auto" else {})
+    if scenario.listeners[0].name:
+        given["listeners"] = LISTENERS.write(scenario.listeners)
+    elif scenario.listeners[0].dialects:
+        given["dialect"] = DIALECTS.write(scenario.listeners[0].dialects)
+    return given
 
 
 def _users(_value: Value, scene: Scene) -> tuple[User, ...]:
@@ -47,8 +57,11 @@ def _write_users(users: tuple[User, ...]) -> dict[str, Any]:
     return entries
 
 
-_DIALECT = {**SERVER_DIALECT.schema(), "description": "the dialect of the server; auto recognises that of each request"}
-SERVER_SETTINGS = Simple(_server, mapping_of({**SHAPES, "dialect": _DIALECT}), _write_server)
+_DIALECT = {**DIALECTS.schema(), "description": "the dialect of the server, or those that it recognises, in order; "
+            "auto recognises that of each request"}  # fmt: skip
+_LISTENERS = {**LISTENERS.schema(), "description": "the server's listeners, each a pair of ports, by name; what each "
+              "recognises, as dialect has it. Users choose with listener"}  # fmt: skip
+SERVER_SETTINGS = Simple(_server, mapping_of({**SHAPES, "dialect": _DIALECT, "listeners": _LISTENERS}), _write_server)
 USERS = Simple(_users, {"type": "object", "propertyNames": {"not": {"enum": list(RESERVED)}},
                         "additionalProperties": USER_ENTRY.schema()}, _write_users)  # fmt: skip
 SCENARIO: Record[Any] = Record(
@@ -60,7 +73,7 @@ SCENARIO: Record[Any] = Record(
     Field("seed", whole(0, SEED_MAX), "Every random draw follows from it; without it, 0.", "seed: 7"),
     Field("until", DURATION, "When the run ends; without it, as soon as nothing is left to happen.", "until: 60s",
           into="until_us"),
-    Field("server", SERVER_SETTINGS, "The server's settings, by their names in PROTOCOL.md, and its dialect.",
+    Field("server", SERVER_SETTINGS, "The server's settings, by their names in PROTOCOL.md; its dialect or listeners.",
           "server: {idle_timeout: 60s, members_max: 3, dialect: text}", into="*"),
     Field("users", USERS, "Users who are not as usual. A user who only acts in the script needs no entry.",
           "users: {bob: {dialect: text}}"),
@@ -89,6 +102,9 @@ def read_scenario_text(source: str, path: str = "scenario") -> Scenario:
     root = compose(source, path)
     parts = SCENARIO.parts(root)
     cast = Cast()
+    if "server" in parts and parts["server"].is_mapping:
+        several = [each for _, word, each in parts["server"].entries() if word == "listeners" and each.is_mapping]
+        cast.listeners = tuple(name for each in several for _, name, _ in each.entries())
     for key, id, value in parts["users"].entries() if "users" in parts else ():
         cast.declare(key, id, value)
     for row in parts["script"].items() if "script" in parts else ():

@@ -21,6 +21,7 @@ from tcrp.sim.scenario.model import (
     KeepAlive,
     Leave,
     LinkId,
+    Listener,
     Move,
     Pause,
     Remove,
@@ -34,6 +35,7 @@ from tcrp.sim.scenario.model import (
     Stall,
     StealToken,
     Stream,
+    UseListener,
     User,
 )
 from tcrp.sim.swarm.dice import Dice
@@ -76,6 +78,7 @@ class Scene:
     addresses: tuple[str, ...]
     limits: Limits
     has_passwords: bool
+    listeners: tuple[Listener, ...] = ()  # of the server, if it has several
 
     def user(self) -> str:
         """The id of any user."""
@@ -97,6 +100,10 @@ class Scene:
 
 
 # --- what users do -----------------------------------------------------------------------------------
+
+
+def use_listener(scene: Scene) -> Drawn:
+    return Drawn(scene.user(), UseListener(scene.dice.one_of(scene.listeners).name))
 
 
 def create(scene: Scene) -> Drawn:

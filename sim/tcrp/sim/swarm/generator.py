@@ -22,6 +22,7 @@ from tcrp.sim.scenario.model import (
     Hold,
     Join,
     LinkId,
+    Listener,
     NetworkSettings,
     Place,
     Release,
@@ -34,9 +35,20 @@ from tcrp.sim.scenario.model import (
     User,
 )
 from tcrp.sim.scenario.steps import numbered
-from tcrp.sim.swarm.actions import ALWAYS, MALLORY, MIXES, NETWORK, Drawn, Scene, ask_for_the_rooms, guess_the_password
+from tcrp.sim.swarm.actions import (
+    ALWAYS,
+    MALLORY,
+    MIXES,
+    NETWORK,
+    Drawn,
+    Scene,
+    ask_for_the_rooms,
+    guess_the_password,
+    use_listener,
+)
 from tcrp.sim.swarm.dice import Dice
 from tcrp.sim.swarm.environment import ADDRESSES, LONG_NAMES, MS, SECOND, draw_limits, draw_link_settings
+from tcrp.sim.swarm.listeners import draw_listeners, with_listeners
 from tcrp.sim.swarm.requests import draw_request
 from tcrp.spec import dialects
 
@@ -91,10 +103,17 @@ class Generator:
             limits=draw_limits(dice, has_passwords=has_passwords),
             has_passwords=has_passwords,
         )
+        # Dice of their own: a scenario with one listener is the same with and without them.
+        self._listeners = draw_listeners(Dice("listeners", seed)) if self._only is None else (Listener(),)
+        if len(self._listeners) > 1:
+            users = with_listeners(Dice("users of listeners", seed), self._scene.users, self._listeners)
+            self._scene = replace(self._scene, users=users, listeners=self._listeners)
         self._has_attacker = False
         self._draws: list[Callable[[Scene], Drawn]] = [*ALWAYS]
         if self._lists:
             self._draws.append(ask_for_the_rooms)
+        if self._scene.listeners:
+            self._draws.append(use_listener)
         if has_passwords:
             self._draws += (guess_the_password, guess_the_password)
         for mix in MIXES:
@@ -164,7 +183,7 @@ class Generator:
             seed=dice.below(1 << 16),
             until_us=max(at_us for at_us, _ in steps) + DRAIN_US + scene.limits.idle_timeout // 10,
             limits=scene.limits,
-            server_dialect=self._only or "auto",
+            listeners=(Listener(dialects=(self._only,)),) if self._only else self._listeners,
             users=scene.users + attackers,
             network=NetworkSettings(draw_link_settings(dice) if dice.chance(70) else ORDINARY),
             script=script,

@@ -18,6 +18,7 @@ from tcrp.sim.scenario.model import (
     Create,
     Datagram,
     Join,
+    Listener,
     NetworkSettings,
     Remove,
     Replay,
@@ -27,6 +28,7 @@ from tcrp.sim.scenario.model import (
     Spoof,
     StealToken,
     Step,
+    UseListener,
     User,
 )
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -116,6 +118,7 @@ class Shrinker:
         best = self._try(best, lambda scenario: replace(scenario, network=NetworkSettings()))
         best = self._try(best, lambda scenario: replace(scenario, limits=Limits()))
         best = self._try(best, lambda scenario: replace(scenario, seed=0))
+        best = self._try(best, _with_one_listener)
         for each in fields(ORDINARY):
             best = self._try(best, lambda scenario, name=each.name: _ordinary(scenario, name))  # type: ignore[misc]
         for each in fields(Limits):
@@ -126,6 +129,7 @@ class Shrinker:
                 continue
             plain = User(id=user.id, name=user.id, attacker=user.attacker)
             for simpler in (
+                replace(plain, listener=user.listener),
                 plain,
                 replace(user, address=None),
                 replace(user, dialect="json"),
@@ -187,6 +191,12 @@ def _ordinary(scenario: Scenario, name: str) -> Scenario:
 
 def _default(scenario: Scenario, name: str) -> Scenario:
     return replace(scenario, limits=replace(scenario.limits, **{name: getattr(Limits(), name)}))
+
+
+def _with_one_listener(scenario: Scenario) -> Scenario:
+    script = tuple(step for step in scenario.script if not isinstance(step.action, UseListener))
+    users = tuple(replace(user, listener="") for user in scenario.users)
+    return _with_script(replace(scenario, listeners=(Listener(),), users=users), script)
 
 
 def _once_a_second(scenario: Scenario) -> Scenario:

@@ -31,6 +31,8 @@ class Sometimes(StrEnum):
     ENTER_LOST = "an-enter-was-lost"
     ENDED_TOKEN_SPOKE = "an-ended-token-spoke"
     TOKEN_FROM_ELSEWHERE = "a-token-came-from-elsewhere"
+    TOKEN_BY_ANOTHER_LISTENER = "a-token-came-by-another-listener"
+    LISTENERS_MET = "members-of-two-listeners-met"
     TOKEN_REPLAYED = "a-token-was-replayed"
     ENTERED_LATE = "a-member-entered-late"
     NAME_TAKEN_OVER = "a-name-was-taken-over"
@@ -76,6 +78,10 @@ SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
         Sometimes.ENTER_LOST: Claim("A datagram by which a client enters was lost.", (Rule.UDP_4,)),
         Sometimes.ENDED_TOKEN_SPOKE: Claim("A token that has ended was used again.", (Rule.TOK_4,)),
         Sometimes.TOKEN_FROM_ELSEWHERE: Claim("A living token came from another IP address.", (Rule.TOK_3,)),
+        Sometimes.TOKEN_BY_ANOTHER_LISTENER: Claim(
+            "A living token came by a listener that had not granted it.", (Rule.TOK_3,)
+        ),
+        Sometimes.LISTENERS_MET: Claim("A text was relayed to a member of another listener.", (Rule.REL_1,)),
         Sometimes.TOKEN_REPLAYED: Claim("A recorded datagram arrived again.", (Rule.TOK_3,)),
         Sometimes.ENTERED_LATE: Claim("A member entered a second or more after its token was granted.", (Rule.UDP_4,)),
         Sometimes.NAME_TAKEN_OVER: Claim("The name of a silent member was taken over.", (Rule.NAME_2,)),
@@ -149,6 +155,7 @@ class SometimesCoverage:
         self._granted_us: dict[Hashable, int] = {}  # by token
         self._spoke_us: dict[Hashable, int] = {}
         self._left_ips: dict[str, set[str]] = {}  # by user
+        self._speaks_by = ""  # the listener of the latest that spoke
 
     def hear(self, record: Record) -> None:
         """Count what a record shows."""
@@ -180,7 +187,8 @@ class SometimesCoverage:
             counts[Sometimes.CORRUPTED_ARRIVED] += packet.why == "corrupted"
             counts[Sometimes.TOKEN_REPLAYED] += REPLAY in packet.packet
         elif packet.kind is Kind.DROP:
-            counts[Sometimes.TOKEN_FROM_ELSEWHERE] += packet.rule is Rule.TOK_3
+            counts[Sometimes.TOKEN_FROM_ELSEWHERE] += packet.why == "from another address"
+            counts[Sometimes.TOKEN_BY_ANOTHER_LISTENER] += packet.why == "by another listener"
             counts[Sometimes.TOO_LONG_FOR_ONE] += packet.rule is Rule.UDP_2
             counts[Sometimes.READ_AS_A_NOTICE] += packet.rule is Rule.REL_3
             counts[Sometimes.QUEUE_OVERFLOWED] += packet.why == "queue"
@@ -201,6 +209,9 @@ class SometimesCoverage:
                 )
             case Machine.SESSION, SessionEvent.SPOKE:
                 self._spoke_us[(step.id, step.instance)] = step.t_us
+                self._speaks_by = step.listener
+            case Machine.SESSION, SessionEvent.RELAYED:
+                counts[Sometimes.LISTENERS_MET] += step.listener != self._speaks_by
             case Machine.SESSION, SessionEvent.SUPERSEDED:
                 counts[Sometimes.NAME_TAKEN_OVER] += 1
                 counts[Sometimes.TAKEN_OVER_EARLY] += step.from_ == SessionState.TOKENED
