@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tcrp.net.metrics import GAUGES, LOOPBACK, TOTALS, Metrics
 from tcrp.spec.names import Counter, Rule
-from tcrp.trace.counters import Counters
+from tcrp.trace.counters import Counters, summed
 
 
 @contextlib.contextmanager
@@ -34,11 +34,16 @@ def read(address: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         return {(each.name, tuple(each.labels.items())): each.value for family in families for each in family.samples}
 
 
-def server(**counts: int) -> Any:
-    counters = Counters()
-    counters.counts |= {Counter(name): count for name, count in counts.items()}
-    counters.by_rule |= {Rule.UDP_3: 4, Rule.LIM_1: 2}
-    return cast(Any, SimpleNamespace(counters=counters, unsent=3))
+def server(*names: str, **counts: int) -> Any:
+    """A server of one listener, or of those of these names, which have all counted the same."""
+    counted = [Counters() for _ in names or ("",)]
+    for counters in counted:
+        counters.counts |= {Counter(name): count for name, count in counts.items()}
+        counters.by_rule |= {Rule.UDP_3: 4, Rule.LIM_1: 2}
+    unsent = [3] * len(counted)
+    return cast(
+        Any, SimpleNamespace(names=names, counters_by_listener=counted, counters=summed(counted), unsent=unsent)
+    )
 
 
 def test_figures_are_served_on_the_loopback_address_only() -> None:
@@ -67,6 +72,20 @@ def test_figures_are_those_of_the_server_by_name_and_by_rule() -> None:
     assert figures["tcrp_refused_or_dropped_total", (("rule", "R-UDP-3"),)] == 4
     assert figures["tcrp_refused_or_dropped_total", (("rule", "R-LIM-1"),)] == 2
     assert all((f"tcrp_{name}{'' if name in GAUGES else '_total'}", ()) in figures for name in Counter)
+
+
+def test_figures_of_several_listeners_say_which_but_for_the_rooms_which_are_no_listeners() -> None:
+    metrics = Metrics()
+    metrics.server = server("9002", "old", rooms=1, sessions=2, texts=30)
+    metrics.server.counters_by_listener[1].counts[Counter.TEXTS] = 5
+    with served(metrics) as address:
+        figures = read(address)
+    assert figures["tcrp_rooms", ()] == 2
+    assert figures["tcrp_sessions", (("listener", "old"),)] == 2
+    assert figures["tcrp_texts_total", (("listener", "9002"),)] == 30
+    assert figures["tcrp_texts_total", (("listener", "old"),)] == 5
+    assert figures["tcrp_unsent_datagrams_total", (("listener", "old"),)] == 3
+    assert figures["tcrp_refused_or_dropped_total", (("listener", "old"), ("rule", "R-UDP-3"))] == 4
 
 
 def test_how_long_things_took_is_counted_in_buckets() -> None:

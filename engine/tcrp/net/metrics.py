@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
@@ -14,11 +14,12 @@ from tcrp.spec.names import Counter
 
 if TYPE_CHECKING:
     from tcrp.net.server import Server
+    from tcrp.trace.counters import Counters
 
 LOOPBACK = "127.0.0.1"
 
-ROOMS = "rooms that are not closed"  # which are no listener's
 GAUGES = {
+    Counter.ROOMS: "rooms that are not closed",
     Counter.SESSIONS: "living sessions",
     Counter.CONNECTIONS: "open TCP connections",
 }
@@ -65,19 +66,21 @@ class Metrics(Collector):
             return
         server = self.server
         labels = ["listener"] if server.names else []
-        counters = [([name] if name else [], each) for name, each in
-                    zip(server.names or ("",), server.counters_by_listener, strict=True)]  # fmt: skip
-        yield GaugeMetricFamily(f"tcrp_{Counter.ROOMS}", ROOMS, value=server.counters.counts[Counter.ROOMS])
-        kinds: tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], Mapping[Counter, str]], ...]
-        kinds = (GaugeMetricFamily, GAUGES), (CounterMetricFamily, TOTALS)
-        for kind, helps in kinds:
-            for counter, help in helps.items():
-                family = kind(f"tcrp_{counter}", help, labels=labels)
-                for values, each in counters:
-                    family.add_metric(values, each.counts[counter])
-                yield family
+        counted = [([name] if name else [], each)
+                   for name, each in zip(server.names or ("",), server.counters_by_listener, strict=True)]  # fmt: skip
+        rooms: list[tuple[list[str], Counters]] = [([], server.counters)]  # members of any listener share them
+        for counter, help in GAUGES.items():
+            gauge = GaugeMetricFamily(f"tcrp_{counter}", help, labels=labels if counter is not Counter.ROOMS else [])
+            for values, each in counted if counter is not Counter.ROOMS else rooms:
+                gauge.add_metric(values, each.counts[counter])
+            yield gauge
+        for counter, help in TOTALS.items():
+            total = CounterMetricFamily(f"tcrp_{counter}", help, labels=labels)
+            for values, each in counted:
+                total.add_metric(values, each.counts[counter])
+            yield total
         unsent = CounterMetricFamily("tcrp_unsent_datagrams", "datagrams that the system did not take", labels=labels)
-        for (values, _), count in zip(counters, server.unsent, strict=True):
+        for (values, _), count in zip(counted, server.unsent, strict=True):
             unsent.add_metric(values, count)
         yield unsent
         lost = "lines of the log that could not be written"
@@ -85,7 +88,7 @@ class Metrics(Collector):
         by_rule = CounterMetricFamily(
             "tcrp_refused_or_dropped", "what was refused or dropped", labels=[*labels, "rule"]
         )
-        for values, each in counters:
+        for values, each in counted:
             for rule, count in dict(each.by_rule).items():
                 by_rule.add_metric([*values, rule], count)
         yield by_rule

@@ -69,7 +69,9 @@ class Reborn:
             self.engine = ServerEngine(
                 self.config, new_token=self.new_token, state=state, now_us=self.now_us, detail=self.detail
             )
-        self.now_us = given[-1]
+        self.now_us = (
+            given[2] if call in ("stream_opened", "receive_datagram", "receive_stream", "remove") else given[-1]
+        )
         return getattr(self.engine, call)(*given, **named)
 
     def stream_opened(self, *given: Any, **named: Any) -> Any:

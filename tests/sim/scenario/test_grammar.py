@@ -26,6 +26,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "scenarios.md"
 WORDS = [(section.title, word) for section in sections() for word in section.words]
 BEFORE = {
     "claim": "claim: a",
+    "server": "server: {listeners: {new: auto, old: text}}",
     "users": "users: {alice: {}, bob: {}, mallory: {attacker: true}}",
     "script": "script: [{at: 0s, alice: {create: lobby}}, {at: 1s, bob: {join: lobby}}]",
 }
@@ -74,6 +75,7 @@ def test_every_kind_of_value_reads_its_example_and_writes_it_back(name: str) -> 
     for user in ("alice", "bob"):
         cast.appear(compose(user, "x"), user)
     cast.rooms.add("lobby")
+    cast.listeners = ("new", "old")
     value = kind.read(compose(kind.example, "x"), Scene(cast))
     check = {**kind.schema(), "$defs": schema()["$defs"]}
     written = kind.write(value)

@@ -62,6 +62,7 @@ DROP_REASONS = {
     "no such token": "The server: it never gave this token, or has forgotten it.",
     "the token has ended": "The server: the token's session has ended.",
     "from another address": "The server: the token was given to another IP address.",
+    "by another listener": "The server: the token was granted by another of its listeners.",
     "wrong room": "The server: the token is of another room.",
     "not a text": "The server: it is no text of the sender's dialect.",
     "texts_per_second_max": "The server: the sender's texts exceed this limit.",
