@@ -14,6 +14,8 @@ from interop.forms import CREATE, EIGHT, JOIN, Form, Refused
 from interop.programs import SECONDS_MAX, ForeignClient
 from interop.wire_forms import WIRE
 from tcrp.engine.codec import codec
+from tcrp.engine.listeners import ListenerConfig
+from tcrp.net.ports import Place
 from tcrp.net.server import Server
 from tcrp.spec import dialects
 from tcrp.spec.limits import Limits
@@ -41,10 +43,11 @@ class OurServers:
 
     def serve(self, dialect: str) -> tuple[str, int, int]:
         """Start one. Where it is: address, TCP port, UDP port."""
-        server = Server(Limits(), only=codec(dialect))
+        server = Server(Limits(), listeners=[ListenerConfig((codec(dialect),))])
         self._do(self._start(server))
         self._servers.append(server)
-        return server.tcp_address.ip, server.tcp_address.port, server.udp_address.port
+        [(tcp, udp)] = server.addresses
+        return tcp.ip, tcp.port, udp.port
 
     def close(self) -> None:
         for server in self._servers:
@@ -58,7 +61,7 @@ class OurServers:
 
     @staticmethod
     async def _start(server: Server) -> None:
-        server.start("127.0.0.1", 0, 0)
+        server.start([Place("127.0.0.1", 0, 0)])
 
 
 @pytest.fixture(scope="module")

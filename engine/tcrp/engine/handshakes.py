@@ -406,7 +406,7 @@ class HandshakeServer:
                 address = Address(handshake.ip, port)
                 self.registry.enter(session, address, now_us)
                 if session.asks_for_answers:  # so that it knows that datagrams arrive, and need not ask
-                    answer = SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER)
+                    answer = SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER, session.listener)
                     self.registry.outbox.pending.append(answer)
 
     # --- small steps -----------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def _settled_session(session: FrozenSession, pace: Pace) -> FrozenSession:
 
 
 def _settled_room(room: FrozenRoom) -> FrozenRoom:
-    groups = ((dialect, tuple(sorted(tokens))) for dialect, tokens in room.fanout_groups)
+    groups = ((dialect, listener, tuple(sorted(tokens))) for dialect, listener, tokens in room.fanout_groups)
     return replace(
         room, members=tuple(sorted(room.members)), fanout_groups=tuple(sorted(groups)), takeovers=(), wrong_passwords=()
     )

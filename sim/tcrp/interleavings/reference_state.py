@@ -5,7 +5,7 @@ Moments stay as they are: whoever freezes and thaws does both at the same moment
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -67,10 +67,10 @@ def _plain(value: Any) -> Any:
 
 
 def thaw_reference(
-    frozen: Frozen, limits: Limits, only: Dialect | None, new_token: Callable[[], bytes]
+    frozen: Frozen, limits: Limits, listeners: Sequence[Sequence[Dialect]], new_token: Callable[[], bytes]
 ) -> ReferenceServer:
     """A reference server in that state."""
-    reference = ReferenceServer(limits, only, new_token)
+    reference = ReferenceServer(limits, listeners, new_token)
     sessions: dict[Any, Session] = {token: Session.__new__(Session) for token, _ in frozen[0]}
     rooms: dict[Any, Room] = {name: Room.__new__(Room) for name, _, _ in frozen[1]}
     for token, values in frozen[0]:

@@ -39,7 +39,7 @@ from tcrp.interleavings.parts import Broken, Flight, Numbers, Piece, ServerPart
 from tcrp.interleavings.reference_state import freeze_reference, thaw_reference
 from tcrp.sim.checks.resumed import resumed, step_record
 from tcrp.sim.checks.shadow import Answers, Shadows
-from tcrp.sim.hosts.server import SERVER, UDP_ADDRESS, EngineCall, EngineFactory
+from tcrp.sim.hosts.server import SERVER, EngineCall, EngineFactory
 from tcrp.sim.network.packets import Origin, Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.reference.server import ReferenceServer
@@ -92,8 +92,8 @@ class ServerSide:
         self._pace = pace
         self._make_engine = make_engine
         self._leave_out = leave_out
-        self._config = ServerConfig(pace.limits, run.server.only)
-        self._only = run.server.only.dialect if run.server.only is not None else None
+        self._config = ServerConfig(pace.limits, run.server.listeners)
+        self._listed = [[each.dialect for each in listener.dialects] for listener in run.server.listeners]
         self._stream = ""
         self._answers: Answers = {}
         self._origin = Origin("explore", 0)
@@ -105,12 +105,14 @@ class ServerSide:
             for number in range(1, STREAMS_MAX + 1):
                 stream = f"{user.id}#{number}"
                 self._holders[token_of(stream)] = user.id
-                self._connections[stream] = Connection(run.tcp, stream, user, run.server, user.address, self._origin)
+                self._connections[stream] = Connection(
+                    run.tcp, stream, user, run.server, user.address, self._origin, user.listener
+                )
         run.world.now_us = NOW_US
 
     def start(self) -> int:
         """The number of a server that knows nothing."""
-        reference = ReferenceServer(self._pace.limits, self._only, self._new_token)
+        reference = ReferenceServer(self._pace.limits, self._listed, self._new_token)
         is_compared = Property.MATCHES_REFERENCE not in self._leave_out
         engine = settled(self._engine(ServerState()).freeze(), self._pace)
         return self.numbers.number(ServerPart(engine, freeze_reference(reference) if is_compared else None))
@@ -120,7 +122,7 @@ class ServerSide:
         state, frozen = self.numbers.of[number]
         pace, reference = self._pace, None
         if frozen is not None:
-            reference = thaw_reference(frozen, pace.limits, self._only, self._new_token)
+            reference = thaw_reference(frozen, pace.limits, self._listed, self._new_token)
         if given.due is not None:
             state = ripe(state, given.due, pace)
             if reference is not None:
@@ -187,16 +189,17 @@ class ServerSide:
         """The call, and the packet and connection behind it."""
         if given.flight is not None:
             flight, network = given.flight, self._run.world.network
-            user = list(self._run.hosts.users)[flight.party]
-            link = network.between(user, SERVER)
-            packet = Packet(self._origin, link, flight.what, flight.data, flight.address, UDP_ADDRESS)
-            return EngineCall("receive_datagram", (flight.data, flight.address, NOW_US)), packet, None
+            user = list(self._run.hosts.users.values())[flight.party]
+            link, target = network.between(user.id, SERVER), self._run.server.udp[user.listener]
+            packet = Packet(self._origin, link, flight.what, flight.data, flight.address, target)
+            return EngineCall("receive_datagram", (flight.data, flight.address, NOW_US, user.listener)), packet, None
         if given.piece is not None:
             connection, (what, data) = self._connections[given.stream], given.piece
             address = connection.client_address
             packet = Packet(self._origin, connection.up.link, what, data, address, address, proto="tcp")
             if what is PacketKind.OPEN:
-                return EngineCall("stream_opened", (given.stream, address, NOW_US)), packet, connection
+                arguments = (given.stream, address, NOW_US, connection.listener)
+                return EngineCall("stream_opened", arguments), packet, connection
             if what in METHODS:
                 return EngineCall(METHODS[what], (given.stream, NOW_US)), packet, connection
             return EngineCall("receive_stream", (given.stream, data, NOW_US)), packet, connection

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 
 from tcrp.engine.codec import learns_port
 from tcrp.engine.outputs import Stepped
-from tcrp.engine.state import ServerState
+from tcrp.engine.state import FrozenEnded, FrozenSession, ServerState
 from tcrp.sim.checks.monitor import PropertyMonitor
 from tcrp.sim.checks.observed import SessionRecord
 from tcrp.sim.checks.shadow import Shadow, Shadows
@@ -42,11 +42,13 @@ def resumed(
     whens = {(each.kind, each.subject): each.when_us for each in state.timers}
     hosts_of = {room.name: room.host for room in reference.rooms.by_name.values()} if reference is not None else {}
 
-    def record(token: Hashable, name: str, room: bytes, ip: str, in_state: SessionState) -> SessionRecord:
+    def record(each: FrozenSession | FrozenEnded, in_state: SessionState) -> SessionRecord:
+        token, name, room = each.token, each.name, each.room
         user = hosts.users.get(holder(token))
         entry = SessionRecord(
-            token=token, id=f"{name}@{room.decode()}", name=name, room=room.decode(), ip=ip,
+            token=token, id=f"{name}@{room.decode()}", name=name, room=room.decode(), ip=each.ip,
             user=user.id if user is not None else "", state=in_state, last_heard_us=now_us, has_spoken=True,
+            listener=each.listener,
         )  # fmt: skip
         if user is not None:
             entry.fixed = user.codec.dialect.port_fixed
@@ -56,7 +58,7 @@ def resumed(
         return entry
 
     for living in state.sessions:
-        entry = record(living.token, living.name, living.room, living.ip, living.state)
+        entry = record(living, living.state)
         entry.address, entry.last_heard_us = living.address, now_us - living.silent_us
         entry.has_entered = living.state is SessionState.IN_ROOM
         model.living[living.token] = entry
@@ -65,7 +67,7 @@ def resumed(
         monitor._liveness.expect_silence(entry)
         monitor._stands[SERVER, Machine.SESSION, entry.id, _instance(entry.token)] = str(living.state)
     for gone in state.ended:
-        entry = record(gone.token, gone.name, gone.room, gone.ip, SessionState.EXPIRED)
+        entry = record(gone, SessionState.EXPIRED)
         entry.address, entry.has_entered = gone.address, gone.address is not None
         entry.answered_us = now_us - gone.answered_ago_us if gone.answered_ago_us is not None else None
         next_us = whens.get((Deadline.NOTICE, gone.token))
@@ -103,7 +105,7 @@ def resumed(
 
 def step_record(step: Stepped) -> StepRecord:
     """The record of a step of the server, as the monitor hears it."""
-    machine, subject, id, event, from_, to, rule, why = step
+    machine, subject, id, event, from_, to, rule, why, _ = step
     return StepRecord(0, 0, 0, SERVER, machine, id, event, from_, to, rule, why, "", _instance(subject))
 
 

@@ -155,7 +155,9 @@ class Handshakes:
                 address = Address(session.ip, port)
                 self._rooms.enter(session, address, now_us)
                 if session.answers_keep_alive:  # R-IDLE-1
-                    self._rooms.outputs.append(SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER))
+                    self._rooms.outputs.append(
+                        SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER, session.listener)
+                    )
 
     # --- deciding ----------------------------------------------------------------------------------
 
