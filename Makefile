@@ -28,15 +28,11 @@ document: $(VENV)/run
 	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
 	$(BIN)/python -m tools.scenario_words > docs/scenarios.md
 
-# Draws docs/run.svg, the picture in the README, from a run of the current code.
+# Draws docs/run.svg, the picture in the README, and docs/view.svg and view.png from runs of the current code.
 .PHONY: picture
-picture: $(VENV)/run
+picture: $(VENV)/dev
 	$(BIN)/python -m tools.picture write
-
-# The documents as a site in .site/; a broken link is an error. To read it: python -m http.server -d .site
-.PHONY: site
-site: $(VENV)/dev
-	$(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python -m tools.view_pictures write
 
 # Brings the Japanese catalogue up to date with the texts in the code, and compiles it.
 words: $(VENV)/dev

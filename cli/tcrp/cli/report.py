@@ -93,7 +93,7 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
         console.print(f"    at {seconds(violation.t_us)}: {violation.what}")
         _print_causes(console, records, violation.n)
     for step in verdict.never_taken:
-        console.print(Text(f"  {path}:{step.place.line}: {_waited(step)}", "red"))
+        console.print(Text(f"  {path}:{step.place.line}: {waited(step)}", "red"))
     for miss in verdict.misses:
         place = miss.expectation.place
         console.print(Text(f"  {path}:{place.line}: expected {miss.expectation.text}", "red"))
@@ -105,7 +105,7 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
     console.print(Text(f"  replay: {replay_line(verdict)}"))
 
 
-def _waited(step: Step) -> str:
+def waited(step: Step) -> str:
     """What a step that was never taken would have done, and what it waited for."""
     assert isinstance(step.when, When), "only steps that wait for a state are never taken"
     claim = step.when.state

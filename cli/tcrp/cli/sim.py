@@ -64,6 +64,16 @@ def _parser() -> ArgumentParser:
     run.add_argument("--sockets", action="store_true", help="run on real sockets too, and compare the steps")
     run.add_argument("--patience", metavar="TIME", help="with --sockets: skip scenarios longer than this (60s)")
     run.set_defaults(command=_run)
+    show = commands.add_parser("show", help="draw a trace: as a web page, a picture, text or data")
+    show.add_argument("source", metavar="SOURCE", help="a trace (- for stdin), a scenario, which is run, "
+                      "or a bundle of a swarm")  # fmt: skip
+    show.add_argument("--format", choices=("html", "svg", "mermaid", "text", "json", "pcapng"), default="html",
+                      help="html (the default): a page; text: sentences; pcapng: a capture, for Wireshark")  # fmt: skip
+    show.add_argument("-o", "--output", metavar="FILE", help="write it there (stdout)")
+    show.add_argument("--seed", type=int, help="run the scenario with this seed instead of its own")
+    show.add_argument("--from", dest="first", type=_count, default=1, metavar="N", help="begin with this record")
+    show.add_argument("--to", dest="last", type=_count, metavar="N", help="end with this record")
+    show.set_defaults(command=_show)
     new = commands.add_parser("new", help="write a commented example of a scenario")
     new.add_argument("name", metavar="NAME", nargs="?", default="", help="its file; .yaml is added")
     new.add_argument("--like", metavar="SCENARIO", help="copy this scenario, which comes with tcrp, instead")
@@ -73,12 +83,6 @@ def _parser() -> ArgumentParser:
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
     spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
     spec.set_defaults(command=_spec)
-    show = commands.add_parser("show", help="show a trace, or the run of a scenario, in other programs")
-    show.add_argument("source", metavar="SOURCE", help="a trace, a scenario, or the bundle of a failure")
-    show.add_argument("--format", choices=("pcapng",), required=True, help="pcapng: a capture, for Wireshark")
-    show.add_argument("-o", "--output", metavar="FILE", help="write it there (- for stdout)")
-    show.add_argument("--seed", type=int, help="use this seed instead of the scenario's own")
-    show.set_defaults(command=_show)
     explain = commands.add_parser("explain", help="say what a rule, a property or a reason in a trace means")
     explain.add_argument("names", nargs="*", metavar="NAME", help="such as R-TOK-4, limits-hold, 'no such token'; "
                          "without one, all of them")  # fmt: skip
@@ -219,6 +223,17 @@ def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
     return run_on_sockets(files, options.seed, patience_us)
 
 
+# --- show ----------------------------------------------------------------------------------------
+
+
+def _show(options: argparse.Namespace) -> int:
+    from tcrp.cli.show import Range, show
+
+    if options.last is not None and options.last < options.first:
+        raise UsageError(f"--from {options.first} is behind --to {options.last}")
+    return show(options.source, options.format, options.output, Range(options.first, options.last), options.seed)
+
+
 # --- new -----------------------------------------------------------------------------------------
 
 
@@ -236,15 +251,6 @@ def _spec(options: argparse.Namespace) -> int:
 
     print_machines(options.machine, options.format)
     return HOLDS
-
-
-# --- show ----------------------------------------------------------------------------------------
-
-
-def _show(options: argparse.Namespace) -> int:
-    from tcrp.cli.show import show
-
-    return show(options.source, options.format, options.output, options.seed)
 
 
 # --- explain -------------------------------------------------------------------------------------

@@ -255,7 +255,7 @@ class HandshakeServer:
         elif registry.sessions_per_ip.of(ip) >= limits.sessions_per_ip_max:
             too_many = "sessions_per_ip_max"
         elif handshake.operation is not Operation.CREATE:
-            pass  # it makes no room
+            return
         elif len(registry.rooms) >= limits.rooms_max:
             too_many = "rooms_max"
         elif registry.rooms_per_ip.of(ip) >= limits.rooms_per_ip_max:
@@ -354,7 +354,7 @@ class HandshakeServer:
             idle_timeout_us=registry.limits.idle_timeout if handshake.asks_for_timeout else None,
         )  # fmt: skip
         self._send(handshake, frame, PacketKind.COMPLETION)
-        if session is not None:  # nobody knows its token yet, so that it has not entered
+        if session is not None and self._awaits_address(session):
             # Of the request only the port is taken (R-ADDR-1).
             address = Address(handshake.ip, handshake.port) if handshake.port is not None else None
             registry.hand_over(session, address, now_us)
@@ -394,17 +394,20 @@ class HandshakeServer:
             self.registry.outbox.pending.append(FinishStream(handshake.stream))
 
     def _read_trailer(self, handshake: Handshake, data: bytes, now_us: int) -> None:
-        session = self._session_of(handshake)
-        if session is None or not learns_port(session.codec, LearnedFrom.TRAILER) or not self._awaits_address(session):
+        if handshake.session is None or handshake.codec is None:
+            return
+        if not learns_port(handshake.codec, LearnedFrom.TRAILER):
             return
         handshake.buffer += data[: PORT_BYTES - len(handshake.buffer)]
-        port = int.from_bytes(handshake.buffer, "big")
-        if len(handshake.buffer) == PORT_BYTES and port_fault(port) is None:
-            address = Address(handshake.ip, port)
-            self.registry.enter(session, address, now_us)
-            if session.asks_for_answers:  # so that it knows that datagrams arrive, and need not ask
-                answer = SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER, session.listener)
-                self.registry.outbox.pending.append(answer)
+        session = self._session_of(handshake)
+        if len(handshake.buffer) == PORT_BYTES and session is not None and self._awaits_address(session):
+            port = int.from_bytes(handshake.buffer, "big")
+            if port_fault(port) is None:
+                address = Address(handshake.ip, port)
+                self.registry.enter(session, address, now_us)
+                if session.asks_for_answers:  # so that it knows that datagrams arrive, and need not ask
+                    answer = SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER, session.listener)
+                    self.registry.outbox.pending.append(answer)
 
     # --- small steps -----------------------------------------------------------------------------
 

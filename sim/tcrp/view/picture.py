@@ -10,12 +10,14 @@ that ends it: that is its effect, or names the same links or actor.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 
-from tcrp.spec.names import Machine
+from tcrp.spec.names import Machine, PacketKind
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.header import Header, Mode
@@ -36,6 +38,11 @@ ARRIVAL_DISTANCE_MAX = 8
 ENDED_BY = {"heal": "cut", "release": "hold", "go on": "stall", "resume": "pause", "start": "crash"}
 """Which fault each of these records ends."""
 LASTING = frozenset(ENDED_BY.values())
+ROUTINE = frozenset(
+    (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE, PacketKind.KEEP_ALIVE, PacketKind.KEEP_ALIVE_ANSWER)
+)
+"""Packets of which a reader who looks for something else need not hear, as long as they arrive."""
+TALK = frozenset((PacketKind.SAY, PacketKind.RELAY))
 FINAL = {table.machine: frozenset(map(str, table.final)) for table in (SESSION, ROOM, HANDSHAKE)}
 
 
@@ -86,14 +93,15 @@ class Track:
         """The state that the machine is in now."""
         return self.bands[-1].state
 
+    def band_before(self, n: int) -> Band | None:
+        """The band that has begun before record `n`; None if the machine has not."""
+        place = bisect_left(self.bands, n, key=attrgetter("from_n"))
+        return self.bands[place - 1] if place else None
+
     def state_at(self, n: int) -> str | None:
         """The state after record `n`; None if the machine has not begun."""
-        found = None
-        for band in self.bands:
-            if band.from_n > n:
-                break
-            found = band.state
-        return found
+        band = self.band_before(n + 1)
+        return None if band is None else band.state
 
 
 class Fate(StrEnum):
@@ -127,6 +135,13 @@ class Packet:
     rejected_n: int = 0
     fate: Fate = Fate.IN_FLIGHT
     why: str = ""
+    root: str = ""  # the name of the chain of packets that it belongs to, where it is part of the talk
+    is_repeated: bool = False  # not the first `enter` of a client
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether it keeps something alive, or opens or closes a connection."""
+        return (self.what in ROUTINE or self.is_repeated) and self.fate in (Fate.ARRIVED, Fate.IN_FLIGHT)
 
 
 @dataclass(slots=True)
@@ -163,6 +178,7 @@ class Picture:
         self.faults: list[Fault] = []
         self.shows: list[ShowRecord] = []
         self.refusals: list[RefusalRecord] = []
+        self.texts: dict[str, str] = {}  # by the name of a chain of packets, what they say
         self.n = 0  # the latest record, kept or not
         self.now_us = 0
         self.ended_us = 0  # of the latest record that is kept
@@ -210,6 +226,7 @@ class Picture:
             case ShowRecord() if is_kept:
                 self.lifeline(record.actor)
                 self.shows.append(record)
+                self._learn_text(record)
             case _:
                 pass
 
@@ -276,6 +293,9 @@ class Picture:
         sent_n, sent_us = (sent.n, sent.t_us) if sent is not None else (0, record.t_us)
         index = self.packet_of[record.n] = len(self.packets)
         packet = Packet(index, source, target, record.proto, record.what, record.bytes, sent_n, sent_us)
+        if record.what in TALK:
+            packet.root = record.packet.partition("/")[0]
+        packet.is_repeated = record.what == PacketKind.ENTER and "#" in record.packet.rpartition("/")[2]
         self.packets.append(packet)
         return packet
 
@@ -318,6 +338,17 @@ class Picture:
         for fault in ended:
             fault.to_n, fault.to_us = record.n, record.t_us
             self._going_on.remove(fault)
+
+    def _learn_text(self, show: ShowRecord) -> None:
+        """What somebody reads is what the packets of the chain say that brought it."""
+        n = show.cause
+        for _ in range(ARRIVAL_DISTANCE_MAX):
+            if (packet := self._packet(n)) is not None:
+                if packet.root and show.what == PacketKind.RELAY:
+                    self.texts.setdefault(packet.root, show.text)
+                return
+            cause = self.record(n)
+            n = 0 if cause is None else cause.cause
 
     # --- lifelines -------------------------------------------------------------------------------
 
