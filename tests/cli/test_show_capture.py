@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from system_tools import tshark
+from captures import tshark
 from tcrp.cli.exits import CANNOT, HOLDS, OUTPUT_LOST
 from tcrp.cli.sim import main
 

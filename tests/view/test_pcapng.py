@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from system_tools import fields, tshark
+from captures import capture, fields, tshark
 from tcrp.cli.sources import play_for_a_look
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import Deadline, Machine, PacketKind, Rule, SessionEvent, SessionState
@@ -32,15 +32,6 @@ script:
   - {at: 3s, network: {cut: {from: server, to: bob}, for: 1s}}
   - {at: 3500ms, alice: {say: "two"}}
 """
-
-
-def capture(scenario: str, folder: Path, *, with_bytes: bool = True) -> Path:
-    """The capture of a scenario's run."""
-    played = play_for_a_look(read_scenario_text(scenario, "test.yaml"), None, keeps_payloads=with_bytes)
-    path = folder / "run.pcapng"
-    with path.open("wb") as file:
-        write_pcapng(played.header, played.records, file, played.payloads if with_bytes else None)
-    return path
 
 
 @pytest.mark.parametrize(
