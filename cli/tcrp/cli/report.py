@@ -12,7 +12,7 @@ from rich.text import Text
 from tcrp.sim.evaluate import seconds
 from tcrp.sim.fate import fate_of
 from tcrp.sim.run import Verdict, records_of
-from tcrp.sim.scenario.model import Scenario, Step, UserIs, When
+from tcrp.sim.scenario.model import Scenario, SetFate, Step, UserIs, When
 from tcrp.sim.scenario.verbs import verb_of
 from tcrp.spec.properties import CLAIMS
 from tcrp.trace.causes import chain_of_causes
@@ -107,7 +107,9 @@ def _print_failures(console: Console, verdict: Verdict) -> None:
 
 def waited(step: Step) -> str:
     """What a step that was never taken would have done, and what it waited for."""
-    assert isinstance(step.when, When), "only steps that wait for a state are never taken"
+    if not isinstance(step.when, When):
+        assert isinstance(step.action, SetFate), "other steps that wait for nothing are taken"
+        return f"no packet was sent that is called {step.action.packet!r}"
     claim = step.when.state
     what = f"{claim.user}'s client" if isinstance(claim, UserIs) else f"the server's {claim.machine} {claim.id}"
     verb = verb_of(step.action).word

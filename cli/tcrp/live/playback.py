@@ -29,6 +29,7 @@ from tcrp.sim.scenario.model import (
     Reset,
     Scenario,
     ServerAction,
+    SetFate,
     SetLinks,
     Stall,
     StateClaim,
@@ -183,7 +184,7 @@ class Playback:
                     asyncio.get_running_loop().call_later(for_us / 1_000_000, self._network.end, fault)
             case Heal(links):
                 self._network.heal(links)
-            case Hold() | Release() | Stall() | Reset():
+            case Hold() | Release() | Stall() | Reset() | SetFate():
                 raise AssertionError(f"{action} cannot run on sockets")
             case _ if step.actor == SERVER:
                 assert isinstance(action, ServerAction), "the reader allows no other action of a server"

@@ -22,6 +22,7 @@ from tcrp.sim.scenario.model import (
     Replay,
     Reset,
     Scenario,
+    SetFate,
     SetLimits,
     SetLinks,
     Shutdown,
@@ -48,6 +49,7 @@ IMPOSSIBLE: dict[type[Any], str] = {
     Hold: "it holds datagrams back",
     Stall: "it stalls streams",
     Reset: "it resets streams",
+    SetFate: "it decides about a packet by its name",
 }
 
 

@@ -37,7 +37,8 @@ class DoesNotHold(Exception):
         if verdict.violation is not None:
             lines.append(f"property {verdict.violation.property}: {verdict.violation.what}")
         path = verdict.scenario.path
-        lines += [f"{path}:{step.place.line}: waited for a state that never came" for step in verdict.never_taken]
+        never = "waited for a state or packet that never came"
+        lines += [f"{path}:{step.place.line}: {never}" for step in verdict.never_taken]
         records = records_of(verdict) if verdict.misses else []
         for miss in verdict.misses:
             lines.append(f"{path}:{miss.expectation.place.line}: expected {miss.expectation.text}")

@@ -24,6 +24,7 @@ from tcrp.sim.scenario.model import (
     Reset,
     Scenario,
     ServerAction,
+    SetFate,
     SetLinks,
     Stall,
     StateClaim,
@@ -130,8 +131,10 @@ class ScriptRunner:
                 self._take(scheduled)
 
     def never_taken(self) -> list[Step]:
-        """Steps that waited for a state which never came."""
-        return [scheduled.step for scheduled_steps in self._waiting.values() for scheduled in scheduled_steps]
+        """Steps that waited for a state which never came, or for a packet that was never sent."""
+        waiting = [scheduled.step for scheduled_steps in self._waiting.values() for scheduled in scheduled_steps]
+        decided = [each.step for each in self._scheduled_steps if isinstance(each.step.action, SetFate)]
+        return waiting + [step for step in decided if step.action not in self._world.decided and step not in waiting]
 
     # --- taking a step ---------------------------------------------------------------------------
 
@@ -162,6 +165,9 @@ class ScriptRunner:
 
     def _do_to_network(self, action: NetworkAction, origin: Origin) -> None:
         world = self._world
+        if isinstance(action, SetFate):
+            world.fates[action.packet] = action  # recorded with the packet, if there is one
+            return
         what = _names(action.links)
         match action:
             case SetLinks(links, settings):

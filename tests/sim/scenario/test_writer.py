@@ -39,6 +39,7 @@ from tcrp.sim.scenario.model import (
     Replay,
     Say,
     Scenario,
+    SetFate,
     SetLinks,
     Span,
     Spoof,
@@ -134,6 +135,8 @@ def test_an_action_is_written_in_these_words(action: Action, row: str) -> None:
         (Cut((UP,)), "{at: 0s, network: {cut: {from: bob, to: server}}}"),
         (Cut((UP, DOWN), 5_000_000), "{at: 0s, network: {cut: [bob, server]}, for: 5s}"),
         (Stall((UP,), 5000), "{at: 0s, network: {stall: {from: bob, to: server}}, for: 5ms}"),
+        (SetFate("b/say", "duplicate"), '{at: 0s, network: {packet: {name: "b/say", fate: duplicate}}}'),
+        (SetFate("b/say", delay_us=5000), '{at: 0s, network: {packet: {name: "b/say", delay: 5ms}}}'),
         (Heal((DOWN, UP)), "{at: 0s, network: {heal: [server, bob]}}"),
         (
             SetLinks((UP,), LinkPatch(loss=Loss(5000))),

@@ -101,6 +101,7 @@ class Link:
         "_seed",
         "_span_us",
         "cuts_streams",
+        "has_fates",
         "is_cut",
         "is_held",
         "is_plain",
@@ -121,6 +122,7 @@ class Link:
         self.is_cut = False
         self.is_held = False
         self.is_stalled = False
+        self.has_fates = False  # the script has decided about a packet of this link
         self.parked: list[Any] = []  # held datagrams
         self._seed = seed
         self._free = 0  # when a link with a limited rate will have sent its queue: microseconds times its rate
@@ -155,7 +157,7 @@ class Link:
     def is_calm(self) -> bool:
         """Whether every datagram arrives unchanged within a second."""
         is_short = 0 < self._span_us <= 1_000_000 - self._least_us
-        return is_short and self.is_plain and not (self._loss or self.is_cut or self.is_held)
+        return is_short and self.is_plain and not (self._loss or self.is_cut or self.is_held or self.has_fates)
 
     @property
     def stops_streams(self) -> bool:

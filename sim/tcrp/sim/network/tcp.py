@@ -8,12 +8,17 @@ from tcrp.engine.outputs import Address
 from tcrp.sim.network.links import Link, covers_link
 from tcrp.sim.network.packets import Chain, Origin, Packet, next_of_kind
 from tcrp.sim.network.world import World
-from tcrp.sim.scenario.model import LinkId
+from tcrp.sim.scenario.model import DROP, LinkId
+from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import PacketKind
 from tcrp.trace.records import Kind
 
 SWEEP_LEAST = 64
 """Finished connections are removed when there are this many, and then whenever the number has doubled."""
+
+
+RESENT_AFTER_US = SECOND_US
+"""When a piece is sent again that the script drops: TCP's first timeout (RFC 6298)."""
 
 
 class StreamHost(Protocol):
@@ -175,7 +180,11 @@ class Tcp:
 
     def _schedule(self, connection: Connection, pipe: Pipe, number: int, packet: Packet) -> None:
         world = self.world
-        pipe.arrives_us = max(pipe.arrives_us, world.now_us + pipe.link.delay_us(packet.key))
+        transit_us = pipe.link.delay_us(packet.key)
+        if world.fates and (fate := world.fates.get(packet.packet)) is not None:
+            world.record_fate(packet, fate)
+            transit_us += RESENT_AFTER_US if fate.fate == DROP else fate.delay_us or 0
+        pipe.arrives_us = max(pipe.arrives_us, world.now_us + transit_us)
         world.at(pipe.arrives_us, self._arrive, (connection, pipe, number, packet))
 
     def _arrive(self, arrival: tuple[Connection, Pipe, int, Packet]) -> None:

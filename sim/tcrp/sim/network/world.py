@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from tcrp.engine.outputs import Address, Relay
 from tcrp.sim.network.links import CORRUPTED, DUPLICATED, Link, Network
 from tcrp.sim.network.packets import Chain, Packet, next_of_kind
+from tcrp.sim.scenario.model import DROP, DUPLICATE, SetFate
 from tcrp.spec.names import PacketKind
 from tcrp.trace.recorder import Cause
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Trace
@@ -40,6 +41,8 @@ class World:
         self._owners: dict[Address, str] = {}  # the latest receiver: packets to the address use its link
         self.busy = 0  # pending foreground events
         self.arrivals = 0
+        self.fates: dict[str, SetFate] = {}  # what the script has decided, by the packet's name
+        self.decided: set[SetFate] = set()  # those of them that had a packet
         self.on_send: Callable[[Packet], None] | None = None  # is told of packets as they are recorded as sent
         self.events: list[tuple[int, int, int, Callable[[Any], None], Any]] = []  # a heap
         self._sequence = FIRST_DYNAMIC
@@ -108,6 +111,8 @@ class World:
             self.record_packet(_SEND, packet, link.source, packet.parent.record)
         if link.is_cut:
             self.drop(packet, "cut")
+        elif self.fates and (fate := self.fates.get(packet.packet)) is not None:
+            self._dispatch_as_decided(packet, link, fate)
         elif not link.is_plain:
             self._dispatch_closely(packet, link)
         elif (transit_us := link.plainly_us(packet.key)) is None:
@@ -117,8 +122,24 @@ class World:
             self.busy += 1
             heappush(self.events, (self.now_us + transit_us, order, 1, self._arrive, packet))
 
-    def _dispatch_closely(self, packet: Packet, link: Link) -> None:
-        """Send over a link that is not plain."""
+    def _dispatch_as_decided(self, packet: Packet, link: Link, fate: SetFate) -> None:
+        """Send a packet about which the script has decided."""
+        self.record_fate(packet, fate)
+        if fate.fate == DROP:
+            self.drop(packet, "fate")
+            return
+        self._dispatch_closely(packet, link, fate.delay_us or 0)
+        if fate.fate == DUPLICATE:
+            self._dispatch_copy(packet, link)
+
+    def record_fate(self, packet: Packet, fate: SetFate) -> None:
+        """Record that the script decides about a packet."""
+        self.decided.add(fate)
+        packet.link.has_fates = True
+        self.record_fault("network", "fate", packet.link.name, Cause(packet.record))
+
+    def _dispatch_closely(self, packet: Packet, link: Link, extra_us: int = 0) -> None:
+        """Send over a link that is not plain, or with more delay than the link has."""
         now_us = self.now_us
         fate = link.refuses(packet.key, len(packet.data), now_us)
         if fate is not None:
@@ -127,11 +148,14 @@ class World:
         extras = link.extras(packet.key)
         if extras & CORRUPTED and packet.data:
             packet.data, packet.note = link.corrupted(packet.key, packet.data), "corrupted"
-        self.at(now_us + link.transit_us(packet.key, now_us, extras), self._arrive, packet)
+        self.at(now_us + extra_us + link.transit_us(packet.key, now_us, extras), self._arrive, packet)
         if extras & DUPLICATED:
-            copy = Packet(packet, link, packet.what, packet.data, packet.source, packet.target)
-            copy.record, copy.note = packet.record, "duplicate"
-            self.at(now_us + link.transit_us(copy.key, now_us), self._arrive, copy)
+            self._dispatch_copy(packet, link)
+
+    def _dispatch_copy(self, packet: Packet, link: Link) -> None:
+        copy = Packet(packet, link, packet.what, packet.data, packet.source, packet.target)
+        copy.record, copy.note = packet.record, "duplicate"
+        self.at(self.now_us + link.transit_us(copy.key, self.now_us), self._arrive, copy)
 
     def release(self, network: list[Link]) -> None:
         """Deliver the datagrams that these links held, in order. Called when they are open again."""

@@ -48,12 +48,13 @@ EVENTS: dict[Machine, type[StrEnum]] = {
     Machine.SESSION: names.SessionEvent, Machine.ROOM: names.RoomEvent, Machine.HANDSHAKE: names.HandshakeEvent,
 }  # fmt: skip
 STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor")
-NETWORK_DROPS = ("loss", "cut", "mtu", "queue", "nobody there", "server down", "no session")
+NETWORK_DROPS = ("loss", "cut", "mtu", "queue", "fate", "nobody there", "server down", "no session")
 DROP_REASONS = {
     "loss": "The network lost it, by the link's `loss`.",
     "cut": "The link was cut.",
     "mtu": "It was larger than the link's `mtu`.",
     "queue": "The queue of a link with a `rate` was full.",
+    "fate": "The script said so, by `packet`.",
     "nobody there": "Nobody has the address that it was sent to.",
     "server down": "The server had crashed, or was stopped.",
     "no session": "The client had no session, or its machine was down.",

@@ -423,6 +423,9 @@ SESSION_ID = define("session_id", Simple(lambda value, scene: scene.cast.session
 ACTOR = define("actor", Simple(lambda value, scene: value.word(("server", "network", *scene.cast.users))),
                "`server`, `network` or a user.", "server")  # fmt: skip
 PACKET_END = Simple(lambda value, scene: value.word(("server", *scene.cast.users)), name="actor")
+PACKET_NAME = define("packet", Simple(lambda value, _: value.string('"bob.say@2s~8ba0/say"'), write=Quoted),
+                     "A packet, as traces name it: the step that led to it, and each packet since.",
+                     '"bob.say@2s~8ba0/say/relay:alice"')  # fmt: skip
 END = define("end", Simple(lambda value, _: value.string("alice")),
              "An end of a link: `server`, a user, a crowd, or `all` for everyone.", "server")  # fmt: skip
 WRITTEN = Simple(lambda value, _: value.string())

@@ -386,12 +386,23 @@ class Reset:
     links: tuple[LinkId, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SetFate:
+    """What the network does to one packet, by the name that it has in a trace: one of PACKET_FATES, or a delay."""
+
+    packet: str
+    fate: str | None = None
+    delay_us: int | None = None
+
+
+DROP, DUPLICATE = PACKET_FATES = ("drop", "duplicate")
+
 UserAction = (
     Create | Join | Say | KeepAlive | Leave | Move | UseListener | Pause | Crash | Clock | Datagram | Stream | Abandon
     | StealToken | Spoof | Replay | Flood
 )  # fmt: skip
 ServerAction = Crash | Start | Pause | Shutdown | Remove | SetLimits
-NetworkAction = SetLinks | Cut | Heal | Hold | Release | Stall | Reset
+NetworkAction = SetLinks | Cut | Heal | Hold | Release | Stall | Reset | SetFate
 Action = UserAction | ServerAction | NetworkAction
 
 

@@ -16,6 +16,7 @@ from tcrp.sim.scenario.kinds import (
     HEX,
     IP,
     LISTENER,
+    PACKET_NAME,
     PASSWORD,
     PER_SECOND,
     ROOM,
@@ -116,6 +117,11 @@ NETWORK_VERBS = table(
          WHICH, Field("for", DURATION, "For how long.", into="for_us", is_beside=True,
                       if_missing="stall: for how long? expected is for: 2s beside it")),
     Verb("reset", model.Reset, "Breaks every TCP connection off.", "network: {reset: [alice, server]}", WHICH),
+    Verb("packet", model.SetFate, "Decides what becomes of one packet that is sent from now on, by its name in a "
+         "trace: it is dropped, or arrives twice, or later. TCP repairs: what is dropped is sent again after a second, "
+         "and a duplicate is not noticed.", 'network: {packet: {name: "bob.say@2s~8ba0/say", fate: drop}}',
+         Field("name", PACKET_NAME, into="packet"), Field("fate", Word(model.PACKET_FATES), "What becomes of it."),
+         Field("delay", DURATION, "How much longer it takes.", into="delay_us"), forms=(("fate",), ("delay",))),
 )  # fmt: skip
 TABLES = (USER_VERBS, ATTACKER_VERBS, SERVER_VERBS, NETWORK_VERBS)
 

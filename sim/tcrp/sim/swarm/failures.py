@@ -101,7 +101,7 @@ def _failure_of_verdict(verdict: Verdict, records: list[Record]) -> Failure | No
         return Failure(f"{UNMET}{miss.expectation.text}", what, how)
     if verdict.never_taken:
         step = verdict.never_taken[0]
-        return Failure(f"never taken: {step.id}", "it waited for a state that never occurred")
+        return Failure(f"never taken: {step.id}", "it waited for a state or packet that never occurred")
     return None
 
 
