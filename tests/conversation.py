@@ -65,16 +65,17 @@ class Chat:
         self.users: dict[Address, User] = {}
         self.streams: dict[str, User | Peer] = {}
         self.sent: list[tuple[int, Address, bytes]] = []  # datagrams of the server
+        self.sent_by: list[int] = []  # by which listener each of them
         self._numbers = itertools.count(1)
 
-    def user(self, name: str, dialect: str = "text", *, ip: str = "") -> User:
-        """A peer with an IP address of its own, unless one is given."""
+    def user(self, name: str, dialect: str = "text", *, ip: str = "", listener: int = 0) -> User:
+        """A peer with an IP address of its own, unless one is given. It asks and speaks by that listener."""
         number = next(self._numbers)
-        return User(self, name, dialect, Address(ip or f"10.0.0.{number}", 40000 + number))
+        return User(self, name, dialect, Address(ip or f"10.0.0.{number}", 40000 + number), listener)
 
-    def peer(self, ip: str = "10.9.0.1") -> Peer:
+    def peer(self, ip: str = "10.9.0.1", *, listener: int = 0) -> Peer:
         """A TCP connection that no client engine drives."""
-        return Peer(self, f"peer{next(self._numbers)}", Address(ip, 50000))
+        return Peer(self, f"peer{next(self._numbers)}", Address(ip, 50000), listener)
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -125,25 +126,26 @@ class Chat:
                     self.streams[str(stream)].hears(data)
                 case FinishStream(stream) | CloseStream(stream):
                     self.streams[str(stream)].hears_the_end()
-                case SendDatagram(data, address):
+                case SendDatagram(data, address, _, listener):
                     assert address is not None
-                    self.delivers(data, address)
-                case Relay(data, targets):
+                    self.delivers(data, address, listener)
+                case Relay(data, targets, _, listener):
                     for target in targets:
-                        self.delivers(data, target)
+                        self.delivers(data, target, listener)
         if any(isinstance(effect, SendFrame) for effect in effects):
             self.do(self.server.handle_timeout(self.now_us))
 
-    def delivers(self, data: bytes, address: Address) -> None:
+    def delivers(self, data: bytes, address: Address, listener: int = 0) -> None:
         self.sent.append((self.now_us, address, data))
+        self.sent_by.append(listener)
         user = self.users.get(address)
         if user is not None and user.engine is not None:
             user.do(user.engine.receive_datagram(data, self.now_us))
 
-    def datagram(self, data: bytes, source: Address) -> None:
+    def datagram(self, data: bytes, source: Address, listener: int = 0) -> None:
         """A datagram from anywhere."""
         self.counters.datagram()
-        self.do(self.server.receive_datagram(data, source, self.now_us))
+        self.do(self.server.receive_datagram(data, source, self.now_us, listener))
 
     def sent_to(self, user: User) -> list[bytes]:
         """The datagrams that the server has sent to a user."""
@@ -169,14 +171,14 @@ class Chat:
 class Peer:
     """One end of a TCP connection, byte by byte."""
 
-    def __init__(self, chat: Chat, stream: str, address: Address) -> None:
+    def __init__(self, chat: Chat, stream: str, address: Address, listener: int) -> None:
         self.chat = chat
         self.stream = stream
         self.heard = b""
         self.is_closed = False
         chat.streams[stream] = self
         chat.counters.stream_opened()
-        chat.do(chat.server.stream_opened(stream, address, chat.now_us, name=stream))
+        chat.do(chat.server.stream_opened(stream, address, chat.now_us, listener, name=stream))
 
     def sends(self, data: bytes, *, wake: bool = True) -> None:
         effects = self.chat.server.receive_stream(self.stream, data, self.chat.now_us)
@@ -206,8 +208,9 @@ class Peer:
 class User:
     """Somebody with a client."""
 
-    def __init__(self, chat: Chat, name: str, dialect: str, address: Address) -> None:
+    def __init__(self, chat: Chat, name: str, dialect: str, address: Address, listener: int) -> None:
         self.chat = chat
+        self.listener = listener
         self.name = name
         self.dialect = dialect
         self.address = address
@@ -241,7 +244,7 @@ class User:
         """A datagram by hand: the user's own room and token, unless others are given."""
         name = (room or self.client.room).encode()
         token = token or self.client.token
-        self.chat.datagram(bytes((len(name), len(token))) + name + token + body, source or self.address)
+        self.chat.datagram(bytes((len(name), len(token))) + name + token + body, source or self.address, self.listener)
 
     def _asks(self, operation: Operation, room: str, password: str, resume: bytes) -> User:
         chat = self.chat
@@ -256,7 +259,7 @@ class User:
         chat.streams[stream] = self
         self.engine.start(chat.now_us)
         chat.counters.stream_opened()
-        chat.do(chat.server.stream_opened(stream, self.address, chat.now_us, name=self.name))
+        chat.do(chat.server.stream_opened(stream, self.address, chat.now_us, self.listener, name=self.name))
         self.do(self.engine.stream_opened(stream, chat.now_us))
         return self
 
@@ -305,7 +308,7 @@ class User:
                 case SendDatagram(data):
                     self.sent.append((self.chat.now_us, data))
                     if not self.is_cut_off:
-                        self.chat.datagram(data, self.address)
+                        self.chat.datagram(data, self.address, self.listener)
                 case TextReceived(name, text):
                     self.screen.append((name, text))
                 case NoticeReceived(notice):

@@ -53,8 +53,21 @@ def imported_by_help(program: str, names: set[str]) -> list[str]:
     return re.findall(r"'([^']+)'", shown.stdout.rpartition("imported:")[2])
 
 
+LISTENER = re.compile(r"TCP 127.0.0.1:(\d+) and UDP 127.0.0.1:(\d+), ")
+
+
+class At:
+    """One of several listeners of a server, where a peer takes a server."""
+
+    def __init__(self, server: LiveServer, tcp: int, udp: int) -> None:
+        self.host, self.tcp, self.udp, self.peers = "127.0.0.1", tcp, udp, server.peers
+
+
 class LiveServer:
-    """A chat-server on free ports."""
+    """A chat-server on free ports.
+
+    With `listen` it has several listeners, as `--listen` takes them; `listeners` is how many its file has.
+    """
 
     def __init__(
         self,
@@ -62,6 +75,8 @@ class LiveServer:
         host: str = "127.0.0.1",
         tcp: int = 0,
         udp: int = 0,
+        listen: tuple[str, ...] = (),
+        listeners: int = 0,
         command: tuple[str, ...] = (str(BIN / "chat-server"),),
         env: dict[str, str] | None = None,
         stderr: int | None = None,
@@ -69,20 +84,32 @@ class LiveServer:
         self.peers: list[Peer] = []  # closed with it
         # Read by its name: a second file object of one open file would move the place where the server writes.
         self._log = tempfile.NamedTemporaryFile("w")  # noqa: SIM115 (closed with the server)
+        ports = [f"--listen={each}" for each in listen]
+        if not listen and not listeners:
+            ports = ["--tcp-port", str(tcp), "--udp-port", str(udp)]
         self.process = subprocess.Popen(
-            [*command, "--host", host, "--tcp-port", str(tcp), "--udp-port", str(udp), *options],
+            [*command, "--host", host, *ports, *options],
             stdout=subprocess.PIPE, stderr=self._log if stderr is None else stderr, text=True,
             env={**os.environ, **(env or {})},
         )  # fmt: skip
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if readable else ""
+        if (listen or listeners) and "ready" in line:
+            self._know_listeners([self.process.stdout.readline() for _ in range(len(listen) or listeners)])
+            return
         match = READY.search(line)
         assert match is not None, f"no ready line but {line!r}; the log says: {self.log()}"
         host = match[1] or match[2]
         self.host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
         self.tcp, self.udp = int(match[3]), int(match[4])
         self.metrics_url = match[5]
+
+    def _know_listeners(self, lines: list[str]) -> None:
+        found = [LISTENER.search(line) for line in lines]
+        self.host, self.metrics_url = "127.0.0.1", None
+        self.listeners = [At(self, int(each[1]), int(each[2])) for each in found if each is not None]
+        self.tcp, self.udp = self.listeners[0].tcp, self.listeners[0].udp
 
     def log(self) -> str:
         """What it has logged so far."""
@@ -136,7 +163,7 @@ def frame(operation: int, state: int, room: bytes, payload: bytes) -> bytes:
 class Peer:
     """Somebody with one UDP socket, in the `text` dialect."""
 
-    def __init__(self, server: LiveServer, name: str, ip: str = "127.0.0.1") -> None:
+    def __init__(self, server: LiveServer | At, name: str, ip: str = "127.0.0.1") -> None:
         self.server = server
         self.name = name
         self.ip = ip
