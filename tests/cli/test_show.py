@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tcrp.cli import show as show_module
-from tcrp.cli.exits import CANNOT, HOLDS, OUTPUT_LOST
+from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OUTPUT_LOST
 from tcrp.cli.sim import main
 from tcrp.view.picture import Picture
 
@@ -146,3 +147,38 @@ def test_a_page_is_not_written_to_a_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert show(CUT) == CANNOT
     assert "name a file with -o FILE" in capsys.readouterr().err
+
+
+# --- run --html ----------------------------------------------------------------------------------
+
+FALSE = "claim: nobody comes\nscript:\n  - {at: 0s, alice: {create: lobby}}\nexpect:\n  - {alice: {state: anonymous}}\n"
+
+
+def test_a_failed_run_says_where_its_page_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "false.yaml").write_text(FALSE, encoding="utf-8")
+    page = tmp_path / "false.html"
+    assert main(["run", str(tmp_path / "false.yaml"), "--html", str(page)]) == DOES_NOT_HOLD
+    assert f"page: {page}" in "".join(capsys.readouterr().out.splitlines())
+    written = page.read_text(encoding="utf-8")
+    assert "✗ does not hold" in written
+    assert "expected {alice: {state: anonymous}}" in written
+
+
+def test_several_runs_have_a_page_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "false.yaml").write_text(FALSE, encoding="utf-8")
+    (tmp_path / "cut.yaml").write_bytes(Path(CUT).read_bytes())
+    assert main(["run", str(tmp_path), "--html", str(tmp_path / "pages")]) == DOES_NOT_HOLD
+    assert sorted(each.name for each in (tmp_path / "pages").iterdir()) == ["cut.html", "false.html"]
+    said = "".join(capsys.readouterr().out.splitlines())
+    assert f"page: {tmp_path / 'pages' / 'false.html'}" in said
+    assert "cut.html" not in said, "only what failed"
+
+
+def test_a_page_that_cannot_be_written_is_lost_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", CUT, "--html", str(tmp_path / "absent" / "x.html")]) == OUTPUT_LOST
+    assert "x.html: the page cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_run_without_a_page_draws_none() -> None:
+    code = "import sys; from tcrp.cli.sim import main; main(sys.argv[1:]); sys.exit('tcrp.view.html' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code, "run", CUT, "--format", "quiet"], check=False).returncode == 0

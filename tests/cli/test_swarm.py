@@ -81,10 +81,13 @@ def test_a_failure_is_kept_with_its_scenario_trace_and_shrunk_scenario(
     assert sorted(each.name for each in bundle.iterdir()) == [
         "README.txt",
         "scenario.yaml",
+        "shrunk.html",
         "shrunk.yaml",
         "trace.jsonl",
     ]
     assert json.loads((bundle / "trace.jsonl").read_text().splitlines()[0])["schema"] == "tcrp-trace/1"
+    assert "ZeroDivisionError in test_swarm.remove" in (bundle / "shrunk.html").read_text(encoding="utf-8")
+    assert f"page: {bundle / 'shrunk.html'}" in "".join(shown.splitlines())
     assert f"replay: chat-sim run {bundle / 'shrunk.yaml'}" in (bundle / "README.txt").read_text()
     assert main(["check-syntax", str(bundle / "scenario.yaml"), str(bundle / "shrunk.yaml")]) == 0
     assert len(read_scenario(bundle / "shrunk.yaml").script) == 1

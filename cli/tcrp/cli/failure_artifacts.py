@@ -1,10 +1,12 @@
-"""Writes the bundle of a failure: a folder with the scenario, its trace, the shrunk scenario and a README."""
+"""Writes the bundle of a failure: a folder with the scenario, its trace, the shrunk scenario, its page and a README."""
 
 from __future__ import annotations
 
 import shlex
+from collections import deque
 from pathlib import Path
 
+from tcrp.cli.pages import RECORDS_MAX, write_failure_page
 from tcrp.cli.trace_headers import scenario_header
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
@@ -15,6 +17,7 @@ from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
 from tcrp.trace.records import Digest, Record
 
 SCENARIO, SHRUNK, TRACE, README = "scenario.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
+PAGE = "shrunk.html"
 
 
 def write_bundle(
@@ -30,11 +33,11 @@ def write_bundle(
         def write(record: Record) -> None:
             trace.write(record.line() + "\n")
 
-        seconds_max = CANDIDATE_SECONDS_MAX if failure.kind == TIMED_OUT else SCENARIO_SECONDS_MAX
-        failure_of(scenario, make_engine=make_engine, listeners=[digest, write], seconds_max=seconds_max)
+        failure_of(scenario, make_engine=make_engine, listeners=[digest, write], seconds_max=_seconds_max(failure))
     shrunk = shrink_into(folder, scenario, failure, make_engine)
     readme = (
         f"{failure.kind}: {failure.what}\n\n"
+        f"look at it in a browser: {folder / PAGE}\n"
         f"replay: chat-sim run {shlex.quote(str(folder / SHRUNK))}\n"
         f"the whole scenario: chat-sim run {shlex.quote(str(folder / SCENARIO))}\n"
         f"seed: {scenario.seed}\n"
@@ -54,8 +57,18 @@ def shrink_into(
         _comment(failure),
         f"shrunk from {len(scenario.script)} steps to {len(shrunk.script)} in {shrinker.runs} runs",
     ]
-    (folder / SHRUNK).write_text(write_scenario(shrunk, comments), encoding="utf-8")
+    source = write_scenario(shrunk, comments)
+    (folder / SHRUNK).write_text(source, encoding="utf-8")
+    records: deque[Record] = deque(maxlen=RECORDS_MAX)
+    again, verdict = failure_of(
+        shrunk, make_engine=make_engine, listeners=[records.append], seconds_max=_seconds_max(failure)
+    )
+    write_failure_page(folder / PAGE, shrunk, again or failure, verdict, records, source)
     return shrunk
+
+
+def _seconds_max(failure: Failure) -> float:
+    return CANDIDATE_SECONDS_MAX if failure.kind == TIMED_OUT else SCENARIO_SECONDS_MAX
 
 
 def _comment(failure: Failure) -> str:

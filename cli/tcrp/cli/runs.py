@@ -31,14 +31,16 @@ from tcrp.trace.records import Record
 PROGRAM = "chat-sim"
 
 
-def run_one(file: Path, seed: int | None, trace: TextIO | None, view: View, *, is_strict: bool = False) -> int:
+def run_one(
+    file: Path, seed: int | None, trace: TextIO | None, view: View, *, page: Path | None = None, is_strict: bool = False
+) -> int:
     """Run one scenario; print its steps, its verdict and, last, its digest."""
     try:
         scenario = read_scenario(file)
     except ScenarioError as error:
         complain(PROGRAM, str(error))
         return CANNOT
-    verdict = _run(scenario, seed, trace, view, is_strict=is_strict)
+    verdict = _run(scenario, seed, trace, view, page=page, is_strict=is_strict)
     return HOLDS if _passes(verdict, is_strict=is_strict) else DOES_NOT_HOLD
 
 
@@ -68,6 +70,7 @@ def _run(
     trace: TextIO | None,
     view: View,
     *,
+    page: Path | None = None,
     is_strict: bool = False,
 ) -> Verdict:
     records: list[Record] = []
@@ -76,9 +79,9 @@ def _run(
         listeners.append(_writer(trace))
         trace.write(_header(scenario, seed) + "\n")
     view = replace(view, only=_actors(view, scenario))
-    if view.format in ("table", "summary"):
+    if view.format in ("table", "summary") or page is not None:
         listeners.append(records.append)
-    elif view.format == "jsonl":
+    if view.format == "jsonl":
         print(_header(scenario, seed))
         listeners.append(_printer)
     try:
@@ -95,8 +98,17 @@ def _run(
         for line in summary(records, scenario):
             console.print(line)
     print_verdict(console, verdict, is_strict=is_strict)
+    if page is not None:
+        _write_page(page, verdict, records)
+        console.print(Text(f"page: {page}"))
     console.print(digest_line([verdict.digest]), style="dim")
     return verdict
+
+
+def _write_page(page: Path, verdict: Verdict, records: list[Record]) -> None:
+    from tcrp.cli.pages import write_page  # a run without a page draws none
+
+    write_page(page, verdict, records)
 
 
 def _actors(view: View, scenario: Scenario) -> tuple[str, ...]:
@@ -136,6 +148,7 @@ def run_several(
     folder: Path | None,
     view: View,
     *,
+    pages: Path | None = None,
     is_strict: bool = False,
 ) -> int:
     """Run scenarios one after another; print what fails, a summary, and the digest of all."""
@@ -145,7 +158,7 @@ def run_several(
         task = progress.add_task("", total=len(files))
         for file in files:
             progress.update(task, description=file.stem)
-            verdicts.append((file, _run_among_several(file, seed, folder, view, is_strict=is_strict)))
+            verdicts.append((file, _run_among_several(file, seed, folder, view, pages, is_strict=is_strict)))
             progress.advance(task)
     failed = [
         (file, verdict)
@@ -153,9 +166,11 @@ def run_several(
         if verdict is not None and not _passes(verdict, is_strict=is_strict)
     ]
     if view.format == "quiet":
-        for _, verdict in failed:
+        for file, verdict in failed:
             if verdict is not None:
                 print_verdict(console, verdict, is_strict=is_strict)
+                if pages is not None:
+                    console.print(Text(f"  page: {pages / f'{file.stem}.html'}"))
     unread = sum(verdict is None for _, verdict in verdicts)
     report = console_for("stderr") if view.format == "jsonl" else console
     print_table(report, _summary(verdicts, is_narrow=report.width < 100, is_strict=is_strict))
@@ -173,6 +188,7 @@ def _run_among_several(
     seed: int | None,
     folder: Path | None,
     view: View,
+    pages: Path | None,
     *,
     is_strict: bool = False,
 ) -> Verdict | None:
@@ -182,12 +198,18 @@ def _run_among_several(
         complain(PROGRAM, str(error))
         return None
     with open_trace(folder / f"{file.stem}.jsonl" if folder is not None else None) as trace:
+        page = pages / f"{file.stem}.html" if pages is not None else None
         if view.format != "quiet":
-            return _run(scenario, seed, trace, view, is_strict=is_strict)
-        if trace is None:
-            return play(Run(scenario, seed=seed))
-        trace.write(_header(scenario, seed) + "\n")
-        return play(Run(scenario, seed=seed, listeners=[_writer(trace)]))
+            return _run(scenario, seed, trace, view, page=page, is_strict=is_strict)
+        records: list[Record] = []
+        listeners = [records.append] if page is not None else []
+        if trace is not None:
+            trace.write(_header(scenario, seed) + "\n")
+            listeners.append(_writer(trace))
+        verdict = play(Run(scenario, seed=seed, listeners=listeners))
+        if page is not None:
+            _write_page(page, verdict, records)
+        return verdict
 
 
 def _progress(total: int) -> Progress:

@@ -47,6 +47,9 @@ def _parser() -> ArgumentParser:
         "--trace", metavar="FILE", help="write the trace there (a folder, for several scenarios; - for stdout)"
     )
     run.add_argument(
+        "--html", metavar="FILE", help="write a page with the sequence diagram there (a folder, for several scenarios)"
+    )
+    run.add_argument(
         "--format",
         choices=("table", "summary", "jsonl", "quiet"),
         help="what to print (table; quiet for several scenarios)",
@@ -199,23 +202,33 @@ def _run(options: argparse.Namespace) -> int:
     if len(files) == 1 and not Path(options.scenarios[0]).is_dir():
         with open_trace(options.trace) as trace:
             view = View(options.format or "table", options.rows, options.only, options.hide, not options.no_fold)
-            return run_one(files[0], options.seed, trace, view, is_strict=options.strict)
-    folder = Path(options.trace) if options.trace else None
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputLost(f"{folder}: cannot be created as a folder for traces: {error.strerror}") from None
+            page = Path(options.html) if options.html is not None else None
+            return run_one(files[0], options.seed, trace, view, page=page, is_strict=options.strict)
+    folder, pages = _folder(options.trace, "traces"), _folder(options.html, "pages")
     view = View(options.format or "quiet", options.rows, options.only, options.hide, not options.no_fold)
-    return run_several(files, options.seed, folder, view, is_strict=options.strict)
+    return run_several(files, options.seed, folder, view, pages=pages, is_strict=options.strict)
+
+
+def _folder(name: str | None, of: str) -> Path | None:
+    """The folder of that name, which is made. Raises `OutputLost`."""
+    if name is None:
+        return None
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputLost(f"{folder}: cannot be created as a folder for {of}: {error.strerror}") from None
+    return folder
 
 
 def _run_on_sockets(options: argparse.Namespace, files: list[Path]) -> int:
     from tcrp.cli.sockets import run_on_sockets  # a simulated run needs no network
     from tcrp.spec.durations import parse_duration
 
-    if options.trace is not None or options.format is not None or options.strict:
-        raise UsageError("--trace, --format and --strict do not work with --sockets; leave out one or the other")
+    if options.trace is not None or options.format is not None or options.strict or options.html is not None:
+        raise UsageError(
+            "--trace, --html, --format and --strict do not work with --sockets; leave out one or the other"
+        )
     try:
         patience_us = parse_duration(options.patience) if options.patience is not None else None
     except ValueError as error:

@@ -24,7 +24,7 @@ from rich.text import Text
 from tcrp.cli import branches
 from tcrp.cli.console import console_for
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, OutputLost, UsageError, complain
-from tcrp.cli.failure_artifacts import SHRUNK, shrink_into, write_bundle
+from tcrp.cli.failure_artifacts import PAGE, SHRUNK, shrink_into, write_bundle
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE
 from tcrp.sim.hosts.server import EngineFactory
@@ -268,6 +268,7 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, 
         console.print(Text(f"✗ {kind}, {times} {'times' if times > 1 else 'time'}", "red"))
         if kind.startswith(UNMET):
             console.print(Text(f"    first: {first.what}"))
+        console.print(f"    page: {folder / PAGE}")
         console.print(f"    replay: chat-sim run {folder / SHRUNK}")
     if not kinds:
         console.print(Text("✔ none failed" if is_whole else "✔ none of these failed", "green"))
@@ -314,5 +315,6 @@ def shrink(files: Sequence[Path]) -> int:
         except OSError as error:
             raise OutputLost(f"{file.parent / SHRUNK}: cannot be written: {error.strerror}") from None
         console.print(f"{failure.kind}: {len(scenario.script)} steps are now {len(shrunk.script)}")
+        console.print(f"    page: {file.parent / PAGE}")
         console.print(f"    replay: chat-sim run {file.parent / SHRUNK}")
     return result
