@@ -15,6 +15,7 @@ from tcrp.spec.limits import SETTINGS, Limits
 from tcrp.spec.names import Property
 
 ONE_ADDRESS = "users: {a: {address: 10.1.0.1}, b: {address: 10.1.0.1}, c: {address: 10.1.0.1}}"
+ENTERING_BY_DATAGRAM = ONE_ADDRESS.replace("}}", ", dialect: text}}").replace("}, ", ", dialect: text}, ")
 
 
 class Case(NamedTuple):
@@ -58,7 +59,7 @@ CASES = [
         "there are 3 connections of 10.1.0.1, but at most 2",
     ),
     Case(
-        "unentered_rooms_per_ip_max", 1, ONE_ADDRESS,
+        "unentered_rooms_per_ip_max", 1, ENTERING_BY_DATAGRAM,
         (
             "{at: 0s, network: {set: {loss: 100%}, from: a, to: server}}",
             "{at: 0s, network: {set: {loss: 100%}, from: b, to: server}}",

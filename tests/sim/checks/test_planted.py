@@ -586,7 +586,8 @@ def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
 def test_a_speaker_who_never_arrives_is_caught_once_the_network_is_well() -> None:
     def verdict_of(loss_ends_at: str) -> Verdict:
         text = (
-            "claim: a\nscript:\n  - {at: 0s, host: {create: lobby}}\n  - {at: 1s, bob: {join: lobby}}\n"
+            "claim: a\nusers: {bob: {dialect: text}}\n"
+            "script:\n  - {at: 0s, host: {create: lobby}}\n  - {at: 1s, bob: {join: lobby}}\n"
             "  - {at: 1s, network: {set: {loss: 100%}, from: bob, to: server}}\n"
             f"  - {{at: {loss_ends_at}, network: {{set: {{loss: 0%}}, from: bob, to: server}}}}\nuntil: 20s\n"
         )
