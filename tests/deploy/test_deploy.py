@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from processes import BIN, PATIENCE, live_server, until
 
@@ -105,3 +107,23 @@ def test_what_the_image_is_built_from_is_enough_and_holds_all_parts(tmp_path: Pa
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("tcrp/net/server.py", "tcrp/spec/dialects/json.toml", "tcrp/cli/locale/ja/LC_MESSAGES/tcrp.mo"):
         assert name in names
+
+
+def test_the_configuration_with_several_listeners_serves_them_all(tmp_path: Path) -> None:
+    """With ports that the system picks, each listener of the example is there."""
+    example = (DEPLOY / "listeners.toml").read_text(encoding="utf-8")
+    pairs = [(table["tcp"], table["udp"]) for table in tomllib.loads(example)["listen"]]
+    assert pairs == [(9002, 9003), (9000, 9001), (8000, 8001), (9090, 9091), (8888, 8889)]
+    config = tmp_path / "listeners.toml"
+    config.write_text(re.sub(r"(?m)^(tcp|udp) = .*", r"\1 = 0", example).replace("0.0.0.0", "127.0.0.1"))  # noqa: S104
+    with live_server("--config", str(config), host="127.0.0.1", listeners=5) as server:
+        assert len({each.tcp for each in server.listeners}) == 5
+
+
+def test_the_composition_opens_the_ports_of_its_configuration() -> None:
+    composed = YAML(typ="safe", pure=True).load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    tables = tomllib.loads((DEPLOY / "listeners.toml").read_text(encoding="utf-8"))["listen"]
+    server = composed["services"]["chat-server"]
+    assert server["ports"] == [f"{each[way]}:{each[way]}/{way}" for each in tables for way in ("tcp", "udp")]
+    assert server["volumes"] == [f"./listeners.toml:{server['command'][1]}:ro"]
+    assert (DEPLOY / ".." / server["build"]["dockerfile"]).is_file()

@@ -145,7 +145,12 @@ class Shell:
     def _start_server(self, options: list[str]) -> None:
         """Start a server on free ports; it replaces the server before it."""
         self.stop()
-        self.server = LiveServer(*[str(self.folder / each) if each.endswith(".toml") else each for each in options])
+        listen = [options[at + 1] for at, each in enumerate(options) if each == "--listen"]
+        others = [each for each in options if each != "--listen" and each not in listen]
+        free = tuple(re.sub(r"(tcp|udp)=\d+", r"\1=0", each) for each in listen)
+        self.server = LiveServer(
+            *[str(self.folder / each) if each.endswith(".toml") else each for each in others], listen=free
+        )
 
     def _start_client(self, words: list[str]) -> None:
         """Start a client on a terminal; it runs until the server is replaced or the document ends."""

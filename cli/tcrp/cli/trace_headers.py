@@ -28,6 +28,7 @@ def scenario_header(scenario: Scenario, seed: int, name: str | None = None) -> H
         cast={user.id: CastMember(user.name, user.dialect, user.address) for user in scenario.users},
         limits=written_limits(scenario.limits),
         dialects=tuple(sorted({user.dialect for user in scenario.users})),
+        listeners={each.name: str(each) for each in scenario.listeners if each.name},
     )
 
 

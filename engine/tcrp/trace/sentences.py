@@ -37,7 +37,9 @@ def _predicate(record: Record) -> str:
     match record:
         case StepRecord():
             change = f"stays {record.to}" if record.from_ == record.to else f"{record.from_} -> {record.to}"
-            return f"{record.machine} {record.id} {change} {_brackets(record.event, record.rule, record.why)}"
+            return (
+                f"{record.machine} {record.id} {change} {_brackets(record.event, record.rule, record.why, _by(record))}"
+            )
         case RefusalRecord():
             refused = f"{record.machine} {record.id} refuses {record.event} while {record.from_}"
             return f"{refused} {_brackets(record.rule, record.why)}"
@@ -51,7 +53,7 @@ def _predicate(record: Record) -> str:
                     route = f"receives {record.what} from {source}"
                 case _:
                     route = f"drops {record.what} from {source} to {target}"
-            return f"{route} {_brackets(size, record.rule, record.why)}"
+            return f"{route} {_brackets(size, record.rule, record.why, _by(record))}"
         case TimerRecord():
             return f"{record.what} deadline reached {_brackets(record.rule)}"
         case FaultRecord():
@@ -66,6 +68,10 @@ def _predicate(record: Record) -> str:
             return f"shows the notice {record.what}{about} {_brackets(record.rule)}".rstrip()
         case _:
             assert_never(record)
+
+
+def _by(record: StepRecord | PacketRecord) -> str:
+    return f"listener {record.listener}" if record.listener else ""
 
 
 def _brackets(*parts: str | None) -> str:

@@ -21,6 +21,7 @@ from tcrp.sim.scenario.kinds import (
     CHAT_NAME,
     DURATION,
     KNOWN_ROOM,
+    LISTENER,
     PACKET_END,
     SESSION_ID,
     SHOWN_TEXT,
@@ -47,7 +48,7 @@ STATES: dict[Machine, type[StrEnum]] = {
 EVENTS: dict[Machine, type[StrEnum]] = {
     Machine.SESSION: names.SessionEvent, Machine.ROOM: names.RoomEvent, Machine.HANDSHAKE: names.HandshakeEvent,
 }  # fmt: skip
-STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor")
+STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor", "listener")
 NETWORK_DROPS = ("loss", "cut", "mtu", "queue", "fate", "nobody there", "server down", "no session")
 DROP_REASONS = {
     "loss": "The network lost it, by the link's `loss`.",
@@ -79,12 +80,12 @@ MEANINGS = {
     "event": "What the machine was told.", "from": "The state before.", "to": "The state after.",
     "rule": "The rule of PROTOCOL.md.", "why": "The reason, as the trace has it.", "actor": "Who wrote the record.",
     "proto": "The protocol.", "link": "The ends of the link, as `from>to`.", "packet": "The packet's identity.",
-    "what": "The packet's kind.",
+    "what": "The packet's kind.", "listener": "The server's listener: of a session or handshake, or of a drop.",
 }  # fmt: skip
 RECORD_KEYS = {
     "step": STEP_KEYS,
-    "refuse": tuple(key for key in STEP_KEYS if key != "to"),
-    "drop": ("proto", "link", "packet", "what", "why", "rule", "actor"),
+    "refuse": tuple(key for key in STEP_KEYS if key not in ("to", "listener")),
+    "drop": ("proto", "link", "packet", "what", "why", "rule", "actor", "listener"),
 }
 
 
@@ -133,7 +134,7 @@ class TraceFields(Kind[tuple[tuple[str, str], ...]]):
                 return Word([state for each in machines for state in STATES[each]])
         kinds: dict[str, Kind[Any]] = {"machine": Word(Machine), "rule": Word(names.Rule), "actor": ACTOR,
                                        "what": Word(names.PacketKind), "proto": Word(("tcp", "udp")),
-                                       "why": self.why}  # fmt: skip
+                                       "why": self.why, "listener": LISTENER}  # fmt: skip
         return kinds.get(key, WRITTEN)
 
     def read(self, value: Value, scene: Scene) -> tuple[tuple[str, str], ...]:
