@@ -57,15 +57,17 @@ def lines(scenario: str | Path, view: View | None = None) -> list[str]:
 
 
 def test_an_enter_that_is_sent_again_is_told_from_a_text_that_is_said() -> None:
-    again = [line for line in lines(LEAVING, View("table", folds=False)) if "enter to server" in line]
+    entering = LEAVING.replace("script:", "users: {bob: {dialect: text}}\nscript:")
+    again = [line for line in lines(entering, View("table", folds=False)) if "enter to server" in line]
     assert again[0].endswith("▸ enter to server (39 B)")
     assert again[1].endswith("↻ enter to server (39 B) again")
+    assert any("enter again ×2 until 1.640000: bob" in line for line in lines(entering))  # it is no keep-alive
 
 
 def test_keep_alives_are_one_row_as_long_as_nothing_else_happens() -> None:
     story = lines(STORY)
     each = lines(STORY, View("table", folds=False))
-    assert any(re.search(r"3 actors keep-alive ×8 until 1\.\d{6}: dave ×3, eve ×3, bob ×2", line) for line in story)
+    assert any(re.search(r"3 actors enter again ×8 until 1\.\d{6}: dave ×3, eve ×3, bob ×2", line) for line in story)
     assert any(re.search(r"eve keep-alive ×3 until 21\.\d{6}: eve$", line) for line in story)
     assert len(story) < len(each) - 40
     assert not any("×" in line for line in each)

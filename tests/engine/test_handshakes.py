@@ -391,6 +391,15 @@ def test_the_holders_token_takes_over_the_name_at_once_and_the_room_is_told(dial
     assert bob.told[1:] == ["room_closed"] or dialect == "json-endpoint"  # which has no leave word
 
 
+def test_who_is_superseded_is_told_that_and_not_that_its_name_has_joined() -> None:
+    chat = Chat()
+    alice, bob = chat.user("alice", "json").creates("lobby"), chat.user("bob", "json").joins("lobby")
+    again = chat.user("alice", "json-endpoint", ip=alice.address.ip)  # which enters with its request
+    assert again.joins("lobby", resume=alice.token).state is SessionState.IN_ROOM
+    assert alice.told == ["joined", "superseded"]  # bob has joined
+    assert bob.told == ["joined"]
+
+
 def test_a_token_proves_nothing_from_elsewhere_nor_once_it_has_ended_nor_for_another_name() -> None:
     chat = Chat()
     alice, bob = chat.user("alice", "json").creates("lobby"), chat.user("bob", "json").joins("lobby")

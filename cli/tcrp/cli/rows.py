@@ -23,7 +23,7 @@ from tcrp.trace.records import (
     TimerRecord,
 )
 
-KEEP_ALIVE, RETRANSMISSION, FORGED = "keep-alive", "retransmission", "forged"
+KEEP_ALIVE, RETRANSMISSION, FORGED, ENTER = "keep-alive", "retransmission", "forged", "enter again"
 KINDS = {
     KEEP_ALIVE: "keep-alives, and the repeated `enter` that makes a user known",
     RETRANSMISSION: "leave words and notices that are sent again, and their effect, which is none",
@@ -125,7 +125,10 @@ def _sends(row: Row) -> Counter[tuple[str, str]]:
     sent = [each for each in records if isinstance(each, PacketRecord) and each.kind is Kind.SEND]
     if row.kind == RETRANSMISSION:
         return Counter((each.actor, f"{each.what} from {each.link.replace('>', ' to ')}") for each in sent)
-    return Counter((each.actor, each.actor) for each in sent if each.what != PacketKind.KEEP_ALIVE_ANSWER)
+    if row.kind == FORGED:
+        return Counter((each.actor, each.actor) for each in sent)
+    kept = [each for each in sent if each.what != PacketKind.KEEP_ALIVE_ANSWER]
+    return Counter((each.actor, ENTER if each.what == PacketKind.ENTER else KEEP_ALIVE) for each in kept)
 
 
 class _Origins:

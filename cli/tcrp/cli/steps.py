@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -105,9 +106,15 @@ def _cells(row: Row) -> tuple[Text, ...]:
 
 def _repeats(row: Row) -> Text:
     """How often what was repeated, and until when."""
-    many = len(row.repeats) > 1
-    who = ", ".join(f"{each} ×{times}" if many else each for (_, each), times in row.repeats.items())
     what = row.kind if row.kind in (KEEP_ALIVE, RETRANSMISSION) else "▸ forged datagram"
+    repeats = row.repeats
+    if row.kind == KEEP_ALIVE:
+        what = " and ".join(dict.fromkeys(kind for _, kind in row.repeats))  # keep-alive, enter again, or both
+        repeats = Counter()
+        for (actor, _), times in row.repeats.items():
+            repeats[actor, actor] += times
+    many = len(repeats) > 1
+    who = ", ".join(f"{each} ×{times}" if many else each for (_, each), times in repeats.items())
     return Text(f"{what} ×{row.repeats.total()} until {_time(row.until_us)}: {who}", style="dim")
 
 

@@ -118,8 +118,10 @@ class SessionRegistry:
     def hand_over(self, session: Session, address: Address | None, now_us: int) -> None:
         """The token is handed over: the session enters if its address is known; what it supersedes ends (R-NAME-2)."""
         old, session.supersedes = self.superseded_by(session), None
-        if old is not None and session.room.host is old:
-            session.room.host = session
+        if old is not None:
+            session.room.remove(old)  # it hears nothing more, least of all that somebody of its name has joined
+            if session.room.host is old:
+                session.room.host = session
         if address is not None:
             self.enter(session, address, now_us)
         if old is not None:

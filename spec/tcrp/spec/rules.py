@@ -68,9 +68,9 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.NAME_2: "A name in use is taken over only by its owner, who sends the holder's token from the holder's IP "
         "address (resume_token in a JSON request); where takeover is same_address, also by anyone at that address "
         "after takeover_after of silence. The password must be right. The old session ends (superseded), the new one "
-        "takes its place, is host if that was, and is announced (joined) like any other; at most three times a minute "
-        "for each name. Creating a room under its host's name is joining it if it is a takeover, else room_exists, "
-        "also for a wrong password. A session whose token is not handed over yet cannot be taken over.",
+        "takes its place, is host if that was, and is announced (joined) to the others like any other; at most three "
+        "times a minute for each name. Creating a room under its host's name is joining it if it is a takeover, else "
+        "room_exists, also for a wrong password. A session whose token is not handed over yet cannot be taken over.",
         Rule.PASS_1: "A room may have a password, compared in constant time; it appears in no log, trace or error. "
         "Wrong ones are limited per room and IP address: after password_tries_max of them in a minute, for a minute "
         "only one password a second is looked at. The right one is granted even then, any other request with a "

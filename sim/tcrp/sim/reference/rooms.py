@@ -154,6 +154,8 @@ class Rooms:
         """Tell the others of a session that has entered or gone (R-EXIT-1)."""
         room = session.room
         for member in others(session):
+            if member.name == session.name:  # R-NAME-2: whom it supersedes is told only that
+                continue
             data = wire.notice(member.dialect, kind, session.name, room.name, _host_of(room))
             if data is not None and not wire.ends(member.dialect, data):  # R-REL-3
                 self.outputs.append(SendDatagram(data, member.address, PacketKind.NOTICE, member.listener))

@@ -1,0 +1,96 @@
+"""Windows of a minute, the order of fan-out, and what people call sessions."""
+
+from __future__ import annotations
+
+import pytest
+
+from conversation import SECOND
+from tcrp.engine.codec import codec
+from tcrp.engine.rooms import Ended, Room, Session, Window, latest
+
+MINUTE = 60 * SECOND
+
+
+def window(most: int, *moments_us: int) -> Window:
+    made = Window(most, MINUTE)
+    for moment_us in moments_us:
+        made.count(moment_us)
+    return made
+
+
+def member(room: Room, name: str, dialect: str, listener: int = 0) -> Session:
+    session = Session(name.encode(), name, room, codec(dialect), "10.0.0.1", 0, 0, listener)
+    room.add(session)
+    return session
+
+
+def test_a_window_is_full_from_its_limit_on_until_the_first_of_them_is_a_minute_old() -> None:
+    some = window(2, 5 * SECOND)
+    assert not some.is_full(5 * SECOND)
+    some.count(20 * SECOND)
+    assert some.is_full(65 * SECOND - 1)
+    assert not some.is_full(65 * SECOND)
+    some.count(65 * SECOND)
+    assert some.is_full(80 * SECOND - 1)  # now the second is the first of two
+
+
+def test_a_window_matters_until_the_last_of_them_is_a_minute_old() -> None:
+    some = window(3, 5 * SECOND, 20 * SECOND)
+    assert not some.is_over(65 * SECOND)
+    assert not some.is_over(80 * SECOND - 1)
+    assert some.is_over(80 * SECOND)
+    assert window(3).is_over(0)
+
+
+def test_a_window_keeps_what_matters_when_it_is_frozen_and_when_its_limit_changes() -> None:
+    some = window(3, 5 * SECOND, 20 * SECOND, 30 * SECOND)
+    assert some.freeze(65 * SECOND) == (45 * SECOND, 35 * SECOND)
+    thawed = Window(3, MINUTE).thaw(some.freeze(65 * SECOND), 100 * SECOND)
+    assert thawed.freeze(100 * SECOND) == (45 * SECOND, 35 * SECOND)
+    fewer = some.with_most(1)
+    assert (fewer.most, fewer.latest_us) == (1, 30 * SECOND)
+    assert fewer.is_full(90 * SECOND - 1)
+
+
+def test_a_window_that_is_filled_is_full_for_a_minute_from_then_on() -> None:
+    some = window(3, 5 * SECOND)
+    some.fill(20 * SECOND)
+    assert some.is_full(80 * SECOND - 1)
+    some.latest_us = 70 * SECOND
+    assert some.latest_us == 70 * SECOND
+
+
+def test_windows_that_no_longer_matter_are_forgotten_when_another_is_asked_for() -> None:
+    windows: dict[str, Window] = {}
+    for number, key in enumerate(("a", "b", "c")):
+        latest(windows, key, 2, number * 20 * SECOND).count(number * 20 * SECOND)
+    latest(windows, "a", 2, 50 * SECOND).count(50 * SECOND)  # the last of all from now on
+    assert list(windows) == ["b", "c", "a"]
+    latest(windows, "d", 2, 80 * SECOND).count(80 * SECOND)
+    assert list(windows) == ["c", "a", "d"]
+    assert latest(windows, "d", 2, 300 * SECOND).is_over(300 * SECOND)
+    assert list(windows) == ["d"]
+
+
+def test_members_are_grouped_by_form_and_listener_in_the_order_of_coming_and_leave_nothing() -> None:
+    room = Room(b"lobby", "", "10.0.0.1")
+    alice, bob = member(room, "alice", "text"), member(room, "bob", "json")
+    carol, dave = member(room, "carol", "text"), member(room, "dave", "text", listener=1)
+    assert [list(group) for group in room.fanout_groups.values()] == [[alice, carol], [bob], [dave]]
+    for session in (alice, bob, carol, dave, dave):  # the last a second time
+        room.remove(session)
+    assert room.fanout_groups == {}
+
+
+def test_one_reader_of_notices_serves_all_members_of_a_dialect() -> None:
+    room = Room(b"lobby", "", "10.0.0.1")
+    assert room.notice_reader(codec("text")) is room.notice_reader(codec("text"))
+    assert room.notice_reader(codec("json")) is not room.notice_reader(codec("text"))
+
+
+@pytest.mark.parametrize("name", ["bob", "名前"])
+def test_people_call_a_session_by_its_name_and_room_even_when_it_has_ended(name: str) -> None:
+    room = Room(b"lobby", "", "10.0.0.1")
+    session = member(room, name, "text")
+    ended = Ended(session.token, name, room, session.codec, "10.0.0.1", None, None, 0, 0)
+    assert session.id == ended.id == f"{name}@lobby"
