@@ -64,12 +64,18 @@ def test_an_enter_that_is_sent_again_is_told_from_a_text_that_is_said() -> None:
     assert any("enter again ×2 until 1.640000: bob" in line for line in lines(entering))  # it is no keep-alive
 
 
-def test_keep_alives_are_one_row_as_long_as_nothing_else_happens() -> None:
+def test_keep_alives_are_one_row() -> None:
+    quiet = "claim: x\nserver: {idle_timeout: 9s}\nuntil: 9s\nusers: {bob: {keeps_alive: true}}\nscript:\n"
+    shown = lines(quiet + "  - {at: 0s, bob: {create: lobby}}\n")
+    assert [line for line in shown if re.search(r"bob keep-alive ×[2-9] until [3-9]\.\d{6}: bob$", line)]
+
+
+def test_what_is_sent_again_is_one_row_as_long_as_nothing_else_happens() -> None:
     story = lines(STORY)
     each = lines(STORY, View("table", folds=False))
     assert any(re.search(r"3 actors enter again ×8 until 1\.\d{6}: dave ×3, eve ×3, bob ×2", line) for line in story)
-    assert any(re.search(r"eve keep-alive ×3 until 21\.\d{6}: eve$", line) for line in story)
-    assert len(story) < len(each) - 40
+    assert any(re.search(r"eve enter again ×3 until 21\.\d{6}: eve$", line) for line in story)
+    assert len(story) < len(each) - 30
     assert not any("×" in line for line in each)
 
 

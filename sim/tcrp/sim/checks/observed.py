@@ -140,6 +140,7 @@ class ObservedServer:
         entry.state = SessionState(record.to)
         if record.event == SessionEvent.ENTERED:
             entry.has_entered = True
+            entry.last_heard_us = self.call.local_us  # by whatever told its port
             if entry.address is None:
                 entry.address = entry.asked_from
             self._members.setdefault(entry.room, {})[entry.token] = entry
