@@ -48,6 +48,8 @@ def test_without_options_and_file_the_defaults_hold() -> None:
         "trace": None,
         "log_format": "text",
         "metrics_port": None,
+        "watch": None,
+        "watch_texts": "no",
         "control": None,
     }
     assert plain.limits == Limits()
@@ -172,7 +174,7 @@ def test_a_printed_config_explains_each_setting_and_leaves_out_what_is_not_set(
 ) -> None:
     print_config(settings())
     printed = capsys.readouterr().out
-    assert set(tomllib.loads(printed)) == {*OPTIONS, *SETTINGS} - {"trace", "metrics_port", "control"}
+    assert set(tomllib.loads(printed)) == {*OPTIONS, *SETTINGS} - {"trace", "metrics_port", "watch", "control"}
     lines = printed.splitlines()
     assert "# trace =" in lines
     assert 'idle_timeout = "300s"' in lines
@@ -181,3 +183,14 @@ def test_a_printed_config_explains_each_setting_and_leaves_out_what_is_not_set(
     assert lines[lines.index('idle_timeout = "300s"') - 1].endswith(": 1ms to 31536000s")
     takeover = next(line for line in lines if line.startswith("takeover ="))
     assert " or ".join(SETTINGS["takeover"].choices) in lines[lines.index(takeover) - 1]
+
+
+# --- switches ------------------------------------------------------------------------------------
+
+
+def test_a_switch_is_an_option_alone_or_a_word_or_true(tmp_path: Path) -> None:
+    assert settings("--watch-texts").watch_texts == "yes"
+    assert settings("--watch-texts", "no").watch_texts == "no"
+    for value, wanted in (("true", "yes"), ("false", "no"), ('"yes"', "yes")):
+        assert settings(config=written(tmp_path, f"watch_texts = {value}")).watch_texts == wanted
+    assert "watch_texts is 'perhaps'; allowed are no, yes" in said("--watch-texts", "perhaps")

@@ -12,12 +12,21 @@ from tcrp.cli.control import control
 from tcrp.cli.dialects import dialect_named
 from tcrp.cli.exits import HOLDS, UsageError
 from tcrp.cli.output import ArgumentParser, run_program
-from tcrp.cli.settings import AUTO, OPTIONS, ServerSettings, add_options, print_config, read_settings, with_dashes
+from tcrp.cli.settings import (
+    AUTO,
+    OPTIONS,
+    ServerSettings,
+    add_options,
+    parse_watch,
+    print_config,
+    read_settings,
+    with_dashes,
+)
 from tcrp.cli.version import tcrp_version
 
 if TYPE_CHECKING:
     from tcrp.engine.codec import Codec
-    from tcrp.net.service import Configuration
+    from tcrp.net.service import Configuration, Watcher
 
 PROGRAM = "chat-server"
 STDERR = 2
@@ -113,9 +122,24 @@ def _configuration(settings: ServerSettings, ends_at_hangup: bool) -> Configurat
         log_format="json" if settings.log_format == "json" else "text",
         metrics_port=settings.metrics_port,
         control=Path(settings.control) if settings.control is not None else None,
+        watcher=_watcher(settings),
         ends_at_hangup=ends_at_hangup,
         version=tcrp_version(),
     )
+
+
+def _watcher(settings: ServerSettings) -> Watcher | None:
+    """The live view, if it is wanted. Raises `UsageError`."""
+    if settings.watch is None:
+        return None
+    try:
+        from tcrp.live.watch import Watch  # a server that nobody watches needs no web server
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] != "aiohttp":
+            raise
+        raise UsageError("--watch needs aiohttp, which is not installed: pip install 'tcrp[watch]'") from None
+    host, port = parse_watch(settings.watch)
+    return Watch(host, port, texts=settings.watch_texts == "yes")
 
 
 def _dialects(names: tuple[str, ...], where: str = "") -> tuple[Codec, ...]:

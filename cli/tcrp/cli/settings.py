@@ -18,6 +18,7 @@ from tcrp.spec.limits import SETTINGS, Limits, Setting, Unit, parse_setting, wri
 
 AUTO = "auto"
 LOG_FORMATS = ("text", "json")
+SWITCH = ("no", "yes")
 PORT_MAX = 65535
 
 
@@ -29,6 +30,7 @@ class ServerOption:
     help: str
     choices: tuple[str, ...] = ()
     is_port: bool = False
+    is_switch: bool = False  # the option alone says yes
 
 
 OPTIONS: Mapping[str, ServerOption] = {
@@ -41,6 +43,11 @@ OPTIONS: Mapping[str, ServerOption] = {
     "trace": ServerOption(None, "file to write every step of every state machine to; it grows with the traffic"),
     "log_format": ServerOption("text", "format of the log on stderr", LOG_FORMATS),
     "metrics_port": ServerOption(None, "loopback port for Prometheus; 0 picks a free one", is_port=True),
+    "watch": ServerOption(
+        None,
+        "loopback address for a page that shows the machines as they move, such as 127.0.0.1:8080",
+    ),
+    "watch_texts": ServerOption("no", "show the texts on that page too", SWITCH, is_switch=True),
     "control": ServerOption(None, "Unix socket to make for `chat-server ctl`; only the server's own user may use it"),
 }
 
@@ -56,6 +63,8 @@ class ServerSettings:
     trace: str | None
     log_format: str
     metrics_port: int | None
+    watch: str | None
+    watch_texts: str
     control: str | None
     limits: Limits
     listen: tuple[ListenSettings, ...] = ()
@@ -74,7 +83,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for name, option in OPTIONS.items():
         default = "" if option.default is None else f" ({option.default})"
         metavar = "|".join(option.choices) or ("PORT" if option.is_port else name.upper())
-        parser.add_argument(_option(name), dest=name, metavar=metavar, help=f"{option.help}{default}")
+        alone: dict[str, Any] = {"nargs": "?", "const": SWITCH[1]} if option.is_switch else {}
+        parser.add_argument(_option(name), dest=name, metavar=metavar, help=f"{option.help}{default}", **alone)
     parser.add_argument(
         "--listen",
         action="append",
@@ -149,6 +159,23 @@ def _refuse_ports(given: Mapping[str, tuple[object, str]], beside: str) -> None:
             raise UsageError(f"{where}{name} does not go with {beside}, which say the ports; give them there")
 
 
+def parse_watch(value: str) -> tuple[str, int]:
+    """Address and port of the live view, which is for this machine only. Raises `ValueError`."""
+    from ipaddress import ip_address  # only who watches needs it
+
+    host, _, port = value.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    try:
+        is_loopback = ip_address("127.0.0.1" if host == "localhost" else host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError(f"watch is {value!r}; only a loopback address is allowed, such as 127.0.0.1:8080")
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= PORT_MAX):
+        raise ValueError(f"watch is {value!r}; it ends with a port, 0 to {PORT_MAX}, such as 127.0.0.1:8080")
+    return ("127.0.0.1" if host == "localhost" else host), int(port)
+
+
 def _read_toml(config: str) -> dict[str, object]:
     if not config:
         raise UsageError("--config is empty; the name of a TOML file is expected")
@@ -180,8 +207,12 @@ def _parse_option(name: str, value: object) -> str | int:
         if type(value) is not int or not 0 <= value <= PORT_MAX:
             raise ValueError(f"{name} is {value!r}; allowed are 0 to {PORT_MAX}")
         return value
+    if option.is_switch and isinstance(value, bool):
+        return SWITCH[value]
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is {value!r}; a string is expected")
+    if name == "watch":
+        parse_watch(value)
     if name == "trace" and value == "-":
         raise ValueError("trace is '-', but a server writes no trace to standard output; name a file (./- is one)")
     if option.choices and value not in option.choices:

@@ -72,7 +72,8 @@ class Server:
     `start()` raises `CannotBind` if a socket cannot be had. `await stop()` tells every room and
     takes as long as the protocol's shutdown, half a second. Without `records_chat` the trace holds only
     what begins and ends, and not each text.
-    `entered` is told of each session that enters, and from where. `exhausted` is told when the system has
+    `entered` is told of each session that enters, and from where, `heard` of each datagram whose text is relayed, with
+    the number of the first record that followed from it. `exhausted` is told when the system has
     no room for another connection. Listeners of the trace and `entered` must not block. If one raises, that
     is reported to the event loop as a defect, and every other effect is carried out all the same.
     """
@@ -88,7 +89,9 @@ class Server:
         observer: Observer | None = None,
         entered: Callable[[Stepped, Address | None], None] | None = None,
         exhausted: Callable[[OSError], None] = lambda _: None,
+        heard: Callable[[int, bytes], None] | None = None,
     ) -> None:
+        self._heard = heard
         self._entered = entered
         self._trace = trace
         self._exhausted = exhausted
@@ -231,11 +234,15 @@ class Server:
         self.counters_by_listener[listener].datagram()
         now_us = self.now_us()
         outputs = self.engine.receive_datagram(data, source, now_us, listener)
+        first = self._trace.n + 1 if self._trace is not None else 0
         self.perform(outputs, listener)
-        if self._observer is not None and any(
-            effect.what is PacketKind.RELAY for effect in outputs if type(effect) is Relay
-        ):
-            self._observer.relay_took((self.now_us() - now_us) / 1_000_000)
+        if self._observer is None and self._heard is None:
+            return
+        if any(effect.what is PacketKind.RELAY for effect in outputs if type(effect) is Relay):
+            if self._observer is not None:
+                self._observer.relay_took((self.now_us() - now_us) / 1_000_000)
+            if self._heard is not None:
+                self._heard(first, data)
 
     def opened(self, connection: Connection, peer: Address) -> StreamId:
         """A peer has connected. Returns the name of its stream."""

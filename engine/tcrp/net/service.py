@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.listeners import ListenerConfig
@@ -28,7 +28,7 @@ from tcrp.net.trace_file import TraceFile
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
 from tcrp.trace.header import Header, Mode, written_limits
-from tcrp.trace.records import Trace
+from tcrp.trace.records import Record, Trace
 
 TICK_SECONDS = 1.0
 EXHAUSTED_AGAIN_SECONDS = 60
@@ -52,6 +52,22 @@ class Listen:
         return ", ".join(each.dialect.name for each in self.dialects) or "auto"
 
 
+class Watcher(Protocol):
+    """Who shows the trace as it happens. Never makes the server wait."""
+
+    wants_texts: bool
+
+    def __call__(self, record: Record) -> None: ...
+
+    def heard(self, n: int, datagram: bytes) -> None:
+        """A datagram whose text is relayed, and the number of the first record that followed from it."""
+
+    def open(self, header: Header, serving: str) -> str:
+        """Begin. Returns the address at which it is shown. Raises `OSError`."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """How a server is to be run. All listeners have names, or an only one none. `metrics_port` None: no metrics."""
@@ -63,6 +79,7 @@ class Configuration:
     metrics_port: int | None = None
     control: Path | None = None
     version: str = ""
+    watcher: Watcher | None = None
     ends_at_hangup: bool = False
     """SIGHUP says that the server's terminal is gone, not that there is something to read again."""
 
@@ -165,7 +182,7 @@ class _Service:
         try:
             await self._open_control(control)
             served, metrics_port = self._serve_metrics(metrics, server)
-            self._say_ready(server, metrics_port)
+            self._say_ready(server, metrics_port, self._open_watcher(server))
             ticking = asyncio.create_task(self._tick(server))
             await self._stop.wait()
             ticking.cancel()
@@ -180,6 +197,8 @@ class _Service:
                 served.server_close()
             if self._trace_file is not None:
                 self._trace_file.close()
+            if self.configuration.watcher is not None:
+                self.configuration.watcher.close()
         self._log.info("stopped")
 
     # --- beginning -------------------------------------------------------------------------------
@@ -194,16 +213,11 @@ class _Service:
             metrics.log_lines_lost = lambda: self._log_writer.lost
         trace = Trace()
         trace.listeners.append(self._log.hear)
+        watcher = configuration.watcher
+        if watcher is not None:
+            trace.listeners.append(watcher)
         if configuration.trace is not None:
-            versions = {"python": platform.python_version(), "tcrp": configuration.version}
-            limits = written_limits(configuration.limits)
-            header = Header(
-                Mode.SOCKETS,
-                versions=versions,
-                limits=limits,
-                dialects=_dialects_of(configuration.listeners),
-                listeners={each.name: each.written_dialects() for each in configuration.listeners if each.name},
-            ).line()
+            header = self._header().line()
             try:
                 self._trace_file = TraceFile(
                     configuration.trace, header, asyncio.get_running_loop().call_soon, self._on_full_disk
@@ -217,12 +231,23 @@ class _Service:
             listeners=[ListenerConfig(each.dialects) for each in configuration.listeners],
             names=self._names,
             trace=trace,
-            records_chat=configuration.trace is not None,
+            records_chat=configuration.trace is not None or watcher is not None,
             observer=metrics,
             entered=self._log.entered,
             exhausted=self._on_exhausted,
+            heard=watcher.heard if watcher is not None and watcher.wants_texts else None,
         )
         return server, metrics
+
+    def _header(self) -> Header:
+        configuration = self.configuration
+        return Header(
+            Mode.SOCKETS,
+            versions={"python": platform.python_version(), "tcrp": configuration.version},
+            limits=written_limits(configuration.limits),
+            dialects=_dialects_of(configuration.listeners),
+            listeners={each.name: each.written_dialects() for each in configuration.listeners if each.name},
+        )
 
     async def _open(self, server: Server) -> None:
         listeners = self.configuration.listeners
@@ -297,7 +322,18 @@ class _Service:
         if soft != resource.RLIM_INFINITY and soft < wanted:
             self._log.warning("few_file_descriptors", allowed=soft, wanted=wanted)
 
-    def _say_ready(self, server: Server, metrics_port: int | None) -> None:
+    def _open_watcher(self, server: Server) -> str | None:
+        """The address of the live view, if there is one."""
+        watcher = self.configuration.watcher
+        if watcher is None:
+            return None
+        try:
+            return watcher.open(self._header(), ", ".join(written_address(tcp) for tcp, _ in server.addresses))
+        except OSError as error:
+            why = f"the live view cannot be served: {error.strerror}. Try another port, or 0, for --watch"
+            raise CannotServe(why) from None
+
+    def _say_ready(self, server: Server, metrics_port: int | None, watched: str | None) -> None:
         where = [f"TCP {written_address(tcp)} and UDP {written_address(udp)}" for tcp, udp in server.addresses]
         several = f"{len(where)} listener{'s' if len(where) > 1 else ''}"
         line = f"chat-server: ready on {several if self._names else where[0]}"
@@ -305,6 +341,8 @@ class _Service:
             line += f", metrics on http://127.0.0.1:{metrics_port}/metrics"
         for listen, each in zip(self.configuration.listeners if self._names else (), where, strict=False):
             line += f"\n  {listen.name}: {each}, {listen.written_dialects()}"
+        if watched is not None:
+            line += f"\nchat-server: watch it in a browser: {watched}"
         try:
             os.write(self._out.fileno(), line.encode() + b"\n")  # a buffer would keep what cannot be written
         except OSError as error:  # nobody reads it, which is no reason not to serve

@@ -68,6 +68,11 @@ class ChunkWriter:
                  each.from_n, each.from_us, each.to_n, each.to_us]
                 for each in picture.faults
             ],
+            "said": [
+                [each.n, self._text(picture.said[each.n])]
+                for each in (picture.records[self._records :] if picture.said else ())
+                if each.n in picture.said
+            ],
             "ended_us": picture.ended_us,
         }  # fmt: skip
         chunk["texts"] = self._new_texts

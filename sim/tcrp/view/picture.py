@@ -179,6 +179,7 @@ class Picture:
         self.shows: list[ShowRecord] = []
         self.refusals: list[RefusalRecord] = []
         self.texts: dict[str, str] = {}  # by the name of a chain of packets, what they say
+        self.said: dict[int, str] = {}  # by a record of a server's own trace, the text that it is about
         self.n = 0  # the latest record, kept or not
         self.now_us = 0
         self.ended_us = 0  # of the latest record that is kept

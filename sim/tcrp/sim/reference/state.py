@@ -67,6 +67,7 @@ class Connection:
     # once its request is accepted:
     accepted_us: int = 0
     request: Request | None = None
+    operation: int = 0
     session: Session | None = None
     supersedes: Session | None = None
 

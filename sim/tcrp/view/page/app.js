@@ -35,7 +35,8 @@ class App {
   take(chunk) {
     this.trace.append(chunk);
     $("scrub").max = Math.max(this.trace.length - 1, 0);
-    $("total").textContent = `${this.trace.length.toLocaleString("en")} records`;
+    const { length, drops } = this.trace;
+    $("total").textContent = `${length.toLocaleString("en")} records${drops ? `, ${drops.toLocaleString("en")} dropped` : ""}`;
   }
 
   // --- drawing -----------------------------------------------------------------------------------
@@ -217,6 +218,7 @@ class App {
       this.matches = [];
       for (let n = trace.first; n <= trace.last; n++) {
         const packet = trace.packetOf(n);
+        if ((trace.said.get(n) || "").toLowerCase().includes(wanted)) { this.matches.push(n); continue; }
         if (trace.sentence(n).toLowerCase().includes(wanted) || (packet && packet.text.toLowerCase().includes(wanted))) this.matches.push(n);
       }
       this.match = this.matches.findIndex((n) => n >= this.cursor) - 1;

@@ -296,6 +296,7 @@ class Painter {
   paintMoments() {
     const { layout, trace, view, colours } = this, { kind, a, line, what, why, c } = trace.records;
     const middle = layout.x[(trace.lifelines.find((each) => each.role === "server") || { index: 0 }).index];
+    const said = [];
     for (let i = this.from; i <= this.to; i++) {
       const n = trace.first + i, y = layout.y[i];
       const isSeen = line[i] >= 0 && layout.x[line[i]] > view.x - 300 && layout.x[line[i]] < view.x + view.width + 300;
@@ -304,13 +305,14 @@ class Painter {
       this.alpha(this.isDim(n));
       if (kind[i] === KIND.STEP) {
         if (own.role === "member") this.paintRelayed(n, i, x, y);
+        if (trace.said.has(n)) said.push(n); // over the lines that follow from it
         continue;
       }
       let text = null, colour = colours.ink;
       if (kind[i] === KIND.SHOW) {
-        const name = trace.text(a[i]), said = trace.text(what[i]) === "relay";
-        text = said ? `${name}: ${trace.text(why[i])}` : `notice ${trace.text(what[i])}${name ? `: ${name}` : ""}`;
-        this.bubble(n, text, x + side * (own.half + 7), y, side, said ? "shown" : "told");
+        const name = trace.text(a[i]), isText = trace.text(what[i]) === "relay";
+        text = isText ? `${name}: ${trace.text(why[i])}` : `notice ${trace.text(what[i])}${name ? `: ${name}` : ""}`;
+        this.bubble(n, text, x + side * (own.half + 7), y, side, isText ? "shown" : "told");
         continue;
       }
       if (kind[i] === KIND.REFUSE) { text = `refused: ${trace.text(why[i])}`; colour = colours.warn; }
@@ -323,6 +325,11 @@ class Painter {
       const at = x + side * (own.half + 8);
       const wide = this.label(text, at, y, colour, { size: 11.5, weight: 600, align: side < 0 ? "right" : "left", most: 300 });
       this.hits.push({ n, x0: side < 0 ? at - wide : at, y0: y - 8, x1: side < 0 ? at : at + wide, y1: y + 8 });
+    }
+    for (const n of said) {
+      const index = line[n - trace.first], x = layout.x[index] + trace.lifelines[index].half + 7;
+      this.alpha(this.isDim(n));
+      this.bubble(n, trace.said.get(n), x, layout.yOf(n) - 15, 1, "shown");
     }
     this.alpha(false);
   }

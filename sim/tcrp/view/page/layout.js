@@ -17,11 +17,17 @@ class Layout {
   isRow(i) {
     const { kind, a, b, c } = this.trace.records;
     switch (kind[i]) {
-      case KIND.STEP: return b[i] !== c[i];
+      case KIND.STEP: return b[i] !== c[i] || this.isTalk(i);
       case KIND.SEND: case KIND.ARRIVE: return this.showsRoutine || !this.trace.packets[a[i]].routine;
       case KIND.TIMER: return false;
       default: return true;
     }
+  }
+
+  // Whether a step of a member, of whom only the server tells, is about a text.
+  isTalk(i) {
+    const { line, what } = this.trace.records;
+    return this.trace.lifelines[line[i]].role === "member" && (this.trace.text(what[i]) === "relayed" || this.trace.said.has(this.trace.first + i));
   }
 
   compute(width) {
@@ -45,13 +51,15 @@ class Layout {
     for (const i of this.rows) {
       if (before >= 0) {
         const passed = t[i] - t[before];
-        const isFanOut = kind[i] === KIND.SEND && kind[before] === KIND.SEND && passed === 0
-          && what[i] === what[before] && this.trace.packets[a[i]].target !== this.trace.packets[a[before]].target;
+        const isFanOut = passed === 0 && kind[i] === kind[before] && what[i] === what[before]
+          && (kind[i] === KIND.SEND ? this.trace.packets[a[i]].target !== this.trace.packets[a[before]].target
+            : kind[i] === KIND.STEP && line[i] !== line[before] && this.isTalk(i));
         if (passed > 0) at += this.zoom * Math.min(74, 7 + 6 * Math.log2(1 + passed / 1000));
         else if (!isFanOut) at += this.zoom * (kind[i] === KIND.STEP ? 8 : 11);
         const label = this.label(i, kind[i], a[i], line[i]);
         if (label !== null && labelled.has(label)) at = Math.max(at, labelled.get(label) + ROW * Math.max(this.zoom, 0.8));
         if (label !== null) labelled.set(label, at);
+        if (kind[i] === KIND.STEP && this.trace.said.has(this.trace.first + i)) at += 16; // its text is above it
       }
       y[i] = at;
       before = i;

@@ -90,7 +90,7 @@ class Diagrams {
         const { living = [], ended = 0 } = found[machine].get(state) || {};
         group.classList.toggle("lit", living.length > 0);
         const names = living.join(", ");
-        who.textContent = living.length === 0 ? (ended ? `${ended} ended` : "") : names.length <= 13 ? names : `${living.length}`;
+        who.textContent = living.length === 0 ? (ended ? `${ended} ended` : "") : names.length <= 12 ? names : `${living.length}`;
         group.classList.toggle("told", who.textContent !== "");
         if (living.length) said.push(`${state}: ${living.slice(0, 20).join(", ")}`);
       }

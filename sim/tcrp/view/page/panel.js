@@ -74,6 +74,7 @@ Object.assign(App.prototype, {
     $("record-title").textContent = `Record ${n}`;
     $("record-says").textContent = trace.sentence(n);
     const rows = [["time", `${seconds(record.t)} s`]];
+    if (trace.said.has(n)) rows.push(["text", trace.said.get(n)]);
     if (packet) {
       const name = (line) => (line < 0 ? "?" : trace.lifelines[line].id);
       rows.push(["way", `${name(packet.source)} → ${name(packet.target)}, ${packet.proto.toUpperCase()}`]);

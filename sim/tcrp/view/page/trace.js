@@ -14,6 +14,8 @@ class Trace {
     this.records = { t: [], cause: [], kind: [], line: [], a: [], b: [], c: [], what: [], rule: [], why: [] };
     this.packets = [];
     this.faults = [];
+    this.said = new Map(); // by record, the text that it is about
+    this.drops = 0;
     this.firstEffect = [];
     this.nextEffect = [];
     this.inFlight = new Set();
@@ -55,6 +57,7 @@ class Trace {
     this.faults = chunk.faults.map(([what, why, line, links, from, fromUs, to, toUs]) => (
       { what: this.text(what), why: this.text(why), line, links: this.text(links), from, fromUs, to, toUs }
     ));
+    for (const [n, text] of chunk.said) this.said.set(n, this.text(text));
     this.endedUs = chunk.ended_us;
   }
 
@@ -86,6 +89,7 @@ class Trace {
     } else if (kind[i] === KIND.SEND) {
       this.inFlight.add(a[i]);
     } else if (kind[i] === KIND.ARRIVE || kind[i] === KIND.DROP) {
+      if (kind[i] === KIND.DROP) this.drops++;
       this.inFlight.delete(a[i]);
     }
   }
