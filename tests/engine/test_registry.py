@@ -211,6 +211,19 @@ def test_an_ended_token_is_answered_again_after_the_whole_pause() -> None:
     assert len(chat.sent) == answered + 1
 
 
+def test_a_shutdown_remembers_ended_tokens_for_half_a_second_even_where_nothing_lingers() -> None:
+    chat = Chat(linger=0)
+    _, bob = two(chat)
+    chat.do(chat.server.shutdown(chat.now_us))
+    told = len(chat.sent_to(bob))
+    chat.passes(0.4)
+    chat.datagram(bytes((5, 32)) + b"lobby" + bob.token, bob.address)
+    assert len(chat.sent_to(bob)) == told + 1
+    chat.passes(0.1)
+    assert not chat.server.registry.ended
+    assert chat.server.next_deadline_us() is None
+
+
 @pytest.mark.parametrize("linger", [0, SECOND])
 def test_an_ended_token_is_remembered_while_it_lingers(linger: int) -> None:
     chat = Chat(linger=linger)

@@ -518,3 +518,15 @@ def test_connections_are_counted_anew_when_the_prefix_changes() -> None:
     chat.server.set_limits(chat.limits.with_settings({"ipv6_prefix": 128, "connections_per_ip_max": 1}))
     assert not chat.peer("fd00:7::2").is_closed
     first.breaks()
+
+
+def test_what_comes_of_a_session_that_has_left_is_its_leave_word_again_and_of_any_other_an_ended_token() -> None:
+    chat = Chat()
+    _, bob, carol = three(chat)
+    bob.leaves()
+    chat.passes(1)
+    assert chat.rules_dropped() == ["R-EXIT-1", "R-EXIT-1"]
+    assert chat.count(Counter.REJECTED_DATAGRAMS) == 2
+    chat.do(chat.server.remove("carol", "lobby", chat.now_us) or [])
+    carol.sends(b"hi")
+    assert chat.rules_dropped()[2:] == ["R-TOK-4"]

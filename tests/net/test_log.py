@@ -197,3 +197,9 @@ def test_a_refused_request_is_not_told_again_as_dropped_and_an_abandoned_one_was
         ("request_refused", "R-TCP-2", 1), ("request_abandoned", "R-TCP-5", 1),
         ("dropped", "R-TCP-2", 3), ("dropped", "R-TCP-5", 1),
     ]  # fmt: skip
+
+
+def test_a_leave_word_that_is_sent_again_is_not_told_as_dropped() -> None:
+    book = Book()
+    book.log.tick({"": {Rule.EXIT_1: 2}})
+    assert book.says == []

@@ -284,11 +284,12 @@ class SessionRegistry:
             session.token, session.name, session.room, session.codec, session.ip, session.address, sentence,
             session.listener, now_us,
         )  # fmt: skip
-        if self.limits.linger:
+        linger_us = max(self.limits.linger, SHUTDOWN_LINGER_US if self.is_stopping else 0)
+        if linger_us:
             self.ended[ended.token] = session.room.ended[ended.token] = ended
-            self.timers.arm(Deadline.FORGET, ended.token, now_us + self.limits.linger)
+            self.timers.arm(Deadline.FORGET, ended.token, now_us + linger_us)
         self.tell(ended, now_us)
-        if not self.limits.linger:
+        if not linger_us:
             self.outbox.observe(Forgotten(ended.token))
 
     def tell(self, ended: Ended, now_us: int) -> None:

@@ -289,7 +289,8 @@ class ServerEngine:
             return
         why = "the token has ended"
         self._outbox.refuse(Machine.SESSION, ended.id, _SPOKE, SessionState.EXPIRED, why, Rule.TOK_4)
-        self._outbox.drop(size, why, Rule.TOK_4, listener)
+        has_left = ended.sentence is None  # and has sent its leave word again, in case the first was lost
+        self._outbox.drop(size, why, Rule.EXIT_1 if has_left else Rule.TOK_4, listener)
         self.registry.answer_ended(ended, source, listener, size, now_us)
 
     def _count_rejected(self, session: Session, size: int, why: str, rule: Rule, now_us: int) -> None:

@@ -126,6 +126,8 @@ class Log:
         self._fruitless.clear()
         for by, by_rule in counts.items():
             for rule, count in by_rule.items():
+                if rule is Rule.EXIT_1:  # a client sends its leave word again, in case the first was lost
+                    continue
                 if more := count - self._counted.get((by, rule), 0):
                     self._counted[by, rule] = count
                     self._write("info", "dropped", {"rule": rule, "times": more, **_on(by)})

@@ -53,7 +53,7 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "0.5, 1.5 and 3.5 s, and when its token is used during linger, whatever follows the token. Sessions that end "
         "together are all told, also at one address.",
         Rule.EXIT_1: "A user leaves with the dialect's leave word; the token ends at once; the other members are told "
-        "where their dialect has a notice for it.",
+        "where their dialect has a notice for it. The word may be sent again, which changes nothing.",
         Rule.IDLE_1: "A session that is silent for idle_timeout ends; any valid datagram breaks the silence; "
         "an empty text is a keep-alive and is not relayed. A client whose JSON request holds answer_keep_alive: true "
         "is answered with an empty datagram, as is its trailer. Where it holds tell_timeout: true and the completion "

@@ -87,8 +87,9 @@ class Rooms:
         before, session.state = session.state, SessionState.EXPIRED
         room = session.room
         room.sessions.remove(session)
-        session.notice, session.forgotten_us = notice, now_us + self.limits.linger
-        if self.limits.linger:  # R-TOK-4, R-END-1: remembered for linger
+        linger_us = max(self.limits.linger, SHUTDOWN_LINGER_US) if self.is_stopping else self.limits.linger
+        session.notice, session.forgotten_us = notice, now_us + linger_us
+        if linger_us:  # R-TOK-4, R-END-1: remembered for linger
             room.ended.append(session)
         if notice is not None and session.address is not None:
             again = [now_us + after_us for after_us in NOTICE_AGAIN_AFTER_US[1:]]

@@ -199,7 +199,8 @@ class ReferenceServer:
         """R-TOK-2, R-TOK-4: no living session has this token. R-END-1: one that has ended is told why."""
         remembered = [session for room in self.rooms.by_name.values() for session in room.ended]
         session = next((each for each in remembered if each.token == token), None)
-        self._drop(size, Rule.TOK_2 if session is None else Rule.TOK_4)
+        has_left = session is not None and session.notice is None  # R-EXIT-1: the leave word may come again
+        self._drop(size, Rule.TOK_2 if session is None else Rule.EXIT_1 if has_left else Rule.TOK_4)
         if session is None or source.ip != session.ip or listener != session.listener:
             return
         if session.answered_us is not None and now_us - session.answered_us < ANSWER_ENDED_EVERY_US:
