@@ -34,6 +34,11 @@ picture: $(VENV)/dev
 	$(BIN)/python -m tools.picture write
 	$(BIN)/python -m tools.view_pictures write
 
+# The documents as a site in .site/; a broken link is an error. To read it: python -m http.server -d .site
+.PHONY: site
+site: $(VENV)/dev
+	$(BIN)/python -m mkdocs build --quiet --strict
+
 # Brings the Japanese catalogue up to date with the texts in the code, and compiles it.
 words: $(VENV)/dev
 	$(BIN)/pybabel -q extract -k _ --no-default-keywords --sort-by-file --no-location -o $(VENV)/tcrp.pot cli/tcrp/cli

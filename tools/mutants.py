@@ -470,24 +470,31 @@ def sample(mutants: dict[str, list[Mutant]], number: int, seed: int) -> dict[str
     return {name: sorted(some, key=lambda each: each.number) for name, some in chosen.items()}
 
 
-def _show(target: Target, number: int, swarm: int, *, tests: bool) -> int:
-    """Run one mutant with the tests' and the swarm's output."""
+def _show(target: Target, number: int, swarm: int, least: float, *, tests: bool) -> int:
+    """Run one mutant with the tests' and the swarm's output, each as long as a mutant may take."""
     mutant = next((each for each in mutants_of(target.path.read_text(encoding="utf-8")) if each.number == number), None)
     if mutant is None:
         raise ValueError(f"{target.short} has no mutant {number}")
     print(f"{target.path}:{mutant.line}: {mutant.change}")
     _warm_up(target)
+    outcome = "survived"
     with TemporaryDirectory() as folder:
         stages: list[Tests | Swarm] = [*(target.stages if tests else ())]
         stages += [Swarm(swarm, Path(folder, "traces"))] if swarm else []
-        for stage in stages:
-            pid = _fork(target, mutant.source, stage, 900, is_loud=True)
+        for stage, timeout in zip(stages, _baselines(target, stages, least), strict=True):
+            pid = _fork(target, mutant.source, stage, timeout, is_loud=True)
             _, status = os.waitpid(pid, 0)
             _end(pid)
-            if os.waitstatus_to_exitcode(status) not in (0, NO_TESTS):
+            code = os.waitstatus_to_exitcode(status)
+            if code == DIFFERS:
+                outcome = "survived, seen in traces"
+            elif code == -signal.SIGALRM:
+                print(f"killed by the timeout: it took longer than {timeout:.0f} s")
+                return 0
+            elif code not in (0, NO_TESTS):
                 print("killed")
                 return 0
-    print("survived")
+    print(outcome)
     return 1
 
 
@@ -520,7 +527,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         targets = targets_of(options.modules or PACKAGES, options.tests)
         if options.only is not None:
-            return _show(targets[0], options.only, runs, tests=by_tests)
+            return _show(targets[0], options.only, runs, options.timeout, tests=by_tests)
         mutants = {each.name: mutants_of(each.path.read_text(encoding="utf-8")) for each in targets}
         if options.sample is not None:
             mutants = sample(mutants, options.sample, options.seed)

@@ -27,7 +27,7 @@ def completed(name: str = "bob", dialect: str = "text", **settings: object) -> C
     engine.start(0)
     engine.stream_opened(1, 0)
     speaks = codec(dialect)
-    if speaks.dialect.frames == 2:
+    if speaks.dialect.answer is not None:
         engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
     engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", name, next(iter([counted_tokens()()]))), 0)
     return engine

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conversation import SECOND, Chat
+from conversation import SECOND, Chat, Peer
 from tcrp.engine.codec import codec
 from tcrp.engine.frames import HEADER_BYTES, write_frame, write_request
 from tcrp.engine.outputs import Address
@@ -16,7 +16,7 @@ from tcrp.engine.peers import peer_of, unmap_ipv4
 from tcrp.engine.timers import STALE_MAX
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.names import Counter, HandshakeState, Operation, Reason, SessionState
-from tcrp.trace.records import RefusalRecord
+from tcrp.trace.records import RefusalRecord, StepRecord
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 
@@ -813,3 +813,134 @@ def test_a_connection_that_is_gone_is_forgotten() -> None:
     assert second.is_closed
     first.breaks()
     assert set(chat.recorder.causes) == causes
+
+
+# --- what mutants showed that no test stood on -------------------------------------------------------
+
+
+def buffered(chat: Chat, peer: Peer) -> int:
+    """How many bytes of a peer the server holds."""
+    [handshake] = [each for each in chat.server.freeze().handshakes if each.stream == peer.stream]
+    return len(handshake.buffer)
+
+
+def test_no_more_of_a_peer_is_held_than_the_longest_request_and_a_trailer() -> None:
+    chat = Chat(request_bytes_max=100)
+    peer = chat.peer()
+    peer.sends(b"x" * 31)
+    peer.sends(write_frame(5, 1, 0, b"lobby", b"")[31:32] + b"y" * 500, wake=False)
+    assert buffered(chat, peer) <= 102
+
+
+def test_a_peer_that_sends_on_before_its_completion_is_not_held_without_bound() -> None:
+    chat = Chat(request_bytes_max=100)
+    peer = chat.peer()
+    for data in (request(), *[b"y" * 60] * 5):
+        peer.sends(data, wake=False)
+    assert buffered(chat, peer) == 102
+
+
+def test_nothing_more_is_held_of_a_request_that_is_longer_than_a_new_limit() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(write_request(CREATE, b"lobby", b"x" * 400)[:300])
+    for limit in (298, 100):  # 300 bytes are then as many as are held at most, and more
+        chat.server.set_limits(chat.limits.with_settings({"request_bytes_max": limit}))
+        peer.sends(b"xx")
+        assert buffered(chat, peer) == 300
+    chat.passes(10)
+    assert chat.steps("handshake", peer.stream) == ["requested", "abandoned"]
+
+
+def test_a_second_request_of_a_connection_is_not_read() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(request(), wake=False)
+    peer.sends(request("erin"), wake=False)
+    chat.passes(0)
+    assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "completed"]
+    assert [session.name for session in chat.server.registry.sessions.values()] == ["dave"]
+
+
+def test_only_a_join_of_no_room_asks_for_the_list() -> None:
+    chat = Chat(only="name-port-list")
+    peer = chat.peer()
+    peer.sends(write_frame(0, 1, 0, b"", b"dave\x9c\x41"))
+    assert chat.steps("handshake", peer.stream) == ["requested", "refused"]
+
+
+def test_a_server_that_is_stopping_grants_nothing_to_who_is_connected() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    chat.do(chat.server.shutdown(chat.now_us))
+    peer.sends(request())
+    assert peer.heard == refusal(7)
+    assert refusals_in_words(chat) == ["too_many_requests: the server is stopping"]
+    assert chat.peer().is_closed
+
+
+def refusals_in_words(chat: Chat) -> list[str]:
+    """Why the requests were refused, as a trace says it."""
+    return [each.why for each in chat.records if isinstance(each, StepRecord) and each.event == "refused"]
+
+
+def test_a_trace_says_why_a_request_is_refused() -> None:
+    chat = Chat()
+    chat.user("alice").creates("lobby")
+    chat.peer().sends(request())
+    chat.peer().sends(write_frame(5, 9, 0, b"lobby", b""))
+    assert refusals_in_words(chat) == ["room_exists", "bad_request: operation 9"]
+
+
+def test_the_refusal_of_a_room_names_its_state() -> None:
+    chat = Chat()
+    chat.user("alice").creates("lobby").leaves()
+    for room in ("lobby", "attic"):
+        chat.peer().sends(request("bob", room, JOIN))
+    refused = [each for each in chat.records if isinstance(each, RefusalRecord) and each.machine == "room"]
+    assert [(each.id, each.from_) for each in refused] == [("lobby", "closing"), ("attic", "vacant")]
+
+
+def test_a_session_that_ended_before_its_completion_gets_a_token_that_has_ended() -> None:
+    chat = Chat()
+    alice = chat.user("alice").creates("lobby")
+    peer = chat.peer("10.0.0.9")
+    peer.sends(request("bob", operation=JOIN), wake=False)
+    alice.leaves()
+    chat.passes(0)
+    assert chat.steps("handshake", peer.stream) == ["requested", "accepted", "completed"]
+    assert chat.steps("session", "bob@lobby") == ["granted", "room_closed"]
+    peer.sends(b"\x90\x48")
+    assert not chat.server.registry.sessions
+
+
+JSON_REQUEST = write_request(CREATE, b"lobby", b'{"username": "dave", "password": ""}')
+
+
+def test_a_trailer_of_a_dialect_that_has_none_tells_nothing() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(request())
+    peer.sends(b"\x90\x48")
+    [session] = chat.server.registry.sessions.values()
+    assert session.state is SessionState.TOKENED
+
+
+def test_a_trailer_ends_with_its_second_byte_whatever_comes_with_it() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    for data in (JSON_REQUEST, b"\x90", b"\x48\x11"):
+        peer.sends(data)
+    [session] = chat.server.registry.sessions.values()
+    assert session.address == ("10.9.0.1", 0x9048)
+
+
+def test_a_trailer_moves_nobody_who_has_entered() -> None:
+    chat = Chat()
+    peer = chat.peer()
+    peer.sends(JSON_REQUEST)
+    [session] = chat.server.registry.sessions.values()
+    chat.datagram(bytes((5, 32)) + b"lobby" + session.token, Address("10.9.0.1", 40000))
+    peer.sends(b"\x90\x48")
+    assert session.address == ("10.9.0.1", 40000)
+    assert chat.steps("session").count("entered") == 1

@@ -154,10 +154,12 @@ def test_a_value_of_another_shape_holds_nothing(value: Any) -> None:
 
 
 def test_a_role_may_be_missing_only_where_it_is_optional() -> None:
-    assert find(TEMPLATE, without("user"), optional=frozenset({"name"})) == {"ip": "10.0.0.2", "port": 5000}
-    assert find(TEMPLATE, without("user"), optional=frozenset({"port"})) is None
-    assert find(TEMPLATE, without("version"), optional=frozenset({"name"})) is None
-    assert find(TEMPLATE, without("greeting"), optional=frozenset({"hello {name"})) is None
+    optional = TEMPLATE | {"user": "{name?}"}
+    assert find(optional, without("user")) == {"ip": "10.0.0.2", "port": 5000}
+    assert find(optional, WHOLE | {"user": None}) == {"ip": "10.0.0.2", "port": 5000}
+    assert find(optional, without("version")) is None
+    assert find(TEMPLATE, without("user")) is None
+    assert find(TEMPLATE | {"greeting": "hello {name?}"}, without("greeting")) is None
 
 
 def test_a_loose_look_takes_more_keys_and_fewer_constants_but_needs_its_roles() -> None:
@@ -175,4 +177,4 @@ def test_a_loose_look_goes_down_into_objects_and_lists() -> None:
     assert find(template, value, loose=True) == {"name": "bob", "port": 5}
     assert find(template, value) is None
     assert find(template, {"outer": {}, "list": [{}]}, loose=True) is None
-    assert find(template, value | {"list": [{}]}, loose=True, optional=frozenset({"port"})) == {"name": "bob"}
+    assert find(template | {"list": [{"port": "{port?}"}]}, value | {"list": [{}]}, loose=True) == {"name": "bob"}

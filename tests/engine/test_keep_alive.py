@@ -8,10 +8,11 @@ import pytest
 
 from conversation import SECOND, Chat, User
 from tcrp.engine.client import QUEUED_TEXTS_MAX
-from tcrp.engine.codec import ANSWER_KEEP_ALIVE, Completed, Frame, codec
+from tcrp.engine.codec import ANSWER_KEEP_ALIVE, Completed, Reply, codec
+from tcrp.engine.frames import write_frame
 from tcrp.engine.liveness import KEEP_ALIVE_US_MIN, SILENT_INTERVALS, UNHEARD_TEXTS_MAX, learned_keep_alive_us
 from tcrp.spec.limits import ENTER_UNTIL_US, Limits
-from tcrp.spec.names import Counter, SessionState
+from tcrp.spec.names import Counter, Operation, SessionState
 
 IDLE_SECONDS = 100
 INTERVAL_SECONDS = 20  # five in an idle timeout
@@ -185,8 +186,9 @@ def test_a_client_that_is_told_the_servers_timeout_fits_its_keep_alives_to_it(
 )
 def test_a_timeout_that_makes_no_sense_is_not_taken(said: str, told_us: int | None) -> None:
     payload = b'{"status": 202, "message": "m", "token": "t", "idle_timeout": %s}' % said.encode()
-    reply = codec("json-address").read_reply(Frame(0, 1, 2, payload))
-    assert reply == Completed(b"t", told_us)
+    reply = codec("json-address").read_reply(write_frame(5, 1, 2, b"", payload), Operation.CREATE)
+    assert isinstance(reply, Reply)
+    assert reply.says == Completed(b"t", told_us)
 
 
 def test_a_server_that_speaks_again_may_be_found_silent_again() -> None:

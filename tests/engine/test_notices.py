@@ -8,7 +8,7 @@ import pytest
 
 from tcrp.engine.codec import Codec, Told, codec, codec_of
 from tcrp.engine.notices import ENDINGS, NoticeReader, write_farewell, write_notice
-from tcrp.spec.dialects import NAMES, Endings, Match
+from tcrp.spec.dialects import NAMES, Endings, Match, Telling
 from tcrp.spec.names import Notice, SessionEvent
 
 OF_OTHERS = (Notice.JOINED, Notice.LEFT)
@@ -17,13 +17,22 @@ OF_OTHERS = (Notice.JOINED, Notice.LEFT)
 def told(name: str, sentence: str) -> Told | None:
     """What a member of `lobby` who speaks that dialect takes the sentence for."""
     speaks = codec(name)
-    return NoticeReader(speaks, "lobby").read(speaks.write_notice(sentence))
+    data = speaks.write_notice(speaks.dialect.notices[Notice.ROOM_CLOSED], sentence)
+    assert data is not None
+    return NoticeReader(speaks, "lobby").read(data)
 
 
 def changed(**notices: str) -> Codec:
     """The dialect `text` with other sentences."""
     dialect = codec("text").dialect
-    return codec_of(replace(dialect, notices={Notice(name): sentence for name, sentence in notices.items()}))
+    form = dialect.notices[Notice.LEFT].form
+    tellings = {Notice(name): Telling((sentence,), form) for name, sentence in notices.items()}
+    return codec_of(replace(dialect, notices=tellings))
+
+
+def said(sentence: str) -> Telling:
+    """A sentence in the form of `text`."""
+    return Telling((sentence,), codec("text").dialect.notices[Notice.LEFT].form)
 
 
 def test_every_notice_to_its_receiver_ends_a_session_and_the_others_speak_of_others() -> None:
@@ -42,14 +51,15 @@ def test_every_notice_to_its_receiver_ends_a_session_and_the_others_speak_of_oth
 def test_a_notice_is_read_as_itself_or_as_the_end_that_shares_its_sentence(name: str, notice: Notice) -> None:
     speaks = codec(name)
     data = write_notice(speaks, notice, name="bob", room="lobby", host="alice")
-    sentence = speaks.dialect.notices.get(notice)
-    if sentence is None:
+    telling = speaks.dialect.notices.get(notice)
+    if telling is None:
         assert data is None
         return
+    sentence = telling.sentences[0]
     assert data is not None
     read = NoticeReader(speaks, "lobby").read(data)
     assert read is not None
-    sharing = {each for each, other in speaks.dialect.notices.items() if other == sentence}
+    sharing = {each for each, other in speaks.dialect.notices.items() if other.sentences[0] == sentence}
     assert read.notice in sharing
     if Notice.ROOM_CLOSED in sharing:
         assert read.notice is Notice.ROOM_CLOSED
@@ -178,27 +188,27 @@ def test_a_dialect_says_how_its_clients_match(
 
 
 def test_a_leaving_host_is_told_that_the_room_is_closed_where_its_dialect_says_so() -> None:
-    said = {name: write_farewell(codec(name), is_host=True, name="alice", room="lobby") for name in NAMES}
-    assert said["json"] == "チャットルームが閉じられました".encode()
-    assert said["name-port"] == b"Room closed"
-    assert said["text"] is said["json-port"] is said["json-endpoint"] is None
+    told = {name: write_farewell(codec(name), is_host=True, name="alice", room="lobby") for name in NAMES}
+    assert told["json"] == "チャットルームが閉じられました".encode()
+    assert told["name-port"] == b"Room closed"
+    assert told["text"] is told["json-port"] is told["json-endpoint"] is None
     assert NoticeReader(codec("name-port"), "lobby").read(b"Room closed") == Told(Notice.ROOM_CLOSED, "")
 
 
 def test_a_leaving_guest_is_told_so_in_one_dialect_alone() -> None:
-    said = {name: write_farewell(codec(name), is_host=False, name="bob", room="lobby") for name in NAMES}
-    assert {name: data for name, data in said.items() if data} == {"name-port-list": b"DISCONNECTED: quit"}
+    told = {name: write_farewell(codec(name), is_host=False, name="bob", room="lobby") for name in NAMES}
+    assert {name: data for name, data in told.items() if data} == {"name-port-list": b"DISCONNECTED: quit"}
 
 
 def test_a_farewell_names_the_leaver_as_host() -> None:
-    speaks = codec_of(replace(codec("text").dialect, host_quit="{host} closes {room}"))
+    speaks = codec_of(replace(codec("text").dialect, host_quit=said("{host} closes {room}")))
     assert write_farewell(speaks, is_host=True, name="alice", room="lobby") == b"alice closes lobby"
 
 
 def test_a_hosts_farewell_is_read_as_the_end_of_the_room_unless_the_dialect_has_a_word_for_quitting() -> None:
-    closing = replace(codec("text").dialect, host_quit="Good night")
+    closing = replace(codec("text").dialect, host_quit=said("Good night"))
     assert NoticeReader(codec_of(closing), "lobby").read(b"Good night") == Told(Notice.ROOM_CLOSED, "")
-    quitting = replace(closing, notices={**closing.notices, Notice.QUIT: "Good night"})
+    quitting = replace(closing, notices={**closing.notices, Notice.QUIT: said("Good night")})
     assert NoticeReader(codec_of(quitting), "lobby").read(b"Good night") == Told(Notice.QUIT, "")
     without = replace(closing, host_quit=None)
     assert NoticeReader(codec_of(without), "lobby").read(b"Good night") is None

@@ -8,8 +8,8 @@ import pytest
 
 from conversation import SECOND, Chat, User
 from tcrp.engine.frames import write_request
-from tcrp.engine.outputs import Address
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.outputs import Address, Detail, Stepped
+from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
@@ -518,6 +518,14 @@ def test_connections_are_counted_anew_when_the_prefix_changes() -> None:
     chat.server.set_limits(chat.limits.with_settings({"ipv6_prefix": 128, "connections_per_ip_max": 1}))
     assert not chat.peer("fd00:7::2").is_closed
     first.breaks()
+
+
+@pytest.mark.parametrize(("name", "shown"), [("", "7"), ("bob", "bob")])
+def test_a_connection_without_a_name_is_called_by_its_number(name: str, shown: str) -> None:
+    server = ServerEngine(ServerConfig(), new_token=lambda: b"1" * 32, detail=Detail.EVERYTHING)
+    server.stream_opened(7, Address("10.0.0.9", 50000), 0, name=name)
+    [step] = [each for each in server.stream_closed(7, 0) if isinstance(each, Stepped)]
+    assert step.id == shown
 
 
 def test_what_comes_of_a_session_that_has_left_is_its_leave_word_again_and_of_any_other_an_ended_token() -> None:

@@ -363,7 +363,6 @@ HELD: list[tuple[str, str, Any, Run, Run]] = [
     ("ended", "times_told", 3, [*talk, (0, Removes("bob", "lobby"))], [(0, WOKEN)] * 2),
     ("ended", "sentence", None, [*talk, (0, Removes("bob", "lobby"))], [(0, WOKEN)]),
     ("handshakes", "buffer", b"", [(0, ANN), (0, OPEN), (0, replace(BOBS, cut=40))], [(0, Bytes(0, b"x" * 99))]),
-    ("handshakes", "header", None, [(0, ANN), (0, OPEN), (0, replace(BOBS, cut=40))], [(0, Bytes(0, b"x" * 99))]),
     ("handshakes", "port", None, [(0, ANN), (0, OPEN), (0, ENTERS)], [(0, WOKEN)]),
     ("handshakes", "asks_for_timeout", False, [(0, ANN), (0, OPEN), (0, Bytes(0, ASKS_FOR_TIMEOUT))], [(0, WOKEN)]),
     ("handshakes", "session", None, [(0, ANN), (0, OPEN), (0, BOBS)], [(0, Ends(0, True))]),
@@ -523,7 +522,7 @@ LOBBY = b"lobby"
 def replies(dialect: str) -> list[bytes]:
     """What a server may answer, whole and in halves."""
     speaks = codec(dialect)
-    answer = speaks.write_answer(Operation.JOIN, LOBBY) if speaks.dialect.frames == 2 else b""
+    answer = speaks.write_answer(Operation.JOIN, LOBBY) if speaks.dialect.answer is not None else b""
     completion = speaks.write_completion(Operation.JOIN, LOBBY, "bob", b"t0ken")
     refusal = b"".join(speaks.write_refusal(2, LOBBY, Reason.NAME_TAKEN))
     return [answer + completion, answer, completion, completion[:20], completion[20:], refusal, b"\xff" * 40]

@@ -120,7 +120,7 @@ def test_a_client_takes_any_datagram_in_every_state(dialect: str, datagrams: lis
     engine.stream_opened(1, 0)
     for data in datagrams:
         engine.receive_datagram(data, 0)
-    if speaks.dialect.frames == 2:
+    if speaks.dialect.answer is not None:
         engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
     engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"t0ken"), 0)
     for data in datagrams:

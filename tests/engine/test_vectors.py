@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from tcrp.engine.client import ClientConfig, ClientEngine
-from tcrp.engine.codec import Codec, Completed, Frame, codec, codec_of, port_is_clear, recognise
+from tcrp.engine.codec import Accepted, Asked, Codec, Completed, Reply, codec, codec_of
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address, NoticeReceived, Relay, SendDatagram, SendFrame, ServerOutput, TextReceived
+from tcrp.engine.recognition import Recognised, Recogniser, port_is_clear
 from tcrp.engine.server import ServerConfig, ServerEngine
-from tcrp.spec.dialects import Dialect, Reply, ReplyForm
+from tcrp.spec.dialects import Dialect
+from tcrp.spec.fields import Group, Json, Message
 from tcrp.spec.names import HandshakeState, Operation, SessionState
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
@@ -38,43 +40,48 @@ def data_of(step: dict[str, Any]) -> bytes:
     return bytes.fromhex(step.get("hex", ""))
 
 
-def server_frames(name: str, speaks: Codec) -> Iterator[Frame]:
-    """Every frame that the captured server sent, in order."""
+def server_replies(name: str, speaks: Codec) -> Iterator[Reply]:
+    """Every message that the captured server sent over TCP, in order."""
     for step in conversation(name):
         data = data_of(step) if step["proto"] == "tcp" and step["from"] == "server" else b""
+        operation = Operation.CREATE if data[1:2] == b"\x01" else Operation.JOIN
+        if name == "name-port-list" and data[0:1] == b"\0":
+            continue  # a listing
         while data:
-            frame = speaks.read_frame(data)
-            assert isinstance(frame, Frame)
-            yield frame
-            data = data[frame.size :]
+            reply = speaks.read_reply(data, operation)
+            assert isinstance(reply, Reply)
+            yield reply
+            data = data[reply.size :]
 
 
 def with_captured_sentences(name: str) -> Codec:
     """The dialect with the message sentences that the captured server used."""
     dialect = codec(name).dialect
-    for frame in server_frames(name, codec(name)):
-        if frame.payload[:1] != b"{":
-            continue
-        value = json.loads(frame.payload)
-        if "message" not in value:
-            continue
-        if frame.state == 1:
-            dialect = replace(dialect, answer=_with_message(dialect.answer, value["message"]))
-        elif frame.operation == 1:
-            dialect = replace(dialect, created=_with_message(dialect.created, value["message"]))
-        else:
-            dialect = replace(dialect, joined=_with_message(dialect.joined, value["message"]))
-    return codec_of(dialect)
+    answer, completion = dict(dialect.answer or {}), dict(dialect.completion)
+    operations = [Operation.CREATE, Operation.JOIN]
+    for reply in server_replies(name, codec(name)):
+        message = json.loads(reply.payload).get("message") if reply.payload[:1] == b"{" else None
+        if isinstance(reply.says, Accepted) and message is not None:
+            answer[operations[0]] = _with_message(answer[operations[0]], message)
+        elif isinstance(reply.says, Completed) and operations:
+            operation = operations.pop(0)
+            if message is not None:
+                completion[operation] = _with_message(completion[operation], message)
+    return codec_of(replace(dialect, answer=answer or None, completion=completion))
 
 
-def _with_message(reply: Reply, message: str) -> Reply:
-    assert reply.form is ReplyForm.JSON
-    return replace(reply, json={**reply.json, "message": message})  # type: ignore[dict-item]
+def _with_message(message: Message, sentence: str) -> Message:
+    *frame, payload = message.items
+    assert isinstance(payload, Group)
+    [json_item] = payload.items
+    assert isinstance(json_item, Json)
+    assert isinstance(json_item.template, dict)
+    changed = replace(json_item, template={**json_item.template, "message": sentence})
+    return replace(message, items=(*frame, replace(payload, items=(changed,))))
 
 
 def tokens(name: str) -> list[bytes]:
-    read = [codec(name).read_reply(frame) for frame in server_frames(name, codec(name))]
-    return [reply.token for reply in read if isinstance(reply, Completed)]
+    return [reply.says.token for reply in server_replies(name, codec(name)) if isinstance(reply.says, Completed)]
 
 
 class Replay:
@@ -159,9 +166,10 @@ def test_the_dialect_of_every_captured_request_is_recognised(name: str) -> None:
         for step in conversation(name)
         if step["proto"] == "tcp" and step["from"] != "server" and len(data_of(step)) > 32
     ]
-    recognised = [recognise(data[32 + data[0] :]) for data in requests]
+    recognised = [Recogniser(ListenerConfig().codecs).read(data, limit=4096, is_over=False) for data in requests]
+    assert all(isinstance(found, Recognised) for found in recognised)
     # A port that happens to print as text makes a name-port request a text one; that is why one can ask for it.
-    assert [found and found[0].dialect.name for found in recognised] == (
+    assert [found.codec.dialect.name for found in recognised if isinstance(found, Recognised) and found.codec] == (
         ["text", "text"] if name == "name-port" else [name, name]
     )
 
@@ -176,9 +184,9 @@ def test_a_port_that_prints_as_text_is_not_clear_where_it_stands_behind_a_name(
     speaks = codec(name)
     assert port_is_clear(speaks, port) is clear
     request = speaks.write_request(Operation.CREATE, b"r", "ann", "", "", port)
-    recognised = recognise(request[33:])
-    assert recognised is not None
-    assert (recognised[0] is speaks) is clear
+    recognised = Recogniser(ListenerConfig().codecs).read(request, limit=4096, is_over=False)
+    assert isinstance(recognised, Recognised)
+    assert (recognised.codec is speaks) is clear
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,5 +246,5 @@ def _port_told(dialect: Dialect, steps: list[dict[str, Any]], user: str, connect
     )
     if dialect.learned_from == "trailer":
         return int.from_bytes(asked[-2:], "big")
-    request = codec_of(dialect).read_request(asked[32 + asked[0] :])
-    return (request.port if request is not None else None) or 0
+    read = codec_of(dialect).read_request(asked)
+    return (read.request.port if isinstance(read, Asked) and read.request is not None else None) or 0

@@ -105,6 +105,10 @@ def test_a_mutant_that_loops_is_killed_by_the_timeout(tool: Tool) -> None:
     tool.tests.write_text("import tiny\n\n\ndef test_it_ends() -> None:\n    tiny.wait(2)\n")
     _, lines, _ = tool.runs("--jobs", "8", "--timeout", "2")
     assert lines[0] == said(9, tests=3, timeouts=3, neither=6)  # no `turns -= 1`, `+=`, and `-= 0`
+    [loops] = [each.number for each in mutants_of(tool.module.read_text()) if each.new == "turns += 1"]
+    code, lines, _ = tool.runs("--only", str(loops), "--timeout", "2")
+    assert code == 0
+    assert lines[-1].startswith("killed by the timeout: it took longer than ")
 
 
 def test_an_explained_survivor_is_counted_apart(tool: Tool) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import assert_never
 
-from tcrp.engine.codec import Codec, codec, port_is_clear
+from tcrp.engine.codec import Codec, codec
 from tcrp.engine.outputs import Address
+from tcrp.engine.recognition import port_is_clear
 from tcrp.live.compare import Collector
 from tcrp.live.impairment import UserImpairment
 from tcrp.live.proxy import Proxy

@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from tcrp.engine.client_state import ClientConfig, ClientState
-from tcrp.engine.codec import PORT_BYTES, Accepted, Completed, Denied, Frame, Told, Unread
-from tcrp.engine.frames import CODES
+from tcrp.engine.codec import PORT_BYTES, Accepted, Completed, Denied, Reply, Told, Unread
 from tcrp.engine.liveness import Liveness
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outbox import Outbox
@@ -31,6 +30,7 @@ from tcrp.engine.outputs import (
     WordsReceived,
 )
 from tcrp.engine.reading import Heard, hear
+from tcrp.engine.templates import Partial
 from tcrp.engine.text import shown, words_of
 from tcrp.engine.timers import Timers
 from tcrp.spec.dialects import LearnedFrom
@@ -41,6 +41,7 @@ from tcrp.spec.limits import (
     ENTER_EVERY_US,
     ENTER_UNTIL_US,
     LEAVE_AGAIN_AFTER_US,
+    QUIET_US,
 )
 from tcrp.spec.names import (
     Deadline,
@@ -148,6 +149,7 @@ class ClientEngine:
         self._now_us = now_us
         self._fire = {
             Deadline.HANDSHAKE: self._give_up,
+            Deadline.QUIET: self._take_reply,
             Deadline.ENTER: self._enter_again,
             Deadline.LEAVE: self._leave_again,
             Deadline.IDLE: self._look_at_own_silence,
@@ -298,17 +300,31 @@ class ClientEngine:
         if not self._awaits_reply():
             return self._outbox.take()
         self._buffer += data
+        self._read_replies(now_us, is_over=False)
+        return self._outbox.take()
+
+    def _read_replies(self, now_us: int, *, is_over: bool) -> None:
+        """All replies that the buffer holds. `is_over`: nothing comes behind them."""
         while self._awaits_reply():
-            frame = self.codec.read_frame(self._buffer)
-            if frame is None:
-                if len(self._buffer) > _REPLY_BUFFER_BYTES_MAX:
+            data = bytes(self._buffer)
+            greeted = self.codec.read_greeting(data) if self.handshake is HandshakeState.REQUESTED else 0
+            reply = (
+                self.codec.read_reply(data[greeted:], self.config.operation, is_over=is_over)
+                if isinstance(greeted, int)
+                else greeted
+            )
+            if isinstance(reply, Partial):
+                if len(data) > _REPLY_BUFFER_BYTES_MAX:
                     self._abandon()
-                break
-            if isinstance(frame, Unread):
+                elif reply.is_open:
+                    self._timers.arm(Deadline.QUIET, Machine.HANDSHAKE, now_us + QUIET_US)
+                return
+            if isinstance(reply, Unread):
                 self._abandon()
-                break
-            del self._buffer[: frame.size]
-            match self.codec.read_reply(frame):
+                return
+            assert isinstance(greeted, int), "else it is what was not read"
+            del self._buffer[: greeted + reply.size]
+            match reply.says:
                 case Accepted():
                     if self._tables.handshake.takes(self.handshake, HandshakeEvent.ACCEPTED):
                         self._step_handshake(HandshakeEvent.ACCEPTED)
@@ -320,12 +336,13 @@ class ClientEngine:
                     self._complete(token, now_us)
                 case Denied(reason, said):
                     self._denied(reason, said)
-        return self._outbox.take()
 
     def stream_closed(self, now_us: int) -> Outputs:
         """The connection has ended, by the server or by the network."""
         self._now_us = now_us
         self._stream = None
+        if self._buffer:
+            self._read_replies(now_us, is_over=True)
         if self.is_under_way:
             self._abandon()
         return self._outbox.take()
@@ -431,7 +448,7 @@ class ClientEngine:
         self._step(SessionEvent.ENTERED)
         if learned_from is LearnedFrom.DATAGRAM:
             self._say_enter(now_us)
-        elif learned_from is LearnedFrom.REQUEST and self._liveness.can_ask:  # its first question; else entering is
+        elif learned_from is not LearnedFrom.TRAILER and self._liveness.can_ask:  # its first question; else entering is
             self._say("", self._datagram(""), now_us)
         early, self._early = self._early, []
         for data in early:
@@ -453,9 +470,10 @@ class ClientEngine:
 
     def _usual_words(self, reason: Reason) -> str:
         """What a server of the dialect says for `reason`: to its user it is no news."""
-        frame = self.codec.read_frame(self.codec.write_refusal(CODES[self.config.operation], b"", reason)[0])
-        reply = self.codec.read_reply(frame) if isinstance(frame, Frame) else None
-        return reply.said if isinstance(reply, Denied) else ""
+        operation = self.config.operation
+        data = self.codec.write_refusal(self.codec.dialect.operations[operation], self._room_bytes, reason)[0]
+        reply = self.codec.read_reply(data, operation, is_over=True)
+        return reply.says.said if isinstance(reply, Reply) and isinstance(reply.says, Denied) else ""
 
     def _abandon(self) -> None:
         said = self._buffer[:CLIENT_DATAGRAM_BYTES_MAX].decode(errors="replace")
@@ -464,12 +482,18 @@ class ClientEngine:
         self._step_handshake(HandshakeEvent.ABANDONED)
         self._end_handshake()
 
+    def _take_reply(self, now_us: int) -> None:
+        """A reply whose end nothing tells is as long as it is."""
+        self._outbox.observe(TimerFired(Deadline.QUIET, Machine.HANDSHAKE))
+        self._read_replies(now_us, is_over=True)
+
     def _give_up(self, _now_us: int) -> None:
         self._outbox.observe(TimerFired(Deadline.HANDSHAKE, Machine.HANDSHAKE))
         self._abandon()
 
     def _end_handshake(self) -> None:
         self._timers.cancel(Deadline.HANDSHAKE, Machine.HANDSHAKE)
+        self._timers.cancel(Deadline.QUIET, Machine.HANDSHAKE)
         self._buffer.clear()
         if self._stream is not None:
             self._outbox.pending.append(CloseStream(self._stream))
@@ -523,9 +547,8 @@ class ClientEngine:
             self._timers.arm(Deadline.LEAVE, Machine.SESSION, self._ended_us + LEAVE_AGAIN_AFTER_US[self._leaves_done])
 
     def _datagram(self, text: str) -> bytes:
-        """`room_len(1) token_len(1) room token text` (R-UDP-1)."""
-        head = bytes((len(self._room_bytes), len(self.token)))
-        return head + self._room_bytes + self.token + self.codec.write_text(self.name, text)
+        """A datagram in the dialect's form, usually `room_len(1) token_len(1) room token text` (R-UDP-1)."""
+        return self.codec.datagram.write(self._room_bytes, self.token, self.name, text)
 
     def _send(self, data: bytes, what: PacketKind, now_us: int) -> None:
         self._liveness.spoke_us = now_us

@@ -1,42 +1,32 @@
 """A dialect's bytes, both sides of it: requests, replies, texts, relays and notices.
 
-Made from the data of `tcrp.spec.dialects`; nothing here asks for a dialect by name. Reading is
-total: bytes that mean nothing give None, never an exception.
+Compiled from the fields of `tcrp.spec.dialects`; nothing here asks for a dialect by name. Reading is total: bytes that
+mean nothing give None or `Mismatch`, never an exception.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple, Protocol
 
-from tcrp.engine import json_templates
-from tcrp.engine.frames import (
-    CODES,
-    HEADER_BYTES,
-    STATE_ANSWER,
-    STATE_COMPLETION,
-    read_header,
-    write_frame,
-    write_request,
+from tcrp.engine.datagrams import NAMES_MAX, Datagram, relay_head, relay_reader, string
+from tcrp.engine.templates import (
+    EXTRA,
+    SPAN,
+    CannotWrite,
+    Mismatch,
+    Partial,
+    Read,
+    Strictness,
+    Template,
+    compile_message,
 )
-from tcrp.engine.text import shown, user_name_fault
-from tcrp.spec.dialects import (
-    NAMES,
-    Dialect,
-    LearnedFrom,
-    Refusal,
-    RelayForm,
-    Reply,
-    ReplyForm,
-    RequestForm,
-    RoomIn,
-    dialect,
-    roles,
-)
-from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN, SECOND_US, SETTINGS, TOKEN_BYTES_MAX
+from tcrp.engine.text import shown
+from tcrp.spec.dialects import ByOperation, Dialect, LearnedFrom, Telling, dialect
+from tcrp.spec.fields import Encoding, Filler, Group, Item, Json, JsonTemplate, Message, Number, Role, Text, roles_of
+from tcrp.spec.limits import PORT_MAX, PORT_MIN, SECOND_US, SETTINGS, TOKEN_BYTES, TOKEN_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Reason
 
 PORT_BYTES = 2
@@ -51,10 +41,11 @@ IDLE_TIMEOUT: Final = "idle_timeout"
 EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE, RESUME_TOKEN, TELL_TIMEOUT))
 """What a JSON request of any dialect may hold besides its own members."""
 REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
+_REPLY_BYTES_MAX: Final = REPLY_PAYLOAD_BYTES_MAX + 4096
 
 
 class Request(NamedTuple):
-    """What a request's payload says. `port` is None where the dialect learns it otherwise.
+    """What a request says. `port` is None where the dialect learns it otherwise.
 
     Only a JSON request can say the rest. `asks_for_answers`: the client wants its keep-alives answered.
     `resume_token`: the token by which the name's holder is known, or empty. `asks_for_timeout`: its completion is to
@@ -69,13 +60,15 @@ class Request(NamedTuple):
     asks_for_timeout: bool = False
 
 
-class Frame(NamedTuple):
-    """One frame of a reply, as a client reads it."""
+class Asked(NamedTuple):
+    """A whole request. `code` is the peer's own number for the operation; `payload` what is read in a dialect."""
 
     size: int
-    operation: int
-    state: int
+    operation: Operation
+    code: int
+    room: bytes
     payload: bytes
+    request: Request | None = None  # None: not in this dialect
 
 
 class Accepted(NamedTuple):
@@ -96,8 +89,16 @@ class Denied(NamedTuple):
     said: str
 
 
+class Reply(NamedTuple):
+    """One message of a server over TCP, as a client reads it."""
+
+    size: int
+    says: Accepted | Completed | Denied
+    payload: bytes = b""
+
+
 class Relayed(NamedTuple):
-    """A text of another member."""
+    """A text of another member. `name` is empty where the form names nobody."""
 
     name: str
     text: str
@@ -111,31 +112,70 @@ class Told(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A datagram that is neither a relay nor a notice of this dialect."""
+    """Bytes that are nothing of this dialect."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Member(Protocol):
+    """Who is sent a notice."""
+
+    token: bytes
+    address: Any
+
+
+class _Candidate(NamedTuple):
+    """A message that a server may send, and what it is."""
+
+    template: Template
+    kind: type[Accepted | Completed | Denied]
+    reasons: tuple[Reason, ...] = ()
+
+
 class Codec:
     """The bytes of one dialect. Compared by identity: one codec, one form of relay."""
 
-    dialect: Dialect
-    leave_words: frozenset[str]
-    speaks_json: bool
-    takes_password: bool
-    plain_text: bool
-
-    @property
-    def tells_timeout(self) -> bool:
-        """Whether a server can be asked how much silence it tolerates: request and completions are JSON objects."""
-        replies = (self.dialect.created.json, self.dialect.joined.json)
-        return self.asks_for_answers and all(isinstance(reply, Mapping) for reply in replies)
-
-    @property
-    def asks_for_answers(self) -> bool:
+    def __init__(self, data: Dialect) -> None:
+        own, create = data.operations, data.request[Operation.CREATE]
+        self.dialect = data
+        self.leave_words = frozenset(data.leave_words)
+        self.takes_password = Role.PASSWORD in roles_of(create)
+        self.speaks_json = is_json(create)
+        self.asks_for_answers = request_keys(create) is not None
         """Whether its request can ask for answers to keep-alives."""
-        return self.dialect.request_form is RequestForm.JSON and isinstance(self.dialect.request_json, Mapping)
+        self.codes = {own[Operation.CREATE]: Operation.CREATE, own[Operation.JOIN]: Operation.JOIN}
+        known = frozenset(self.codes)
+        self._requests = _by_operation(data.request, Strictness.SHAPE, extras=EXTRA_MEMBERS, operations=known)
+        self._outer = [
+            compile_message(each, operations=known) for each in _distinct(map(unwrapped, data.request.values()))
+        ]
+        self.frames = [each.message for each in self._outer]
+        self._answers = _by_operation(data.answer or {}, Strictness.NUMBERS)
+        self._completions = _by_operation(data.completion, Strictness.LOOSE, extras=frozenset((IDLE_TIMEOUT,)))
+        self.tells_timeout = self.asks_for_answers and all(
+            _object(each) is not None for each in data.completion.values()
+        )
+        """Whether a server can be asked how much silence it tolerates: request and completions are JSON objects."""
+        self._refusals = {why: _compiled_refusal(each.frame) for why, each in data.refusals.items()}
+        self._thens = {why: compile_message(each.then) for why, each in data.refusals.items() if each.then is not None}
+        self._greeting = compile_message(data.greeting) if data.greeting is not None else None
+        self._list_request = compile_message(data.list_request) if data.list_request is not None else None
+        self._list_reply = compile_message(data.list_reply) if data.list_reply is not None else None
+        self._replies = {each: self._candidates(each) for each in (Operation.CREATE, Operation.JOIN)}
+        self._any_replies = [compile_message(each) for each in _distinct(self._loosened())]
+        self.datagram = Datagram(data.datagram)
+        self.head = self.datagram.head
+        self.read_text = self.datagram.read_text
+        self.write_text = self.datagram.write_text
+        self.plain_text = self.datagram.is_plain
+        self._relay = compile_message(data.relay)
+        self._read_relay = relay_reader(self._relay)
+        self._relay_head = relay_head(data.relay)
+        self._written_head = lru_cache(NAMES_MAX)(self._write_head)
+        self.relays_to_each = Role.TOKEN in self._relay.roles
+        """Whether a relay holds its receiver's token, so that each member is sent bytes of their own."""
+        tellings = [*data.notices.values(), *([data.host_quit] if data.host_quit is not None else [])]
+        self._notices = {id(each.form): compile_message(each.form) for each in tellings}
 
     # --- requests --------------------------------------------------------------------------------
 
@@ -152,357 +192,422 @@ class Codec:
         resume_token: bytes = b"",
         asks_for_timeout: bool = False,
     ) -> bytes:
-        """A client's whole request frame. What the dialect has no place for is left out."""
-        match self.dialect.request_form:
-            case RequestForm.NAME:
-                payload = name.encode()
-            case RequestForm.NAME_PORT:
-                payload = name.encode() + port.to_bytes(PORT_BYTES, "big")
-            case RequestForm.JSON:
-                values: json_templates.Values = {"name": name, "password": password, "ip": ip, "port": port}
-                value = json_templates.fill(self.dialect.request_json, values)
-                if isinstance(value, dict):
-                    if resume_token and resume_token.isascii():  # ours are; a foreign server asks for none
-                        value[RESUME_TOKEN] = resume_token.decode("ascii")
-                    if asks_for_answers:
-                        value[ANSWER_KEEP_ALIVE] = True
-                    if asks_for_timeout:
-                        value[TELL_TIMEOUT] = True
-                payload = json.dumps(value).encode()
-        return write_request(operation, room, payload)
+        """A client's whole request. What the dialect has no place for is left out. Raises `CannotWrite`."""
+        extra: dict[str, Any] = {}
+        if resume_token and resume_token.isascii():  # ours are; a foreign server asks for none
+            extra[RESUME_TOKEN] = resume_token.decode("ascii")
+        if asks_for_answers:
+            extra[ANSWER_KEEP_ALIVE] = True
+        if asks_for_timeout:
+            extra[TELL_TIMEOUT] = True
+        values = {
+            "operation": self.dialect.operations[operation], "room": room, "name": name, "password": password, "ip": ip,
+            "port": port, "token": resume_token, EXTRA: extra,
+        }  # fmt: skip
+        return self._requests[operation].write(values)
 
-    def read_request(self, payload: bytes) -> Request | None:
-        """What a request says, or None where it is none of this dialect. The name is not judged yet."""
-        match self.dialect.request_form:
-            case RequestForm.NAME:
-                return Request(payload, "", None)
-            case RequestForm.NAME_PORT:
-                if len(payload) < PORT_BYTES:
-                    return None
-                return Request(payload[:-PORT_BYTES], "", int.from_bytes(payload[-PORT_BYTES:], "big"))
-            case RequestForm.JSON:
-                try:
-                    value = json_templates.read(payload)
-                except json_templates.NotJson:
-                    return None
-                extra = {key: value.pop(key, None) for key in EXTRA_MEMBERS} if isinstance(value, dict) else {}
-                found = json_templates.find(self.dialect.request_json, value, optional=frozenset({"password"}))
-        if found is None:
+    def read_request(self, data: bytes, *, limit: int = 1 << 62, is_over: bool = False) -> Asked | Partial | Mismatch:
+        """A whole request; its `request` is None where only its frame is of this dialect. Names are not judged yet."""
+        frame = self.read_frame(data, limit=limit, is_over=is_over)
+        return self.read_framed(data, frame, limit) if isinstance(frame, Read) else frame
+
+    def read_frame(self, data: bytes, *, limit: int, is_over: bool) -> Read | Partial | Mismatch:
+        """A request as far as its frame goes, whatever its payload says."""
+        result: Partial | Mismatch | None = None
+        for template in self._outer:
+            read = template.read(data, limit=limit, is_over=is_over)
+            if isinstance(read, Read):
+                return read
+            if result is None or isinstance(read, Partial):
+                result = read
+        assert result is not None, "there is a form of request"
+        return result
+
+    def read_framed(self, data: bytes, outer: Read, limit: int) -> Asked:
+        """What a request says whose frame has been read."""
+        size, frame = outer
+        code = frame.get("operation", 0)
+        request = None
+        operation = self.codes.get(code, Operation.JOIN)
+        for each, template in self._requests.items():
+            if template.roles.issuperset((Role.OPERATION,)) and operation is not each:
+                continue
+            read = template.read(data[:size], limit=limit)
+            if isinstance(read, Read) and read.size == size:
+                operation, code = each, read.values.get("operation", self.dialect.operations[each])
+                request, frame = self._request(read.values), {**read.values, **frame}
+                break
+        room = frame.get("room", b"")
+        room = room.encode() if isinstance(room, str) else room
+        if not isinstance(room, bytes):
+            room, request = b"", None
+        return Asked(size, operation, code, room, frame.get(SPAN, data[:size]), request)
+
+    @staticmethod
+    def _request(values: Mapping[str, Any]) -> Request | None:
+        name, password, port = string(values["name"]), string(values.get("password", "")), values.get("port")
+        if isinstance(values["name"], bytes):
+            raw: bytes = values["name"]
+        elif name is not None:
+            raw = name.encode()
+        else:
             return None
-        name, password, port = found["name"], found.get("password", ""), found.get("port")
-        if not isinstance(name, str) or not isinstance(password, str):
+        if password is None or ("port" in values and type(port) is not int):
             return None
-        if "port" in found and type(port) is not int:
-            return None
-        proof = extra.get(RESUME_TOKEN)
+        extra = values.get(EXTRA, {})
+        proof = extra.get(RESUME_TOKEN, values.get("token"))
         return Request(
-            name.encode(),
+            raw,
             password,
             port,
             asks_for_answers=extra.get(ANSWER_KEEP_ALIVE) is True,
-            resume_token=proof.encode() if isinstance(proof, str) else b"",
+            resume_token=proof.encode() if isinstance(proof, str) else proof if isinstance(proof, bytes) else b"",
             asks_for_timeout=extra.get(TELL_TIMEOUT) is True,
         )
 
+    def carries(self, room: bytes, name: str) -> bool:
+        """Whether replies and datagrams of this dialect can hold these names."""
+        token = bytes(TOKEN_BYTES).hex()[:TOKEN_BYTES].encode()
+        try:
+            for operation in self._completions:
+                self.write_answer(operation, room, name)
+                self.write_completion(operation, room, name, token)
+            self.datagram.write(room, token, name, "")
+        except CannotWrite:
+            return False
+        return True
+
     # --- replies ---------------------------------------------------------------------------------
 
-    def write_answer(self, operation: Operation, room: bytes) -> bytes:
-        """The frame that says: accepted, the completion follows."""
-        return self._reply(self.dialect.answer, operation, STATE_ANSWER, room, self.dialect.room, {"status": 0})
+    def write_greeting(self) -> bytes:
+        """What the server says first, before it has heard anything; often nothing."""
+        return self._greeting.write({}) if self._greeting is not None else b""
+
+    def write_answer(self, operation: Operation, room: bytes, name: str = "") -> bytes:
+        """The message that says: accepted, the completion follows. Nothing where the dialect has none."""
+        if not self._answers:
+            return b""
+        values = {"operation": self.dialect.operations[operation], "room": room, "name": name}
+        return self._answers[operation].write(values)
 
     def write_completion(
-        self, operation: Operation, room: bytes, name: str, token: bytes, *, idle_timeout_us: int | None = None
+        self,
+        operation: Operation,
+        room: bytes,
+        name: str,
+        token: bytes,
+        *,
+        idle_timeout_us: int | None = None,
+        host: str = "",
+        members: int = 0,
     ) -> bytes:
-        """The frame that hands over the token, and the timeout if that is given and the form is a JSON object."""
-        reply = self._completion(operation)
-        values = {"token": token.decode("ascii"), "name": name, "room": room.decode()}
-        payload = self._payload(reply, values)
-        if idle_timeout_us is not None and isinstance(reply.json, Mapping):
+        """The message that hands over the token, and the timeout if that is given and the form is a JSON object."""
+        values = {
+            "operation": self.dialect.operations[operation], "room": room, "name": name, "token": token, "host": host,
+            "members": members,
+        }  # fmt: skip
+        if idle_timeout_us is not None:
             seconds, rest = divmod(idle_timeout_us, SECOND_US)
-            told = idle_timeout_us / SECOND_US if rest else seconds
-            payload = json.dumps({**json_templates.read(payload), IDLE_TIMEOUT: told}).encode()
-        return self._frame(payload, CODES[operation], STATE_COMPLETION, room, self.dialect.room)
+            values[EXTRA] = {IDLE_TIMEOUT: idle_timeout_us / SECOND_US if rest else seconds}
+        return self._completions[operation].write(values)
 
     def write_refusal(self, operation: int, room: bytes, reason: Reason) -> list[bytes]:
-        """The one or two frames that say no. `operation` is the peer's own byte, whatever it is."""
+        """The one or two messages that say no. `operation` is the peer's own number, whatever it is."""
         refusal = self.dialect.refusals[reason]
-        values: json_templates.Values = {"reason": str(reason), "status": refusal.status}
-        frames = [self._frame(self._payload(refusal.reply, values), operation, refusal.state, room, refusal.room)]
-        if refusal.completion is not None:
-            payload = self._payload(refusal.completion, values)
-            frames.append(self._frame(payload, operation, STATE_COMPLETION, room, refusal.room))
-        return frames
+        values = {"operation": operation, "room": room, "reason": refusal.word, "status": refusal.status}
+        templates = [self._refusals[reason], *([self._thens[reason]] if reason in self._thens else [])]
+        try:
+            return [template.write(values) for template in templates]
+        except CannotWrite:  # a number or a name of another dialect
+            known = {**values, "operation": self.dialect.operations[Operation.JOIN], "room": b""}
+            return [template.write(known) for template in templates]
 
     def write_listing(self, rooms: Sequence[bytes]) -> bytes:
-        """The names of rooms, joined by commas; as many as fit."""
+        """The names of rooms; as many as fit."""
+        assert self._list_reply is not None, "this dialect lists"
+        separator = rooms_field(self._list_reply.message).separator
         payload = bytearray()
         for room in rooms:
-            if len(payload) + 1 + len(room) > REPLY_PAYLOAD_BYTES_MAX:
+            if len(payload) + len(separator) + len(room) > REPLY_PAYLOAD_BYTES_MAX:
                 break
-            payload += (b"," if payload else b"") + room
-        return write_frame(0, CODES[Operation.LIST], STATE_ANSWER, b"", bytes(payload))
+            payload += (separator if payload else b"") + room
+        code = self.dialect.operations[Operation.LIST]
+        return self._list_reply.write({"operation": code, "room": b"", "rooms": bytes(payload)})
 
-    @staticmethod
-    def write_list_request() -> bytes:
+    @property
+    def list_separator(self) -> bytes:
+        """What no listed name may hold."""
+        assert self._list_reply is not None, "this dialect lists"
+        return rooms_field(self._list_reply.message).separator
+
+    def write_list_request(self) -> bytes:
         """A client's question for the open rooms, for dialects that list them."""
-        return write_request(Operation.LIST, b"", b"")
+        assert self._list_request is not None, "this dialect lists"
+        return self._list_request.write({"operation": self.dialect.operations[Operation.LIST], "room": b""})
 
-    def read_listing(self, frame: Frame) -> list[str] | None:
-        """The names in a listing; None where the frame is none."""
-        if frame.state != STATE_ANSWER:
+    def read_list_request(self, data: bytes, *, limit: int = 1 << 62) -> int | None:
+        """How many bytes of `data` ask for the open rooms; None where it does not, or not yet."""
+        if self._list_request is None:
             return None
-        try:
-            names = frame.payload.decode()
-        except UnicodeDecodeError:
+        read = self._list_request.read(data, limit=limit, is_over=False)
+        if not isinstance(read, Read):
             return None
-        return [shown(name) for name in names.split(",")] if names else []
+        code = self.dialect.operations[Operation.LIST]
+        return read.size if read.values.get("operation", code) == code and not read.values.get("room") else None
 
-    def read_frame(self, data: bytes | bytearray) -> Frame | Unread | None:
-        """The first frame of a reply; None while it is not whole; `Unread` if it can never be one."""
-        header = read_header(data)
-        if header is None:
-            return None
-        if header.payload_bytes > REPLY_PAYLOAD_BYTES_MAX:
-            return Unread(f"a reply of {header.payload_bytes} bytes")
-        start = HEADER_BYTES
-        if self._room_in_reply(header.state, header.payload_bytes) is RoomIn.ECHOED:
-            start += header.room_bytes
-        size = start + header.payload_bytes
-        if len(data) < size:
-            return None
-        return Frame(size, header.operation, header.state, bytes(data[start:size]))
+    def read_listing(self, data: bytes) -> list[str] | Partial | Unread:
+        """The names in a listing."""
+        assert self._list_reply is not None, "this dialect lists"
+        read = self._list_reply.read(data, limit=_REPLY_BYTES_MAX, is_over=False)
+        if isinstance(read, Partial):
+            return read
+        names = string(read.values["rooms"]) if isinstance(read, Read) else None
+        if names is None:
+            return Unread("no list of rooms")
+        return [shown(name) for name in names.split(self.list_separator.decode())] if names else []
 
-    def read_reply(self, frame: Frame) -> Accepted | Completed | Denied:
-        """What a frame of the server says to its client."""
-        if frame.state == STATE_COMPLETION:
-            token = self._read_token(frame)
-            return (
-                Completed(token, self._read_timeout(frame)) if token else Denied(None, "the completion holds no token")
-            )
-        if frame.state == STATE_ANSWER and self.dialect.frames == 2 and self._is_accepting(frame.payload):
+    def read_greeting(self, data: bytes) -> int | Partial | Unread:
+        """How long the server's greeting is."""
+        read = self._greeting.read(data, is_over=False) if self._greeting is not None else Read(0, {})
+        return read.size if isinstance(read, Read) else read if isinstance(read, Partial) else Unread("no greeting")
+
+    def read_reply(
+        self, data: bytes | bytearray, operation: Operation, *, is_over: bool = False
+    ) -> Reply | Partial | Unread:
+        """The first message of a server's reply to a request for `operation`."""
+        data = bytes(data)
+        waits: Partial | None = None
+        for candidate in self._replies[operation]:
+            read = candidate.template.read(data, limit=_REPLY_BYTES_MAX, is_over=is_over)
+            if isinstance(read, Read) and (waits is None or waits.is_open):
+                says = self._says(candidate, read, data)
+                if says is not None:
+                    return Reply(read.size, says, read.values.get(SPAN, data[: read.size]))
+            elif isinstance(read, Partial) and waits is None:
+                waits = read
+        if waits is not None:
+            return waits
+        return self._read_unknown(data, is_over)
+
+    def _read_unknown(self, data: bytes, is_over: bool) -> Reply | Partial | Unread:
+        """A message in words that are none of the dialect's, as far as its frame is."""
+        for template in self._any_replies:
+            read = template.read(data, limit=_REPLY_BYTES_MAX, is_over=is_over)
+            if isinstance(read, Partial):
+                return read
+            if isinstance(read, Read):
+                payload = read.values.get(SPAN, data[: read.size])
+                return Reply(read.size, Denied(None, payload.decode(errors="replace")), payload)
+            if read.is_too_long:
+                return Unread(f"a reply of {read.value} bytes")
+        return Unread(data[:80].decode(errors="replace"))
+
+    def _candidates(self, operation: Operation) -> list[_Candidate]:
+        """What a reply may be, in the order in which it is tried: a token that may be anything comes last."""
+        answers = [_Candidate(self._answers[operation], Accepted)] if self._answers else []
+        completions = [_Candidate(self._completions[operation], Completed)]
+        by_form: list[tuple[Template, list[Reason]]] = []
+        for reason, template in self._refusals.items():
+            found = [reasons for known, reasons in by_form if known.message == template.message]
+            if found:
+                found[0].append(reason)
+            else:
+                by_form.append((template, [reason]))
+        refusals = [_Candidate(template, Denied, tuple(reasons)) for template, reasons in by_form]
+        if _object(self.dialect.completion[operation]) is not None:
+            return [*answers, *completions, *refusals]
+        return [*answers, *refusals, *completions]
+
+    def _says(self, candidate: _Candidate, read: Read, data: bytes) -> Accepted | Completed | Denied | None:
+        if candidate.kind is Accepted:
             return Accepted()
-        return self._read_refusal(frame)
+        if candidate.kind is Denied:
+            return self._denied(candidate, read, data)
+        token = string(read.values["token"])
+        raw = token.encode() if token is not None else read.values["token"]
+        if not isinstance(raw, bytes) or not 0 < len(raw) <= TOKEN_BYTES_MAX:
+            return Denied(None, "the completion holds no token")
+        return Completed(raw, _timeout(read.values.get(EXTRA, {}).get(IDLE_TIMEOUT)))
 
-    # --- texts and relays ------------------------------------------------------------------------
+    def _denied(self, candidate: _Candidate, read: Read, data: bytes) -> Denied | None:
+        """The reason by its word, else by a status that only one reason has, else by a form that only one has."""
+        values, refusals = read.values, self.dialect.refusals
+        payload: bytes = values.get(SPAN, data[: read.size])
+        said = (
+            payload.hex() if _has_status_bytes(candidate.template.message.items) else payload.decode(errors="replace")
+        )
+        word, status = string(values.get("reason")), values.get("status")
+        by_word = [reason for reason in candidate.reasons if refusals[reason].word == word]
+        by_status = [reason for reason in candidate.reasons if refusals[reason].status == status]
+        if candidate.template.roles.isdisjoint((Role.REASON, Role.STATUS)):
+            by_word = list(candidate.reasons)
+        reason = by_word[0] if len(by_word) == 1 else by_status[0] if len(by_status) == 1 else None
+        if reason is None and candidate.template.message.is_open:
+            return None  # perhaps a token
+        return Denied(reason, said)
 
-    def write_text(self, name: str, text: str) -> bytes:
-        """A client's text, as it stands behind the token."""
-        if self.plain_text:
-            return text.encode()
-        return json_templates.write(self.dialect.text_json, {"name": name, "text": text})
+    def _loosened(self) -> Iterator[Message]:
+        """The frames of replies, with whatever numbers and payload."""
+        data = self.dialect
+        for message in (
+            *(each.frame for each in data.refusals.values()),
+            *(data.answer or {}).values(),
+            *data.completion.values(),
+        ):
+            bare = unwrapped(message)
+            if bare is not message:
+                yield replace(bare, items=tuple(map(_with_any_value, bare.items)))
 
-    def read_text(self, data: bytes) -> str | None:
-        """The text behind the token, or None where it is none of this dialect."""
+    # --- relays and notices ----------------------------------------------------------------------
+
+    def write_relay(self, name: str, text: str, room: bytes = b"", token: bytes = b"") -> bytes | None:
+        """A text as it reaches a member, or None where it does not fit this form (R-UDP-2).
+
+        `token` is the receiver's own, in forms that `relays_to_each`.
+        """
+        if self._relay_head is not None and not self.relays_to_each:
+            head = self._written_head(name, room)
+            return None if head is None else head + text.encode()
         try:
-            if self.plain_text:
-                return data.decode()
-            if not data:  # an empty text is a keep-alive in every dialect
-                return ""
-            found = json_templates.find(self.dialect.text_json, json_templates.read(data), optional=frozenset({"name"}))
-        except ValueError:
+            return self._relay.write({"name": name, "text": text, "room": room, "token": token})
+        except CannotWrite:
             return None
-        text = found.get("text") if found else None
-        return text if isinstance(text, str) else None
 
-    def write_relay(self, name: str, text: str) -> bytes | None:
-        """A text as it reaches a member, or None where the name does not fit this form (R-UDP-2)."""
-        form = self.dialect.relay
-        if form.json is not None:
-            return form.prefix + json_templates.write(form.json, {"name": name, "text": text})
-        head = form.head.replace("{name}", name).encode()
-        if form.length_byte:
-            if len(head) > NAME_BYTES_MAX:
-                return None
-            head = bytes((len(head),)) + head
-        return form.prefix + head + text.encode()
+    def _write_head(self, name: str, room: bytes) -> bytes | None:
+        assert self._relay_head is not None, "it is asked for only then"
+        try:
+            return self._relay_head.write({"name": name, "room": room, "token": b""})
+        except CannotWrite:
+            return None
 
     def read_relay(self, data: bytes) -> Relayed | None:
         """Who says what, or None where this is no relay of this dialect."""
-        form = self.dialect.relay
-        if not data.startswith(form.prefix):
-            return None
-        body = data[len(form.prefix) :]
-        if form.json is not None:
-            return _read_json_relay(form, body)
-        return _read_headed_relay(form, body)
+        read = self._read_relay(data)
+        return None if read is None else Relayed(*read)
 
-    # --- notices ---------------------------------------------------------------------------------
-
-    def write_notice(self, sentence: str) -> bytes:
-        """A filled-in sentence as it reaches a member."""
-        if self.dialect.notice_json is None:
-            return self.dialect.notice_prefix + sentence.encode()
-        return self.dialect.notice_prefix + json_templates.write(self.dialect.notice_json, {"sentence": sentence})
-
-    def read_sentence(self, data: bytes) -> str | None:
-        """The sentence that `data` would be if it were a notice."""
-        prefix = self.dialect.notice_prefix
+    def write_notice(
+        self, telling: Telling, sentence: str, *, name: str = "", room: bytes = b"", token: bytes = b""
+    ) -> bytes | None:
+        """A filled-in sentence as it reaches a member, or None where it does not fit. `token` is the receiver's."""
         try:
-            if self.dialect.notice_json is None:
-                return data[len(prefix) :].decode() if data.startswith(prefix) else None
-            value = json_templates.read(data[len(prefix) :]) if data.startswith(prefix) else None
-        except ValueError:
+            return self._notices[id(telling.form)].write(
+                {"sentence": sentence, "name": name, "room": room, "token": token}
+            )
+        except CannotWrite:
             return None
-        found = json_templates.find(self.dialect.notice_json, value)
-        if found is None or not _constants_agree(self.dialect.notice_json, value):
-            return None
-        sentence = found.get("sentence")
-        return sentence if isinstance(sentence, str) else None
 
-    # --- helpers ---------------------------------------------------------------------------------
+    def audiences(self, members: Sequence[Member], notice: Notice) -> list[tuple[bytes, list[Any]]]:
+        """Who is sent the same bytes by a notice: all of them, or each alone where it holds its receiver's token."""
+        telling = self.dialect.notices.get(notice)
+        if telling is None or not members:
+            return []
+        if Role.TOKEN in self._notices[id(telling.form)].roles:
+            return [(member.token, [member.address]) for member in members]
+        return [(b"", [member.address for member in members])]
 
-    def _reply(
-        self,
-        reply: Reply,
-        operation: Operation,
-        state: int,
-        room: bytes,
-        room_in: RoomIn,
-        values: json_templates.Values,
-    ) -> bytes:
-        return self._frame(self._payload(reply, values), CODES[operation], state, room, room_in)
-
-    @staticmethod
-    def _frame(payload: bytes, operation: int, state: int, room: bytes, room_in: RoomIn) -> bytes:
-        length = 0 if room_in is RoomIn.EMPTY else len(room)
-        return write_frame(length, operation, state, room if room_in is RoomIn.ECHOED else b"", payload)
-
-    @staticmethod
-    def _payload(reply: Reply, values: json_templates.Values) -> bytes:
-        match reply.form:
-            case ReplyForm.BYTE:
-                return bytes((int(values["status"]),))
-            case ReplyForm.WORD:
-                return reply.word.encode()
-            case ReplyForm.TOKEN:
-                return str(values["token"]).encode()
-            case ReplyForm.JSON:
-                return json_templates.write(reply.json, values)
-
-    def _room_in_reply(self, state: int, payload_bytes: int) -> RoomIn:
-        """Where refusals and answers treat the room differently, their lengths tell them apart."""
-        refusal = self.dialect.refusals[Reason.BAD_REQUEST]
-        if state != refusal.state or refusal.room is self.dialect.room:
-            return self.dialect.room
-        answer = self._payload(self.dialect.answer, {"status": 0})
-        return self.dialect.room if payload_bytes == len(answer) else refusal.room
-
-    def _is_accepting(self, payload: bytes) -> bool:
-        answer = self.dialect.answer
-        if answer.form is not ReplyForm.JSON:
-            return payload == self._payload(answer, {"status": 0})
-        try:
-            value = json_templates.read(payload)
-        except json_templates.NotJson:
-            return False
-        return _constants_agree(answer.json, value)
-
-    def _completion(self, operation: Operation) -> Reply:
-        return self.dialect.created if operation is Operation.CREATE else self.dialect.joined
-
-    def _read_token(self, frame: Frame) -> bytes | None:
-        is_create = frame.operation == CODES[Operation.CREATE]
-        reply = self._completion(Operation.CREATE if is_create else Operation.JOIN)
-        if reply.form is not ReplyForm.JSON:
-            token = frame.payload
-        else:
-            try:
-                found = json_templates.find(reply.json, json_templates.read(frame.payload), loose=True) or {}
-            except json_templates.NotJson:
-                return None
-            word = found.get("token")
-            token = word.encode() if isinstance(word, str) else b""
-        return token if 0 < len(token) <= TOKEN_BYTES_MAX else None
-
-    @staticmethod
-    def _read_timeout(frame: Frame) -> int | None:
-        """How much silence the server tolerates, where the completion says a number of seconds that makes sense."""
-        try:
-            value = json_templates.read(frame.payload)
-        except json_templates.NotJson:
-            return None
-        seconds = value.get(IDLE_TIMEOUT) if isinstance(value, dict) else None
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            return None
-        setting = SETTINGS["idle_timeout"]
-        return round(seconds * SECOND_US) if setting.least <= seconds * SECOND_US <= setting.most else None
-
-    def _read_refusal(self, frame: Frame) -> Denied:
-        said = frame.payload.decode(errors="replace")
-        refusals = self.dialect.refusals
-        form = refusals[Reason.BAD_REQUEST].reply.form
-        if form is ReplyForm.BYTE:
-            codes = {refusal.status: reason for reason, refusal in refusals.items()}
-            return Denied(codes.get(frame.payload[0]) if len(frame.payload) == 1 else None, frame.payload.hex())
-        if form is ReplyForm.WORD:
-            words = {refusal.reply.word: reason for reason, refusal in refusals.items()}
-            return Denied(words.get(said), said)
-        try:
-            value = json_templates.read(frame.payload)
-        except json_templates.NotJson:
-            return Denied(None, said)
-        return Denied(_reason_in_json(refusals, value), said)
+    def read_sentence(self, telling: Telling, data: bytes) -> str | None:
+        """The sentence that `data` would be if it were this notice; "" where the form itself is the notice."""
+        template = self._notices[id(telling.form)]
+        if template.message.items == _SENTENCE:
+            return string(data)
+        read = template.read(data)
+        return string(read.values.get("sentence", "")) if isinstance(read, Read) else None
 
 
-def _reason_in_json(refusals: Mapping[Reason, Refusal], value: object) -> Reason | None:
-    """The reason by its word, else by a status that only one reason has."""
-    by_status: list[Reason] = []
-    for reason, refusal in refusals.items():
-        found = json_templates.find(refusal.reply.json, value, loose=True)
-        if found is None:
-            continue
-        if found.get("reason") == reason:
-            return reason
-        if found.get("status") == refusal.status:
-            by_status.append(reason)
-    return by_status[0] if len(by_status) == 1 else None
+_SENTENCE = (Text(Role.SENTENCE),)
 
 
-def _constants_agree(template: object, value: object) -> bool:
-    """Whether the numbers and empty strings that a template fixes stand in `value` too."""
-    if not isinstance(template, dict) or not isinstance(value, dict):
-        return False
-    fixed = {key: part for key, part in template.items() if isinstance(part, int) or part == ""}
-    return all(key in value and value[key] == part for key, part in fixed.items())
+# --- messages -----------------------------------------------------------------------------------------
 
 
-def _read_headed_relay(form: RelayForm, body: bytes) -> Relayed | None:
-    before, _, after = form.head.partition("{name}")
-    try:
-        if form.length_byte:
-            if not body or len(body) < 1 + body[0]:
-                return None
-            head, text = body[1 : 1 + body[0]].decode(), body[1 + body[0] :].decode()
-            if len(head) <= len(before) + len(after) or not (head.startswith(before) and head.endswith(after)):
-                return None
-            return Relayed(head[len(before) : len(head) - len(after)], text)
-        whole = body.decode()
-    except UnicodeDecodeError:
+def unwrapped(message: Message) -> Message:
+    """The message with any payload at all; the same one where it has no payload of a given length."""
+    items = tuple(
+        replace(item, items=(Filler("payload", 0),)) if isinstance(item, Group) and item.label == SPAN else item
+        for item in message.items
+    )
+    return message if items == message.items else replace(message, items=items)
+
+
+def payload_of(message: Message) -> tuple[Item, ...]:
+    """The fields of its payload; all of them where it has none of a given length."""
+    return next((each.items for each in message.items if isinstance(each, Group) and each.label == SPAN), message.items)
+
+
+def _object(message: Message) -> Mapping[str, Any] | None:
+    """The template of a payload that is one JSON object."""
+    payload = payload_of(message)
+    template: JsonTemplate = payload[0].template if len(payload) == 1 and isinstance(payload[0], Json) else None
+    return template if isinstance(template, Mapping) else None
+
+
+def request_keys(message: Message) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The keys that a request's JSON object must have, and those that it may have. None: it is no object."""
+    template = _object(message)
+    if template is None:
         return None
-    if not whole.startswith(before):
-        return None
-    name, found, text = whole[len(before) :].partition(after)
-    return Relayed(name, text) if found and name else None
+    optional = {key for key, part in template.items() if isinstance(part, str) and part.endswith("?}")}
+    return frozenset(template.keys() - optional), frozenset(template)
 
 
-def _read_json_relay(form: RelayForm, body: bytes) -> Relayed | None:
-    try:
-        found = json_templates.find(form.json, json_templates.read(body))
-    except json_templates.NotJson:
+def is_json(message: Message) -> bool:
+    """Whether its payload is JSON and nothing else."""
+    payload = payload_of(message)
+    return _object(message) is not None or (
+        len(payload) == 1 and isinstance(payload[0], Text) and payload[0].encoding is Encoding.JSON
+    )
+
+
+def rooms_field(message: Message) -> Text:
+    """The field of a listing that holds the names."""
+    fields = [*message.items, *payload_of(message)]
+    return next(each for each in fields if isinstance(each, Text) and each.role is Role.ROOMS)
+
+
+def _has_status_bytes(items: Iterable[Item]) -> bool:
+    return any(
+        (isinstance(item, Number) and item.label == Role.STATUS)
+        or (isinstance(item, Group) and _has_status_bytes(item.items))
+        for item in items
+    )
+
+
+def _with_any_value(item: Item) -> Item:
+    return replace(item, takes_any=True) if isinstance(item, Number) and item.values else item
+
+
+def _compiled_refusal(message: Message) -> Template:
+    """Where neither word nor status tells the reason, its numbers do."""
+    says = roles_of(message).keys() & {Role.REASON, Role.STATUS}
+    return compile_message(message, Strictness.LOOSE if says else Strictness.NUMBERS)
+
+
+def _by_operation(messages: ByOperation, strictness: Strictness, **more: frozenset[Any]) -> dict[Operation, Template]:
+    return {operation: compile_message(each, strictness, **more) for operation, each in messages.items()}
+
+
+def _distinct(messages: Iterable[Message]) -> list[Message]:
+    result: list[Message] = []
+    for each in messages:
+        if each not in result:
+            result.append(each)
+    return result
+
+
+def _timeout(seconds: object) -> int | None:
+    """How much silence the server tolerates, where the completion says a number of seconds that makes sense."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
-    name, text = (found.get("name"), found.get("text")) if found else (None, None)
-    return Relayed(name, text) if isinstance(name, str) and name and isinstance(text, str) else None
+    setting = SETTINGS["idle_timeout"]
+    return round(seconds * SECOND_US) if setting.least <= seconds * SECOND_US <= setting.most else None
+
+
+# --- dialects -----------------------------------------------------------------------------------------
 
 
 def codec_of(data: Dialect) -> Codec:
     """The codec of a dialect, however it was described."""
-    return Codec(
-        dialect=data,
-        leave_words=frozenset(data.leave_words),
-        speaks_json=data.request_form is RequestForm.JSON,
-        takes_password="password" in set(roles(data.request_json)),
-        plain_text=data.text_json is None,
-    )
+    return Codec(data)
 
 
 @cache
@@ -511,61 +616,11 @@ def codec(name: str) -> Codec:
     return codec_of(dialect(name))
 
 
-@cache
-def _auto() -> tuple[Codec, ...]:
-    """What is recognised where nothing else is said: a dialect that lists is another's twin, and has to be named."""
-    return tuple(each for each in map(codec, NAMES) if not each.dialect.lists)
-
-
-def recognise(payload: bytes, among: Sequence[Codec] = ()) -> tuple[Codec, Request | None] | None:
-    """Which dialect a request is in, and what it says; None where no dialect is recognised (section 4).
-
-    `among` are the dialects that are looked for, in their order; none: those of `auto`. A single one is taken
-    without a look. JSON is known by its keys, any other by its user name. What stands under the keys may still be
-    no request.
-    """
-    if len(among) == 1:
-        return among[0], among[0].read_request(payload)
-    among = among or _auto()
-    if payload[:1] in (b"{", b'"') and any(each.speaks_json for each in among):
-        try:
-            value = json_templates.read(payload)
-        except json_templates.NotJson:
-            return None
-        known = (each for each in among if each.speaks_json and _has_keys_of(each, value))
-        return next(((each, each.read_request(payload)) for each in known), None)
-    for each in among:
-        request = each.read_request(payload) if not each.speaks_json else None
-        if request is not None and user_name_fault(request.name) is None:
-            return each, request
-    return None
-
-
-def _has_keys_of(codec: Codec, value: object) -> bool:
-    """Whether a JSON value is of the kind, and has the keys, that a request of this dialect has."""
-    template = codec.dialect.request_json
-    if not isinstance(template, Mapping) or not isinstance(value, dict):
-        return isinstance(template, str) and isinstance(value, str)
-    keys = value.keys() - EXTRA_MEMBERS
-    return {key for key, role in template.items() if role != "{password}"} <= keys <= template.keys()
-
-
 def port_fault(port: int) -> str | None:
     """Why a client may not be sent relays at `port`, or None (R-ADDR-1)."""
     if PORT_MIN <= port <= PORT_MAX:
         return None
     return f"is {port}, allowed are {PORT_MIN} to {PORT_MAX}"
-
-
-def port_is_clear(codec: Codec, port: int) -> bool:
-    """Whether a request that ends with `port` cannot be taken for a plain user name (section 4, recognition)."""
-    if codec.dialect.request_form is not RequestForm.NAME_PORT:
-        return True
-    try:
-        port.to_bytes(PORT_BYTES, "big").decode()
-    except UnicodeDecodeError:
-        return True
-    return False
 
 
 def learns_port(codec: Codec, source: LearnedFrom) -> bool:

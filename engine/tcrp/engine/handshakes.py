@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hmac import compare_digest
+from typing import Any
 
-from tcrp.engine.codec import PORT_BYTES, Codec, Request, learns_port, port_fault
-from tcrp.engine.frames import HEADER_BYTES, OPERATIONS, STATE_REQUEST, Header, read_header
+from tcrp.engine.codec import PORT_BYTES, Asked, Codec, Request, learns_port, port_fault
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendDatagram, SendFrame, StreamId
 from tcrp.engine.peers import PeerCounts, peer_of, unmap_ipv4
+from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Room, Session, latest
+from tcrp.engine.templates import Mismatch, Partial
 from tcrp.engine.text import room_name_fault, user_name_fault
 from tcrp.spec.dialects import LearnedFrom
-from tcrp.spec.limits import SECOND_US
+from tcrp.spec.limits import QUIET_US, SECOND_US
 from tcrp.spec.names import (
     Deadline,
     HandshakeEvent,
@@ -38,18 +40,19 @@ class Handshake:
     """One connection. `name` is how traces call it."""
 
     __slots__ = (
-        "asks_for_timeout", "buffer", "codec", "header", "ip", "is_finished", "listener", "name", "operation",
-        "peer_ended", "port", "room_name", "session", "state", "stream", "user_name",
+        "asks_for_timeout", "buffer", "code", "codec", "ip", "is_finished", "listener", "name", "operation",
+        "peer_ended", "peer_port", "port", "room_name", "session", "state", "stream", "user_name",
     )  # fmt: skip
 
-    def __init__(self, stream: StreamId, name: str, ip: str, listener: int) -> None:
+    def __init__(self, stream: StreamId, name: str, ip: str, peer_port: int, listener: int) -> None:
         self.stream = stream
         self.listener = listener
         self.name = name
         self.ip = ip
+        self.peer_port = peer_port  # of the TCP connection
         self.state = HandshakeState.IDLE
         self.buffer = bytearray()
-        self.header: Header | None = None
+        self.code = 0  # the peer's own number for the operation
         self.operation = Operation.JOIN
         self.room_name = b""  # once the whole request is there
         self.user_name = ""
@@ -86,6 +89,10 @@ class HandshakeServer:
     def __init__(self, registry: SessionRegistry, listeners: Sequence[ListenerConfig]) -> None:
         self.registry = registry
         self.listeners = listeners
+        self.recognisers = [Recogniser(each.codecs) for each in listeners]
+        self.learns_from_connections = any(
+            learns_port(each, LearnedFrom.CONNECTION) for listener in listeners for each in listener.codecs
+        )
         self.handshakes: dict[StreamId, Handshake] = {}
         self.count_peers()
 
@@ -100,7 +107,7 @@ class HandshakeServer:
         assert stream not in self.handshakes, f"stream {stream!r} is open already"
         registry, limits = self.registry, self.registry.limits
         ip = unmap_ipv4(peer.ip)
-        handshake = Handshake(stream, name, ip, listener)
+        handshake = Handshake(stream, name, ip, peer.port if self.learns_from_connections else 0, listener)
         total, own = len(self.handshakes), self.per_ip.of(ip)
         if registry.is_stopping or total >= limits.connections_max or own >= limits.connections_per_ip_max:
             self._step(handshake, HandshakeEvent.REFUSED, Rule.LIM_1, Reason.TOO_MANY_REQUESTS)
@@ -110,6 +117,8 @@ class HandshakeServer:
         self.handshakes[stream] = handshake
         self.per_ip.add(ip)
         registry.timers.arm(Deadline.HANDSHAKE, stream, now_us + limits.handshake_timeout)
+        if greeting := self.recognisers[listener].codecs[0].write_greeting():
+            self._send(handshake, greeting, PacketKind.ANSWER)
 
     def receive(self, stream: StreamId, data: bytes, now_us: int) -> None:
         """Bytes of a peer, cut anywhere. Those of an unknown stream are ignored."""
@@ -122,10 +131,7 @@ class HandshakeServer:
         # A trailer may come with the request's last bytes.
         room_left = self.registry.limits.request_bytes_max + PORT_BYTES - len(handshake.buffer)
         handshake.buffer += data[: max(room_left, 0)]
-        try:
-            self._read_request(handshake, now_us)
-        except Rejection as rejection:
-            self._refuse(handshake, rejection)
+        self._take_request(handshake, now_us, is_over=False)
 
     def ended(self, stream: StreamId, now_us: int) -> None:
         """The peer sends nothing more, but may still read."""
@@ -136,8 +142,10 @@ class HandshakeServer:
         if handshake.is_finished:
             self._close(handshake)
         elif not self._is_accepted(handshake):  # else the completion is on its way
-            self._abandon(handshake, now_us)
-            self._close(handshake)
+            self._take_request(handshake, now_us, is_over=True)
+            if handshake.stream in self.handshakes and not handshake.is_finished and not self._is_accepted(handshake):
+                self._abandon(handshake, now_us)
+                self._close(handshake)
 
     def closed(self, stream: StreamId, now_us: int) -> None:
         """The connection is gone, both ways."""
@@ -162,6 +170,12 @@ class HandshakeServer:
         """The answer is out, and the completion's turn has come."""
         self._complete(self.handshakes[stream], now_us)
 
+    def fell_silent(self, stream: StreamId, now_us: int) -> None:
+        """A request whose end nothing tells is as long as it is."""
+        handshake = self.handshakes[stream]
+        if not handshake.is_finished:
+            self._take_request(handshake, now_us, is_over=True)
+
     def _abandon(self, handshake: Handshake, now_us: int) -> None:
         self._step(handshake, HandshakeEvent.ABANDONED)
         session = self._session_of(handshake)
@@ -174,63 +188,67 @@ class HandshakeServer:
 
     def _remove(self, handshake: Handshake) -> None:
         del self.handshakes[handshake.stream]
-        for kind in (Deadline.HANDSHAKE, Deadline.COMPLETION):
+        for kind in (Deadline.HANDSHAKE, Deadline.COMPLETION, Deadline.QUIET):
             self.registry.timers.cancel(kind, handshake.stream)
         self.registry.outbox.observe(Forgotten(handshake.stream))
         self.per_ip.remove(handshake.ip)
 
     # --- reading a request -----------------------------------------------------------------------
 
-    def _read_request(self, handshake: Handshake, now_us: int) -> None:
+    def _take_request(self, handshake: Handshake, now_us: int, *, is_over: bool) -> None:
+        try:
+            self._read_request(handshake, now_us, is_over)
+        except Rejection as rejection:
+            self._refuse(handshake, rejection)
+
+    def _read_request(self, handshake: Handshake, now_us: int, is_over: bool) -> None:
         if self._is_accepted(handshake):
             return  # the bytes wait for the completion: they are a trailer, or nothing
-        buffer = handshake.buffer
-        if handshake.header is None:
-            handshake.header = read_header(buffer)
-            if handshake.header is None:
+        data, limit = bytes(handshake.buffer), self.registry.limits.request_bytes_max
+        recogniser = self.recognisers[handshake.listener]
+        for each in recogniser.codecs:
+            if (size := each.read_list_request(data, limit=limit)) is not None:
+                self._begin(handshake)
+                handshake.buffer = handshake.buffer[size:]
+                self._list(handshake, each)
                 return
-            self._judge_header(handshake.header)
-            handshake.operation = OPERATIONS[handshake.header.operation]
+        read = recogniser.read(data, limit=limit, is_over=is_over)
+        match read:
+            case Partial(has_head, is_open):
+                if has_head:
+                    self._begin(handshake)
+                if is_open:
+                    self.registry.timers.arm(Deadline.QUIET, handshake.stream, now_us + QUIET_US)
+            case Mismatch(is_too_long=is_too_long):
+                if is_over:
+                    return  # half a request, or nothing
+                handshake.code = read.operation
+                raise Rejection(Reason.BAD_REQUEST, Rule.LIM_1 if is_too_long else Rule.TCP_2, read.why)
+            case Recognised(speaks, asked):
+                self._begin(handshake)
+                handshake.code, handshake.operation, handshake.room_name = asked.code, asked.operation, asked.room
+                handshake.buffer = handshake.buffer[asked.size :]
+                self._serve(handshake, speaks, asked, now_us)
+
+    def _begin(self, handshake: Handshake) -> None:
+        """A request has begun: its fixed head is there."""
+        if self.registry.tables.handshake.takes(handshake.state, HandshakeEvent.REQUESTED):
             self._step(handshake, HandshakeEvent.REQUESTED)
-        header = handshake.header
-        payload_at = HEADER_BYTES + header.room_bytes
-        size = payload_at + header.payload_bytes
-        if len(buffer) < size:
-            return
-        handshake.room_name, payload = bytes(buffer[HEADER_BYTES:payload_at]), bytes(buffer[payload_at:size])
-        handshake.buffer = buffer[size:]
-        self._serve(handshake, handshake.room_name, payload, now_us)
 
-    def _judge_header(self, header: Header) -> None:
-        if header.operation not in OPERATIONS:
-            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"operation {header.operation}")
-        if header.state != STATE_REQUEST:
-            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"state {header.state}")
-        if HEADER_BYTES + header.room_bytes + header.payload_bytes > self.registry.limits.request_bytes_max:
-            raise Rejection(Reason.BAD_REQUEST, Rule.LIM_1, "request too long")
-
-    def _serve(self, handshake: Handshake, room_name: bytes, payload: bytes, now_us: int) -> None:
-        lists = self._listener_of(handshake).lists if not room_name else None
-        if lists is not None and handshake.operation is Operation.JOIN:
-            self._list(handshake, lists)
-            return
-        request = self._read_payload(handshake, payload)
-        name = self._judge_request(room_name, request)
+    def _serve(self, handshake: Handshake, speaks: Codec | None, asked: Asked, now_us: int) -> None:
+        if speaks is None:
+            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
+        handshake.codec, request = speaks, asked.request  # from here on it is answered in this dialect
+        if request is None:
+            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {speaks.dialect.name}")
+        name = self._judge_request(asked.room, request)
+        if not speaks.carries(asked.room, name):
+            raise Rejection(Reason.BAD_REQUEST, Rule.NAME_1, f"names that do not fit in {speaks.dialect.name}")
         handshake.user_name = name
         self._judge_load(handshake)
-        room = self._find_room(handshake, room_name, name, request, now_us)
+        room = self._find_room(handshake, asked.room, name, request, now_us)
         handshake.asks_for_timeout = request.asks_for_timeout
         self._accept(handshake, room, name, request, now_us)
-
-    def _read_payload(self, handshake: Handshake, payload: bytes) -> Request:
-        """What the request says. From here on it is answered in the dialect that it is in."""
-        recognised = self._listener_of(handshake).read_request(payload)
-        if recognised is None:
-            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, "no dialect recognised")
-        handshake.codec, request = recognised
-        if request is None:
-            raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, f"not in the dialect {handshake.codec.dialect.name}")
-        return request
 
     @staticmethod
     def _judge_request(room_name: bytes, request: Request) -> str:
@@ -255,7 +273,7 @@ class HandshakeServer:
         elif registry.sessions_per_ip.of(ip) >= limits.sessions_per_ip_max:
             too_many = "sessions_per_ip_max"
         elif handshake.operation is not Operation.CREATE:
-            return
+            pass  # it makes no room
         elif len(registry.rooms) >= limits.rooms_max:
             too_many = "rooms_max"
         elif registry.rooms_per_ip.of(ip) >= limits.rooms_per_ip_max:
@@ -333,14 +351,17 @@ class HandshakeServer:
         handshake.session = session.token
         if request.port is not None and learns_port(speaks, LearnedFrom.REQUEST):
             handshake.port = request.port
+        elif learns_port(speaks, LearnedFrom.CONNECTION) and port_fault(handshake.peer_port) is None:
+            handshake.port = handshake.peer_port
         self._step(handshake, HandshakeEvent.ACCEPTED)
-        if speaks.dialect.frames == 1:
+        answer = speaks.write_answer(handshake.operation, room.name_bytes, name)
+        if not answer:
             self._complete(handshake, now_us)
             return
-        self._send(handshake, speaks.write_answer(handshake.operation, room.name_bytes), PacketKind.ANSWER)
-        # The completion is a step of its own, in the same moment: a peer that is found gone while the
-        # answer is written has not been handed its token.
-        registry.timers.arm(Deadline.COMPLETION, handshake.stream, now_us)
+        self._send(handshake, answer, PacketKind.ANSWER)
+        # The completion is a step of its own, in the same moment or after the dialect's pause: a peer that is found
+        # gone while the answer is written has not been handed its token.
+        registry.timers.arm(Deadline.COMPLETION, handshake.stream, now_us + speaks.dialect.pause_us)
 
     def _complete(self, handshake: Handshake, now_us: int) -> None:
         session = self._session_of(handshake)
@@ -352,9 +373,10 @@ class HandshakeServer:
         frame = speaks.write_completion(
             handshake.operation, handshake.room_name, handshake.user_name, token,
             idle_timeout_us=registry.limits.idle_timeout if handshake.asks_for_timeout else None,
+            **self._of_room(session),
         )  # fmt: skip
         self._send(handshake, frame, PacketKind.COMPLETION)
-        if session is not None and self._awaits_address(session):
+        if session is not None:  # nobody knows its token yet, so that it has not entered
             # Of the request only the port is taken (R-ADDR-1).
             address = Address(handshake.ip, handshake.port) if handshake.port is not None else None
             registry.hand_over(session, address, now_us)
@@ -363,6 +385,13 @@ class HandshakeServer:
         if early:
             self._read_trailer(handshake, early, now_us)
 
+    @staticmethod
+    def _of_room(session: Session | None) -> dict[str, Any]:
+        """What a completion may say of the room."""
+        room = session.room if session is not None else None
+        host = room.host.name if room is not None and room.host is not None else ""
+        return {"host": host, "members": len(room.members) if room is not None else 0}
+
     def _list(self, handshake: Handshake, speaks: Codec) -> None:
         rooms = self.registry.rooms.values()
         names = [
@@ -370,7 +399,7 @@ class HandshakeServer:
             for room in rooms
             if self.registry.tables.room.takes(room.state, RoomEvent.JOINED)
             and not room.password
-            and b"," not in room.name_bytes
+            and speaks.list_separator not in room.name_bytes
         ]
         self._step(handshake, HandshakeEvent.LISTED)
         self._send(handshake, speaks.write_listing(names), PacketKind.LISTING)
@@ -379,10 +408,9 @@ class HandshakeServer:
     def _refuse(self, handshake: Handshake, rejection: Rejection) -> None:
         why = f"{rejection.reason}: {rejection.why}" if rejection.why else str(rejection.reason)
         self._step(handshake, HandshakeEvent.REFUSED, rejection.rule, why)
-        assert handshake.header is not None, "a request is refused by its header at the earliest"
-        speaks = handshake.codec or self._listener_of(handshake).refuses_in
-        for frame in speaks.write_refusal(handshake.header.operation, handshake.room_name, rejection.reason):
-            self._send(handshake, frame, PacketKind.REFUSAL)
+        speaks = handshake.codec or self.recognisers[handshake.listener].codecs[0]
+        for data in speaks.write_refusal(handshake.code, handshake.room_name, rejection.reason):
+            self._send(handshake, data, PacketKind.REFUSAL)
         self._finish(handshake)
 
     def _finish(self, handshake: Handshake) -> None:
@@ -394,25 +422,19 @@ class HandshakeServer:
             self.registry.outbox.pending.append(FinishStream(handshake.stream))
 
     def _read_trailer(self, handshake: Handshake, data: bytes, now_us: int) -> None:
-        if handshake.session is None or handshake.codec is None:
-            return
-        if not learns_port(handshake.codec, LearnedFrom.TRAILER):
+        session = self._session_of(handshake)
+        if session is None or not learns_port(session.codec, LearnedFrom.TRAILER) or not self._awaits_address(session):
             return
         handshake.buffer += data[: PORT_BYTES - len(handshake.buffer)]
-        session = self._session_of(handshake)
-        if len(handshake.buffer) == PORT_BYTES and session is not None and self._awaits_address(session):
-            port = int.from_bytes(handshake.buffer, "big")
-            if port_fault(port) is None:
-                address = Address(handshake.ip, port)
-                self.registry.enter(session, address, now_us)
-                if session.asks_for_answers:  # so that it knows that datagrams arrive, and need not ask
-                    answer = SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER, session.listener)
-                    self.registry.outbox.pending.append(answer)
+        port = int.from_bytes(handshake.buffer, "big")
+        if len(handshake.buffer) == PORT_BYTES and port_fault(port) is None:
+            address = Address(handshake.ip, port)
+            self.registry.enter(session, address, now_us)
+            if session.asks_for_answers:  # so that it knows that datagrams arrive, and need not ask
+                answer = SendDatagram(b"", address, PacketKind.KEEP_ALIVE_ANSWER, session.listener)
+                self.registry.outbox.pending.append(answer)
 
     # --- small steps -----------------------------------------------------------------------------
-
-    def _listener_of(self, handshake: Handshake) -> ListenerConfig:
-        return self.listeners[handshake.listener]
 
     def _session_of(self, handshake: Handshake) -> Session | None:
         """The living session that the handshake was granted."""

@@ -10,13 +10,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tcrp.spec.dialects import JsonTemplate
+from tcrp.spec.fields import JsonTemplate, json_role
 
 Values = Mapping[str, str | int]
 
 
 class NotJson(ValueError):
     """The bytes are no JSON that this protocol takes."""
+
+
+class Unfinished(NotJson):
+    """The bytes may be the beginning of JSON."""
 
 
 def read(data: bytes) -> Any:
@@ -31,17 +35,40 @@ def read(data: bytes) -> Any:
     return value
 
 
-def write(template: JsonTemplate, values: Values) -> bytes:
-    """`template` filled with `values`, as bytes."""
-    return json.dumps(fill(template, values)).encode()
+def read_first(data: bytes, at: int) -> tuple[Any, int]:
+    """The object, list or string that begins at `at`, and where it ends. Raises `Unfinished`, `NotJson`."""
+    if data[at : at + 1] not in (b"{", b"[", b'"', b""):
+        raise NotJson("no object, list or string")
+    try:
+        text = data[at:].decode()
+    except UnicodeDecodeError as error:
+        if error.end < len(data) - at:
+            raise NotJson(str(error)) from None
+        text = data[at : at + error.start].decode()
+    try:
+        value, end = _DECODER.raw_decode(text)
+        if "\\u" in text:
+            _encodable(value)
+    except json.JSONDecodeError as error:
+        raise Unfinished(str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise NotJson(str(error)) from None
+    return value, at + len(text[:end].encode())
+
+
+def write(template: JsonTemplate, values: Values, extra: Mapping[str, Any] | None = None) -> bytes:
+    """`template` filled with `values`, as bytes; an object with the members of `extra` behind its own."""
+    filled = fill(template, values)
+    return json.dumps({**filled, **extra} if extra and isinstance(filled, dict) else filled).encode()
 
 
 def fill(template: JsonTemplate, values: Values) -> Any:
     """`template` with `"{role}"` replaced by the value of that role, and `{role}` inside longer strings."""
     match template:
         case str():
-            if template[1:-1] in values and template == f"{{{template[1:-1]}}}":
-                return values[template[1:-1]]
+            role = json_role(template)
+            if role is not None and role[0] in values:
+                return values[role[0]]
             return fill_sentence(template, values)
         case Mapping():
             return {key: fill(value, values) for key, value in template.items()}
@@ -61,43 +88,75 @@ def fill_sentence(sentence: str, values: Values) -> str:
     return "".join(filled)
 
 
-def find(
-    template: JsonTemplate, value: Any, *, optional: frozenset[str] = frozenset(), loose: bool = False
-) -> dict[str, Any] | None:
+def find(template: JsonTemplate, value: Any, *, loose: bool = False) -> dict[str, Any] | None:
     """What stands in `value` where `template` has `"{role}"`, or None if `value` has another shape.
 
-    The keys of an object must be just the template's; only those whose role is in `optional` may be
-    missing. If `loose`, other keys may stand there and constants may be missing. Constants are not
-    compared: peers word their messages as they like.
+    The keys of an object must be just the template's; only those of a `"{role?}"` may be missing, or null. If `loose`,
+    other keys may stand there and constants may be missing. Constants are not compared: peers word their messages as
+    they like.
     """
     found: dict[str, Any] = {}
-    return found if _find(template, value, optional, loose, found) else None
+    return found if _find(template, value, loose, found) else None
 
 
-def _find(template: JsonTemplate, value: Any, optional: frozenset[str], loose: bool, found: dict[str, Any]) -> bool:
+def _find(template: JsonTemplate, value: Any, loose: bool, found: dict[str, Any]) -> bool:
+    role = json_role(template)
+    if role is not None:
+        if value is not None or not role[1]:
+            found[str(role[0])] = value
+        return True
     match template:
-        case str() if template.startswith("{") and template.endswith("}"):
-            found[template[1:-1]] = value
-            return True
         case Mapping():
             if not isinstance(value, dict) or not (loose or value.keys() <= template.keys()):
                 return False
             for key, part in template.items():
-                is_role = isinstance(part, str) and part.startswith("{") and part.endswith("}")
-                if key not in value:
-                    if not (is_role and part[1:-1] in optional) and not (loose and not is_role):
+                if key in value:
+                    if not _find(part, value[key], loose, found):
                         return False
-                elif not _find(part, value[key], optional, loose, found):
+                elif not _may_be_missing(part, loose):
                     return False
             return True
         case list():
             return (
                 isinstance(value, list)
                 and len(value) == len(template)
-                and all(_find(part, each, optional, loose, found) for part, each in zip(template, value, strict=True))
+                and all(_find(part, each, loose, found) for part, each in zip(template, value, strict=True))
             )
         case _:
             return True
+
+
+def _may_be_missing(part: JsonTemplate, loose: bool) -> bool:
+    role = json_role(part)
+    return role[1] if role is not None else loose
+
+
+def constants_agree(template: JsonTemplate, value: Any, *, all_of_them: bool = False) -> bool:
+    """Whether the numbers and empty strings that a template fixes stand in `value` too; or all that it fixes."""
+    match template:
+        case Mapping():
+            if not isinstance(value, dict):
+                return False
+            return all(
+                constants_agree(part, value[key], all_of_them=all_of_them)
+                if key in value
+                else _may_be_missing(part, loose=not _is_compared(part, all_of_them))
+                for key, part in template.items()
+            )
+        case list():
+            return isinstance(value, list) and all(
+                constants_agree(part, each, all_of_them=all_of_them)
+                for part, each in zip(template, value, strict=False)
+            )
+    if not _is_compared(template, all_of_them):
+        return True
+    return bool(value == template)
+
+
+def _is_compared(part: JsonTemplate, all_of_them: bool) -> bool:
+    if isinstance(part, str):
+        return part == "" or (all_of_them and "{" not in part)
+    return isinstance(part, int | float) or (all_of_them and part is None)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -109,6 +168,9 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
 
 
 def _encodable(value: Any) -> None:

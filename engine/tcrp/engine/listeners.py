@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tcrp.engine.codec import Codec, Request, codec, recognise
+from tcrp.engine.codec import Codec, codec
+from tcrp.spec.dialects import AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +20,10 @@ class ListenerConfig:
 
     dialects: tuple[Codec, ...] = ()
 
-    def read_request(self, payload: bytes) -> tuple[Codec, Request | None] | None:
-        """The dialect of a request and what it says; None where no dialect is recognised."""
-        return recognise(payload, self.dialects)
-
     @property
-    def refuses_in(self) -> Codec:
-        """The dialect of an answer to what was not recognised."""
-        return self.dialects[0] if self.dialects else codec("text")
-
-    @property
-    def lists(self) -> Codec | None:
-        """The dialect in which an empty room's name asks for the list of rooms, or None."""
-        return next((each for each in self.dialects if each.dialect.lists), None)
+    def codecs(self) -> tuple[Codec, ...]:
+        """The dialects that it recognises; what is none of them is refused in the first."""
+        return self.dialects or tuple(codec(name) for name in AUTO)
 
     def speaks(self, name: str) -> Codec:
         """The dialect of that name."""

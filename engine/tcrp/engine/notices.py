@@ -6,8 +6,11 @@ relays in both ways, so that no member can say what another's client would take 
 
 from __future__ import annotations
 
+import re
+
 from tcrp.engine import json_templates
 from tcrp.engine.codec import Codec, Told
+from tcrp.spec.dialects import Telling
 from tcrp.spec.names import Notice, SessionEvent
 
 ENDINGS = {
@@ -21,40 +24,39 @@ ENDINGS = {
 """What a notice means for the session of its receiver. `joined` and `left` speak of others."""
 
 
-def write_notice(codec: Codec, notice: Notice, *, name: str, room: str, host: str) -> bytes | None:
-    """The notice as `codec` says it, or None where the dialect has no sentence for it."""
-    sentence = codec.dialect.notices.get(notice)
-    return _write(codec, sentence, name, room, host)
+def write_notice(codec: Codec, notice: Notice, *, name: str, room: str, host: str, token: bytes = b"") -> bytes | None:
+    """The notice as `codec` says it to the holder of `token`, or None where the dialect has no sentence for it."""
+    return _write(codec, codec.dialect.notices.get(notice), name, room, host, token)
 
 
-def write_farewell(codec: Codec, *, is_host: bool, name: str, room: str) -> bytes | None:
+def write_farewell(codec: Codec, *, is_host: bool, name: str, room: str, token: bytes = b"") -> bytes | None:
     """What a leaver is told, where the dialect has something to say."""
-    sentence = codec.dialect.host_quit if is_host else codec.dialect.notices.get(Notice.QUIT)
-    return _write(codec, sentence, name, room, name)
+    telling = codec.dialect.host_quit if is_host else codec.dialect.notices.get(Notice.QUIT)
+    return _write(codec, telling, name, room, name, token)
 
 
-def _write(codec: Codec, sentence: str | None, name: str, room: str, host: str) -> bytes | None:
-    if sentence is None:
+def _write(codec: Codec, telling: Telling | None, name: str, room: str, host: str, token: bytes) -> bytes | None:
+    if telling is None:
         return None
-    return codec.write_notice(json_templates.fill_sentence(sentence, {"name": name, "room": room, "host": host}))
+    sentence = json_templates.fill_sentence(telling.sentences[0], {"name": name, "room": room, "host": host, "any": ""})
+    return codec.write_notice(telling, sentence, name=name, room=room.encode(), token=token)
 
 
 class NoticeReader:
     """Reads the notices of one dialect in one room."""
 
-    __slots__ = ("_codec", "_named", "_whole")
+    __slots__ = ("_codec", "_forms")
 
     def __init__(self, codec: Codec, room: str) -> None:
         self._codec = codec
-        self._whole: dict[str, Notice] = {}
-        self._named: list[tuple[str, str, Notice]] = []
-        for sentence, notice in _meanings(codec).items():
-            text = json_templates.fill_sentence(sentence, {"room": room, "host": "{name}"})
-            before, name, after = text.partition("{name}")
-            if name:
-                self._named.append((before, after, notice))
+        self._forms: list[tuple[Telling, _Sentences]] = []
+        for telling, notice, sentence in _meanings(codec):
+            for known, sentences in self._forms:
+                if known.form is telling.form:
+                    sentences.add(sentence, notice, room)
+                    break
             else:
-                self._whole[text] = notice
+                self._forms.append((telling, _Sentences(sentence, notice, room)))
 
     def is_forged_by(self, relay: bytes) -> bool:
         """Whether a client of the dialect, ours or another, would take the relay for a notice (R-REL-3)."""
@@ -62,26 +64,64 @@ class NoticeReader:
 
     def read(self, data: bytes) -> Told | None:
         """The notice that `data` is, whole, or None."""
-        sentence = self._codec.read_sentence(data)
-        if sentence is None:
-            return None
+        for telling, sentences in self._forms:
+            sentence = self._codec.read_sentence(telling, data)
+            if sentence is not None and (told := sentences.read(sentence)) is not None:
+                return told
+        return None
+
+
+class _Sentences:
+    """What the sentences of one form mean."""
+
+    __slots__ = ("_free", "_named", "_whole")
+
+    def __init__(self, sentence: str, notice: Notice, room: str) -> None:
+        self._whole: dict[str, Notice] = {}
+        self._named: list[tuple[str, str, Notice]] = []
+        self._free: list[tuple[re.Pattern[str], Notice]] = []
+        self.add(sentence, notice, room)
+
+    def add(self, sentence: str, notice: Notice, room: str) -> None:
+        """One more; the first meaning of a sentence counts."""
+        text = json_templates.fill_sentence(sentence, {"room": room, "host": "{name}"})
+        before, name, after = text.partition("{name}")
+        if "{any}" in text or "{name}" in after:
+            pattern = re.escape(text).replace(r"\{name\}", "(?P<name>.+?)", 1)
+            pattern = pattern.replace(r"\{name\}", "(?P=name)").replace(r"\{any\}", ".*?")
+            self._free.append((re.compile(pattern, re.DOTALL), notice))
+        elif name:
+            self._named.append((before, after, notice))
+        else:
+            self._whole.setdefault(text, notice)
+
+    def read(self, sentence: str) -> Told | None:
+        """What a sentence means."""
         notice = self._whole.get(sentence)
         if notice is not None:
             return Told(notice, "")
         for before, after, notice in self._named:
             if sentence.startswith(before) and sentence.endswith(after) and len(sentence) > len(before) + len(after):
                 return Told(notice, sentence[len(before) : len(sentence) - len(after)])
+        for pattern, notice in self._free:
+            if (match := pattern.fullmatch(sentence)) is not None:
+                return Told(notice, match.groupdict().get("name") or "")
         return None
 
 
-def _meanings(codec: Codec) -> dict[str, Notice]:
+def _meanings(codec: Codec) -> list[tuple[Telling, Notice, str]]:
     """What each sentence means; one that serves several is a room's end, or else a leaving."""
-    meanings: dict[str, Notice] = {}
-    if codec.dialect.host_quit is not None and Notice.QUIT not in codec.dialect.notices:
-        meanings[codec.dialect.host_quit] = Notice.ROOM_CLOSED
-    first = [Notice.ROOM_CLOSED, Notice.LEFT]
-    for notice in first + [notice for notice in Notice if notice not in first]:
-        sentence = codec.dialect.notices.get(notice)
-        if sentence is not None:
-            meanings.setdefault(sentence, notice)
-    return meanings
+    tellings = dict(codec.dialect.notices)
+    meanings = []
+    if codec.dialect.host_quit is not None and Notice.QUIT not in tellings:
+        meanings.append((codec.dialect.host_quit, Notice.ROOM_CLOSED))
+    first = [notice for notice in (Notice.ROOM_CLOSED, Notice.LEFT) if notice in tellings]
+    meanings += [(tellings[notice], notice) for notice in [*first, *(each for each in tellings if each not in first)]]
+    seen: set[tuple[int, str]] = set()
+    result = []
+    for telling, notice in meanings:
+        for sentence in telling.sentences:
+            if (id(telling.form), sentence) not in seen:
+                seen.add((id(telling.form), sentence))
+                result.append((telling, notice, sentence))
+    return result

@@ -189,7 +189,9 @@ class SessionRegistry:
             del room.members[session.name]
         host = session.name if room.host is None else room.host.name
         if notice is None:
-            farewell = write_farewell(session.codec, is_host=was_host, name=session.name, room=room.name)
+            farewell = write_farewell(
+                session.codec, is_host=was_host, name=session.name, room=room.name, token=session.token
+            )
             if farewell is not None and session.address is not None:
                 self._send_notice(farewell, session.address, session.listener)
         self._remember(session, notice, host, now_us)
@@ -255,10 +257,11 @@ class SessionRegistry:
         room = session.room
         host = room.host.name if room.host is not None else ""
         for (codec, listener), group in room.fanout_groups.items():
-            data = write_notice(codec, notice, name=session.name, room=room.name, host=host)
-            targets = [member.address for member in group if member is not session and member.address is not None]
-            if data is not None and targets and not codec.dialect.endings.end(data):  # by a name in it (R-REL-3)
-                self.outbox.pending.append(Relay(data, targets, PacketKind.NOTICE, listener))
+            members = [member for member in group if member is not session and member.address is not None]
+            for token, targets in codec.audiences(members, notice):
+                data = write_notice(codec, notice, name=session.name, room=room.name, host=host, token=token)
+                if data is not None and not codec.dialect.endings.end(data):  # by a name in it (R-REL-3)
+                    self.outbox.pending.append(Relay(data, targets, PacketKind.NOTICE, listener))
 
     def answer_ended(self, ended: Ended, source: Address, listener: int, size: int, now_us: int) -> None:
         """An ended token spoke: tell it why, but never be an amplifier (R-END-1)."""
@@ -279,7 +282,9 @@ class SessionRegistry:
     def _remember(self, session: Session, notice: Notice | None, host: str, now_us: int) -> None:
         sentence = None
         if notice is not None:
-            sentence = write_notice(session.codec, notice, name=session.name, room=session.room.name, host=host)
+            sentence = write_notice(
+                session.codec, notice, name=session.name, room=session.room.name, host=host, token=session.token
+            )
         ended = Ended(
             session.token, session.name, session.room, session.codec, session.ip, session.address, sentence,
             session.listener, now_us,
@@ -300,7 +305,7 @@ class SessionRegistry:
             self._send_notice(ended.sentence, ended.address, ended.listener)
         ended.times_told += 1
         forget_us = self.timers.when_us(Deadline.FORGET, ended.token)
-        if ended.times_told < len(NOTICE_AGAIN_AFTER_US) and forget_us is not None:
+        if ended.times_told < ended.codec.dialect.notice_repeat and forget_us is not None:
             when_us = ended.ended_us + NOTICE_AGAIN_AFTER_US[ended.times_told]
             if when_us < forget_us:
                 self.timers.arm(Deadline.NOTICE, ended.token, when_us)

@@ -6,9 +6,11 @@ and simulated ones. A peer's bytes never raise; they are counted, and traced wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tcrp.engine.codec import Codec
+from tcrp.engine.datagrams import Head
 from tcrp.engine.handshakes import HandshakeServer
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outbox import Outbox
@@ -88,11 +90,14 @@ class ServerEngine:
         self._outbox: Outbox[ServerOutput] = Outbox(detail)
         self.registry = SessionRegistry(config.limits, new_token, config.tables, self._outbox)
         self.handshake_server = HandshakeServer(self.registry, config.listeners)
+        heads = [each.heads for each in self.handshake_server.recognisers]
+        self._heads = [each[0] if len(each) == 1 else self._any_of(each) for each in heads]
         self._tables = config.tables
         self._now_us = now_us
         self._fire: dict[Deadline, Callable[[Subject, int], None]] = {
             Deadline.HANDSHAKE: self.handshake_server.time_out,
             Deadline.COMPLETION: self.handshake_server.complete,
+            Deadline.QUIET: self.handshake_server.fell_silent,
             Deadline.NOTICE: lambda token, now_us: self.registry.tell(self.registry.ended[token], now_us),  # type: ignore[index]
             Deadline.FORGET: lambda token, _: self.registry.forget(self.registry.ended[token]),  # type: ignore[index]
             Deadline.LINGER: lambda room, _: self.registry.drain(self.registry.rooms[room]),  # type: ignore[index]
@@ -145,29 +150,46 @@ class ServerEngine:
         assert now_us >= self._now_us, "time does not go backwards"
         self._now_us = now_us
         size = len(data)
-        token_at = 2 + data[0] if size >= 2 else 2
-        text_at = token_at + data[1] if size >= 2 else 2
-        if size < text_at:
+        found = self._heads[listener](data)
+        if found is None:
             self._outbox.drop(size, "too short", Rule.UDP_1, listener)
             return self._outbox.take()
-        session = self.registry.sessions.get(data[token_at:text_at])
+        room, token, text_at = found
+        session = self.registry.sessions.get(token)
         if source[0] != (session.ip if session is not None else ""):
             source = Address(unmap_ipv4(source[0]), source[1])
         if session is None:
-            self._hear_no_session(data[token_at:text_at], source, listener, size, now_us)
+            self._hear_no_session(token, source, listener, size, now_us)
         elif source[0] != session.ip:
             self._outbox.drop(size, "from another address", Rule.TOK_3, listener)
         elif listener != session.listener:
             self._outbox.drop(size, "by another listener", Rule.TOK_3, listener)
         elif size > CLIENT_DATAGRAM_BYTES_MAX:
             self._count_rejected(session, size, "over 4096 bytes", Rule.UDP_1, now_us)
-        elif data[2:token_at] != session.room.name_bytes:
+        elif room != session.room.name_bytes and room is not None:
             self._count_rejected(session, size, "wrong room", Rule.IDLE_2, now_us)
-        elif (text := session.codec.read_text(data[text_at:])) is None:
+        elif (text := session.codec.read_text(data, text_at)) is None:
             self._count_rejected(session, size, "not a text", Rule.UDP_3, now_us)
         else:
             self._hear(session, text, source, size, now_us)
         return self._outbox.take()
+
+    def _any_of(self, heads: Sequence[Head]) -> Head:
+        """Reads a datagram in the form in which its token is known, else in the first that fits."""
+
+        def read(data: bytes) -> tuple[bytes | None, bytes, int] | None:
+            first = None
+            for head in heads:
+                found = head(data)
+                if found is None:
+                    continue
+                holder = self.registry.sessions.get(found[1]) or self.registry.ended.get(found[1])
+                if holder is not None and holder.codec.head is head:
+                    return found
+                first = first or found
+            return first
+
+        return read
 
     # --- time and commands -----------------------------------------------------------------------
 
@@ -267,16 +289,26 @@ class ServerEngine:
             members = [member for member in group if member is not session]
             if not members:
                 continue
-            data = codec.write_relay(session.name, text)
+            data = codec.write_relay(session.name, text, room.name_bytes, members[0].token)
             if data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX:
                 self._withhold(members, listener, "too long", Rule.UDP_2)
             elif room.notice_reader(codec).is_forged_by(data):
                 self._withhold(members, listener, "reads as a notice", Rule.REL_3)
             else:
                 self._outbox.step(self._tables.session, members, _RELAYED)
+                if codec.relays_to_each:
+                    self._relay_to_each(codec, session, text, members, listener)
+                    continue
                 # In-room members have an address.
                 targets = [member.address for member in members]
                 self._outbox.pending.append(Relay(data, targets, _RELAY, listener))  # type: ignore[arg-type]
+
+    def _relay_to_each(self, codec: Codec, session: Session, text: str, members: list[Session], listener: int) -> None:
+        """A relay that holds its receiver's token: bytes of their own for each, of one length."""
+        for member in members:
+            data = codec.write_relay(session.name, text, session.room.name_bytes, member.token)
+            assert data is not None, "it fits: tokens are of one length"
+            self._outbox.pending.append(Relay(data, [member.address], _RELAY, listener))  # type: ignore[list-item]
 
     def _withhold(self, members: list[Session], listener: int, why: str, rule: Rule) -> None:
         self._outbox.observe(Withheld(tuple(member.name for member in members), why, rule, listener))

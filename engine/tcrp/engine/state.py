@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tcrp.engine.codec import Codec
-from tcrp.engine.frames import Header
 from tcrp.engine.handshakes import Handshake, HandshakeServer
 from tcrp.engine.outputs import Address, StreamId
 from tcrp.engine.registry import SessionRegistry
@@ -81,9 +80,9 @@ class FrozenHandshake:
     stream: StreamId
     name: str
     ip: str
+    peer_port: int
     state: HandshakeState
     buffer: bytes
-    header: Header | None
     operation: Operation
     room_name: bytes
     user_name: str
@@ -191,9 +190,9 @@ def _freeze_handshake(handshake: Handshake) -> FrozenHandshake:
         stream=handshake.stream,
         name=handshake.name,
         ip=handshake.ip,
+        peer_port=handshake.peer_port,
         state=handshake.state,
         buffer=bytes(handshake.buffer),
-        header=handshake.header,
         operation=handshake.operation,
         room_name=handshake.room_name,
         user_name=handshake.user_name,
@@ -268,10 +267,9 @@ def _thaw_windows(frozen: tuple[tuple[str, Ages], ...], most: int, now_us: int) 
 
 
 def _thaw_handshake(frozen: FrozenHandshake, speaks: Codec | None) -> Handshake:
-    handshake = Handshake(frozen.stream, frozen.name, frozen.ip, frozen.listener)
+    handshake = Handshake(frozen.stream, frozen.name, frozen.ip, frozen.peer_port, frozen.listener)
     handshake.state = frozen.state
     handshake.buffer = bytearray(frozen.buffer)
-    handshake.header = frozen.header
     handshake.operation = frozen.operation
     handshake.room_name = frozen.room_name
     handshake.user_name = frozen.user_name

@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from tcrp.engine.client import ClientConfig, ClientEngine, Outputs
-from tcrp.engine.codec import Codec, port_is_clear
+from tcrp.engine.codec import Codec
 from tcrp.engine.liveness import learned_keep_alive_us
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outputs import (
@@ -34,6 +34,7 @@ from tcrp.engine.outputs import (
     TextReceived,
     WordsReceived,
 )
+from tcrp.engine.recognition import port_is_clear
 from tcrp.spec.dialects import RelayFrom
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Machine, Notice, Operation, Reason, SessionState

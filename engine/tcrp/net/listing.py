@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tcrp.engine.codec import Codec, Unread
+from tcrp.engine.templates import Partial
 from tcrp.net.client import BROKEN_OFF, NO_ANSWER, NO_HOST, ServerAt, Unreachable, system_word
 
 
@@ -18,7 +19,7 @@ async def list_rooms(server: ServerAt, codec: Codec, *, timeout: float = 10.0) -
             try:
                 writer.write(codec.write_list_request())
                 data = b""
-                while (frame := codec.read_frame(data)) is None and (more := await reader.read(65536)):
+                while isinstance(names := codec.read_listing(data), Partial) and (more := await reader.read(65536)):
                     data += more
             finally:
                 writer.close()
@@ -26,7 +27,6 @@ async def list_rooms(server: ServerAt, codec: Codec, *, timeout: float = 10.0) -
         raise Unreachable(where, NO_ANSWER) from None
     except OSError as error:
         raise Unreachable(where, system_word(error) if error.errno and error.errno > 0 else NO_HOST) from None
-    names = codec.read_listing(frame) if frame is not None and not isinstance(frame, Unread) else None
-    if names is None:
+    if isinstance(names, Partial | Unread):
         raise Unreachable(where, BROKEN_OFF)
     return names

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 from tcrp.engine.frames import write_request
+from tcrp.engine.recognition import port_is_clear
 from tcrp.engine.text import SYSTEM_NAME
 from tcrp.judge.ground import End, Stream, Unreached
 from tcrp.judge.probe import Group, Probe
 from tcrp.judge.stage import CannotTest, Kind, Reply, Skip, Stage, User
-from tcrp.spec.dialects import LearnedFrom, RequestForm
+from tcrp.spec.dialects import LearnedFrom
+from tcrp.spec.fields import Role, roles_of
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Operation, Reason, Rule
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 DRIP_US = 4000
+A_NAME_OF_TWO_LETTERS = 0x6161  # as a port
 TOKENS = 12
 TOKEN_BYTES_LEAST = 8
 LINGER_US = 2 * SECOND_US
@@ -240,7 +242,7 @@ async def names(stage: Stage) -> None:
         "the name of the system": SYSTEM_NAME,
     }
     for what, name in bad.items():
-        if stage.dialect.request_form is RequestForm.NAME_PORT and not name:
+        if not port_is_clear(stage.codec, A_NAME_OF_TWO_LETTERS) and not name:
             continue  # two bytes alone may be a name of two letters to a server that recognises dialects
         user = stage.user("eve")
         user.name = name
@@ -268,7 +270,7 @@ async def takeover(stage: Stage) -> None:
             if await stage.reaches(bob, ann):
                 raise CannotTest(f"two members may have one name (see {Rule.NAME_1})")
             return stage.broken(Rule.NAME_2, f"somebody at {thief.ip} takes over the name of a member at {bob.ip}")
-    if not isinstance(stage.dialect.request_json, dict):
+    if not stage.codec.asks_for_answers:  # it is no JSON object
         if stage.ground.other_ip is None:
             raise Skip("this machine has no second address, and requests of this dialect cannot hold a token")
         return stage.holds(Rule.NAME_2, "a name is not given to another address")
@@ -315,7 +317,7 @@ async def address(stage: Stage) -> None:
     low = await stage.ask(stage.user("low"), JOIN, ann.room, port=80)
     if low.kind is Kind.GRANTED:
         return stage.broken(Rule.ADDR_1, "a request that names port 80 is granted: relays could be sent to a service")
-    if "ip" not in json.dumps(stage.dialect.request_json):
+    if Role.IP not in roles_of(stage.dialect.request[CREATE]):
         return stage.holds(Rule.ADDR_1, "a port below 1024 is refused")
     if stage.ground.other_ip is None:
         raise Skip("this machine has no second address to name in a request")

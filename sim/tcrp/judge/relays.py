@@ -126,8 +126,8 @@ def _ending_text(stage: Stage, speaker: User, hearer: User) -> str | None:
 def _sentences(stage: Stage) -> list[str]:
     found: list[str] = []
     for notice in (Notice.ROOM_CLOSED, Notice.IDLED, Notice.SHUTDOWN, Notice.LEFT):
-        said = stage.dialect.notices.get(notice, ())
-        found += [said] if isinstance(said, str) else said
+        if notice in stage.dialect.notices:
+            found += stage.dialect.notices[notice].sentences
     return found
 
 

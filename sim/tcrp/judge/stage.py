@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from tcrp.engine.codec import Codec, Denied, Relayed, Told, Unread, port_is_clear
+from tcrp.engine.codec import Codec, Denied, Relayed, Told, Unread
 from tcrp.engine.notices import ENDINGS, NoticeReader
+from tcrp.engine.recognition import port_is_clear
+from tcrp.engine.templates import Partial
 from tcrp.judge.ground import End, Ground, Port, Stream, Unreached
 from tcrp.judge.verdicts import Exchange, Finding, Outcome
 from tcrp.spec.dialects import LearnedFrom
@@ -307,7 +309,7 @@ class Stage:
                     break
             if half_closes:
                 own.finish()
-            return await self._read_reply(user, own)
+            return await self._read_reply(user, own, operation)
         finally:
             if stream is None:
                 own.close()
@@ -318,16 +320,16 @@ class Stage:
         self._streams.append(stream)
         return stream
 
-    async def _read_reply(self, user: User, stream: Stream) -> Reply:
+    async def _read_reply(self, user: User, stream: Stream, operation: Operation) -> Reply:
         began_us, data, size = self.ground.now_us(), bytearray(), 0
         while True:
-            frame = self.codec.read_frame(data)
+            read = self.codec.read_reply(data, operation)
             after_us = self.ground.now_us() - began_us
-            if isinstance(frame, Unread):
-                return Reply(Kind.STRANGE, said=f"{frame.text}: {bytes(data[:48])!r}", after_us=after_us)
-            if frame is not None:
-                del data[: frame.size]
-                said = self.codec.read_reply(frame)
+            if isinstance(read, Unread):
+                return Reply(Kind.STRANGE, said=f"{read.text}: {bytes(data[:48])!r}", after_us=after_us)
+            if not isinstance(read, Partial):
+                del data[: read.size]
+                said = read.says
                 if isinstance(said, Denied):
                     return Reply(Kind.DENIED, reason=said.reason, said=said.said, after_us=after_us)
                 if (token := getattr(said, "token", None)) is not None:

@@ -1,16 +1,13 @@
 """Dialects as data: reads the TOML file of a dialect into a checked, frozen `Dialect`.
 
-Knows the format of the file, not the bytes: `tcrp.engine.codec` makes those. A ninth dialect is
-another file; nothing else changes.
-
-In a JSON template the string `{role}` stands for a value of that role, of any JSON type; inside a
-longer string it is replaced by text.
+Every kind of message is a list of fields (`tcrp.spec.fields`), which says both how it is written and how it is read.
+Knows the format of the file, not the bytes: `tcrp.engine.codec` makes those. A further dialect is another file; nothing
+else changes.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -18,12 +15,35 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tcrp.spec.names import Notice, Reason, Rule
+from tcrp.spec.dialect_file import DialectError, Source, Table
+from tcrp.spec.fields import (
+    PARTS_DEEP_MAX,
+    FieldError,
+    Group,
+    Item,
+    Message,
+    Number,
+    Role,
+    message,
+    near,
+    read_item,
+    roles_of,
+)
+from tcrp.spec.limits import NOTICE_AGAIN_AFTER_US
+from tcrp.spec.names import Notice, Operation, Reason, Rule
 
-JsonTemplate = Mapping[str, Any] | list[Any] | str | int | float | bool | None
+__all__ = ["AUTO", "FORMAT", "NAMES", "STATUS", "Dialect", "DialectError", "dialect", "parse"]
+
+FORMAT = "tcrp-dialect/2"
 
 NAMES = ("text", "json", "json-address", "json-port", "json-endpoint", "json-name", "name-port", "name-port-list")
 """The dialects that come with the protocol, in the order of the documents."""
+
+AUTO = NAMES[:-1]
+"""Those that a server recognises by their requests unless told otherwise, in this order."""
+
+PAUSE_US_MAX = 2_000_000
+OPERATION_MAX = 2**32 - 1
 
 STATUS: Mapping[Reason, int] = MappingProxyType(
     {
@@ -36,32 +56,10 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.TOO_MANY_REQUESTS: 7,
     }
 )
-"""The status byte of a refusal. Done is 0."""
+"""The status of a refusal where a dialect has no other. Done is 0."""
 
-
-class DialectError(Exception):
-    """A dialect's file is invalid. The message names the file and the key."""
-
-
-class RequestForm(StrEnum):
-    NAME = "name"
-    NAME_PORT = "name-port"
-    JSON = "json"
-
-
-class ReplyForm(StrEnum):
-    BYTE = "byte"
-    WORD = "word"
-    TOKEN = "token"
-    JSON = "json"
-
-
-class RoomIn(StrEnum):
-    """How the room is written in a reply."""
-
-    ECHOED = "echoed"  # length and bytes
-    LENGTH_ONLY = "length-only"  # length given, bytes absent
-    EMPTY = "empty"  # length 0
+CODES: Mapping[Operation, int] = MappingProxyType({Operation.CREATE: 1, Operation.JOIN: 2, Operation.LIST: 2})
+"""The numbers of the operations where a dialect has no others."""
 
 
 class LearnedFrom(StrEnum):
@@ -70,43 +68,32 @@ class LearnedFrom(StrEnum):
     REQUEST = "request"
     TRAILER = "trailer"  # or the first datagram, whichever is first
     DATAGRAM = "datagram"
+    CONNECTION = "connection"  # it is the port from which the client's TCP connection comes
 
 
 class RelayFrom(StrEnum):
-    """From which of its UDP ports a server sends relays and notices."""
+    """From which port of the server its datagrams may come."""
 
-    SAME_PORT = "same-port"  # the one that clients send to
-    ANY_PORT = "any-port"  # perhaps another one for each member; the IP address is the same
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The payload of one frame. `word` and `json` belong to the forms of that name."""
-
-    form: ReplyForm
-    word: str = ""
-    json: JsonTemplate = None
+    SAME_PORT = "same-port"
+    ANY_PORT = "any-port"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The frame of a refusal. `completion` is a second frame, in state 2, that some dialects send after it."""
+    """How one reason is refused. `then` follows the first frame in some dialects."""
 
-    state: int
-    room: RoomIn
-    reply: Reply
+    frame: Message
     status: int
-    completion: Reply | None = None
+    word: str
+    then: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RelayForm:
-    """A relay to a member: `prefix`, then either `json`, or `head` (behind its length, if asked for) and text."""
+class Telling:
+    """How a notice is told: in these sentences (the first is written, all are read), as this message."""
 
-    prefix: bytes
-    head: str
-    length_byte: bool
-    json: JsonTemplate
+    sentences: tuple[str, ...]
+    form: Message
 
 
 class Match(StrEnum):
@@ -138,34 +125,72 @@ class Endings:
                 return any(phrase in said for phrase in self.phrases)
 
 
+ByOperation = Mapping[Operation, Message]
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """Everything in which one dialect differs from the others."""
 
     name: str
     sentence: str
-    request_form: RequestForm
-    request_json: JsonTemplate
-    lists: bool
-    frames: int
-    room: RoomIn
-    answer: Reply
-    created: Reply
-    joined: Reply
+    operations: Mapping[Operation, int]
+    greeting: Message | None
+    request: ByOperation
+    answer: ByOperation | None
+    completion: ByOperation
     refusals: Mapping[Reason, Refusal]
+    pause_us: int
+    datagram: Message
+    relay: Message
+    list_request: Message | None
+    list_reply: Message | None
     learned_from: LearnedFrom
     port_fixed: bool
     relay_from: RelayFrom
-    text_json: JsonTemplate
-    relay: RelayForm
     leave_words: tuple[str, ...]
     leave_repeats: bool
     enter_word: str
-    notices: Mapping[Notice, str]
-    host_quit: str | None
-    notice_prefix: bytes
-    notice_json: JsonTemplate
+    notices: Mapping[Notice, Telling]
+    host_quit: Telling | None
+    notice_repeat: int
     endings: Endings
+
+    @property
+    def lists(self) -> bool:
+        """Whether a client can ask for the open rooms."""
+        return self.list_request is not None
+
+
+ALLOWED: Mapping[str, frozenset[Role]] = MappingProxyType(
+    {
+        "greeting": frozenset({Role.ANY}),
+        "request": frozenset(
+            {Role.ROOM, Role.NAME, Role.PASSWORD, Role.PORT, Role.IP, Role.OPERATION, Role.TOKEN, Role.ANY}
+        ),
+        "answer": frozenset({Role.ROOM, Role.NAME, Role.OPERATION, Role.ANY}),
+        "completion": frozenset({Role.ROOM, Role.NAME, Role.OPERATION, Role.TOKEN, Role.HOST, Role.MEMBERS, Role.ANY}),
+        "refusal": frozenset({Role.ROOM, Role.OPERATION, Role.STATUS, Role.REASON, Role.ANY}),
+        "list.request": frozenset({Role.ROOM, Role.OPERATION, Role.ANY}),
+        "list.reply": frozenset({Role.ROOM, Role.OPERATION, Role.ROOMS, Role.ANY}),
+        "datagram": frozenset({Role.ROOM, Role.TOKEN, Role.NAME, Role.TEXT, Role.ANY}),
+        "relay": frozenset({Role.ROOM, Role.TOKEN, Role.NAME, Role.TEXT, Role.ANY}),
+        "notice": frozenset({Role.ROOM, Role.TOKEN, Role.NAME, Role.SENTENCE, Role.ANY}),
+    }
+)
+"""What each kind of message can say."""
+
+NEEDED: Mapping[str, frozenset[Role]] = MappingProxyType(
+    {
+        "request": frozenset({Role.ROOM, Role.NAME}),
+        "completion": frozenset({Role.TOKEN}),
+        "datagram": frozenset({Role.TOKEN, Role.TEXT}),
+        "relay": frozenset({Role.TEXT}),
+        "notice": frozenset({Role.SENTENCE}),
+        "list.reply": frozenset({Role.ROOMS}),
+    }
+)
+"""What each must say: a datagram without a token, say, could be anybody's."""
 
 
 @cache
@@ -173,214 +198,279 @@ def dialect(name: str) -> Dialect:
     """One of the dialects that come with the protocol. Raises `KeyError` for another name."""
     if name not in NAMES:
         raise KeyError(name)
-    path = Path(__file__).parent / "dialects" / f"{name}.toml"
+    path = path_of(name)
     return parse(path.read_text(encoding="utf-8"), path.name)
 
 
+def path_of(name: str) -> Path:
+    """Where the file of a shipped dialect is."""
+    return Path(__file__).parent / "dialects" / f"{name}.toml"
+
+
 def parse(toml: str, source: str) -> Dialect:
-    """Read the text of a dialect's file. Raises `DialectError` naming `source` and the key at fault."""
-    try:
-        tables = tomllib.loads(toml)
-    except tomllib.TOMLDecodeError as error:
-        raise DialectError(f"{source}: {error}") from None
-    top = _Table(tables, source, "")
-    request = top.table("request")
-    replies = top.table("replies")
-    port = top.table("port")
-    text = top.table("text")
-    words = top.table("words")
-    notice = top.table("notice", optional=True)
-    frames = replies.integer("frames", 1, 2)
-    room = RoomIn(replies.choice("room", RoomIn))
-    completion = top.table("completion")
-    form = ReplyForm(completion.choice("form", ReplyForm))
-    common = completion.json("json", None)
-    created, joined = (Reply(form, json=completion.json(key, common)) for key in ("created", "joined"))
-    completion.done()
-    sentences, host_quit = _notices(top.table("notices"))
-    endings = _endings(top.table("endings", optional=True))
-    result = Dialect(
-        name=top.string("name"),
-        sentence=top.string("sentence"),
-        request_form=RequestForm(request.choice("form", RequestForm)),
-        request_json=request.json("json", None),
-        lists=request.boolean("lists"),
-        frames=frames,
-        room=room,
-        answer=_answer(top.table("answer", optional=frames == 1)),
-        created=created,
-        joined=joined,
-        refusals=MappingProxyType(_refusals(top.table("refusal"), room)),
-        learned_from=LearnedFrom(port.choice("learned_from", LearnedFrom)),
-        port_fixed=port.boolean("fixed"),
-        relay_from=RelayFrom(port.choice("relay_from", RelayFrom, RelayFrom.SAME_PORT)),
-        text_json=text.json("json", None) if text.choice("form", ("plain", "json")) == "json" else None,
-        relay=_relay(top.table("relay")),
-        leave_words=words.strings("leave"),
-        leave_repeats=words.boolean("leave_repeats"),
-        enter_word=words.string("enter", ""),
-        notices=MappingProxyType(sentences),
-        host_quit=host_quit,
-        notice_prefix=notice.hex("prefix"),
-        notice_json=notice.json("json", None),
-        endings=endings,
-    )
-    for table in (request, replies, port, text, words, notice, top):
-        table.done()
-    if (result.request_form is RequestForm.JSON) != (result.request_json is not None):
-        raise DialectError(f"{source}: request.json goes with request.form = 'json'")
-    if result.learned_from is LearnedFrom.REQUEST and not _can_carry_a_port(result):
-        raise DialectError(f"{source}: port.learned_from is 'request', but the request carries no port")
-    return result
+    """Read the text of a dialect's file. Raises `DialectError` naming `source`, the line and the key at fault."""
+    return _Reader(Source(toml, source)).dialect()
 
 
-def _can_carry_a_port(dialect: Dialect) -> bool:
-    return dialect.request_form is RequestForm.NAME_PORT or "port" in set(roles(dialect.request_json))
+class _Reader:
+    """Reads one file."""
 
+    def __init__(self, source: Source) -> None:
+        self.top = Table(source, source.content)
+        self.parts: Mapping[str, Any] = {}
+        self.done_status = 0
 
-def roles(template: JsonTemplate) -> Iterator[str]:
-    """The roles that stand alone in a template, in its order: `{"port": "{port}"}` has `port`."""
-    match template:
-        case str() if template.startswith("{") and template.endswith("}"):
-            yield template[1:-1]
-        case Mapping():
-            for value in template.values():
-                yield from roles(value)
-        case list():
-            for value in template:
-                yield from roles(value)
-
-
-def _answer(table: _Table) -> Reply:
-    if not table.content:
-        return Reply(ReplyForm.BYTE)
-    reply = Reply(
-        ReplyForm(table.choice("form", ReplyForm)), word=table.string("word", ""), json=table.json("json", None)
-    )
-    table.done()
-    return reply
-
-
-def _relay(table: _Table) -> RelayForm:
-    json = table.json("json", None)
-    form = RelayForm(
-        prefix=table.hex("prefix"),
-        head=table.string("head", "" if json is not None else None),
-        length_byte=table.boolean("length_byte"),
-        json=json,
-    )
-    table.done()
-    return form
-
-
-def _refusals(table: _Table, room_in_replies: RoomIn) -> dict[Reason, Refusal]:
-    form = ReplyForm(table.choice("form", ReplyForm))
-    state = table.integer("state", 0, 3, 1)
-    room = RoomIn(table.choice("room", RoomIn, room_in_replies))
-    json = table.json("json", None)
-    words = table.table("words", optional=True)
-    statuses = table.table("status", optional=True)
-    completion = table.json("completion", None)
-    second = None if completion is None else Reply(ReplyForm.JSON, json=completion)
-    result = {}
-    for reason in Reason:
-        own = table.table(reason, optional=True)
-        word = words.string(reason) if form is ReplyForm.WORD else ""
-        status = statuses.integer(reason, 0, 999) if statuses.content else STATUS[reason]
-        result[reason] = Refusal(
-            state=own.integer("state", 0, 3, state),
-            room=room,
-            reply=Reply(form, word=word, json=own.json("json", json)),
-            status=status,
-            completion=second,
+    def dialect(self) -> Dialect:
+        top = self.top
+        if "format" not in top.content:
+            raise top.error("format", f"missing; write format = {FORMAT!r} (docs/dialects.md)")
+        if (found := top.string("format")) != FORMAT:
+            raise top.error("format", f"{found!r} is not {FORMAT!r}, which this program reads (docs/dialects.md)")
+        name, sentence = top.string("name"), top.string("sentence")
+        parts = top.table("parts", optional=True)
+        self.parts = parts.content
+        for part in parts.content:
+            self._lines(parts, part, parts.value(part), ())
+        frame = self._optional_lines("frame", None)
+        replies = self._optional_lines("reply_frame", frame)
+        operations = self._operations()
+        statuses = top.table("status", optional=True)
+        self.done_status = statuses.integer("done", 0, 2**32 - 1, 0)
+        words = top.table("words", optional=True)
+        answer_table = top.table("answer", optional=True)
+        pause_us = answer_table.duration_us("pause", PAUSE_US_MAX)
+        has_answer = "answer" in top.content
+        refusal = top.table("refusal")
+        port, relay, leave, enter = (top.table(key, optional=True) for key in ("port", "relay", "leave", "enter"))
+        notices, tellings, host_quit = self._notices()
+        result = Dialect(
+            name=name,
+            sentence=sentence,
+            operations=MappingProxyType(operations),
+            greeting=self._message("greeting", top.table("greeting"), None) if "greeting" in top.content else None,
+            request=self._by_operation("request", top.table("request"), frame),
+            answer=self._by_operation("answer", answer_table, replies) if has_answer else None,
+            completion=self._by_operation("completion", top.table("completion"), replies),
+            refusals=MappingProxyType(self._refusals(refusal, replies, statuses, words)),
+            pause_us=pause_us,
+            datagram=self._message("datagram", top.table("datagram"), None),
+            relay=self._message("relay", relay, None),
+            list_request=self._listing("request", frame),
+            list_reply=self._listing("reply", replies),
+            learned_from=LearnedFrom(port.choice("learned_from", LearnedFrom)),
+            port_fixed=port.boolean("fixed"),
+            relay_from=RelayFrom(port.choice("relay_from", RelayFrom, RelayFrom.SAME_PORT)),
+            leave_words=leave.strings("words", []),
+            leave_repeats=leave.boolean("repeats"),
+            enter_word=enter.string("word", ""),
+            notices=MappingProxyType(tellings),
+            host_quit=host_quit,
+            notice_repeat=notices.integer("repeat", 1, len(NOTICE_AGAIN_AFTER_US), len(NOTICE_AGAIN_AFTER_US)),
+            endings=_endings(top.table("endings", optional=True)),
         )
-        own.done()
-    for each in (words, statuses, table):
-        each.done()
-    return result
+        for table in (statuses, words, port, leave, enter, notices, top):
+            table.done()
+        self._check(result, port)
+        return result
+
+    def _check(self, result: Dialect, port: Table) -> None:
+        carries = roles_of(result.request[Operation.CREATE])
+        if result.learned_from is LearnedFrom.REQUEST and Role.PORT not in carries:
+            raise port.error("learned_from", "'request', but the request carries no port")
+        same = result.request[Operation.CREATE] == result.request[Operation.JOIN]
+        if same and Role.OPERATION not in carries:
+            raise self.top.error("request", "nothing tells creating from joining: it has no operation")
+        if result.operations[Operation.CREATE] == result.operations[Operation.JOIN]:
+            raise self.top.error("operations.join", "the same as create")
+        if (result.list_request is None) != (result.list_reply is None):
+            raise self.top.error("list", "request and reply belong together")
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def _message(self, kind: str, table: Table, frame: Sequence[Item] | None, *, needed: bool = True) -> Message:
+        """The message of a table: its `fields`, or its `payload` within its `frame`."""
+        own = table.value("frame")
+        payload = table.value("payload")
+        fields = table.value("fields")
+        if fields is not None:
+            if own is not None or payload is not None:
+                raise table.error("fields", "fields describe the whole message; frame and payload do not go with them")
+            items = self._lines(table, "fields", fields, ())
+        elif own is None and frame is None:
+            raise table.error("fields", "missing")
+        else:
+            if payload is None:
+                raise table.error("payload", "missing: fields, or a payload within the frame")
+            inner = self._lines(table, "payload", payload, ())
+            lines = self._lines(table, "frame", own, ()) if own is not None else frame or ()
+            items = [_with_payload(item, inner) for item in lines]
+        values = {key: self._values(table, key) for key in table.content if key not in table.asked}
+        try:
+            made = message(
+                items,
+                {"status": (self.done_status,), **values} if kind != "refusal" else values,
+                is_stream=kind not in ("datagram", "relay", "notice"),
+            )
+        except FieldError as error:
+            raise table.error("fields" if fields is not None else "", str(error)) from None
+        self._check_roles(kind, table, made, needed=needed)
+        unknown = [key for key in values if not _has_label(items, key)]
+        if unknown:
+            raise table.error(unknown[0], f"unknown key, and no number of this name{near(unknown[0], table.asked)}")
+        return made
+
+    @staticmethod
+    def _check_roles(kind: str, table: Table, made: Message, *, needed: bool) -> None:
+        found = roles_of(made)
+        for role in found:
+            if role not in ALLOWED[kind]:
+                raise table.error("", f"{role} has no meaning in a {kind}{near(role, ALLOWED[kind])}")
+        if needed:
+            for role in sorted(NEEDED.get(kind, frozenset())):
+                if role not in found:
+                    raise table.error("", f"no {role}: a {kind} without it cannot be served")
+
+    def _by_operation(self, kind: str, table: Table, frame: Sequence[Item] | None) -> ByOperation:
+        """One message for creating and one for joining; `[kind.create]` and `[kind.join]` say in what they differ."""
+        own = {each: table.table(each, optional=True) for each in (Operation.CREATE, Operation.JOIN)}
+        common = {key: value for key, value in table.content.items() if key not in own and key not in table.asked}
+        result: dict[Operation, Message] = {}
+        for operation, special in own.items():
+            path = special.path if special.content else table.path
+            merged = Table(table.source, {**_without_forms(common, special.content), **special.content}, path)
+            made = self._message(kind, merged, frame)
+            result[operation] = result[Operation.CREATE] if made in result.values() else made
+        return MappingProxyType(result)
+
+    def _refusals(
+        self, table: Table, frame: Sequence[Item] | None, statuses: Table, words: Table
+    ) -> dict[Reason, Refusal]:
+        own = {reason: table.table(reason, optional=True) for reason in Reason}
+        then = table.table("then", optional=True)
+        second = self._message("refusal", then, frame) if then.content else None
+        common = {key: value for key, value in table.content.items() if key not in own and key != "then"}
+        result: dict[Reason, Refusal] = {}
+        for reason, special in own.items():
+            path = special.path if special.content else table.path
+            merged = Table(table.source, {**_without_forms(common, special.content), **special.content}, path)
+            result[reason] = Refusal(
+                frame=self._message("refusal", merged, frame),
+                status=statuses.integer(reason, 0, 2**32 - 1, STATUS[reason]),
+                word=words.string(reason, str(reason)),
+                then=second,
+            )
+        return result
+
+    def _listing(self, key: str, frame: Sequence[Item] | None) -> Message | None:
+        table = self.top.table("list", optional=True)
+        for each in table.content:
+            if each not in ("request", "reply"):
+                raise table.error(each, f"unknown key{near(each, ('request', 'reply'))}")
+        return self._message(f"list.{key}", table.table(key), frame) if table.content else None
+
+    def _values(self, table: Table, key: str) -> Sequence[int]:
+        value = table.value(key)
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(type(each) is int for each in values):
+            raise table.error(key, f"unknown key{near(key, ('fields', 'frame', 'payload'))}")
+        return values
+
+    # --- lists of fields -------------------------------------------------------------------------
+
+    def _optional_lines(self, key: str, default: Sequence[Item] | None) -> Sequence[Item] | None:
+        value = self.top.value(key)
+        return default if value is None else self._lines(self.top, key, value, ())
+
+    def _lines(self, table: Table, key: str, value: object, within: tuple[str, ...]) -> list[Item]:
+        """The fields of a list, or of a single entry; `@part` stands for those of a part."""
+        lines = value if isinstance(value, list) else [value]
+        items: list[Item] = []
+        for line in lines:
+            if isinstance(line, str) and line.startswith("@"):
+                items += self._part(table, key, line, within)
+                continue
+            try:
+                items += read_item(line, {"payload": ()})
+            except FieldError as error:
+                raise table.error(key, str(error), line) from None
+        return items
+
+    def _part(self, table: Table, key: str, line: str, within: tuple[str, ...]) -> list[Item]:
+        part = line[1:]
+        if part in within or len(within) >= PARTS_DEEP_MAX:
+            raise table.error(key, f"parts that contain each other: {' in '.join((part, *reversed(within)))}", line)
+        if part not in self.parts:
+            raise table.error(key, f"there is no part {part!r}{near(part, self.parts)}", line)
+        return self._lines(table, key, self.parts[part], (*within, part))
+
+    # --- the rest --------------------------------------------------------------------------------
+
+    def _operations(self) -> dict[Operation, int]:
+        table = self.top.table("operations", optional=True)
+        codes = {each: table.integer(each, 0, OPERATION_MAX, CODES[each]) for each in Operation}
+        table.done()
+        return codes
+
+    def _notices(self) -> tuple[Table, dict[Notice, Telling], Telling | None]:
+        has_form = "notice" in self.top.content
+        plain = Table(self.top.source, {"fields": ["sentence"]}, "notice.")
+        form = self._message("notice", self.top.table("notice") if has_form else plain, None)
+        table = self.top.table("notices")
+        tellings = {notice: self._telling(table, notice, form) for notice in Notice if notice in table.content}
+        for notice in (Notice.ROOM_CLOSED, Notice.IDLED, Notice.REMOVED, Notice.SUPERSEDED, Notice.SHUTDOWN):
+            if notice not in tellings:
+                fault = f"missing: every session must be told why it ended ({Rule.END_1})"
+                raise table.error(notice, fault)
+        quits = table.content.get("host_quit")
+        return table, tellings, self._telling(table, "host_quit", form) if quits else None
+
+    def _telling(self, table: Table, key: str, form: Message) -> Telling:
+        value = table.value(key)
+        if isinstance(value, Mapping):
+            return Telling(("",), self._message("notice", table.table(key), None, needed=False))
+        sentences = [value] if isinstance(value, str) else value
+        if (
+            not isinstance(sentences, list)
+            or not sentences
+            or not all(isinstance(each, str) and each for each in sentences)
+        ):
+            raise table.error(key, "a sentence, a list of sentences, or {fields = [...]} is expected")
+        for each in sentences:
+            _check_sentence(table, key, each)
+        return Telling(tuple(sentences), form)
 
 
-def _endings(table: _Table) -> Endings:
+def _check_sentence(table: Table, key: str, sentence: str) -> None:
+    known = ("name", "room", "host", "any")
+    for piece in sentence.split("{")[1:]:
+        word, brace, _ = piece.partition("}")
+        if brace and word.isidentifier() and word not in known:
+            raise table.error(key, f"{{{word}}} is no part of a notice{near(word, known)}", sentence)
+
+
+def _without_forms(common: Mapping[str, Any], special: Mapping[str, Any]) -> dict[str, Any]:
+    """What a special case takes over: fields of its own replace frame and payload, and the reverse."""
+    dropped = (
+        {"frame", "payload"} if "fields" in special else {"fields"} if {"frame", "payload"} & set(special) else set()
+    )
+    return {key: value for key, value in common.items() if key not in dropped}
+
+
+def _with_payload(item: Item, payload: Sequence[Item]) -> Item:
+    return Group("payload", tuple(payload)) if isinstance(item, Group) and item.label == "payload" else item
+
+
+def _has_label(items: Sequence[Item], label: str) -> bool:
+    return any(
+        (isinstance(item, Number) and item.label == label)
+        or (isinstance(item, Group) and _has_label(item.items, label))
+        for item in items
+    )
+
+
+def _endings(table: Table) -> Endings:
     if not table.content:
         return Endings()
     endings = Endings(Match(table.choice("match", Match)), table.strings("phrases"))
     table.done()
     return endings
-
-
-def _notices(table: _Table) -> tuple[dict[Notice, str], str | None]:
-    host_quit = table.string("host_quit", "") or None
-    sentences = {notice: table.string(notice) for notice in Notice if notice in table.content}
-    for notice in (Notice.ROOM_CLOSED, Notice.IDLED, Notice.REMOVED, Notice.SUPERSEDED, Notice.SHUTDOWN):
-        if notice not in sentences:
-            raise DialectError(
-                f"{table.source}: notices.{notice} is missing: every session must be told why it ended ({Rule.END_1})"
-            )
-    table.done()
-    return sentences, host_quit
-
-
-class _Table:
-    """A TOML table that records which keys were read, so that unknown ones can be reported."""
-
-    def __init__(self, content: Mapping[str, Any], source: str, path: str) -> None:
-        self.content = content
-        self.source = source
-        self.path = path
-        self.asked: set[str] = set()
-
-    def table(self, key: str, *, optional: bool = False) -> _Table:
-        value = self._take(key, dict, {} if optional else None)
-        return _Table(value, self.source, f"{self.path}{key}.")
-
-    def string(self, key: str, default: str | None = None) -> str:
-        return str(self._take(key, str, default))
-
-    def strings(self, key: str) -> tuple[str, ...]:
-        values = self._take(key, list, None)
-        if not all(isinstance(value, str) and value for value in values):
-            raise self._error(key, "a list of non-empty strings is expected")
-        return tuple(values)
-
-    def boolean(self, key: str) -> bool:
-        return bool(self._take(key, bool, False))
-
-    def integer(self, key: str, least: int, most: int, default: int | None = None) -> int:
-        value = int(self._take(key, int, default))
-        if not least <= value <= most:
-            raise self._error(key, f"{value} is not between {least} and {most}")
-        return value
-
-    def choice(self, key: str, choices: Any, default: str | None = None) -> str:
-        value = self.string(key, default)
-        allowed = [str(choice) for choice in choices]
-        if value not in allowed:
-            raise self._error(key, f"{value!r} is none of {', '.join(allowed)}")
-        return value
-
-    def hex(self, key: str) -> bytes:
-        try:
-            return bytes.fromhex(self.string(key, ""))
-        except ValueError:
-            raise self._error(key, "hexadecimal digits are expected") from None
-
-    def json(self, key: str, default: JsonTemplate) -> JsonTemplate:
-        self.asked.add(key)
-        value: JsonTemplate = self.content.get(key, default)
-        return value
-
-    def done(self) -> None:
-        if unknown := [key for key in self.content if key not in self.asked]:
-            raise self._error(unknown[0], "unknown key")
-
-    def _take(self, key: str, kind: type, default: Any) -> Any:
-        self.asked.add(key)
-        value = self.content.get(key, default)
-        if value is None:
-            raise self._error(key, "missing")
-        if not isinstance(value, kind):
-            raise self._error(key, f"{value!r} is not a {kind.__name__}")
-        return value
-
-    def _error(self, key: str, fault: str) -> DialectError:
-        return DialectError(f"{self.source}: {self.path}{key}: {fault}")

@@ -37,6 +37,8 @@ EARLY_DATAGRAMS_MAX = 16
 REJECTED_IN_A_ROW_MAX = 3
 TAKEOVERS_A_MINUTE_MAX = 3
 SHUTDOWN_LINGER_US = 500_000
+QUIET_US = 200_000
+"""A message over TCP whose end nothing tells ends with this much silence, or with the stream."""
 
 
 @dataclass(frozen=True, slots=True)

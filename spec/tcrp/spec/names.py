@@ -243,6 +243,7 @@ class Deadline(StrEnum):
 
     HANDSHAKE = "handshake"
     COMPLETION = "completion"
+    QUIET = "quiet"
     ENTER = "enter"
     UNUSED = "unused"
     IDLE = "idle"
@@ -257,6 +258,7 @@ class Deadline(StrEnum):
 DEADLINE_RULES = {
     Deadline.HANDSHAKE: Rule.TCP_5,
     Deadline.COMPLETION: Rule.TCP_2,
+    Deadline.QUIET: Rule.TCP_2,
     Deadline.ENTER: Rule.UDP_4,
     Deadline.UNUSED: Rule.TOK_5,
     Deadline.IDLE: Rule.IDLE_1,

@@ -23,8 +23,6 @@ from tcrp.spec.names import (
     SessionState,
 )
 
-LISTING_BYTES_MAX = 64 * 1024
-
 
 class No(NamedTuple):
     """A request is refused for `reason`, which follows from `rule`."""
@@ -118,33 +116,31 @@ class Handshakes:
     # --- reading -----------------------------------------------------------------------------------
 
     def _read_request(self, connection: Connection, now_us: int) -> None:
-        """Chapter 3: `room_len(1) operation(1) state(1) payload_len(29)`, the room, the payload."""
-        data, listed = connection.data, self._listeners[connection.listener]
-        if len(data) < wire.HEADER_BYTES:
+        """Chapters 3 and 4: a request in a dialect that the listener takes."""
+        limits, data = self._rooms.limits, connection.data
+        dialects = self._listeners[connection.listener] or wire.AUTOMATIC
+        lists = next(
+            (each for each in dialects if wire.asks_for_list(each, data, limits.request_bytes_max) is not None), None
+        )
+        no, request = None, None
+        try:
+            request = wire.read_request(data, dialects, limits.request_bytes_max) if lists is None else None
+        except wire.Wrong as wrong:
+            no = No(Reason.BAD_REQUEST, Rule.LIM_1 if wrong.too_long else Rule.TCP_2)  # R-LIM-1
+            self._refuse(connection, dialects[0], no, b"", wrong.operation)
             return
-        operation, state = data[1], data[2]
-        payload_at = wire.HEADER_BYTES + data[0]
-        size = payload_at + int.from_bytes(data[3 : wire.HEADER_BYTES], "big")
-        if connection.state is HandshakeState.IDLE:
-            is_request = operation in (wire.CREATE, wire.JOIN) and state == 0
-            if not is_request or size > self._rooms.limits.request_bytes_max:  # R-LIM-1
-                no = No(Reason.BAD_REQUEST, Rule.LIM_1 if is_request else Rule.TCP_2)
-                self._refuse(connection, listed[0] if listed else wire.TEXT, no, b"", operation)
-                return
+        if connection.state is HandshakeState.IDLE and wire.has_begun(dialects, data):
             self._step(connection, HandshakeEvent.REQUESTED, HandshakeState.REQUESTED)
-        if len(data) < size:
+        if lists is not None:
+            self._list(connection, lists)
+        if request is None:
             return
-        room, payload, connection.data = data[wire.HEADER_BYTES : payload_at], data[payload_at:size], data[size:]
-        lists = [each for each in listed if each.lists]
-        if not room and operation == wire.JOIN and lists:
-            self._list(connection, lists[0])
-            return
-        request = wire.read_request(payload, listed)
-        decision = self._decide(request, room, operation == wire.CREATE, connection.ip, now_us)
+        connection.data = request.rest
+        decision = self._decide(request, connection.ip, now_us)
         if isinstance(decision, No):
-            self._refuse(connection, request.dialect, decision, room, operation)
+            self._refuse(connection, request.dialect, decision, request.room, request.code)
         else:
-            self._accept(connection, request, room.decode(), operation, decision, now_us)
+            self._accept(connection, request, decision, now_us)
 
     def _read_trailer(self, connection: Connection, now_us: int) -> None:
         """Chapter 4: two more bytes are the UDP port; one below 1024 says nothing (R-ADDR-1)."""
@@ -161,9 +157,9 @@ class Handshakes:
 
     # --- deciding ----------------------------------------------------------------------------------
 
-    def _decide(self, request: wire.Request, room_bytes: bytes, creates: bool, ip: str, now_us: int) -> Yes | No:
+    def _decide(self, request: wire.Request, ip: str, now_us: int) -> Yes | No:
         """R-TCP-2: the reasons for a refusal, tested in their order."""
-        name = wire.room_name(room_bytes)
+        name, creates = wire.room_name(request.room), request.creates
         if request.fault is Rule.TCP_2:
             return No(Reason.BAD_REQUEST)
         if name is None or request.fault is not None:  # R-NAME-1, R-ADDR-1
@@ -250,11 +246,11 @@ class Handshakes:
             name = room.name.encode()
             if room.state is RoomState.OPEN and not room.password and b"," not in name:
                 longer = names + b"," + name if names else name
-                if len(longer) > LISTING_BYTES_MAX:
+                if len(longer) > wire.LISTING_BYTES_MAX:
                     break
                 names = longer
         self._step(connection, HandshakeEvent.LISTED, HandshakeState.COMPLETED)
-        self._send(connection, wire.frame(b"", spoken.room, wire.JOIN, 1, names), PacketKind.LISTING)
+        self._send(connection, wire.listing(spoken, names), PacketKind.LISTING)
         self._finish(connection)
 
     def _refuse(self, connection: Connection, spoken: Dialect, no: No, room: bytes, operation: int) -> None:
@@ -263,21 +259,19 @@ class Handshakes:
             self._send(connection, data, PacketKind.REFUSAL)
         self._finish(connection)
 
-    def _accept(
-        self, connection: Connection, request: wire.Request, room: str, operation: int, yes: Yes, now_us: int
-    ) -> None:
+    def _accept(self, connection: Connection, request: wire.Request, yes: Yes, now_us: int) -> None:
         """Grant a token. With two frames the completion is a step of its own."""
         assert request.name is not None, "a bad request is refused"
-        place = yes.room or self._rooms.create(room, request.password, connection.ip)
+        place = yes.room or self._rooms.create(request.room.decode(), request.password, connection.ip)
         session = self._rooms.grant(place, request.name, connection.ip, request.dialect, connection.listener, now_us)
         session.answers_keep_alive = request.answer_keep_alive
-        connection.accepted_us, connection.request, connection.operation = now_us, request, operation
+        connection.accepted_us, connection.request = now_us, request
         connection.session, connection.supersedes = session, yes.supersedes
         self._step(connection, HandshakeEvent.ACCEPTED, HandshakeState.ACCEPTED)
-        if request.dialect.frames == 1:
-            self.complete(connection, now_us)
+        if data := wire.answer(request.dialect, request.room, request.code):
+            self._send(connection, data, PacketKind.ANSWER)
         else:
-            self._send(connection, wire.answer(request.dialect, room.encode(), operation), PacketKind.ANSWER)
+            self.complete(connection, now_us)
 
     def complete(self, connection: Connection, now_us: int) -> None:
         """Hand over the token (R-TCP-1), half-close (R-TCP-3), and let the session enter if its port is known."""
@@ -286,7 +280,7 @@ class Handshakes:
         assert request is not None, "it was accepted"
         self._step(connection, HandshakeEvent.COMPLETED, HandshakeState.COMPLETED)
         room, timeout_us = session.room, rooms.limits.idle_timeout
-        data = wire.completion(request, room.name, connection.operation, session.token, timeout_us)
+        data = wire.completion(request, room.name, session.token, timeout_us)
         self._send(connection, data, PacketKind.COMPLETION)
         self._finish(connection)
         old = connection.supersedes

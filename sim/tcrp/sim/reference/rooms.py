@@ -92,7 +92,7 @@ class Rooms:
         if linger_us:  # R-TOK-4, R-END-1: remembered for linger
             room.ended.append(session)
         if notice is not None and session.address is not None:
-            again = [now_us + after_us for after_us in NOTICE_AGAIN_AFTER_US[1:]]
+            again = [now_us + after_us for after_us in NOTICE_AGAIN_AFTER_US[1 : session.dialect.notice_repeat]]
             session.tell_us = [when_us for when_us in again if when_us < session.forgotten_us]
         self._step_session(session, event, before)
 
@@ -146,9 +146,9 @@ class Rooms:
     def _say_goodbye(self, session: Session) -> None:
         """A session that leaves is told where its dialect has a sentence for it; a host's may be another."""
         spoken, room = session.dialect, session.room
-        template = spoken.host_quit if room.host is session else spoken.notices.get(Notice.QUIT)
-        if template is not None:
-            data = wire.sentence(spoken, template, session.name, room.name, session.name)
+        telling = spoken.host_quit if room.host is session else spoken.notices.get(Notice.QUIT)
+        if telling is not None:
+            data = wire.sentence(telling, session.name, room.name, session.name)
             self.outputs.append(SendDatagram(data, session.address, PacketKind.NOTICE, session.listener))
 
     def _announce(self, session: Session, kind: Notice) -> None:

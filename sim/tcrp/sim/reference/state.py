@@ -67,7 +67,6 @@ class Connection:
     # once its request is accepted:
     accepted_us: int = 0
     request: Request | None = None
-    operation: int = 0
     session: Session | None = None
     supersedes: Session | None = None
 
