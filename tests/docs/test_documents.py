@@ -56,6 +56,7 @@ NOT_RUN = {
     ". .venv/bin/activate": "changes the reader's shell",
     "sudo ": "changes the system; tests/deploy checks the unit",
     "/opt/tcrp/bin/chat-server --print-config | sudo": "changes the system",
+    "chat-sim step": "needs a terminal; tests/cli/test_step.py steps through scenarios",
     "docker ": "needs Docker and the network; tests/deploy checks the Dockerfile",
 }
 """Commands that are not executed, by their beginning, and why."""
@@ -263,8 +264,8 @@ def test_the_commands_of_a_document_exit_as_documented(document: Path, shell: Sh
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_a_block_has_a_language_and_an_example_names_its_file(document: Path) -> None:
     for block in blocks(document):
-        assert block.language in ("sh", "text", "yaml", "toml", "python", "json"), block
-        assert block.language in ("sh", "text") or block.file, block
+        assert block.language in ("sh", "text", "screen", "yaml", "toml", "python", "json"), block
+        assert block.language in ("sh", "text", "screen") or block.file, block
 
 
 def test_every_command_that_is_not_executed_is_still_documented() -> None:

@@ -86,6 +86,11 @@ def _parser() -> ArgumentParser:
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
     spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
     spec.set_defaults(command=_spec)
+    step = commands.add_parser("step", help="step through a trace or the run of a scenario, on a full screen")
+    step.add_argument("source", metavar="SOURCE", help="a trace, a scenario, or the bundle of a failure")
+    step.add_argument("--seed", type=int, help="use this seed instead of the scenario's own")
+    step.add_argument("--at", type=_count, default=1, metavar="N", help="begin at this record (1)")
+    step.set_defaults(command=_step)
     explain = commands.add_parser("explain", help="say what a rule, a property or a reason in a trace means")
     explain.add_argument("names", nargs="*", metavar="NAME", help="such as R-TOK-4, limits-hold, 'no such token'; "
                          "without one, all of them")  # fmt: skip
@@ -264,6 +269,15 @@ def _spec(options: argparse.Namespace) -> int:
 
     print_machines(options.machine, options.format)
     return HOLDS
+
+
+# --- step ----------------------------------------------------------------------------------------
+
+
+def _step(options: argparse.Namespace) -> int:
+    from tcrp.cli.step import step
+
+    return step(options.source, options.seed, options.at)
 
 
 # --- explain -------------------------------------------------------------------------------------

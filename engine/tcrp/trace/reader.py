@@ -40,7 +40,7 @@ from tcrp.trace.records import (
     TimerRecord,
 )
 
-__all__ = ["TraceError", "read_trace"]
+__all__ = ["TraceError", "read_record", "read_trace"]
 
 
 def read_trace(
@@ -213,7 +213,7 @@ def _records(lines: Generator[Line]) -> Generator[Record]:
     n = t_us = 0
     with closing(lines):
         for line in lines:
-            record = _record(line)
+            record = read_record(line)
             n += 1
             if record.n != n:
                 raise line.error_in(["n"], f"is {record.n}; {n} is expected (records are numbered 1, 2, 3 and so on)")
@@ -227,7 +227,8 @@ def _records(lines: Generator[Line]) -> Generator[Record]:
             yield record
 
 
-def _record(line: Line) -> Record:
+def read_record(line: Line) -> Record:
+    """The record that `line` holds, by itself. Raises `TraceError`."""
     data = line.parse()
     shape = _shape_of(line, data)
     values: list[Any] = []

@@ -109,10 +109,10 @@ class World:
         link = packet.link
         if self.trace is not None:
             self.record_packet(_SEND, packet, link.source, packet.parent.record)
-        if link.is_cut:
-            self.drop(packet, "cut")
-        elif self.fates and (fate := self.fates.get(packet.packet)) is not None:
+        if self.fates and (fate := self.fates.get(packet.packet)) is not None:
             self._dispatch_as_decided(packet, link, fate)
+        elif link.is_cut:
+            self.drop(packet, "cut")
         elif not link.is_plain:
             self._dispatch_closely(packet, link)
         elif (transit_us := link.plainly_us(packet.key)) is None:
@@ -127,6 +127,9 @@ class World:
         self.record_fate(packet, fate)
         if fate.fate == DROP:
             self.drop(packet, "fate")
+            return
+        if link.is_cut:
+            self.drop(packet, "cut")
             return
         self._dispatch_closely(packet, link, fate.delay_us or 0)
         if fate.fate == DUPLICATE:
