@@ -45,7 +45,13 @@ def test_every_supported_scenario_takes_the_same_steps_on_sockets(capsys: pytest
 
 @pytest.mark.parametrize(
     "step",
-    ["{pause: 200ms}", "{crash: {restart: 200ms}}", "shutdown", "{remove: {user: carol, room: lobby}}"],
+    [
+        "{pause: 200ms}",
+        "{crash: {restart: 200ms}}",
+        "shutdown",
+        "{remove: {user: carol, room: lobby}}",
+        "{close_room: lobby}",
+    ],
 )
 def test_server_actions_apply_to_its_process(tmp_path: Path, capsys: pytest.CaptureFixture[str], step: str) -> None:
     file = tmp_path / "scenario.yaml"

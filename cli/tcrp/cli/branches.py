@@ -41,7 +41,6 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("tcrp.engine.timers", "for entry in entries:"): _THAWING,
         ("tcrp.engine.server", "ServerEngine.is_quiescent"): _DRIVERS,
         ("tcrp.engine.server", "ServerEngine.has_rooms"): _DRIVERS,
-        ("tcrp.engine.server", "ServerEngine.close_room"): "no step of a scenario closes a room; a test does",
         ("tcrp.engine.registry", "for peer, tries in room.wrong_passwords.items():"): (
             "other settings while wrong passwords are remembered: rarer than one scenario in 5,000; a test has both"
         ),

@@ -17,6 +17,7 @@ from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.network.links import Network
 from tcrp.sim.scenario.model import (
     At,
+    CloseRoom,
     Crash,
     Cut,
     Heal,
@@ -82,7 +83,7 @@ class Playback:
             scenario.listeners,
             folder,
             self._server_is_up,
-            is_commanded=any(isinstance(step.action, Remove) for step in scenario.script),
+            is_commanded=any(isinstance(step.action, Remove | CloseRoom) for step in scenario.script),
         )
         self._users: dict[str, LiveUser] = {}
         self._seed = seed

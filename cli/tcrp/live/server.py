@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from tcrp.engine.outputs import Address
-from tcrp.sim.scenario.model import Crash, Listener, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
+from tcrp.sim.scenario.model import CloseRoom, Crash, Listener, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
 from tcrp.spec.limits import SETTINGS, Limits, write_setting
 from tcrp.trace.reader import read_trace
 from tcrp.trace.records import Record
@@ -29,7 +29,8 @@ class ServerFailed(Exception):
 class LiveServer:
     """A server on `ip`, with the same ports after every restart. Traces are written to `folder`.
 
-    `is_up` is called whenever the server is ready. With `is_commanded` it has a control socket, which `Remove` needs.
+    `is_up` is called whenever the server is ready. With `is_commanded` it has a control socket, which `Remove`
+    and `CloseRoom` need.
     """
 
     def __init__(
@@ -104,6 +105,8 @@ class LiveServer:
                 self._signal(signal.SIGTERM)
             case Remove(user, room):
                 self._later(0, partial(self._command, {"command": "remove", "user": user, "room": room}))
+            case CloseRoom(room):
+                self._later(0, partial(self._command, {"command": "close", "room": room}))
             case SetLimits():
                 raise AssertionError(f"{action} cannot run on sockets")
 

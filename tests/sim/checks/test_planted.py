@@ -159,6 +159,11 @@ class Planted:
         outputs = self.engine.remove(user, room, now_us)
         return None if outputs is None else self.gives(outputs)
 
+    def close_room(self, room: str, now_us: int) -> Outputs | None:
+        self.now_us = now_us
+        outputs = self.engine.close_room(room, now_us)
+        return None if outputs is None else self.gives(outputs)
+
     def set_limits(self, limits: Limits) -> None:
         self.config = replace(self.config, limits=limits)
         self.engine.set_limits(limits)

@@ -102,6 +102,9 @@ class Reborn:
     def remove(self, *given: Any) -> Any:
         return self.called("remove", *given)
 
+    def close_room(self, *given: Any) -> Any:
+        return self.called("close_room", *given)
+
     def freeze(self) -> ServerState:
         return self.engine.freeze()
 

@@ -212,8 +212,8 @@ class Pair:
         """One random input."""
         random = self.random
         kind = random.choices(
-            ("open", "bytes", "end", "reset", "datagram", "time", "late", "limits", "remove", "shutdown"),
-            (60, 10, 0, 0, 20, 5, 1, 0, 0, 0) if self.is_crowded else (20, 25, 8, 3, 60, 40, 4, 1, 1, 0.3),
+            ("open", "bytes", "end", "reset", "datagram", "time", "late", "limits", "remove", "close", "shutdown"),
+            (60, 10, 0, 0, 20, 5, 1, 0, 0, 0, 0) if self.is_crowded else (20, 25, 8, 3, 60, 40, 4, 1, 1, 0.5, 0.3),
         )[0]
         if random.random() < 0.7:
             self.now_us += random.choice((0, 1, 1000, 100_000, 500_000, 1_000_000))
@@ -253,6 +253,8 @@ class Pair:
             self.give("set_limits", self.limits)
         elif kind == "remove":
             self.give("remove", random.choice(USERS[:3]), random.choice(ROOMS[:2]), self.now_us)
+        elif kind == "close":
+            self.give("close_room", random.choice(ROOMS[:2]), self.now_us)
         elif kind == "shutdown":
             self.give("shutdown", self.now_us)
 

@@ -15,6 +15,7 @@ from tcrp.sim.scenario.model import (
     Burst,
     ByteSpan,
     Clock,
+    CloseRoom,
     Crash,
     Create,
     Cut,
@@ -123,6 +124,7 @@ def row_of(action: Action, actor: str = "bob", when: At | In | When = NOW, *, in
         (Replay("bob", 2, is_spoofed=True), "{at: 0s, bob: {replay: {from: bob, nth: 2, spoofed: true}}}"),
         (Flood(1000, 2_000_000, 64), "{at: 0s, bob: {flood: {rate: 1000/s, for: 2s, size: 64}}}"),
         (Remove("bob", "lobby"), '{at: 0s, bob: {remove: {user: "bob", room: "lobby"}}}'),
+        (CloseRoom("lobby"), '{at: 0s, bob: {close_room: "lobby"}}'),
     ],
 )
 def test_an_action_is_written_in_these_words(action: Action, row: str) -> None:

@@ -24,10 +24,10 @@ from tcrp.sim.network.draws import key_of, mix
 from tcrp.sim.network.packets import Chain, Origin, Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.network.world import World
-from tcrp.sim.scenario.model import Crash, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
+from tcrp.sim.scenario.model import CloseRoom, Crash, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
 from tcrp.sim.scenario.settings import write_settings
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import Machine, PacketKind, SessionEvent, SessionState
+from tcrp.spec.names import Machine, PacketKind, RoomEvent, RoomState, SessionEvent, SessionState
 from tcrp.trace.counters import Counters
 from tcrp.trace.recorder import Instances, Recorder
 
@@ -238,7 +238,7 @@ class ServerHost(Host):
 
     def act(self, action: ServerAction, origin: Origin) -> None:
         """Take a step of the script. A process that is paused heeds commands when it goes on."""
-        if self.is_paused and isinstance(action, Shutdown | Remove | SetLimits):
+        if self.is_paused and isinstance(action, Shutdown | Remove | CloseRoom | SetLimits):
             self.hold(self._act_later, (action, origin))
             return
         match action:
@@ -253,7 +253,10 @@ class ServerHost(Host):
                 self._command(origin, EngineCall("shutdown", (self.local_us(),)))
             case Remove(user, room):
                 if not self._command(origin, EngineCall("remove", (user, room, self.local_us()))):
-                    self._refuse(f"{user}@{room}", origin)
+                    self._refuse(Machine.SESSION, f"{user}@{room}", SessionEvent.REMOVED, SessionState.EXPIRED, origin)
+            case CloseRoom(room):
+                if not self._command(origin, EngineCall("close_room", (room, self.local_us()))):
+                    self._refuse(Machine.ROOM, room, RoomEvent.HOST_GONE, RoomState.VACANT, origin)
             case SetLimits(settings):
                 self._set_limits(dict(settings), origin)
             case _:
@@ -280,9 +283,9 @@ class ServerHost(Host):
         self.limits = self.limits.with_settings(settings)
         self._command(origin, EngineCall("set_limits", (self.limits,)))
 
-    def _refuse(self, id: str, origin: Origin) -> None:
+    def _refuse(self, machine: Machine, id: str, event: str, state: str, origin: Origin) -> None:
         self.recorder.cause = origin
-        self.recorder.refuse(Machine.SESSION, id, SessionEvent.REMOVED, SessionState.EXPIRED, "no such session")
+        self.recorder.refuse(machine, id, event, state, f"no such {machine}")
 
     def _crash(self, restart_us: int | None, origin: Origin) -> None:
         self.world.record_fault(SERVER, "crash", "all state lost", origin)

@@ -103,6 +103,14 @@ class ReferenceServer:
         self.rooms.end(session, SessionEvent.REMOVED, now_us)
         return self._outputs()
 
+    def close_room(self, room: str, now_us: int) -> list[ServerOutput] | None:
+        """The operator closes a room by removing its host (R-ROOM-2). None if no such room is open."""
+        found = self.rooms.by_name.get(room)
+        if found is None or found.host is None or found.state is not RoomState.OPEN:
+            return None
+        self.rooms.end(found.host, SessionEvent.REMOVED, now_us)
+        return self._outputs()
+
     def set_limits(self, limits: Limits) -> None:
         """Other limits from now on. Silences are measured anew; what else is under way keeps its deadline."""
         self.rooms.limits = limits

@@ -336,6 +336,11 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseRoom:
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetLimits:
     """Settings by name; the others stay as they are."""
 
@@ -401,7 +406,7 @@ UserAction = (
     Create | Join | Say | KeepAlive | Leave | Move | UseListener | Pause | Crash | Clock | Datagram | Stream | Abandon
     | StealToken | Spoof | Replay | Flood
 )  # fmt: skip
-ServerAction = Crash | Start | Pause | Shutdown | Remove | SetLimits
+ServerAction = Crash | Start | Pause | Shutdown | Remove | CloseRoom | SetLimits
 NetworkAction = SetLinks | Cut | Heal | Hold | Release | Stall | Reset | SetFate
 Action = UserAction | ServerAction | NetworkAction
 

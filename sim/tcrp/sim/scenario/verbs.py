@@ -99,6 +99,8 @@ SERVER_VERBS = table(
     Verb("shutdown", model.Shutdown, "Ends every room, tells the members, and stops.", "server: shutdown"),
     Verb("remove", model.Remove, "Removes a member from a room.", "server: {remove: {user: bob, room: lobby}}",
          Field("user", CHAT_NAME, "The member's name in the chat."), Field("room", FREE_ROOM)),
+    Verb("close_room", model.CloseRoom, "Closes a room: its host is removed.", "server: {close_room: lobby}",
+         Field("room", FREE_ROOM, is_bare=True)),
     Verb("set_limits", model.SetLimits, "Gives some of the server's settings other values from now on.",
          "server: {set_limits: {members_max: 3}}", Field("settings", CHANGES, is_bare=True)),
 )  # fmt: skip

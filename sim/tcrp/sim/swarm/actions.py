@@ -11,6 +11,7 @@ from tcrp.sim.scenario.model import (
     Abandon,
     Action,
     Clock,
+    CloseRoom,
     Crash,
     Create,
     Cut,
@@ -242,6 +243,10 @@ def remove(scene: Scene) -> Drawn:
     return Drawn(SERVER, Remove(scene.dice.one_of(scene.users).name, scene.room()))
 
 
+def close_room(scene: Scene) -> Drawn:
+    return Drawn(SERVER, CloseRoom(scene.room()))
+
+
 def shut_down(_scene: Scene) -> Drawn:
     return Drawn(SERVER, Shutdown())
 
@@ -327,7 +332,7 @@ MIXES = (
     Mix("faults_of_users", 50, (move, pause, crash, disturb_clock, abandon)),
     Mix("faults_of_users", 40, (wrong_room, no_text, rubbish, create_and_stay_away, request_by_hand, request_by_hand)),
     Mix("faults_of_users", 30, (say_too_often, say_at_the_bound, rejected_in_a_row, datagram_at_the_bound, move)),
-    Mix("faults_of_server", 25, (crash_server, pause_server, remove)),
+    Mix("faults_of_server", 25, (crash_server, pause_server, remove, close_room)),
     Mix("faults_of_server", 12, (change_limits, change_limits)),
     Mix("faults_of_server", 8, (shut_down,)),
     Mix("faults_of_network", 50, (cut, cut_one_direction, hold, stall, reset)),
