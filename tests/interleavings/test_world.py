@@ -55,6 +55,7 @@ def test_losses_duplicates_crashes_races_and_an_attacker_break_nothing() -> None
         "{users: 2, texts: 0, drops: 1}",
         "{users: 1, texts: 1, crashes: 1}",
         "{users: 1, texts: 1, races: 2}",
+        "{users: 2, texts: 0, races: 1}",
         "{users: 1, texts: 1, attacker: true}",
     ):
         result = explored(world(explore))

@@ -85,7 +85,8 @@ def settled(state: ServerState, pace: Pace) -> ServerState:
         state,
         sessions=tuple(sorted((_settled_session(each, pace) for each in state.sessions), key=lambda each: each.token)),
         rooms=tuple(sorted((_settled_room(each) for each in state.rooms), key=lambda each: each.name)),
-        ended=ended,
+        ended=tuple(sorted(ended, key=lambda each: each.token)),
+        handshakes=tuple(sorted(state.handshakes, key=lambda each: str(each.stream))),
         timers=tuple(sorted(timers, key=lambda each: (each.kind, str(each.subject)))),
     )
 

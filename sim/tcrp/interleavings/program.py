@@ -16,7 +16,7 @@ from tcrp.spec.limits import Takeover
 from tcrp.spec.names import HandshakeEvent, SessionEvent
 from tcrp.spec.table import HANDSHAKE, SESSION
 
-NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+HOST, GUESTS = "alice", ("bob", "eva", "kim", "lea", "max", "tom", "zoe")  # of the same length: see symmetry.py
 ATTACKER = "mallory"
 ROOM = "lobby"
 STEPS_MAX = 100
@@ -42,6 +42,11 @@ class Program:
     scenario: Scenario
     bounds: Explore
     steps: tuple[tuple[Intent, ...], ...]
+
+    @property
+    def guests(self) -> tuple[int, ...]:
+        """The places of users who want the same."""
+        return () if self.scenario.script else tuple(range(1, self.bounds.users))
 
     def requests(self, at: int) -> tuple[Create | Join, ...]:
         """What the user asks the server for."""
@@ -96,7 +101,7 @@ def program_of(scenario: Scenario) -> Program:
     else:
         if users:
             raise NotExplored("users: without a script the users are alice, bob, … ; their number stands in explore:")
-        users = [User(name, name) for name in NAMES[: bounds.users]]
+        users = [User(name, name) for name in (HOST, *GUESTS[: bounds.users - 1])]
         steps = [(Create(ROOM),), *((Join(ROOM),) for _ in users[1:])]
     if bounds.attacker and not any(each.attacker for each in users):
         users.append(User(ATTACKER, ATTACKER, attacker=True))

@@ -24,16 +24,13 @@ def freeze_reference(reference: ReferenceServer) -> Frozen:
     rooms = reference.rooms.by_name
     connections = reference.handshakes.connections
     sessions: dict[bytes, Session] = {}
-    known: dict[str, Room] = dict(rooms)
+    known: dict[str, Room] = dict(rooms)  # and those that are closed, of which old connections know the name
     held = [each for room in rooms.values() for each in (*room.sessions, *room.ended, room.host)]
     held += [each for connection in connections.values() for each in (connection.session, connection.supersedes)]
     for session in held:
         if session is not None:
             sessions[session.token] = session
-            known.setdefault(session.room.name, session.room)
-    for room in known.values():
-        if room.host is not None:
-            sessions.setdefault(room.host.token, room.host)
+            known.setdefault(session.room.name, Room(session.room.name, "", ""))
     return (
         tuple((token, _fields(sessions[token])) for token in sorted(sessions)),
         tuple((name, name in rooms, _fields(known[name])) for name in sorted(known)),

@@ -6,7 +6,7 @@ What a part makes of an input is asked of the engines once and looked up from th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from tcrp.engine.server import ServerEngine
 from tcrp.explore.model import Model
 from tcrp.interleavings.client_part import ClientSide, Reaction
-from tcrp.interleavings.moments import RANKS, Due, Pace, client_due, server_dues
+from tcrp.interleavings.moments import RANKS, Pace, client_due, server_dues
 from tcrp.interleavings.parts import Broken, Flight, Numbers
-from tcrp.interleavings.program import Program, Wish
+from tcrp.interleavings.program import Program
 from tcrp.interleavings.server_part import Input, Outcome, ServerSide
+from tcrp.interleavings.symmetry import Symmetry
 from tcrp.sim.hosts.forged import forged_datagram
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run
@@ -33,8 +34,6 @@ from tcrp.spec.names import (
 from tcrp.spec.table import HANDSHAKE, SESSION
 
 State = tuple[int, ...]
-Fates = tuple[int, ...]
-"""Of each datagram that a step sends: how often it arrives."""
 MASK = (1 << 64) - 1
 BROKEN = -1  # in place of the budgets: what follows in the state says which property does not hold
 FIELDS = ("drops", "duplicates", "races", "crashes", "texts", "attacks")
@@ -44,22 +43,40 @@ IN_FLIGHT = -1  # the rank of packets under way: they come before every deadline
 NOTHING = 9  # the rank of no deadline at all
 
 
+ALL_RACES, ALL_CRASHES, ALL_ATTACKS = 15 * RACES, 15 * CRASHES, 15 * ATTACKS
+FORGED = "forged"
+
+
 class Step(NamedTuple):
     """What happens between two states. `what`: a datagram's number, a stream, a deadline or a wish."""
 
     kind: str
     who: int
     what: Any
-    fates: Fates = ()
+    is_race: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+class Move(NamedTuple):
+    """A step and what it leads to: the number of the part that takes it, and what is sent."""
+
+    step: Step
+    to: int
+    sent: State = ()
+    broken: int = 0  # the number of a property that does not hold
+    pieces: tuple[tuple[str, PacketKind | None, bytes], ...] = ()  # for streams
+
+
+DUE = 0  # in place of a datagram's number
+CRASH, END = Step("crash", -1, None), Step("end", -1, None)
+
+
+@dataclass(slots=True)
 class PartyView:
-    """What the world has to know of a user's state."""
+    """What the world has to know of a user's state, and what the user may do by then."""
 
     ups: tuple[tuple[str, PacketKind], ...]
-    downs: tuple[tuple[str, PacketKind], ...]
-    due: Due | None
+    downs: tuple[Move, ...]
+    due: Step | None
     rank: int
     token: bytes
     room: str
@@ -67,6 +84,22 @@ class PartyView:
     in_room: bool
     is_over: bool  # its session has ended
     is_done: bool  # it will never ask for anything again
+    acts: dict[int, tuple[Move, ...]]  # by how many texts are left
+    local_up: str = ""  # streams of which the next piece can be read at once
+    local_up_when_calm: str = ""
+    local_down: Move | None = None
+
+
+@dataclass(slots=True)
+class ServerView:
+    """What may come by time alone in a state of the server, and what it makes of datagrams and pieces."""
+
+    dues: tuple[tuple[Step, int], ...]  # and their ranks
+    rank: int
+    tokens: frozenset[bytes]
+    come: dict[Step, Move]
+    heard: dict[int, Move]
+    read: dict[tuple[int, int, str], tuple[Move, int]]  # by user, its state and the stream; and its state then
 
 
 class World:
@@ -95,15 +128,19 @@ class World:
         self._attackers = [at for at, user in enumerate(scenario.users) if user.attacker]
         self._count = len(self.users)
         self._is_reduced = is_reduced
+        self._parties_end = 2 + self._count
         # What was asked before.
         self._views: list[dict[int, PartyView]] = [{} for _ in self.users]
-        self._wishes: list[dict[tuple[int, str], list[Wish]]] = [{} for _ in self.users]
-        self._dues: dict[int, tuple[list[tuple[Due, int]], int]] = {}
-        self._outcomes: dict[tuple[int, Any], Outcome] = {}
-        self._reactions: list[dict[tuple[int, Any], Reaction]] = [{} for _ in self.users]
+        self._server_views: dict[int, ServerView] = {}
+        self._told: list[dict[tuple[int, int], Move]] = [{} for _ in self.users]
         self._piped: list[dict[tuple[int, Any], int]] = [{} for _ in self.users]
         self._dead: dict[tuple[int, int], bool] = {}
-        self._sent: dict[tuple[Flight, ...], tuple[int, ...]] = {}
+        self._goes_to: dict[int, int] = {}  # of each datagram the user to whom it goes; -1: the server
+
+        self._symmetry = Symmetry(
+            self.users, program.guests, self.pace, self.server.numbers, [each.numbers for each in self.clients],
+            self._number_of, self.flights,
+        )  # fmt: skip
 
     @property
     def calls(self) -> int:
@@ -112,12 +149,14 @@ class World:
 
     def model(self) -> Model[State]:
         """The model for the explorer."""
+        is_symmetric = self._is_reduced and len(self.program.guests) > 1
         return Model(
             name=repr((self.program.scenario.claim, self.bounds, self.program.steps, self._is_reduced)),
             initial=(self.start(),),
             successors=self.successors,
             fingerprint=lambda state: hash(state) & MASK,
             always={"holds": lambda state: state[0] != BROKEN},
+            representative=self._symmetry.representative if is_symmetric else None,
         )
 
     def start(self) -> State:
@@ -136,197 +175,261 @@ class World:
 
     # --- steps -------------------------------------------------------------------------------------
 
-    def successors(self, state: State) -> Iterator[tuple[Step, State]]:
+    def successors(self, state: State) -> list[tuple[Step, State]]:
         """Every step from a state; of steps that the others can wait for only one, if the world is reduced."""
-        if state[0] == BROKEN:
-            return
-        if self._is_reduced:
-            local = self._local(state)
-            if local is not None:
-                yield from self.take(state, local)
-                return
-        is_end = True
-        for step in self.steps(state):
-            is_end = False
-            yield from self.take(state, step)
-        if is_end:
-            broken = self._what_waits(state)
-            if broken is not None:
-                yield Step("end", -1, None), self._broken_state(broken)
-
-    def steps(self, state: State) -> Iterator[Step]:
-        """What may happen next, without the fates of what is sent then."""
-        budget, server, count = state[0], state[1], self._count
-        flights = state[2 + count :]
-        views = [self.view(at, state[2 + at]) for at in range(count)]
-        rank = IN_FLIGHT if flights else NOTHING
-        for at, view in enumerate(views):
-            for stream, _ in view.ups:
+        found: list[tuple[Step, State]] = []
+        if state[0] == BROKEN or (self._is_reduced and self._take_local(state, found)):
+            return found
+        budget, server, end = state[0], state[1], self._parties_end
+        parties, flights = state[2:end], state[end:]
+        view = self._server_views.get(server) or self._server_view(server)
+        views = [known.get(party) or self._view(at, party)
+                 for at, (known, party) in enumerate(zip(self._views, parties, strict=True))]  # fmt: skip
+        rank = IN_FLIGHT if flights else view.rank
+        texts = budget // TEXTS & 15
+        for at, own in enumerate(views):
+            for stream, _ in own.ups:
                 rank = IN_FLIGHT
-                yield Step("up", at, stream)
-            for stream, _ in view.downs:
+                self._take_up(state, at, stream, found)
+            for move in own.downs:
                 rank = IN_FLIGHT
-                yield Step("down", at, stream)
+                self._take_party(state, at, move, budget, flights, found)
+            if own.rank < rank:
+                rank = own.rank
+            acts = own.acts.get(texts)
+            for move in acts if acts is not None else self._acts(at, parties[at], own, texts):
+                left = budget - TEXTS if move.step.what.is_text else budget
+                self._take_party(state, at, move, left, flights, found)
         last = 0
         for number in flights:
             if number != last:
-                flight = self.flights.of[number]
-                yield Step("hear" if flight.is_up else "told", flight.party, number)
+                self._take_flight(state, number, found)
             last = number
-        text = self._text(budget)
-        for at in range(count):
-            for wish in self._wishes_of(at, state[2 + at], text):
-                yield Step("act", at, wish)
-        yield from self._steps_of_time(budget, server, views, rank)
-        if budget & (15 * CRASHES):
-            yield Step("crash", -1, None)
-        if budget & (15 * ATTACKS):
-            for at, view in enumerate(views):
-                if view.token:
-                    yield Step("attack", at, PacketKind.SAY)
-                    yield Step("attack", at, PacketKind.LEAVE)
+        self._take_time(state, view, views, rank, found)
+        if budget & ALL_CRASHES:
+            reset = tuple(client.reset(party) for client, party in zip(self.clients, parties, strict=True))
+            self._add(found, CRASH, budget - CRASHES, self.server.start(), reset, flights, ())
+        if budget & ALL_ATTACKS:
+            for at, own in enumerate(views):
+                for what in (PacketKind.SAY, PacketKind.LEAVE) if own.token else ():
+                    forged = self._number_of(self._forge(at, own, what))
+                    self._add(
+                        found, Step("attack", at, what), budget - ATTACKS, server, parties, (*flights, forged), ()
+                    )
+        if not found:
+            broken = self._what_waits(state)
+            if broken is not None:
+                found.append((END, (BROKEN, self.broken.number(broken))))
+        return found
 
-    def _steps_of_time(self, budget: int, server: int, views: list[PartyView], rank: int) -> Iterator[Step]:
-        """Deadlines that may come: freely where nothing quicker is to come first, else as a race."""
-        dues, server_rank = self._server_dues(server)
-        if server_rank == 0:
-            for due, _ in dues:
-                yield Step("server due", -1, due)
-            return
-        least = min(rank, server_rank, *(view.rank for view in views))
-        may_race = budget & (15 * RACES)
-        for due, its in dues:
-            if its <= least or may_race:
-                yield Step("server due", -1, due, () if its <= least else (RACES,))
+    def _take_local(self, state: State, found: list[tuple[Step, State]]) -> bool:
+        """Take a step that the others can wait for, if there is one: docs/explore.md says why they can."""
+        budget, end = state[0], self._parties_end
+        if budget & ALL_CRASHES:
+            return False
+        is_calm = not budget & ALL_RACES
+        views = [known.get(party) or self._view(at, party)
+                 for at, (known, party) in enumerate(zip(self._views, state[2:end], strict=True))]  # fmt: skip
         for at, view in enumerate(views):
-            if view.due is not None and (view.rank <= least or may_race):
-                yield Step("due", at, view.due, () if view.rank <= least else (RACES,))
+            stream = view.local_up_when_calm if is_calm else view.local_up
+            if stream:
+                self._take_up(state, at, stream, found)
+                return True
+        if not is_calm:
+            return False
+        server = self._server_views.get(state[1]) or self._server_view(state[1])
+        if server.rank == 0:
+            step = server.dues[0][0]
+            move = server.come.get(step) or self._come(state[1], server, step)
+            self._take_server(state, move, budget, state[end:], found)
+            return True
+        for at, view in enumerate(views):
+            if view.local_down is not None:
+                self._take_party(state, at, view.local_down, budget, state[end:], found)
+                return True
+        for number in state[end:]:
+            at = self._goes_to[number]
+            if at >= 0 and views[at].in_room:
+                to = self._told_move(at, state[2 + at], number).to
+                if (self._views[at].get(to) or self._view(at, to)).in_room:
+                    self._take_flight(state, number, found)
+                    return True
+        return False
 
-    def take(self, state: State, step: Step) -> Iterator[tuple[Step, State]]:
-        """The states to which a step leads: one for each way in which what it sends may fare."""
-        kind, at, what, cost = step
-        budget, server, count = state[0], state[1], self._count
-        if cost:
-            budget -= RACES
-        parties, flights = list(state[2 : 2 + count]), state[2 + count :]
-        sent: tuple[Flight, ...] = ()
-        broken: Broken | None = None
-        match kind:
-            case "hear":
-                flights = _without(flights, what)
-                outcome = self._outcome(server, what)
-                server, sent, broken = self._carry_out(outcome, parties)
-            case "told":
-                flights = _without(flights, what)
-                parties[at], sent, broken, _ = self._reaction(at, parties[at], what)
-            case "up":
-                outcome = self._read(server, at, parties[at], what)
-                parties[at] = self._pipe(at, parties[at], (), what)
-                server, sent, broken = self._carry_out(outcome, parties)
-            case "down":
-                parties[at], sent, broken, _ = self._reaction(at, parties[at], what)
-            case "act":
-                parties[at], sent, broken, _ = self._reaction(at, parties[at], what)
-                if what.is_text:
-                    budget -= TEXTS
-            case "due":
-                parties[at], sent, broken, _ = self._reaction(at, parties[at], what)
-            case "server due":
-                server, sent, broken = self._carry_out(self._outcome(server, what), parties)
-            case "crash":
-                budget -= CRASHES
-                server = self.server.start()
-                parties = [client.reset(party) for client, party in zip(self.clients, parties, strict=True)]
-            case "attack":
-                budget -= ATTACKS
-                flights = tuple(sorted((*flights, self.flights.number(self._forge(at, parties[at], what)))))
-        if broken is not None:
-            yield step, self._broken_state(broken)
+    def _take_time(
+        self, state: State, view: ServerView, views: list[PartyView], rank: int, found: list[tuple[Step, State]]
+    ) -> None:
+        """Deadlines that may come: freely where nothing quicker is to come first, else as a race."""
+        budget, flights = state[0], state[self._parties_end :]
+        most, may_race = min(rank, view.rank) if view.rank else 0, budget & ALL_RACES and view.rank
+        for step, its in view.dues:
+            if its <= most or may_race:
+                move = view.come.get(step) or self._come(state[1], view, step)
+                if its > most:
+                    move = move._replace(step=step._replace(is_race=True))
+                self._take_server(state, move, budget if its <= most else budget - RACES, flights, found)
+        for at, own in enumerate(views):
+            if own.due is not None and (own.rank <= most or may_race):
+                move = self._told[at].get((state[2 + at], DUE)) or self._client_comes(at, state[2 + at], own.due)
+                if own.rank > most:
+                    move = move._replace(step=own.due._replace(is_race=True))
+                self._take_party(state, at, move, budget if own.rank <= most else budget - RACES, flights, found)
+
+    def _take_up(self, state: State, at: int, stream: str, found: list[tuple[Step, State]]) -> None:
+        """The server reads the next piece of a stream."""
+        view = self._server_views.get(state[1]) or self._server_view(state[1])
+        party = state[2 + at]
+        known = view.read.get((at, party, stream))
+        if known is None:
+            known = view.read[at, party, stream] = self._read(state[1], at, party, stream)
+        move, then = known
+        self._take_server((*state[: 2 + at], then, *state[3 + at :]), move, state[0], state[self._parties_end :], found)
+
+    def _take_flight(self, state: State, number: int, found: list[tuple[Step, State]]) -> None:
+        """A datagram arrives."""
+        flights = state[self._parties_end :]
+        place = flights.index(number)
+        rest = flights[:place] + flights[place + 1 :]
+        at = self._goes_to[number]
+        if at >= 0:
+            self._take_party(state, at, self._told_move(at, state[2 + at], number), state[0], rest, found)
             return
-        alive = tuple(each for each in flights if not self._is_dead(each, server, parties))
+        view = self._server_views.get(state[1]) or self._server_view(state[1])
+        move = view.heard.get(number)
+        if move is None:
+            outcome = self.server.take(state[1], Input(flight=self.flights.of[number]))
+            step = Step("hear", self.flights.of[number].party, number)
+            move = view.heard[number] = self._server_move(step, outcome)
+        self._take_server(state, move, state[0], rest, found)
+
+    def _take_server(
+        self, state: State, move: Move, budget: int, flights: State, found: list[tuple[Step, State]]
+    ) -> None:
+        parties = state[2 : self._parties_end]
+        if move.broken:
+            found.append((move.step, (BROKEN, move.broken)))
+            return
+        if move.pieces:
+            parties = tuple(self._pipe(at, party, move.pieces) for at, party in enumerate(parties))
+        self._add(found, move.step, budget, move.to, parties, flights, move.sent)
+
+    def _take_party(
+        self, state: State, at: int, move: Move, budget: int, flights: State, found: list[tuple[Step, State]]
+    ) -> None:
+        if move.broken:
+            found.append((move.step, (BROKEN, move.broken)))
+            return
+        parties = (*state[2 : 2 + at], move.to, *state[3 + at : self._parties_end])
+        self._add(found, move.step, budget, state[1], parties, flights, move.sent)
+
+    def _add(
+        self, found: list[tuple[Step, State]], step: Step, budget: int, server: int, parties: State, flights: State,
+        sent: State,
+    ) -> None:  # fmt: skip
+        """Add the states to which a step leads: one for each way in which what it sends may fare."""
+        goes_to, dead = self._goes_to, self._dead
+        alive = []
+        for number in flights:
+            at = goes_to[number]
+            other = server if at < 0 else parties[at]
+            is_dead = dead.get((number, other))
+            if not (self._is_dead(number, at, other) if is_dead is None else is_dead):
+                alive.append(number)
         if not sent:
-            yield step, (budget, server, *parties, *alive)
+            alive.sort()
+            found.append((step, (budget, server, *parties, *alive)))
             return
-        numbers = self._sent.get(sent)
-        if numbers is None:
-            numbers = self._sent[sent] = tuple(self.flights.number(each) for each in sent)
-        new = tuple(each for each in numbers if not self._is_dead(each, server, parties))
-        for fates, spent, kept in _fates(new, budget & 15, budget // DUPLICATES & 15):
-            yield (
-                Step(kind, at, what, (cost, fates)) if new else step,  # type: ignore[arg-type]
-                (budget - spent, server, *parties, *sorted((*alive, *kept))),
-            )
-
-    def _broken_state(self, broken: Broken) -> State:
-        return (BROKEN, self.broken.number(broken))
+        new = []
+        for number in sent:
+            at = goes_to[number]
+            other = server if at < 0 else parties[at]
+            is_dead = dead.get((number, other))
+            if not (self._is_dead(number, at, other) if is_dead is None else is_dead):
+                new.append(number)
+        for spent, kept in _fates(tuple(new), budget & 15, budget // DUPLICATES & 15):
+            under_way = [*alive, *kept]
+            under_way.sort()
+            found.append((step, (budget - spent, server, *parties, *under_way)))
 
     # --- what was asked before -----------------------------------------------------------------------
 
-    def _carry_out(self, outcome: Outcome, parties: list[int]) -> tuple[int, tuple[Flight, ...], Broken | None]:
-        """Put what the server writes to streams into them."""
-        server, pieces, sent, broken = outcome
-        if pieces:
-            for at in range(self._count):
-                own = tuple(each for each in pieces if each[0].rpartition("#")[0] == self.users[at].id)
-                if own:
-                    parties[at] = self._pipe(at, parties[at], own, "")
-        return server, sent, broken
+    def _number_of(self, flight: Flight) -> int:
+        number = self.flights.number(flight)
+        self._goes_to[number] = -1 if flight.is_up else flight.party
+        return number
 
-    def _outcome(self, server: int, what: Any) -> Outcome:
-        key = (server, what)
-        outcome = self._outcomes.get(key)
-        if outcome is None:
-            given = Input(due=what) if isinstance(what, Due) else Input(flight=self.flights.of[what])
-            outcome = self._outcomes[key] = self.server.take(server, given)
-        return outcome
+    def _server_move(self, step: Step, outcome: Outcome) -> Move:
+        broken = self.broken.number(outcome.broken) if outcome.broken is not None else 0
+        sent = tuple(self._number_of(each) for each in outcome.flights)
+        return Move(step, outcome.server, sent, broken, outcome.pieces)
 
-    def _read(self, server: int, at: int, party: int, stream: str) -> Outcome:
+    def _party_move(self, at: int, step: Step, reaction: Reaction) -> Move:
+        broken = self.broken.number(reaction.broken) if reaction.broken is not None else 0
+        self.shown.update((self.users[at].id, each) for each in reaction.shown)
+        return Move(step, reaction.party, tuple(self._number_of(each) for each in reaction.flights), broken)
+
+    def _told_move(self, at: int, party: int, number: int) -> Move:
+        move = self._told[at].get((party, number))
+        if move is None:
+            reaction = self.clients[at].hear(party, self.flights.of[number])
+            move = self._told[at][party, number] = self._party_move(at, Step("told", at, number), reaction)
+        return move
+
+    def _come(self, server: int, view: ServerView, step: Step) -> Move:
+        """A deadline of the server comes."""
+        view.come[step] = move = self._server_move(step, self.server.take(server, Input(due=step.what)))
+        return move
+
+    def _client_comes(self, at: int, party: int, step: Step) -> Move:
+        """A deadline of a user comes."""
+        reaction = self.clients[at].come(party, step.what)
+        move = self._told[at][party, DUE] = self._party_move(at, step, reaction)
+        return move
+
+    def _read(self, server: int, at: int, party: int, stream: str) -> tuple[Move, int]:
+        """What the server makes of the next piece of a stream, and the user's state when it is read."""
         piece = next(each.up[0] for each in self.clients[at].numbers.of[party].pipes if each.stream == stream)
-        key = (server, (stream, piece))
-        outcome = self._outcomes.get(key)
-        if outcome is None:
-            outcome = self._outcomes[key] = self.server.take(server, Input(stream=stream, piece=piece))
-        return outcome
+        outcome = self.server.take(server, Input(stream=stream, piece=piece))
+        return self._server_move(Step("up", at, stream), outcome), self.clients[at].pipe(party, (), stream)
 
-    def _pipe(self, at: int, party: int, pieces: Any, read: str) -> int:
-        key = (party, (pieces, read))
-        known = self._piped[at].get(key)
+    def _pipe(self, at: int, party: int, pieces: tuple[tuple[str, PacketKind | None, bytes], ...]) -> int:
+        """A user's state when the server has written to its streams."""
+        known = self._piped[at].get((party, pieces))
         if known is None:
-            known = self._piped[at][key] = self.clients[at].pipe(party, pieces, read)
+            own = tuple(each for each in pieces if each[0].rpartition("#")[0] == self.users[at].id)
+            known = self.clients[at].pipe(party, own) if own else party
+            self._piped[at][party, pieces] = known
         return known
 
-    def _reaction(self, at: int, party: int, what: Any) -> Reaction:
-        key = (party, what)
-        known = self._reactions[at].get(key)
-        if known is None:
-            client = self.clients[at]
-            if isinstance(what, int):
-                known = client.hear(party, self.flights.of[what])
-            elif isinstance(what, str):
-                known = client.read(party, what)
-            elif isinstance(what, Due):
-                known = client.come(party, what)
-            else:
-                known = client.act(party, what.intent, what.step)
-            self.shown.update((client.user.id, each) for each in known.shown)
-            self._reactions[at][key] = known
-        return known
+    def _acts(self, at: int, party: int, view: PartyView, texts: int) -> tuple[Move, ...]:
+        """What the user may do. `texts`: how many more may be said."""
+        text = f"text {self.bounds.texts - texts + 1}" if texts else ""
+        client = self.clients[at]
+        moves = [
+            self._party_move(at, Step("act", at, wish), client.act(party, wish.intent, wish.step))
+            for wish in self.program.wishes(at, client.numbers.of[party], text)
+        ]
+        view.acts[texts] = tuple(moves)
+        return view.acts[texts]
 
-    def view(self, at: int, party: int) -> PartyView:
+    def _view(self, at: int, number: int) -> PartyView:
         """What the world has to know of a user's state."""
-        view = self._views[at].get(party)
-        if view is None:
-            view = self._views[at][party] = self._look_at(at, party)
-        return view
-
-    def _look_at(self, at: int, number: int) -> PartyView:
-        party = self.clients[at].numbers.of[number]
+        side = self.clients[at]
+        party = side.numbers.of[number]
         client = party.client
         due = client_due(client) if client is not None else None
-        return PartyView(
-            ups=tuple((each.stream, each.up[0][0]) for each in party.pipes if each.up),
-            downs=tuple((each.stream, each.down[0][0]) for each in party.pipes if each.down),
-            due=due,
+        ups = tuple((each.stream, each.up[0][0]) for each in party.pipes if each.up)
+        downs = tuple(
+            self._party_move(at, Step("down", at, each.stream), side.read(number, each.stream))
+            for each in party.pipes
+            if each.down
+        )
+        opens = [stream for stream, kind in ups if kind is PacketKind.OPEN]
+        closes = [stream for stream, kind in ups if kind is PacketKind.CLOSE]
+        view = self._views[at][number] = PartyView(
+            ups=ups,
+            downs=downs,
+            due=Step("due", at, due) if due is not None else None,
             rank=RANKS[due.kind] if due is not None else NOTHING,
             token=client.token if client is not None else b"",
             room=self.program.requests(at)[party.request].room if client is not None else "",
@@ -337,103 +440,59 @@ class World:
             in_room=client is not None and client.session is SessionState.IN_ROOM,
             is_over=client is not None and client.session is SessionState.EXPIRED,
             is_done=self.program.is_done(at, party),
+            acts={},
+            local_up=opens[0] if opens else "",
+            local_up_when_calm=(opens or closes or [""])[0],
+            local_down=downs[0] if downs and not side.is_told_early else None,
         )  # fmt: skip
+        return view
 
-    def _wishes_of(self, at: int, party: int, text: str) -> list[Wish]:
-        key = (party, text)
-        known = self._wishes[at].get(key)
-        if known is None:
-            whole = self.clients[at].numbers.of[party]
-            known = self._wishes[at][key] = self.program.wishes(at, whole, text)
-        return known
+    def _server_view(self, number: int) -> ServerView:
+        engine = self.server.numbers.of[number].engine
+        dues = tuple((Step("server due", -1, each), RANKS[each.kind]) for each in server_dues(engine))
+        tokens = {each.token for each in engine.sessions} | {each.token for each in engine.ended}
+        rank = min((rank for _, rank in dues), default=NOTHING)
+        view = self._server_views[number] = ServerView(dues, rank, frozenset(tokens), {}, {}, {})
+        return view
 
-    def _server_dues(self, server: int) -> tuple[list[tuple[Due, int]], int]:
-        known = self._dues.get(server)
-        if known is None:
-            dues = [(each, RANKS[each.kind]) for each in server_dues(self.server.numbers.of[server].engine)]
-            known = self._dues[server] = (dues, min((rank for _, rank in dues), default=NOTHING))
-        return known
-
-    def _text(self, budget: int) -> str:
-        left = budget // TEXTS & 15
-        return f"text {self.bounds.texts - left + 1}" if left else ""
-
-    def _forge(self, at: int, party: int, what: PacketKind) -> Flight:
+    def _forge(self, at: int, view: PartyView, what: PacketKind) -> Flight:
         """What the attacker sends with the token of user `at`."""
         attacker, victim = self._attackers[0], self.users[at]
-        view = self.view(at, party)
-        words = sorted(victim.codec.leave_words)
-        text = "forged" if what is PacketKind.SAY or not words else victim.codec.dialect.leave_words[0]
-        body = victim.codec.write_text(victim.name, text)
-        data = forged_datagram(view.room, view.token, body)
+        words = victim.codec.leave_words
+        text = FORGED if what is PacketKind.SAY or not words else victim.codec.dialect.leave_words[0]
+        data = forged_datagram(view.room, view.token, victim.codec.write_text(victim.name, text))
         return Flight(True, attacker, what, data, self.users[attacker].address)
 
     # --- what need not be explored -------------------------------------------------------------------
 
-    def _is_dead(self, number: int, server: int, parties: list[int]) -> bool:
+    def _is_dead(self, number: int, at: int, other: int) -> bool:
         """Whether a datagram changes nothing whenever it arrives: it is as good as gone."""
         flight = self.flights.of[number]
-        other = server if flight.is_up else parties[flight.party]
-        key = (number, other)
-        known = self._dead.get(key)
-        if known is None:
-            known = self._is_unheard(flight, server) if flight.is_up else self._is_unseen(number, flight, other)
-            self._dead[key] = known
-        return known
+        is_dead = self._is_unheard(flight, other) if at < 0 else self._is_unseen(number, at, other)
+        self._dead[number, other] = is_dead
+        return is_dead
 
     def _is_unheard(self, flight: Flight, server: int) -> bool:
         """Its token is neither held nor remembered, and none is granted twice."""
-        engine = self.server.numbers.of[server].engine
-        tokens = {each.token for each in engine.sessions} | {each.token for each in engine.ended}
-        return flight.data[2 + flight.data[0] :][: flight.data[1]] not in tokens
+        view = self._server_views.get(server) or self._server_view(server)
+        return flight.data[2 + flight.data[0] :][: flight.data[1]] not in view.tokens
 
-    def _is_unseen(self, number: int, flight: Flight, party: int) -> bool:
+    def _is_unseen(self, number: int, at: int, party: int) -> bool:
         """It changes nothing in a client that is in the room or has ended, which no later state makes matter."""
-        view = self.view(flight.party, party)
+        view = self._views[at].get(party) or self._view(at, party)
         if not view.is_done:
             return False
         if not (view.in_room or view.is_over):
             return not view.waits
-        reaction = self._reaction(flight.party, party, number)
-        return reaction.party == party and not reaction.flights and reaction.broken is None
-
-    def _local(self, state: State) -> Step | None:
-        """A step that the others can wait for, if there is one: see docs/explore.md."""
-        budget, server, count = state[0], state[1], self._count
-        if budget & (15 * CRASHES):
-            return None
-        may_race = bool(budget & (15 * RACES))
-        for at in range(count):
-            view = self.view(at, state[2 + at])
-            for stream, kind in view.ups:
-                if kind is PacketKind.OPEN or (kind is PacketKind.CLOSE and not may_race):
-                    return Step("up", at, stream)
-        if may_race:
-            return None
-        dues, rank = self._server_dues(server)
-        if rank == 0:
-            return Step("server due", -1, dues[0][0])
-        for at in range(count):
-            view = self.view(at, state[2 + at])
-            if view.downs and not self.clients[at].is_told_early:
-                return Step("down", at, view.downs[0][0])
-        for number in state[2 + count :]:
-            flight = self.flights.of[number]
-            if not flight.is_up:
-                party = state[2 + flight.party]
-                view = self.view(flight.party, party)
-                if view.in_room:
-                    after = self.view(flight.party, self._reaction(flight.party, party, number).party)
-                    if after.in_room:
-                        return Step("told", flight.party, number)
-        return None
+        move = self._told_move(at, party, number)
+        return move.to == party and not (move.sent or move.broken)
 
     # --- the end -------------------------------------------------------------------------------------
 
     def _what_waits(self, state: State) -> Broken | None:
         """Nothing happens any more: whether somebody still waits for something."""
         for at, user in enumerate(self.users):
-            if self.view(at, state[2 + at]).waits:
+            if (self._views[at].get(state[2 + at]) or self._view(at, state[2 + at])).waits:
                 return Broken(Property.NO_CLIENT_WAITS_FOR_EVER, f"{user.id} waits for what will not come")
         engine = self.server.numbers.of[state[1]].engine
         for room in engine.rooms:
@@ -446,18 +505,13 @@ class World:
         return None
 
 
-def _without(flights: State, number: int) -> State:
-    at = flights.index(number)
-    return flights[:at] + flights[at + 1 :]
-
-
 @lru_cache(100_000)
-def _fates(new: State, drops: int, duplicates: int) -> list[tuple[Fates, int, State]]:
-    """How what is sent may fare: how often each arrives, what of the budgets that takes, and what is under way then."""
-    ways = []
+def _fates(new: State, drops: int, duplicates: int) -> list[tuple[int, State]]:
+    """How what is sent may fare: what of the budgets that takes, and what is under way then."""
+    ways: dict[tuple[int, State], None] = {}
     for fates in product((1, 0, 2), repeat=len(new)):
         lost, doubled = fates.count(0), fates.count(2)
         if lost <= drops and doubled <= duplicates:
             kept = tuple(number for number, times in zip(new, fates, strict=True) for _ in range(times))
-            ways.append((fates, lost * DROPS + doubled * DUPLICATES, kept))
-    return ways
+            ways[lost * DROPS + doubled * DUPLICATES, kept] = None
+    return list(ways)
