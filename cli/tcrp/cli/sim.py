@@ -127,6 +127,18 @@ def _parser() -> ArgumentParser:
         help="compare only one run in N with the reference server (1; faster)",
     )
     swarm.set_defaults(command=_swarm)
+    explore = commands.add_parser("explore", help="visit every order of events within a scenario's bounds")
+    explore.add_argument("scenario", metavar="SCENARIO", help="a scenario with a section explore:")
+    explore.add_argument("--depth", type=_count, metavar="N", help="go no further than N steps from the start")
+    explore.add_argument("--states", type=_count, metavar="N", help="stop after N states")
+    explore.add_argument("--for", dest="lasting", metavar="TIME", help="stop after this time")
+    explore.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one per core)")
+    explore.add_argument("--resume", metavar="FILE", help="keep there how far the search is, and go on from it")
+    explore.add_argument(
+        "--counterexample", metavar="FILE", default="counterexample.yaml",
+        help="write there the scenario that breaks a property (counterexample.yaml)",
+    )  # fmt: skip
+    explore.set_defaults(command=_explore)
     shrink = commands.add_parser("shrink", help="find the shortest scenario that fails in the same way")
     shrink.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a bundle of a swarm, or a scenario that fails")
     shrink.set_defaults(command=_shrink)
@@ -352,6 +364,24 @@ def _swarm(options: argparse.Namespace) -> int:
         reference_every=options.reference_every,
     )
     return run_swarm(swarm)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from tcrp.cli.explore import Options, run_explore
+    from tcrp.cli.swarm import cores
+    from tcrp.explore.model import Bounds
+    from tcrp.spec.durations import parse_duration
+
+    try:
+        seconds = parse_duration(options.lasting) / 1_000_000 if options.lasting is not None else None
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from None
+    [file] = _files([options.scenario]) if not Path(options.scenario).is_dir() else [None]
+    if file is None:
+        raise UsageError(f"{options.scenario} is a folder; name one scenario")
+    resume = Path(options.resume) if options.resume is not None else None
+    bounds = Bounds(options.depth, options.states, seconds)
+    return run_explore(Options(file, bounds, options.jobs or cores(), resume, Path(options.counterexample)))
 
 
 def _shrink(options: argparse.Namespace) -> int:

@@ -114,7 +114,7 @@ def run_swarm(swarm: Swarm) -> int:
     tally = Tally()
     arcs: branches.Arcs = {}
     kinds: dict[str, Path] = {}
-    with _interrupts() as interrupted:
+    with interrupts() as interrupted:
         for part, taken in _tallies(swarm, interrupted):
             tally.add(part)
             for file, steps in taken.items():
@@ -148,7 +148,7 @@ def _keep(swarm: Swarm, seed: int, failure: Failure) -> Path:
 
 
 @contextmanager
-def _interrupts() -> Iterator[Event]:
+def interrupts() -> Iterator[Event]:
     """An event that Ctrl-C sets. No exception is raised: inside the pool's locks that could leave it hanging.
 
     A second Ctrl-C kills the runs in progress and exits at once.

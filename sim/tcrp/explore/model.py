@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
 
@@ -43,6 +43,8 @@ class Model(Generic[S]):
     other step of every other state until it is taken, none of them can prevent it, no property sees it, and no
     cycle consists of such steps alone. Where one is possible, the others wait, so the way to a violation is then not
     always a shortest one. `reduction.check` tests the claim.
+    `pack` and `unpack` are for states that mean something in their process only: what `pack` gives means the same
+    everywhere. `notes` is what a process wants to say at the end, beside what the explorer counts.
     """
 
     name: str
@@ -54,6 +56,9 @@ class Model(Generic[S]):
     liveness: Mapping[str, Liveness[S]] = field(default_factory=dict)
     representative: Callable[[S], S] | None = None
     is_local: Callable[[Step], bool] | None = None
+    pack: Callable[[Sequence[S]], Any] | None = None
+    unpack: Callable[[Any], list[S]] | None = None
+    notes: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class Progress:
     depth: int = 0
     frontier: int = 0
     seconds: float = 0.0
+    memory_bytes: int = 0  # the most that all exploring processes together have held
 
 
 @dataclass(slots=True)
@@ -124,6 +130,7 @@ class Exploration(Generic[S]):
     violations: list[Violation[S]] = field(default_factory=list)
     met: dict[str, int] = field(default_factory=dict)  # `sometimes`: after how many steps at the earliest
     cut: str = ""
+    notes: list[Any] = field(default_factory=list)  # what each process says
 
     @property
     def is_exhausted(self) -> bool:

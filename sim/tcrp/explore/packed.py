@@ -115,6 +115,9 @@ class PackedPartition:
     def take(self, share: Sequence[int]) -> None:
         """See `give`."""
 
+    def notes(self) -> None:
+        """Packed models have nothing to say."""
+
     def save(self) -> list[bytes]:
         """All that it knows: its part of each level."""
         return [level.tobytes() for level in self._levels[:-1]]

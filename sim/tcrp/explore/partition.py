@@ -48,6 +48,7 @@ class Partition(Protocol):
     def take(self, share: Any) -> None: ...
     def save(self) -> Any: ...
     def load(self, saved: Iterable[Any]) -> None: ...
+    def notes(self) -> Any: ...
 
 
 def owner(fingerprint: int, partitions: int) -> int:
@@ -146,26 +147,46 @@ class StatePartition(Generic[S]):
         """How many states it is about to expand."""
         return len(self._frontier)
 
-    def give(self, count: int) -> list[tuple[int, S]]:
+    def give(self, count: int) -> Any:
         """Part with some of the frontier, so that another partition has as much to do."""
         given, self._frontier = self._frontier[:count], self._frontier[count:]
-        return given
+        return self._packed(given)
 
-    def take(self, share: list[tuple[int, S]]) -> None:
+    def take(self, share: Any) -> None:
         """Work on a part of another's frontier."""
-        self._frontier.extend(share)
+        self._frontier.extend(self._unpacked(share))
 
-    def save(self) -> tuple[bytes, bytes, list[tuple[int, S]]]:
+    def save(self) -> tuple[bytes, bytes, Any]:
         """All that it knows, to go on from."""
-        return array("Q", self._parents).tobytes(), array("Q", self._parents.values()).tobytes(), self._frontier
+        parents = self._parents
+        return array("Q", parents).tobytes(), array("Q", parents.values()).tobytes(), self._packed(self._frontier)
 
-    def load(self, saved: Iterable[tuple[bytes, bytes, list[tuple[int, S]]]]) -> None:
+    def load(self, saved: Iterable[tuple[bytes, bytes, Any]]) -> None:
         """Go on from what all partitions of an earlier search saved, however many they were."""
         for fingerprints, came_from, frontier in saved:
             for mark, parent in zip(_integers(fingerprints), _integers(came_from), strict=True):
                 if owner(mark, self._partitions) == self._index:
                     self._parents[mark] = parent
-            self._frontier += [each for each in frontier if owner(each[0], self._partitions) == self._index]
+            self._frontier += [
+                each for each in self._unpacked(frontier) if owner(each[0], self._partitions) == self._index
+            ]
+
+    def notes(self) -> Any:
+        """What the model wants to say at the end."""
+        return self._model.notes() if self._model.notes is not None else None
+
+    def _packed(self, frontier: list[tuple[int, S]]) -> Any:
+        """States that mean the same in another process, with their fingerprints."""
+        states: Any = [state for _, state in frontier]
+        if self._model.pack is not None:
+            states = self._model.pack(states)
+        return array("Q", [mark for mark, _ in frontier]).tobytes(), states
+
+    def _unpacked(self, packed: Any) -> list[tuple[int, S]]:
+        marks, states = packed
+        return list(
+            zip(_integers(marks), states if self._model.unpack is None else self._model.unpack(states), strict=True)
+        )
 
     def _judge(self, mark: int, state: S, report: Report) -> None:
         model = self._model

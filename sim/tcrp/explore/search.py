@@ -16,6 +16,7 @@ from tcrp.explore.team import MakeModel, Team
 
 OnProgress = Callable[[Progress], None]
 CHECKPOINT_EVERY_SECONDS = 60.0
+WEIGH_EVERY_SECONDS = 1.0
 UNEVEN = 1.25  # shares of a frontier that differ by more are made even
 
 
@@ -27,17 +28,20 @@ def breadth_first(
     on_progress: OnProgress = lambda _: None,
     checkpoint: FilePath | None = None,
     resume: bool = False,
+    is_interrupted: Callable[[], bool] = lambda: False,
 ) -> Exploration[Any]:
     """Visit every state, up to the bounds. Ends with the level in which a property is first seen not to hold.
 
     The results are the same for every number of `jobs`. With `checkpoint`, what is known is written there once a
-    minute and at the end of a search that was cut; `resume` goes on from it. Ctrl-C cuts the search like a bound.
+    minute and at the end of a search that was cut; `resume` goes on from it. Ctrl-C cuts the search like a bound;
+    so does `is_interrupted`, which is asked between slices, in good order.
     Raises `CheckpointError` for a file that does not fit, and `WorkerError`.
     """
     with Team(make_model, jobs) as team:
-        search = _Search(make_model(), team, bounds, on_progress, checkpoint)
+        search = _Search(make_model(), team, bounds, on_progress, checkpoint, is_interrupted)
         try:
             search.run(resume)
+            search.result.notes = team.ask("notes")
         except KeyboardInterrupt:
             search.result.cut = "interrupted"
         return search.result
@@ -51,6 +55,7 @@ class _Search:
         bounds: Bounds,
         on_progress: OnProgress,
         checkpoint: FilePath | None,
+        is_interrupted: Callable[[], bool],
     ) -> None:
         self.result: Exploration[Any] = Exploration(model.name, Progress())
         self._model = model
@@ -58,6 +63,8 @@ class _Search:
         self._bounds = bounds
         self._on_progress = on_progress
         self._checkpoint = checkpoint
+        self._is_interrupted = is_interrupted
+        self._weighed = 0.0
         self._began = self._saved = monotonic()
 
     def run(self, resume: bool) -> None:
@@ -76,8 +83,8 @@ class _Search:
                 self._save()
                 return
             self._even_out()
-            if not self._level():
-                result.cut = "time"
+            result.cut = self._level()
+            if result.cut:
                 return  # in the midst of a level: the last checkpoint stands
             sizes = team.ask("end_level")
             frontier = sum(sizes)
@@ -92,8 +99,8 @@ class _Search:
 
     # --- one level -------------------------------------------------------------------------------
 
-    def _level(self) -> bool:
-        """Expand the whole frontier. False: the time is over."""
+    def _level(self) -> str:
+        """Expand the whole frontier, or say what cut it."""
         team, depth = self._team, self.result.progress.depth + 1
         self.result.levels.append(0)
         left = 1
@@ -106,8 +113,10 @@ class _Search:
             left = sum(report.left for report in reports)
             self._tell()
             if left and self._bounds.seconds is not None and self.result.progress.seconds >= self._bounds.seconds:
-                return False
-        return True
+                return "time"
+            if left and self._is_interrupted():
+                return "interrupted"
+        return ""
 
     def _take_in(self, reports: list[Report], depth: int) -> None:
         result = self.result
@@ -135,9 +144,9 @@ class _Search:
         while max(sizes) > mean * UNEVEN + 1:
             giver, taker = sizes.index(max(sizes)), sizes.index(min(sizes))
             count = min(sizes[giver] - mean, mean - sizes[taker])
-            share = self._team.ask_one(giver, "give", count)
+            share = self._team.ask_one(giver, "give", count) if count else None
             if not share:
-                return  # the owners of these states work on them
+                return  # they are as even as they get, or the owners of these states work on them
             self._team.ask_one(taker, "take", share)
             sizes[giver] -= count
             sizes[taker] += count
@@ -166,10 +175,13 @@ class _Search:
             return "states"
         if bounds.seconds is not None and monotonic() - self._began >= bounds.seconds:
             return "time"
-        return ""
+        return "interrupted" if self._is_interrupted() else ""
 
     def _tell(self) -> None:
-        self.result.progress.seconds = monotonic() - self._began
+        now = monotonic()
+        self.result.progress.seconds = now - self._began
+        if now - self._weighed > WEIGH_EVERY_SECONDS:
+            self.result.progress.memory_bytes, self._weighed = self._team.memory_bytes(), now
         self._on_progress(replace(self.result.progress))
 
     def _save(self) -> None:

@@ -15,7 +15,7 @@ from tcrp.sim.hosts.user import UserHost
 from tcrp.sim.scenario.model import Create, Join, KeepAlive, Leave, Say
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
-from tcrp.spec.names import HandshakeEvent, Machine, Operation, PacketKind, Property
+from tcrp.spec.names import HandshakeEvent, Machine, Operation, PacketKind, Property, SessionEvent
 from tcrp.spec.table import HANDSHAKE, SESSION, Row
 
 Intent = Create | Join | Say | KeepAlive | Leave
@@ -23,9 +23,10 @@ ROWS: dict[Machine, Mapping[Any, Row[Any]]] = {table.machine: table.rows for tab
 
 
 class Reaction(NamedTuple):
-    """What a user's machine makes of an input."""
+    """What a user's machine makes of an input. `if_lost`: where it is if what it sends is lost."""
 
     party: int
+    if_lost: int
     flights: tuple[Flight, ...] = ()
     broken: Broken | None = None
     shown: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Work:
     pipes: dict[str, Pipes]
     flights: list[Flight]
     shown: list[str]
+    was_unheard: bool = False
     broken: Broken | None = None
 
 
@@ -151,7 +153,7 @@ class ClientSide:
             engine = ClientEngine(config, state=state, now_us=NOW_US, detail=Detail.EVERYTHING)
         self.calls += 1
         pipes = {each.stream: each for each in party.pipes}
-        return Work(party.step, party.request, party.attempts, engine, pipes, [], [])
+        return Work(party.step, party.request, party.attempts, engine, pipes, [], [], party.is_unheard)
 
     def _config(self, request: Create | Join) -> ClientConfig:
         operation = Operation.CREATE if isinstance(request, Create) else Operation.JOIN
@@ -214,8 +216,12 @@ class ClientSide:
         client = settled_client(work.engine.freeze(), self._pace) if work.engine is not None else None
         if client is not None and not HANDSHAKE.takes(client.handshake, HandshakeEvent.ABANDONED):
             client = replace(client, stream=None)
-        party = Party(work.step, work.request, work.attempts, client, _tidy(work.pipes))
-        return Reaction(self.numbers.number(party), tuple(work.flights), work.broken, tuple(work.shown))
+        is_living = client is not None and SESSION.takes(client.session, SessionEvent.LEFT)
+        is_unheard = is_living and work.was_unheard and not work.flights
+        party = Party(work.step, work.request, work.attempts, client, _tidy(work.pipes), is_unheard)
+        number = self.numbers.number(party)
+        if_lost = self.numbers.number(party._replace(is_unheard=is_living)) if work.flights else number
+        return Reaction(number, if_lost, tuple(work.flights), work.broken, tuple(work.shown))
 
 
 def _tidy(pipes: dict[str, Pipes]) -> tuple[Pipes, ...]:

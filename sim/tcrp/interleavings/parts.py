@@ -40,13 +40,17 @@ class Pipes(NamedTuple):
 
 
 class Party(NamedTuple):
-    """A user: how far in the program, the latest client, and its connections."""
+    """A user: how far in the program, the latest client, and its connections.
+
+    `is_unheard`: the latest datagram of a living client was lost, so that the server may find it silent first.
+    """
 
     step: int = 0
     request: int = -1  # which step of the program the client's request is
     attempts: int = 0
     client: ClientState | None = None
     pipes: tuple[Pipes, ...] = ()
+    is_unheard: bool = False
 
 
 class Flight(NamedTuple):

@@ -47,7 +47,7 @@ from tcrp.sim.run import Run
 from tcrp.spec.limits import SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import PacketKind, Property
 
-STREAMS_MAX = 16  # of one user
+STREAMS = range(1, 17)  # of one user
 METHODS = {PacketKind.CLOSE: "stream_ended", PacketKind.RESET: "stream_closed"}
 
 
@@ -102,7 +102,7 @@ class ServerSide:
         self._connections: dict[Hashable, Connection] = {}
         for at, user in enumerate(run.hosts.users.values()):
             self._parties_at[user.address] = at
-            for number in range(1, STREAMS_MAX + 1):
+            for number in STREAMS:
                 stream = f"{user.id}#{number}"
                 self._holders[token_of(stream)] = user.id
                 self._connections[stream] = Connection(
@@ -119,6 +119,27 @@ class ServerSide:
 
     def take(self, number: int, given: Input) -> Outcome:
         """What the server makes of the input."""
+        try:
+            broken, outputs, after, reference = self._work(number, given)
+        except Exception as error:  # an engine that raises is found, not excused
+            return Outcome(number, broken=Broken(Property.TABLE_STEPS, f"the engine raised {error!r}"))
+        pace = self._pace
+        if broken is None and reference is not None:
+            broken = self._compare_deadlines(after, reference)
+        if reference is not None:
+            settle_reference(reference, pace)
+        part = ServerPart(settled(after, pace), freeze_reference(reference) if reference is not None else None)
+        return self._outcome(self.numbers.number(part), outputs, broken)
+
+    def heard(self, number: int, given: Input) -> set[bytes]:
+        """The tokens of the sessions whose silence begins anew with this input."""
+        _, _, after, _ = self._work(number, given)
+        return {each.token for each in after.sessions if each.silent_us == 0}
+
+    def _work(
+        self, number: int, given: Input
+    ) -> tuple[Broken | None, list[ServerOutput], ServerState, ReferenceServer | None]:
+        """Call the engine and the reference server, and judge the call. What comes of it, with the states then."""
         state, frozen = self.numbers.of[number]
         pace, reference = self._pace, None
         if frozen is not None:
@@ -129,18 +150,9 @@ class ServerSide:
                 ripen_reference(reference, given.due, pace)
         self._stream = given.stream
         self.calls += 1
-        try:
-            engine = self._engine(state)
-            broken, outputs = self._call(engine, state, reference, given)
-            after = engine.freeze()
-        except Exception as error:  # an engine that raises is found, not excused
-            return Outcome(number, broken=Broken(Property.TABLE_STEPS, f"the engine raised {error!r}"))
-        if broken is None and reference is not None:
-            broken = self._compare_deadlines(after, reference)
-        if reference is not None:
-            settle_reference(reference, pace)
-        part = ServerPart(settled(after, pace), freeze_reference(reference) if reference is not None else None)
-        return self._outcome(self.numbers.number(part), outputs, broken)
+        engine = self._engine(state)
+        broken, outputs = self._call(engine, state, reference, given)
+        return broken, outputs, engine.freeze(), reference
 
     def _engine(self, state: ServerState) -> ServerEngine:
         return self._make_engine(

@@ -15,7 +15,7 @@ from typing import Any
 from tcrp.interleavings.moments import Pace, settled
 from tcrp.interleavings.parts import Flight, Numbers, Party, ServerPart
 from tcrp.interleavings.reference_state import Frozen
-from tcrp.interleavings.server_part import STREAMS_MAX, token_of
+from tcrp.interleavings.server_part import STREAMS, token_of
 from tcrp.sim.hosts.user import UserHost
 
 Order = tuple[int, ...]
@@ -30,7 +30,7 @@ class Renaming:
         for of, to in order.items():
             names[users[of].id] = users[to].id
             names[users[of].address.ip] = users[to].address.ip
-            for number in range(1, STREAMS_MAX + 1):
+            for number in STREAMS:
                 old, new = token_of(f"{users[of].id}#{number}"), token_of(f"{users[to].id}#{number}")
                 names[old.decode()] = new.decode()
         self._places = dict(order)

@@ -6,7 +6,7 @@ What a part makes of an input is asked of the engines once and looked up from th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 from tcrp.engine.server import ServerEngine
 from tcrp.explore.model import Model
 from tcrp.interleavings.client_part import ClientSide, Reaction
-from tcrp.interleavings.moments import RANKS, Pace, client_due, server_dues
-from tcrp.interleavings.parts import Broken, Flight, Numbers
+from tcrp.interleavings.moments import RANKS, Due, Pace, client_due, server_dues
+from tcrp.interleavings.parts import Broken, Flight, Numbers, Party, ServerPart
 from tcrp.interleavings.program import Program
-from tcrp.interleavings.server_part import Input, Outcome, ServerSide
+from tcrp.interleavings.server_part import STREAMS, Input, Outcome, Seen, ServerSide, token_of
 from tcrp.interleavings.symmetry import Symmetry
 from tcrp.sim.hosts.forged import forged_datagram
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run
 from tcrp.spec.names import (
+    Deadline,
     HandshakeEvent,
     PacketKind,
     Property,
@@ -64,6 +65,7 @@ class Move(NamedTuple):
     sent: State = ()
     broken: int = 0  # the number of a property that does not hold
     pieces: tuple[tuple[str, PacketKind | None, bytes], ...] = ()  # for streams
+    if_lost: int = 0  # in place of `to`, where what is sent is lost
 
 
 DUE = 0  # in place of a datagram's number
@@ -84,6 +86,8 @@ class PartyView:
     in_room: bool
     is_over: bool  # its session has ended
     is_done: bool  # it will never ask for anything again
+    is_unheard: bool
+    handshake: str  # the stream on which a handshake is under way
     acts: dict[int, tuple[Move, ...]]  # by how many texts are left
     local_up: str = ""  # streams of which the next piece can be read at once
     local_up_when_calm: str = ""
@@ -100,6 +104,24 @@ class ServerView:
     come: dict[Step, Move]
     heard: dict[int, Move]
     read: dict[tuple[int, int, str], tuple[Move, int]]  # by user, its state and the stream; and its state then
+
+
+class Notes(NamedTuple):
+    """What the engines have shown in one process: steps and refusals, texts and notices on screens, what was judged."""
+
+    seen: frozenset[Seen]
+    shown: frozenset[tuple[str, str]]
+    judged: frozenset[Property]
+    calls: int
+
+
+class Packed(NamedTuple):
+    """States for another process, with the parts that their numbers stand for."""
+
+    states: list[State]
+    servers: dict[int, ServerPart]
+    parties: list[dict[int, Party]]
+    flights: dict[int, Flight]
 
 
 class World:
@@ -129,6 +151,8 @@ class World:
         self._count = len(self.users)
         self._is_reduced = is_reduced
         self._parties_end = 2 + self._count
+        streams = ((f"{user.id}#{number}", at) for at, user in enumerate(self.users) for number in STREAMS)
+        self._holders: dict[Hashable, int] = {name: at for each, at in streams for name in (each, token_of(each))}
         # What was asked before.
         self._views: list[dict[int, PartyView]] = [{} for _ in self.users]
         self._server_views: dict[int, ServerView] = {}
@@ -157,7 +181,40 @@ class World:
             fingerprint=lambda state: hash(state) & MASK,
             always={"holds": lambda state: state[0] != BROKEN},
             representative=self._symmetry.representative if is_symmetric else None,
+            pack=self._pack,
+            unpack=self._unpack,
+            notes=self.notes,
         )
+
+    def notes(self) -> Notes:
+        """What the engines have shown in this process."""
+        judged = {property for property, times in self.server.judged.items() if times}
+        return Notes(frozenset(self.server.seen), frozenset(self.shown), frozenset(judged), self.calls)
+
+    def _pack(self, states: Sequence[State]) -> Packed:
+        """States, and the parts that their numbers stand for."""
+        end, servers, flights = self._parties_end, self.server.numbers.of, self.flights.of
+        parties = [side.numbers.of for side in self.clients]
+        return Packed(
+            list(states),
+            {number: servers[number] for number in {each[1] for each in states}},
+            [
+                {number: known[number] for number in {each[2 + at] for each in states}}
+                for at, known in enumerate(parties)
+            ],
+            {number: flights[number] for number in {number for each in states for number in each[end:]}},
+        )
+
+    def _unpack(self, packed: Packed) -> list[State]:
+        """The states, whose numbers mean the same here from now on."""
+        for server in packed.servers.values():
+            self.server.numbers.number(server)
+        for side, known in zip(self.clients, packed.parties, strict=True):
+            for party in known.values():
+                side.numbers.number(party)
+        for flight in packed.flights.values():
+            self._number_of(flight)
+        return packed.states
 
     def start(self) -> State:
         """Nothing has happened."""
@@ -263,7 +320,7 @@ class World:
         budget, flights = state[0], state[self._parties_end :]
         most, may_race = min(rank, view.rank) if view.rank else 0, budget & ALL_RACES and view.rank
         for step, its in view.dues:
-            if its <= most or may_race:
+            if (its <= most or may_race) and not self._comes_later(step.what, views, flights):
                 move = view.come.get(step) or self._come(state[1], view, step)
                 if its > most:
                     move = move._replace(step=step._replace(is_race=True))
@@ -274,6 +331,18 @@ class World:
                 if own.rank > most:
                     move = move._replace(step=own.due._replace(is_race=True))
                 self._take_party(state, at, move, budget if own.rank <= most else budget - RACES, flights, found)
+
+    def _comes_later(self, due: Due, views: list[PartyView], flights: State) -> bool:
+        """Whether a client's deadline comes first: it began when the client sent what the server has heard last."""
+        at = self._holders.get(due.subject)
+        if at is None:
+            return False
+        view = views[at]
+        if due.kind == Deadline.HANDSHAKE:
+            return view.handshake == due.subject
+        if due.kind != Deadline.IDLE or not view.in_room or view.token != due.subject or view.is_unheard:
+            return False
+        return not any(self._goes_to[number] < 0 and self.flights.of[number].party == at for number in flights)
 
     def _take_up(self, state: State, at: int, stream: str, found: list[tuple[Step, State]]) -> None:
         """The server reads the next piece of a stream."""
@@ -295,11 +364,7 @@ class World:
             self._take_party(state, at, self._told_move(at, state[2 + at], number), state[0], rest, found)
             return
         view = self._server_views.get(state[1]) or self._server_view(state[1])
-        move = view.heard.get(number)
-        if move is None:
-            outcome = self.server.take(state[1], Input(flight=self.flights.of[number]))
-            step = Step("hear", self.flights.of[number].party, number)
-            move = view.heard[number] = self._server_move(step, outcome)
+        move = view.heard.get(number) or self._hear(state[1], view, number)
         self._take_server(state, move, state[0], rest, found)
 
     def _take_server(
@@ -319,14 +384,18 @@ class World:
         if move.broken:
             found.append((move.step, (BROKEN, move.broken)))
             return
-        parties = (*state[2 : 2 + at], move.to, *state[3 + at : self._parties_end])
-        self._add(found, move.step, budget, state[1], parties, flights, move.sent)
+        before, after = state[2 : 2 + at], state[3 + at : self._parties_end]
+        unheard = (*before, move.if_lost, *after) if move.if_lost != move.to else ()
+        self._add(found, move.step, budget, state[1], (*before, move.to, *after), flights, move.sent, unheard)
 
     def _add(
         self, found: list[tuple[Step, State]], step: Step, budget: int, server: int, parties: State, flights: State,
-        sent: State,
+        sent: State, unheard: State = (),
     ) -> None:  # fmt: skip
-        """Add the states to which a step leads: one for each way in which what it sends may fare."""
+        """Add the states to which a step leads: one for each way in which what it sends may fare.
+
+        `unheard` are the users' states where all that is sent is lost, if those are others.
+        """
         goes_to, dead = self._goes_to, self._dead
         alive = []
         for number in flights:
@@ -349,7 +418,35 @@ class World:
         for spent, kept in _fates(tuple(new), budget & 15, budget // DUPLICATES & 15):
             under_way = [*alive, *kept]
             under_way.sort()
-            found.append((step, (budget - spent, server, *parties, *under_way)))
+            found.append((step, (budget - spent, server, *(unheard if unheard and not kept else parties), *under_way)))
+
+    def sent_by(self, state: State, step: Step) -> State:
+        """The numbers of the datagrams that a step from this state sends, in order; those that are dead among them."""
+        found: list[tuple[Step, State]] = []
+        self.successors(state)  # whatever may happen is known from then on
+        kind, at, what, _ = step
+        view = self._server_views.get(state[1]) or self._server_view(state[1])
+        match kind:
+            case "hear":
+                return view.heard[what].sent
+            case "told":
+                return self._told_move(at, state[2 + at], what).sent
+            case "server due":
+                return view.come[Step(kind, at, what)].sent
+            case "due":
+                return self._told[at][state[2 + at], DUE].sent
+            case "up":
+                self._take_up(state, at, what, found)
+                return view.read[at, state[2 + at], what][0].sent
+            case "down":
+                return next(each.sent for each in self._views[at][state[2 + at]].downs if each.step == step)
+            case "act":
+                moves = (each for some in self._views[at][state[2 + at]].acts.values() for each in some)
+                return next(each.sent for each in moves if each.step == step)
+            case "attack":
+                return (self._number_of(self._forge(at, self._views[at][state[2 + at]], what)),)
+            case _:
+                return ()
 
     # --- what was asked before -----------------------------------------------------------------------
 
@@ -366,13 +463,21 @@ class World:
     def _party_move(self, at: int, step: Step, reaction: Reaction) -> Move:
         broken = self.broken.number(reaction.broken) if reaction.broken is not None else 0
         self.shown.update((self.users[at].id, each) for each in reaction.shown)
-        return Move(step, reaction.party, tuple(self._number_of(each) for each in reaction.flights), broken)
+        sent = tuple(self._number_of(each) for each in reaction.flights)
+        return Move(step, reaction.party, sent, broken, if_lost=reaction.if_lost)
 
     def _told_move(self, at: int, party: int, number: int) -> Move:
         move = self._told[at].get((party, number))
         if move is None:
             reaction = self.clients[at].hear(party, self.flights.of[number])
             move = self._told[at][party, number] = self._party_move(at, Step("told", at, number), reaction)
+        return move
+
+    def _hear(self, server: int, view: ServerView, number: int) -> Move:
+        """A datagram arrives at the server."""
+        flight = self.flights.of[number]
+        outcome = self.server.take(server, Input(flight=flight))
+        move = view.heard[number] = self._server_move(Step("hear", flight.party, number), outcome)
         return move
 
     def _come(self, server: int, view: ServerView, step: Step) -> Move:
@@ -424,6 +529,7 @@ class World:
             for each in party.pipes
             if each.down
         )
+        is_under_way = client is not None and HANDSHAKE.takes(client.handshake, HandshakeEvent.ABANDONED)
         opens = [stream for stream, kind in ups if kind is PacketKind.OPEN]
         closes = [stream for stream, kind in ups if kind is PacketKind.CLOSE]
         view = self._views[at][number] = PartyView(
@@ -433,13 +539,12 @@ class World:
             rank=RANKS[due.kind] if due is not None else NOTHING,
             token=client.token if client is not None else b"",
             room=self.program.requests(at)[party.request].room if client is not None else "",
-            waits=client is not None and (
-                HANDSHAKE.takes(client.handshake, HandshakeEvent.ABANDONED)
-                or SESSION.takes(client.session, SessionEvent.LEFT)
-            ),
+            waits=is_under_way or (client is not None and SESSION.takes(client.session, SessionEvent.LEFT)),
             in_room=client is not None and client.session is SessionState.IN_ROOM,
             is_over=client is not None and client.session is SessionState.EXPIRED,
             is_done=self.program.is_done(at, party),
+            is_unheard=party.is_unheard,
+            handshake=f"{self.users[at].id}#{party.attempts}" if is_under_way else "",
             acts={},
             local_up=opens[0] if opens else "",
             local_up_when_calm=(opens or closes or [""])[0],
@@ -467,15 +572,18 @@ class World:
 
     def _is_dead(self, number: int, at: int, other: int) -> bool:
         """Whether a datagram changes nothing whenever it arrives: it is as good as gone."""
-        flight = self.flights.of[number]
-        is_dead = self._is_unheard(flight, other) if at < 0 else self._is_unseen(number, at, other)
+        is_dead = self._is_unheard(number, other) if at < 0 else self._is_unseen(number, at, other)
         self._dead[number, other] = is_dead
         return is_dead
 
-    def _is_unheard(self, flight: Flight, server: int) -> bool:
-        """Its token is neither held nor remembered, and none is granted twice."""
+    def _is_unheard(self, number: int, server: int) -> bool:
+        """Its token is neither held nor remembered, none is granted twice, and the server makes nothing of it."""
+        flight = self.flights.of[number]
         view = self._server_views.get(server) or self._server_view(server)
-        return flight.data[2 + flight.data[0] :][: flight.data[1]] not in view.tokens
+        if flight.data[2 + flight.data[0] :][: flight.data[1]] in view.tokens:
+            return False
+        move = view.heard.get(number) or self._hear(server, view, number)
+        return move.to == server and not (move.sent or move.pieces or move.broken)
 
     def _is_unseen(self, number: int, at: int, party: int) -> bool:
         """It changes nothing in a client that is in the room or has ended, which no later state makes matter."""
@@ -515,3 +623,23 @@ def _fates(new: State, drops: int, duplicates: int) -> list[tuple[int, State]]:
             kept = tuple(number for number, times in zip(new, fates, strict=True) for _ in range(times))
             ways[lost * DROPS + doubled * DUPLICATES, kept] = None
     return list(ways)
+
+
+class MakeModel:
+    """Makes the model, once in each process; there `world` is what it is made of."""
+
+    def __init__(self, program: Program, make_engine: EngineFactory = ServerEngine) -> None:
+        self._program = program
+        self._make_engine = make_engine
+        self.world: World | None = None
+
+    def __call__(self) -> Model[State]:
+        self.world = World(self._program, make_engine=self._make_engine)
+        return self.world.model()
+
+    def __getstate__(self) -> tuple[Program, EngineFactory]:
+        return self._program, self._make_engine
+
+    def __setstate__(self, state: tuple[Program, EngineFactory]) -> None:
+        self._program, self._make_engine = state
+        self.world = None

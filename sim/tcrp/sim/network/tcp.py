@@ -183,7 +183,10 @@ class Tcp:
         transit_us = pipe.link.delay_us(packet.key)
         if world.fates and (fate := world.fates.get(packet.packet)) is not None:
             world.record_fate(packet, fate)
-            transit_us += RESENT_AFTER_US if fate.fate == DROP else fate.delay_us or 0
+            if fate.arrives_us:
+                transit_us = fate.arrives_us[0]
+            else:
+                transit_us += RESENT_AFTER_US if fate.fate == DROP or fate.arrives_us == () else fate.delay_us or 0
         pipe.arrives_us = max(pipe.arrives_us, world.now_us + transit_us)
         world.at(pipe.arrives_us, self._arrive, (connection, pipe, number, packet))
 

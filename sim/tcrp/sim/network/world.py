@@ -125,11 +125,16 @@ class World:
     def _dispatch_as_decided(self, packet: Packet, link: Link, fate: SetFate) -> None:
         """Send a packet about which the script has decided."""
         self.record_fate(packet, fate)
-        if fate.fate == DROP:
+        if fate.fate == DROP or fate.arrives_us == ():
             self.drop(packet, "fate")
             return
         if link.is_cut:
             self.drop(packet, "cut")
+            return
+        if fate.arrives_us is not None:
+            self.at(self.now_us + fate.arrives_us[0], self._arrive, packet)
+            for transit_us in fate.arrives_us[1:]:
+                self.at(self.now_us + transit_us, self._arrive, self._copy(packet))
             return
         self._dispatch_closely(packet, link, fate.delay_us or 0)
         if fate.fate == DUPLICATE:
@@ -156,9 +161,14 @@ class World:
             self._dispatch_copy(packet, link)
 
     def _dispatch_copy(self, packet: Packet, link: Link) -> None:
-        copy = Packet(packet, link, packet.what, packet.data, packet.source, packet.target)
-        copy.record, copy.note = packet.record, "duplicate"
+        copy = self._copy(packet)
         self.at(self.now_us + link.transit_us(copy.key, self.now_us), self._arrive, copy)
+
+    @staticmethod
+    def _copy(packet: Packet) -> Packet:
+        copy = Packet(packet, packet.link, packet.what, packet.data, packet.source, packet.target)
+        copy.record, copy.note = packet.record, "duplicate"
+        return copy
 
     def release(self, network: list[Link]) -> None:
         """Deliver the datagrams that these links held, in order. Called when they are open again."""

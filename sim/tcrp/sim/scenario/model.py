@@ -393,11 +393,14 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class SetFate:
-    """What the network does to one packet, by the name that it has in a trace: one of PACKET_FATES, or a delay."""
+    """What the network does to one packet, by the name that it has in a trace: one of PACKET_FATES, a delay, or how
+    long each of its copies travels, whatever its link is like; none: it is lost.
+    """
 
     packet: str
     fate: str | None = None
     delay_us: int | None = None
+    arrives_us: tuple[int, ...] | None = None
 
 
 DROP, DUPLICATE = PACKET_FATES = ("drop", "duplicate")

@@ -24,6 +24,7 @@ from tcrp.sim.scenario.kinds import (
     TEXT,
     TRUTH,
     USER,
+    ListOf,
     Scene,
     Word,
     whole,
@@ -123,7 +124,9 @@ NETWORK_VERBS = table(
          "trace: it is dropped, or arrives twice, or later. TCP repairs: what is dropped is sent again after a second, "
          "and a duplicate is not noticed.", 'network: {packet: {name: "bob.say@2s~8ba0/say", fate: drop}}',
          Field("name", PACKET_NAME, into="packet"), Field("fate", Word(model.PACKET_FATES), "What becomes of it."),
-         Field("delay", DURATION, "How much longer it takes.", into="delay_us"), forms=(("fate",), ("delay",))),
+         Field("delay", DURATION, "How much longer it takes.", into="delay_us"),
+         Field("arrives", ListOf(DURATION), "How long each of its copies travels, whatever its link is like; an empty "
+               "list: it is lost.", into="arrives_us"), forms=(("fate",), ("delay",), ("arrives",))),
 )  # fmt: skip
 TABLES = (USER_VERBS, ATTACKER_VERBS, SERVER_VERBS, NETWORK_VERBS)
 

@@ -1,0 +1,85 @@
+"""`chat-sim explore`: what it says, and its exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tcrp.cli.sim import main
+
+TINY = "claim: one user is alone\nexplore: {users: 1, texts: 1, drops: 1}\n"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY)
+    return file
+
+
+def test_an_exhausted_search_says_what_is_proved(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", str(tiny), "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "1 user, 1 text, 1 drop; each repeated message up to 1 time again" in said
+    assert "exhausted: " in said
+    assert "properties hold in every state within these bounds" in said
+    assert "session expired: granted" in said  # never offered
+
+
+def test_a_search_that_is_cut_says_that_it_is_not_exhausted(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for bound in (["--depth", "5"], ["--states", "5"], ["--for", "1us"]):
+        assert main(["explore", str(tiny), "--jobs", "1", *bound]) == 0
+        said = capsys.readouterr().out
+        assert f"not exhausted: {'the time of --for' if '--for' in bound else bound[0]}" in said
+        assert "nothing is proved of the others" in said
+
+
+def test_a_search_goes_on_where_it_was_cut(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "kept"
+    assert main(["explore", str(tiny), "--jobs", "1"]) == 0
+    whole = capsys.readouterr().out.splitlines()[1].partition(" deep")[0]
+    assert main(["explore", str(tiny), "--jobs", "1", "--depth", "9", "--resume", str(kept)]) == 0
+    assert f"--resume {kept}" in capsys.readouterr().out
+    assert main(["explore", str(tiny), "--jobs", "1", "--resume", str(kept)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].partition(" deep")[0] == whole
+
+
+def test_two_processes_find_what_one_finds(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for jobs in ("1", "2"):
+        assert main(["explore", str(tiny), "--jobs", jobs]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        found.append((lines[1].partition(" deep")[0], lines[2:]))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("claim: a\n", "no section explore:"),
+        ("claim: a\nexplore: {drops: 16}\n", "drops is 16; allowed are 0 to 15"),
+        ("claim: a\nexplore: {}\nscript: [{at: 0s, bob: crash}]\n", "bob's crash is not explored"),
+    ],
+)
+def test_what_cannot_be_explored_is_said(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text(text)
+    assert main(["explore", str(file), "--jobs", "1"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_a_wrong_time_and_a_foreign_checkpoint_are_mistakes(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.write_text("not one")
+    for arguments, said in (
+        ([str(tmp_path)], "is a folder; name one scenario"),
+        ([str(tiny), "--for", "9"], "--for: "),
+        ([str(tiny), "--jobs", "1", "--resume", str(foreign)], "is not a checkpoint"),
+    ):
+        assert main(["explore", *arguments]) == 2
+        assert said in capsys.readouterr().err
