@@ -19,6 +19,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from tcrp.cli import client, control, server, sim
+from tcrp.spec.render import TABLES, mermaid
+from tools.machine_pictures import machine_svg
 from tools.tables import markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +58,15 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: object) -> st
     """Lead the links of a page to pages of the site."""
     path = page.file.src_uri
     source = ELSEWHERE.get(path, f"docs/{path}")
-    return FENCE.sub(r'\1 title="\2"', lead_links(markdown, source, {file.src_uri for file in files}))
+    led = lead_links(markdown, source, {file.src_uri for file in files})
+    return FENCE.sub(r'\1 title="\2"', draw_machines(led))
+
+
+def draw_machines(markdown: str) -> str:
+    """A page with its machines drawn: Mermaid needs a script that a reader without a network would lack."""
+    for machine, table in TABLES.items():
+        markdown = markdown.replace(f"```mermaid\n{mermaid(table)}\n```", machine_svg(machine))
+    return markdown
 
 
 def on_page_content(html: str, **_: object) -> str:

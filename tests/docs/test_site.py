@@ -11,6 +11,7 @@ import pytest
 from tools.site import OPTIONS_PAGE, lead_links, options_page
 
 from tcrp.cli import server, sim
+from tcrp.spec.render import TABLES
 
 ROOT = Path(__file__).parents[2]
 LOADS = re.compile(r"<(?:script|img|iframe)\b[^>]*\bsrc=\"(?:https?:)?//|<link\b[^>]*\bhref=\"(?:https?:)?//")
@@ -43,6 +44,15 @@ def test_a_block_keeps_its_text_and_shows_the_name_of_its_file(site: Path) -> No
     tutorial = (site / "tutorial.html").read_text(encoding="utf-8")
     assert "first.yaml</span>" in tutorial
     assert "```" not in re.sub(r"<[^>]+>", "", tutorial)
+
+
+def test_the_protocol_page_draws_each_machine_with_all_its_states_and_events(site: Path) -> None:
+    protocol = (site / "protocol.html").read_text(encoding="utf-8")
+    drawn = re.findall(r'<svg class="machine".*?</svg>', protocol)
+    assert "stateDiagram" not in protocol
+    for picture, table in zip(drawn, TABLES.values(), strict=True):
+        words = set(re.findall(r"[a-z_-]+", " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", picture))))
+        assert {str(word) for row in table.rows for word in row} <= words
 
 
 def test_links_lead_to_pages_and_source_files_become_words() -> None:
