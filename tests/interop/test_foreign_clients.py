@@ -10,26 +10,21 @@ from typing import Any
 
 import pytest
 
-from interop.forms import CREATE, EIGHT, JOIN, Form, Refused
+from interop.forms import CREATE, JOIN, Form, Refused
 from interop.programs import SECONDS_MAX, ForeignClient
-from interop.wire_forms import WIRE
+from interop.which_programs import FORMS, NAMES, is_described
 from tcrp.engine.codec import codec
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.net.ports import Place
 from tcrp.net.server import Server
-from tcrp.spec import dialects
 from tcrp.spec.limits import Limits
-
-NAMES = [form.capture or form.name for form in (*EIGHT, *WIRE)]
-FORMS = dict(zip(NAMES, (*EIGHT, *WIRE), strict=True))
 
 
 def form_of(name: str) -> Form:
     """The form, if a dialect's file describes it."""
-    form = FORMS[name]
-    if form.name not in dialects.NAMES:
+    if not is_described(name):
         pytest.skip(f"no dialect describes {name} yet")
-    return form
+    return FORMS[name]
 
 
 class OurServers:

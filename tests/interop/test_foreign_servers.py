@@ -11,7 +11,8 @@ import pytest
 
 from interop.forms import Form
 from interop.programs import SECONDS_MAX, ForeignServer
-from interop.test_foreign_clients import NAMES, form_of
+from interop.test_foreign_clients import form_of
+from interop.which_programs import NAMES
 from tcrp.engine.codec import codec
 from tcrp.engine.outputs import NoticeReceived, TextReceived, WordsReceived
 from tcrp.net.client import Client, RequestRefused, ServerAt, Unreachable

@@ -25,6 +25,10 @@ from interop.forms import (
 NO_CHAT = ("datagrams", "refusals", "leaving", "the host's leaving")
 
 
+def _refuse() -> str:
+    raise Refused
+
+
 class BareToken(Form):
     """The reply is the token, without a header."""
 
@@ -39,7 +43,7 @@ class BareToken(Form):
         return []  # the connection is closed
 
     def read_granted(self, tcp: Reads, a: Asked) -> str:
-        return tcp.take(16).decode()
+        return tcp.rest().decode() or _refuse()
 
 
 class ColonFields(Form):
@@ -298,7 +302,7 @@ class StateLength31(Form):
             words = tcp.take(int.from_bytes(first[1:], "big"))
             if first[0] != state:
                 raise Refused(words)
-        return tcp.take(128).decode()
+        return tcp.rest().decode()
 
     def relay(self, room: str, user: str, text: str, senders: str, receivers: str) -> bytes:
         return text.encode()

@@ -1,0 +1,44 @@
+"""The table of docs/dialects.md that says which forms can talk, made from those that the tests converse in."""
+
+from __future__ import annotations
+
+import sys
+
+from interop.forms import EIGHT, Form
+from interop.wire_forms import WIRE
+from tcrp.spec import dialects
+
+FORMS: dict[str, Form] = {form.capture or form.name: form for form in (*EIGHT, *WIRE)}
+NAMES = tuple(FORMS)
+CANNOT = {
+    "other-header-b": "a guest needs a token that the host hands on by hand, and says its port in a second request",
+}
+"""Captured forms that no dialect's file describes, and why."""
+HEAD = (
+    "| captured form | dialect | our server serves its clients | our client uses its servers | not in the capture |",
+    "| --- | --- | --- | --- | --- |",
+)
+
+
+def is_described(name: str) -> bool:
+    """Whether a dialect's file describes the form."""
+    return name in FORMS and FORMS[name].name in dialects.NAMES
+
+
+def rows() -> list[str]:
+    """The table's lines, without its head."""
+    lines = []
+    for name, form in FORMS.items():
+        says = "yes" if is_described(name) else "no"
+        lines.append(f"| `{name}` | `{form.name}` | {says} | {says} | {', '.join(form.unseen)} |")
+    return lines + [f"| `{name}` | – | no | no | {why} |" for name, why in CANNOT.items()]
+
+
+def count() -> str:
+    """The sentence above the table."""
+    described = sum(map(is_described, FORMS))
+    return f"Of the {len(FORMS) + len(CANNOT)} captured forms {described} have a dialect"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join((count(), *HEAD, *rows(), "")))
