@@ -59,6 +59,7 @@ class Form:
     speaks = ""  # our dialect, if it is called otherwise
     has_passwords = False
     enters_with: str | None = ""  # the text of the first datagram; None: there is none
+    text_enters = False  # where there is none, the first text is it
     leave: str | None = "exit"
     echoes = False  # the server sends a text to its sender too
     relays_from_any_port = False

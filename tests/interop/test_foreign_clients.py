@@ -77,22 +77,23 @@ def clients(form: Form, at: tuple[str, int, int], *users: str) -> Iterator[list[
 @pytest.mark.parametrize("name", NAMES)
 def test_foreign_clients_hold_a_whole_conversation_on_our_server(name: str, ours: OurServers) -> None:
     form = form_of(name)
-    with clients(form, ours.serve(form.name), "alice", "bob", "carol") as (a, b, c):
+    at = ours.serve(form.name)
+    with clients(form, at, "alice", "bob", "carol") as (a, b, c):
         password = "pw" if form.has_passwords else ""
         a.asks(CREATE, "room1", password)
         b.asks(JOIN, "room1", password)
+        if form.text_enters:
+            a.says("anybody here?")
         for speaker, listener, text in (
             (b, a, "hi from bob"), (a, b, "hello from alice"), (b, a, "こんにちは、アリス"), (a, b, "日本語メッセージ"),
         ):  # fmt: skip
             speaker.says(text)
             listener.sees(text)
             assert any(speaker.user in line for line in listener.lines if text in line), "a text names its sender"
-        for op, room in ((CREATE, "room1"), (JOIN, "nowhere")):
-            with pytest.raises((Refused, EOFError)):
-                c.asks(op, room, password)
-        if form.has_passwords:
-            with pytest.raises((Refused, EOFError)):
-                c.asks(JOIN, "room1", "wrong")
+        refused = [(CREATE, "room1", password), (JOIN, "nowhere", password)]
+        for op, room, tried in [*refused, (JOIN, "room1", "wrong")] if form.has_passwords else refused:
+            with clients(form, at, "dave") as (d,), pytest.raises((Refused, EOFError)):
+                d.asks(op, room, tried)
         if form.leave is None:
             return
         b.leaves()

@@ -71,6 +71,7 @@ async def converse(form: Form, server: ForeignServer) -> None:
             await speaker.client.say(text)
             await listener.sees(text)
         assert all(text for _, text in [*a.texts(), *b.texts()]), "keep-alives are not shown"
+        assert "hello from alice" not in [text for _, text in a.texts()], "an echo of an own text is not shown"
         await refuses(form, server, Operation.CREATE, "room1", password)
         await refuses(form, server, Operation.JOIN, "nowhere", password)
         if form.has_passwords:

@@ -22,7 +22,7 @@ HEAD = (
 
 def is_described(name: str) -> bool:
     """Whether a dialect's file describes the form."""
-    return name in FORMS and FORMS[name].name in dialects.NAMES
+    return name in FORMS and FORMS[name].name in dialects.SHIPPED
 
 
 def rows() -> list[str]:

@@ -11,6 +11,8 @@ from interop.forms import (
     CREATE,
     EXISTS,
     HEX16,
+    MISSING,
+    PASSWORD,
     UUID,
     Asked,
     Form,
@@ -50,7 +52,8 @@ class ColonFields(Form):
     """The server greets; room and name follow the header on their own; datagrams are fields between colons."""
 
     name = capture = "colon-fields"
-    enters_with = None  # a text enters
+    enters_with = None
+    text_enters = True
     leave = None
     left = closed = None
     echoes = True
@@ -94,6 +97,7 @@ class NamePasswordPrefix(Form):
     name = capture = "name-password-prefix"
     has_passwords = True
     enters_with = None
+    text_enters = True
     leave = None
     left = closed = None
     unseen = ("refusals", "leaving", "the host's leaving")
@@ -269,7 +273,7 @@ class StateLength31(Form):
     closed = "\0\x01\xbc"
     echoes = True
     pause = 0.02
-    unseen = ("refusals",)
+    unseen = ("refusals",)  # known from the program's source
     new_token = staticmethod(lambda: "".join(secrets.choice(ascii_letters + digits) for _ in range(128)))
 
     def request(self, a: Asked) -> list[bytes]:
@@ -294,13 +298,15 @@ class StateLength31(Form):
         return [self._said(9, "Joined Room"), token.encode()]
 
     def refused(self, a: Asked, why: str) -> list[bytes]:
-        return [self._said(0, "Room Already Exists" if why == EXISTS else "Could Not Join Room")]
+        words = {EXISTS: "Room Already Exists", MISSING: "Room Does not Exist", PASSWORD: "Wrong Password"}
+        first = [self._said(1, "Try to Make Room")] if a.op == CREATE else []
+        return [*first, self._said(9, words[why])]
 
     def read_granted(self, tcp: Reads, a: Asked) -> str:
         for state in (1, 2) if a.op == CREATE else (9,):
             first = tcp.take(32)
             words = tcp.take(int.from_bytes(first[1:], "big"))
-            if first[0] != state:
+            if first[0] != state or (state == 9 and words != b"Joined Room"):
                 raise Refused(words)
         return tcp.rest().decode()
 

@@ -69,7 +69,7 @@ def test_every_constant_has_its_rule() -> None:
 def test_the_sizes_and_times_that_peers_rely_on_are_the_agreed_ones() -> None:
     """By hand, from the rules: R-UDP-1, R-UDP-2, R-NAME-1, R-TOK-1, R-ADDR-1, R-UDP-4, R-END-1, R-EXIT-1, R-IDLE-2."""
     assert (limits.CLIENT_DATAGRAM_BYTES_MAX, limits.SERVER_DATAGRAM_BYTES_MAX) == (4096, 4094)
-    assert (limits.NAME_BYTES_MAX, limits.TOKEN_BYTES_MAX, limits.TOKEN_BYTES) == (255, 255, 32)
+    assert (limits.NAME_BYTES_MAX, limits.TOKEN_BYTES_MAX, limits.TOKEN_BYTES) == (255, 1024, 32)
     assert (limits.PORT_MIN, limits.PORT_MAX) == (1024, 65_535)
     assert limits.ENTER_AGAIN_AFTER_US == (0, 200_000, 600_000, 1_400_000)
     assert (limits.ENTER_EVERY_US, limits.ENTER_UNTIL_US) == (5_000_000, 25_000_000)

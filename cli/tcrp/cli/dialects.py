@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def dialect_named(name: str) -> Codec:
     """The codec of a dialect, given by name or by the path of a TOML file. Raises `UsageError`."""
     from tcrp.engine.codec import codec, codec_of
-    from tcrp.spec.dialects import NAMES, DialectError, parse
+    from tcrp.spec.dialects import SHIPPED, DialectError, parse
 
-    if name in NAMES:
+    if name in SHIPPED:
         return codec(name)
     path = Path(name)
     if path.suffix != ".toml" and not path.exists():
-        near = difflib.get_close_matches(name, NAMES, 1)
-        hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(NAMES)}, or a TOML file"
+        near = difflib.get_close_matches(name, SHIPPED, 1)
+        hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(SHIPPED)}, or a TOML file"
         raise UsageError(f"there is no dialect named {name!r}; {hint}")
     try:
         return codec_of(parse(path.read_text(encoding="utf-8"), name))

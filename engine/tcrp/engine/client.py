@@ -309,7 +309,12 @@ class ClientEngine:
             data = bytes(self._buffer)
             greeted = self.codec.read_greeting(data) if self.handshake is HandshakeState.REQUESTED else 0
             reply = (
-                self.codec.read_reply(data[greeted:], self.config.operation, is_over=is_over)
+                self.codec.read_reply(
+                    data[greeted:],
+                    self.config.operation,
+                    is_over=is_over,
+                    is_accepted=self.handshake is HandshakeState.ACCEPTED,
+                )
                 if isinstance(greeted, int)
                 else greeted
             )
@@ -343,7 +348,9 @@ class ClientEngine:
         self._stream = None
         if self._buffer:
             self._read_replies(now_us, is_over=True)
-        if self.is_under_way:
+        if self.is_under_way and self.codec.refuses_silently and not self._buffer:
+            self._denied(None, "")
+        elif self.is_under_way:
             self._abandon()
         return self._outbox.take()
 
@@ -581,7 +588,8 @@ class ClientEngine:
         heard = hear(self.codec, self.room, data)
         if type(heard) is Heard:  # the commonest
             self._outbox.step(self._session_table, self._session_alone, _RELAYED)
-            if heard.text:  # others' keep-alives, which a foreign server may relay, are not shown
+            # Others' keep-alives, and what comes back of the own texts, only foreign servers relay.
+            if heard.text and not self._is_own(heard):
                 self._outbox.pending.append(TextReceived(*heard))
             if self._liveness.unheard:
                 self._liveness.unheard.clear()
@@ -596,6 +604,16 @@ class ClientEngine:
             else:
                 self._has_been_told = True
                 self._end(event, now_us)
+
+    def _is_own(self, heard: Heard) -> bool:
+        """Whether it is the echo of a text of one's own; where relays name nobody, of one said since the last echo."""
+        if heard.name:
+            return heard.name == self.name
+        said = self._liveness.unheard
+        if heard.text not in said:
+            return False
+        said.remove(heard.text)
+        return True
 
     def _read_after_the_end(self, data: bytes) -> None:
         """Only why it ended still matters, and only once."""

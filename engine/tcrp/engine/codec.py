@@ -130,6 +130,7 @@ class _Candidate(NamedTuple):
     template: Template
     kind: type[Accepted | Completed | Denied]
     reasons: tuple[Reason, ...] = ()
+    needs_answer: bool = False  # it would be read into anything: it counts behind an answer only
 
 
 class Codec:
@@ -157,6 +158,8 @@ class Codec:
         )
         """Whether a server can be asked how much silence it tolerates: request and completions are JSON objects."""
         self._refusals = {why: _compiled_refusal(each.frame) for why, each in data.refusals.items()}
+        self.refuses_silently = any(not each.message.items for each in self._refusals.values())
+        """Whether a refusal may be the mere end of the stream."""
         self._thens = {why: compile_message(each.then) for why, each in data.refusals.items() if each.then is not None}
         self._greeting = compile_message(data.greeting) if data.greeting is not None else None
         self._list_request = compile_message(data.list_request) if data.list_request is not None else None
@@ -168,9 +171,11 @@ class Codec:
         self.read_text = self.datagram.read_text
         self.write_text = self.datagram.write_text
         self.plain_text = self.datagram.is_plain
-        self._relay = compile_message(data.relay)
+        relay = with_a_name(data.relay)
+        self._relay = compile_message(relay)
         self._read_relay = relay_reader(self._relay)
-        self._relay_head = relay_head(data.relay)
+        self._read_nameless = relay_reader(compile_message(data.relay)) if relay is not data.relay else None
+        self._relay_head = relay_head(relay)
         self._written_head = lru_cache(NAMES_MAX)(self._write_head)
         self.relays_to_each = Role.TOKEN in self._relay.roles
         """Whether a relay holds its receiver's token, so that each member is sent bytes of their own."""
@@ -372,12 +377,14 @@ class Codec:
         return read.size if isinstance(read, Read) else read if isinstance(read, Partial) else Unread("no greeting")
 
     def read_reply(
-        self, data: bytes | bytearray, operation: Operation, *, is_over: bool = False
+        self, data: bytes | bytearray, operation: Operation, *, is_over: bool = False, is_accepted: bool = True
     ) -> Reply | Partial | Unread:
-        """The first message of a server's reply to a request for `operation`."""
+        """The first message of a server's reply to a request for `operation`. `is_accepted`: an answer came before."""
         data = bytes(data)
         waits: Partial | None = None
         for candidate in self._replies[operation]:
+            if candidate.needs_answer and not is_accepted:
+                continue
             read = candidate.template.read(data, limit=_REPLY_BYTES_MAX, is_over=is_over)
             if isinstance(read, Read) and (waits is None or waits.is_open):
                 says = self._says(candidate, read, data)
@@ -405,9 +412,13 @@ class Codec:
     def _candidates(self, operation: Operation) -> list[_Candidate]:
         """What a reply may be, in the order in which it is tried: a token that may be anything comes last."""
         answers = [_Candidate(self._answers[operation], Accepted)] if self._answers else []
-        completions = [_Candidate(self._completions[operation], Completed)]
+        completion = self._completions[operation]
+        is_anything = bool(answers) and completion.message.is_open
+        completions = [_Candidate(completion, Completed, needs_answer=is_anything)]
         by_form: list[tuple[Template, list[Reason]]] = []
         for reason, template in self._refusals.items():
+            if not template.message.items:  # its form is the end of the stream
+                continue
             found = [reasons for known, reasons in by_form if known.message == template.message]
             if found:
                 found[0].append(reason)
@@ -425,9 +436,17 @@ class Codec:
             return self._denied(candidate, read, data)
         token = string(read.values["token"])
         raw = token.encode() if token is not None else read.values["token"]
-        if not isinstance(raw, bytes) or not 0 < len(raw) <= TOKEN_BYTES_MAX:
+        if not isinstance(raw, bytes) or not 0 < len(raw) <= TOKEN_BYTES_MAX or not self._takes_token(raw):
             return Denied(None, "the completion holds no token")
         return Completed(raw, _timeout(read.values.get(EXTRA, {}).get(IDLE_TIMEOUT)))
+
+    def _takes_token(self, token: bytes) -> bool:
+        """Whether the client's datagrams have room for it: a length of one byte, say, has not for every token."""
+        try:
+            self.datagram.write(b"room", token, "name", "")
+        except CannotWrite:
+            return False
+        return True
 
     def _denied(self, candidate: _Candidate, read: Read, data: bytes) -> Denied | None:
         """The reason by its word, else by a status that only one reason has, else by a form that only one has."""
@@ -483,6 +502,8 @@ class Codec:
     def read_relay(self, data: bytes) -> Relayed | None:
         """Who says what, or None where this is no relay of this dialect."""
         read = self._read_relay(data)
+        if read is None and self._read_nameless is not None:
+            read = self._read_nameless(data)
         return None if read is None else Relayed(*read)
 
     def write_notice(
@@ -527,6 +548,13 @@ def unwrapped(message: Message) -> Message:
         for item in message.items
     )
     return message if items == message.items else replace(message, items=items)
+
+
+def with_a_name(message: Message) -> Message:
+    """A relay that names nobody, with the sender's name in its text: `name: text` (R-REL-3)."""
+    if Role.NAME in roles_of(message) or message.items[-1:] != (Text(Role.TEXT),):
+        return message
+    return replace(message, items=(*message.items[:-1], Text(Role.NAME, until=b": "), Text(Role.TEXT)))
 
 
 def payload_of(message: Message) -> tuple[Item, ...]:

@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from tcrp.engine.client import ClientConfig, ClientEngine, Outputs
-from tcrp.engine.codec import Codec
+from tcrp.engine.codec import Codec, learns_port
 from tcrp.engine.liveness import learned_keep_alive_us
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outputs import (
@@ -35,7 +35,7 @@ from tcrp.engine.outputs import (
     WordsReceived,
 )
 from tcrp.engine.recognition import port_is_clear
-from tcrp.spec.dialects import RelayFrom
+from tcrp.spec.dialects import LearnedFrom, RelayFrom
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Machine, Notice, Operation, Reason, SessionState
 from tcrp.trace.recorder import Cause, Instances, Recorder
@@ -185,14 +185,14 @@ class Client:
         loop = asyncio.get_running_loop()
         ip = _scoped_ip(address)
         where = f"[{ip}]:{self.server.tcp_port}" if ":" in ip else f"{ip}:{self.server.tcp_port}"
-        engine, own_ip = await self._begin(family, address)
+        engine, own = await self._begin(family, address)
         self._granted = loop.create_future()
         self._recorder.adopt(Machine.HANDSHAKE)
         engine.start(self.now_us())
         self._rearm()
         try:
             async with asyncio.timeout(self._limits.handshake_timeout / 1_000_000):
-                await loop.create_connection(lambda: _Stream(self), ip, self.server.tcp_port, local_addr=(own_ip, 0))
+                await loop.create_connection(lambda: _Stream(self), ip, self.server.tcp_port, local_addr=own)
                 await self._granted
         except OSError as error:  # a TimeoutError too
             await self._give_up(engine)
@@ -201,8 +201,10 @@ class Client:
             await self._give_up(engine)
             raise
 
-    async def _begin(self, family: socket.AddressFamily, address: tuple[Any, ...]) -> tuple[ClientEngine, str]:
-        """The UDP socket and the engine, which is told of it. Returns the engine and the own IP address."""
+    async def _begin(
+        self, family: socket.AddressFamily, address: tuple[Any, ...]
+    ) -> tuple[ClientEngine, tuple[str, int]]:
+        """The UDP socket and the engine, which is told of it. Returns the engine, and from where to connect."""
         own_ip, own_port = await self._open_udp(family, address)
         config = ClientConfig(
             self.codec,
@@ -220,14 +222,16 @@ class Client:
         )
         detail = Detail.EVERYTHING if self._trace is not None else Detail.NOTHING
         self._engine = ClientEngine(config, detail=detail)
-        return self._engine, own_ip
+        # Where a server takes the port of the connection for that of the datagrams, they are one.
+        is_same = learns_port(self.codec, LearnedFrom.CONNECTION)
+        return self._engine, (own_ip, own_port if is_same else 0)
 
     async def break_off(self, *, says_part: bool) -> None:
         """Connect and break the connection off at once, or behind a part of the request: for scenarios of failure."""
         loop = asyncio.get_running_loop()
-        engine, own_ip = await self._begin(socket.AF_INET, (self.server.host, 0))
+        engine, own = await self._begin(socket.AF_INET, (self.server.host, 0))
         transport, _ = await loop.create_connection(
-            asyncio.Protocol, self.server.host, self.server.tcp_port, local_addr=(own_ip, 0)
+            asyncio.Protocol, self.server.host, self.server.tcp_port, local_addr=own
         )
         outputs = engine.stream_opened("tcp", self.now_us()) if says_part else []
         outputs += engine.abandon(self.now_us())

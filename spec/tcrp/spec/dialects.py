@@ -32,12 +32,21 @@ from tcrp.spec.fields import (
 from tcrp.spec.limits import NOTICE_AGAIN_AFTER_US
 from tcrp.spec.names import Notice, Operation, Reason, Rule
 
-__all__ = ["AUTO", "FORMAT", "NAMES", "STATUS", "Dialect", "DialectError", "dialect", "parse"]
+__all__ = ["AUTO", "FORMAT", "FURTHER", "NAMES", "SHIPPED", "STATUS", "Dialect", "DialectError", "dialect", "parse"]
 
 FORMAT = "tcrp-dialect/2"
 
 NAMES = ("text", "json", "json-address", "json-port", "json-endpoint", "json-name", "name-port", "name-port-list")
 """The dialects that come with the protocol, in the order of the documents."""
+
+FURTHER = (
+    "bare-token", "colon-fields", "name-password-prefix", "null-password", "other-header-a", "room-user-token-lengths",
+    "state-length31", "state-one", "two-byte-reply-padded-token", "typed-lengths",
+)  # fmt: skip
+"""Those of further captured programs (`spec/vectors/wire/`): shipped, but no part of the protocol's page."""
+
+SHIPPED = (*NAMES, *FURTHER)
+"""All that have a file here."""
 
 AUTO = NAMES[:-1]
 """Those that a server recognises by their requests unless told otherwise, in this order."""
@@ -195,8 +204,8 @@ NEEDED: Mapping[str, frozenset[Role]] = MappingProxyType(
 
 @cache
 def dialect(name: str) -> Dialect:
-    """One of the dialects that come with the protocol. Raises `KeyError` for another name."""
-    if name not in NAMES:
+    """One of the dialects that are shipped. Raises `KeyError` for another name."""
+    if name not in SHIPPED:
         raise KeyError(name)
     path = path_of(name)
     return parse(path.read_text(encoding="utf-8"), path.name)
