@@ -11,6 +11,7 @@ from interop.forms import (
     CREATE,
     EXISTS,
     HEX16,
+    JOIN,
     MISSING,
     PASSWORD,
     UUID,
@@ -306,7 +307,7 @@ class StateLength31(Form):
         for state in (1, 2) if a.op == CREATE else (9,):
             first = tcp.take(32)
             words = tcp.take(int.from_bytes(first[1:], "big"))
-            if first[0] != state or (state == 9 and words != b"Joined Room"):
+            if first[0] != state or (a.op == JOIN and words != b"Joined Room"):
                 raise Refused(words)
         return tcp.rest().decode()
 

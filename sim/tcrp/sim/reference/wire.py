@@ -327,7 +327,7 @@ def _read_frame(spoken: Dialect, data: bytes, limit: int) -> Frame:
     try:
         rest = take(items, data, found, limit=limit - _head(spoken))
         _insist(found["operation"] in [spoken.operations[each] for each in (Operation.CREATE, Operation.JOIN)])
-    except (Wrong, Short):
+    except (Wrong, Short) as error:
         known = [spoken.operations[each] for each in (Operation.CREATE, Operation.JOIN)]
         is_known = found.get("operation", known[0]) in known
         if isinstance(error, Short) and is_known:
