@@ -87,15 +87,25 @@ def name_of(form: Form) -> str:
 @pytest.mark.parametrize("form", SHOWN, ids=name_of)
 def test_requests_and_replies_are_as_they_were_captured(form: Form) -> None:
     capture = Captured(form)
-    is_other = form.name == "typed-lengths"
-    password = {"typed-lengths": "secret123", "json": ""}.get(form.name, "pw")
-    for op, user in ((CREATE, "Alice" if is_other else "alice"), (JOIN, "Bob" if is_other else "bob")):
-        room = "TestRoom" if is_other else "room1"
-        asked = Asked(op, room, user, password if form.has_passwords else "", 0)
-        asked.port = next((port for port in capture.ports if capture.holds(asks(form, asked, port))), 0)
-        assert capture.holds(asks(form, asked, asked.port)), f"{user} asks otherwise"
+    for asked in users_of(form):
+        asked.port = ports_of_requests(capture, form, asked)
+        assert capture.holds(asks(form, asked, asked.port)), f"{asked.user} asks otherwise"
         answers = [form.granted(asked, token) for token in tokens_of(capture)]
-        assert any(all(map(capture.holds, frames)) for frames in answers), f"{user} is answered otherwise"
+        assert any(all(map(capture.holds, frames)) for frames in answers), f"{asked.user} is answered otherwise"
+
+
+def users_of(form: Form) -> list[Asked]:
+    """Who asks in the form's capture: one creates, one joins."""
+    is_other = form.name == "typed-lengths"
+    password = {"typed-lengths": "secret123", "json": ""}.get(form.name, "pw") if form.has_passwords else ""
+    room = "TestRoom" if is_other else "room1"
+    names = ("Alice", "Bob") if is_other else ("alice", "bob")
+    return [Asked(op, room, user, password) for op, user in zip((CREATE, JOIN), names, strict=True)]
+
+
+def ports_of_requests(capture: Captured, form: Form, asked: Asked) -> int:
+    """The port that the captured request says; 0 where it says none."""
+    return next((port for port in capture.ports if capture.holds(asks(form, asked, port))), 0)
 
 
 def asks(form: Form, asked: Asked, port: int) -> bytes:
