@@ -40,7 +40,8 @@ def test_our_client_reads_the_captured_replies(form: Form) -> None:
         data = b"".join([form.greeting, *form.granted(asked, token)])
         greeted = speaks.read_greeting(data)
         assert isinstance(greeted, int)
-        data, said = data[greeted:], []
+        data = data[greeted:]
+        said: list[object] = []
         while data:
             reply = speaks.read_reply(data, OPERATIONS[asked.op], is_over=True, is_accepted=bool(said))
             assert isinstance(reply, Reply)

@@ -56,7 +56,8 @@ class Form:
 
     name = "text"
     capture = ""  # the file of the capture, if it is another
-    speaks = ""  # our dialect, if it is called otherwise
+    file = ""  # of its dialect, where that is one of the tests
+    waits_for = 0  # so many bytes of an answer are read behind the first piece of a request
     has_passwords = False
     enters_with: str | None = ""  # the text of the first datagram; None: there is none
     text_enters = False  # where there is none, the first text is it

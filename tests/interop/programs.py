@@ -204,11 +204,14 @@ class ForeignClient:
         asked = Asked(op, room, self.user, password, port)
         source = ("127.0.0.1", port if form.uses_tcp_port else 0)
         with socket.create_connection(self._server, SECONDS_MAX, source_address=source) as tcp:
+            stream = Stream(tcp)
             for number, piece in enumerate(form.request(asked)):
                 if number and form.pause:
                     time.sleep(form.pause)
+                if number == 1 and form.waits_for:
+                    stream.take(form.waits_for)
                 tcp.sendall(piece)
-            self.token = form.read_granted(Stream(tcp), asked)
+            self.token = form.read_granted(stream, asked)
             if form.has_trailer:
                 tcp.sendall(port.to_bytes(2, "big"))
         self.room = room

@@ -12,8 +12,7 @@ import pytest
 
 from interop.forms import CREATE, JOIN, Form, Refused
 from interop.programs import SECONDS_MAX, ForeignClient
-from interop.which_programs import FORMS, NAMES, is_described
-from tcrp.engine.codec import codec
+from interop.which_programs import FORMS, NAMES, OTHERS, codec_for, is_described
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.net.ports import Place
 from tcrp.net.server import Server
@@ -22,6 +21,8 @@ from tcrp.spec.limits import Limits
 
 def form_of(name: str) -> Form:
     """The form, if a dialect's file describes it."""
+    if name in OTHERS:
+        return OTHERS[name]
     if not is_described(name):
         pytest.skip(f"no dialect describes {name} yet")
     return FORMS[name]
@@ -36,9 +37,9 @@ class OurServers:
         self._thread.start()
         self._servers: list[Server] = []
 
-    def serve(self, dialect: str) -> tuple[str, int, int]:
+    def serve(self, form: Form) -> tuple[str, int, int]:
         """Start one. Where it is: address, TCP port, UDP port."""
-        server = Server(Limits(), listeners=[ListenerConfig((codec(dialect),))])
+        server = Server(Limits(), listeners=[ListenerConfig((codec_for(form),))])
         self._do(self._start(server))
         self._servers.append(server)
         [(tcp, udp)] = server.addresses
@@ -74,10 +75,10 @@ def clients(form: Form, at: tuple[str, int, int], *users: str) -> Iterator[list[
         yield made
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 def test_foreign_clients_hold_a_whole_conversation_on_our_server(name: str, ours: OurServers) -> None:
     form = form_of(name)
-    at = ours.serve(form.name)
+    at = ours.serve(form)
     with clients(form, at, "alice", "bob", "carol") as (a, b, c):
         password = "pw" if form.has_passwords else ""
         a.asks(CREATE, "room1", password)

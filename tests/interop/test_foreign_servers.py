@@ -12,8 +12,7 @@ import pytest
 from interop.forms import Form
 from interop.programs import SECONDS_MAX, ForeignServer
 from interop.test_foreign_clients import form_of
-from interop.which_programs import NAMES
-from tcrp.engine.codec import codec
+from interop.which_programs import NAMES, OTHERS, codec_for
 from tcrp.engine.outputs import NoticeReceived, TextReceived, WordsReceived
 from tcrp.net.client import Client, RequestRefused, ServerAt, Unreachable
 from tcrp.spec.names import Notice, Operation
@@ -35,7 +34,7 @@ class Ours:
         self.shown: list[TextReceived | NoticeReceived | WordsReceived] = []
         at = ServerAt("127.0.0.1", *server.ports)
         self.client = Client(
-            at, codec(form.name), operation, room, user, password=password, hear=self.shown.append,
+            at, codec_for(form), operation, room, user, password=password, hear=self.shown.append,
         )  # fmt: skip
 
     async def sees(self, text: str) -> None:
@@ -98,7 +97,7 @@ async def refuses(form: Form, server: ForeignServer, operation: Operation, room:
             pass
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 def test_our_client_holds_a_whole_conversation_on_a_foreign_server(name: str) -> None:
     form = form_of(name)
     with contextlib.closing(ForeignServer(form)) as server:

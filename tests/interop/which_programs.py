@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from interop.forms import EIGHT, Form
+from interop.public_forms import PUBLIC
 from interop.wire_forms import WIRE
+from tcrp.engine.codec import Codec, codec, codec_of
 from tcrp.spec import dialects
 
 FORMS: dict[str, Form] = {form.capture or form.name: form for form in (*EIGHT, *WIRE)}
 NAMES = tuple(FORMS)
+OTHERS: dict[str, Form] = {form.name: form for form in PUBLIC}
+"""Forms of other public programs: no captures, and dialects that are files of the tests."""
 CANNOT = {
     "other-header-b": "a guest needs a token that the host hands on by hand, and says its port in a second request",
 }
@@ -23,6 +28,14 @@ HEAD = (
 def is_described(name: str) -> bool:
     """Whether a dialect's file describes the form."""
     return name in FORMS and FORMS[name].name in dialects.SHIPPED
+
+
+def codec_for(form: Form) -> Codec:
+    """What our programs speak with it."""
+    if not form.file:
+        return codec(form.name)
+    path = Path(__file__).parent / "dialects" / f"{form.file}.toml"
+    return codec_of(dialects.parse(path.read_text(encoding="utf-8"), path.name))
 
 
 def rows() -> list[str]:

@@ -461,7 +461,7 @@ class Codec:
         if candidate.template.roles.isdisjoint((Role.REASON, Role.STATUS)):
             by_word = list(candidate.reasons)
         reason = by_word[0] if len(by_word) == 1 else by_status[0] if len(by_status) == 1 else None
-        if reason is None and candidate.template.message.is_open:
+        if reason is None and not by_word and candidate.template.message.is_open:
             return None  # perhaps a token
         return Denied(reason, said)
 

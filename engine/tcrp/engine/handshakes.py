@@ -234,6 +234,14 @@ class HandshakeServer:
         """A request has begun: its fixed head is there."""
         if self.registry.tables.handshake.takes(handshake.state, HandshakeEvent.REQUESTED):
             self._step(handshake, HandshakeEvent.REQUESTED)
+            if self._answers_head(handshake):  # its client sends the rest only then
+                [speaks] = self.recognisers[handshake.listener].codecs
+                self._send(handshake, speaks.write_answer(handshake.operation, b""), PacketKind.ANSWER)
+
+    def _answers_head(self, handshake: Handshake) -> bool:
+        """Whether its listener has one dialect, whose answer does not wait for the whole request."""
+        codecs = self.recognisers[handshake.listener].codecs
+        return len(codecs) == 1 and codecs[0].dialect.answers_head
 
     def _serve(self, handshake: Handshake, speaks: Codec | None, asked: Asked, now_us: int) -> None:
         if speaks is None:
@@ -358,7 +366,8 @@ class HandshakeServer:
         if not answer:
             self._complete(handshake, now_us)
             return
-        self._send(handshake, answer, PacketKind.ANSWER)
+        if not self._answers_head(handshake):
+            self._send(handshake, answer, PacketKind.ANSWER)
         # The completion is a step of its own, in the same moment or after the dialect's pause: a peer that is found
         # gone while the answer is written has not been handed its token.
         registry.timers.arm(Deadline.COMPLETION, handshake.stream, now_us + speaks.dialect.pause_us)

@@ -149,6 +149,7 @@ class Dialect:
     answer: ByOperation | None
     completion: ByOperation
     refusals: Mapping[Reason, Refusal]
+    answers_head: bool
     pause_us: int
     datagram: Message
     relay: Message
@@ -248,6 +249,7 @@ class _Reader:
         words = top.table("words", optional=True)
         answer_table = top.table("answer", optional=True)
         pause_us = answer_table.duration_us("pause", PAUSE_US_MAX)
+        answers_head = answer_table.choice("after", ("request", "head"), "request") == "head"
         has_answer = "answer" in top.content
         refusal = top.table("refusal")
         port, relay, leave, enter = (top.table(key, optional=True) for key in ("port", "relay", "leave", "enter"))
@@ -261,6 +263,7 @@ class _Reader:
             answer=self._by_operation("answer", answer_table, replies) if has_answer else None,
             completion=self._by_operation("completion", top.table("completion"), replies),
             refusals=MappingProxyType(self._refusals(refusal, replies, statuses, words)),
+            answers_head=answers_head,
             pause_us=pause_us,
             datagram=self._message("datagram", top.table("datagram"), None),
             relay=self._message("relay", relay, None),
@@ -286,6 +289,8 @@ class _Reader:
         carries = roles_of(result.request[Operation.CREATE])
         if result.learned_from is LearnedFrom.REQUEST and Role.PORT not in carries:
             raise port.error("learned_from", "'request', but the request carries no port")
+        if result.answers_head and any(roles_of(each) for each in (result.answer or {}).values()):
+            raise self.top.error("answer.after", "an answer to the head can say nothing of the request")
         same = result.request[Operation.CREATE] == result.request[Operation.JOIN]
         if same and Role.OPERATION not in carries:
             raise self.top.error("request", "nothing tells creating from joining: it has no operation")

@@ -131,6 +131,8 @@ class Handshakes:
             return
         if connection.state is HandshakeState.IDLE and wire.has_begun(dialects, data):
             self._step(connection, HandshakeEvent.REQUESTED, HandshakeState.REQUESTED)
+            if self._answers_head(connection):
+                self._send(connection, wire.answer(dialects[0], b"", 0), PacketKind.ANSWER)
         if lists is not None:
             self._list(connection, lists)
         if request is None:
@@ -268,10 +270,16 @@ class Handshakes:
         connection.accepted_us, connection.request = now_us, request
         connection.session, connection.supersedes = session, yes.supersedes
         self._step(connection, HandshakeEvent.ACCEPTED, HandshakeState.ACCEPTED)
-        if data := wire.answer(request.dialect, request.room, request.code):
-            self._send(connection, data, PacketKind.ANSWER)
-        else:
+        data = wire.answer(request.dialect, request.room, request.code)
+        if not data:
             self.complete(connection, now_us)
+        elif not self._answers_head(connection):
+            self._send(connection, data, PacketKind.ANSWER)
+
+    def _answers_head(self, connection: Connection) -> bool:
+        """R-TCP-2: a listener of one dialect may answer a request's head."""
+        dialects = self._listeners[connection.listener] or wire.AUTOMATIC
+        return len(dialects) == 1 and dialects[0].answers_head
 
     def complete(self, connection: Connection, now_us: int) -> None:
         """Hand over the token (R-TCP-1), half-close (R-TCP-3), and let the session enter if its port is known."""
