@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
-from collections.abc import Coroutine, Iterator
-from typing import Any
+import re
+import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from interop.forms import CREATE, JOIN, Form, Refused
-from interop.programs import SECONDS_MAX, ForeignClient
-from interop.which_programs import FORMS, NAMES, OTHERS, codec_for, is_described
-from tcrp.engine.listeners import ListenerConfig
-from tcrp.net.ports import Place
-from tcrp.net.server import Server
-from tcrp.spec.limits import Limits
+from interop.programs import SECONDS_MAX, ForeignClient, until
+from interop.which_programs import FORMS, NAMES, OTHERS, dialect_of, is_described
+from processes import BIN
+
+LISTENER = re.compile(r"TCP (\S+):(\d+) and UDP \S+:(\d+),")
 
 
 def form_of(name: str) -> Form:
@@ -28,42 +26,25 @@ def form_of(name: str) -> Form:
     return FORMS[name]
 
 
-class OurServers:
-    """Our server for one dialect after another, in a thread of this process: starting a program takes longer."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._servers: list[Server] = []
-
-    def serve(self, form: Form) -> tuple[str, int, int]:
-        """Start one. Where it is: address, TCP port, UDP port."""
-        server = Server(Limits(), listeners=[ListenerConfig((codec_for(form),))])
-        self._do(self._start(server))
-        self._servers.append(server)
-        [(tcp, udp)] = server.addresses
-        return tcp.ip, tcp.port, udp.port
-
-    def close(self) -> None:
-        for server in self._servers:
-            self._do(server.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(SECONDS_MAX)
-        self._loop.close()
-
-    def _do(self, what: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(what, self._loop).result(SECONDS_MAX)
-
-    @staticmethod
-    async def _start(server: Server) -> None:
-        server.start([Place("127.0.0.1", 0, 0)])
-
-
 @pytest.fixture(scope="module")
-def ours() -> Iterator[OurServers]:
-    with contextlib.closing(OurServers()) as servers:
-        yield servers
+def ours() -> Iterator[dict[str, tuple[str, int, int]]]:
+    """One chat-server with a listener for each form. Where each is: address, TCP port, UDP port."""
+    forms = {name: form for name, form in {**FORMS, **OTHERS}.items() if name in OTHERS or is_described(name)}
+    listeners = [
+        option for form in forms.values() for option in ("--listen", f"tcp=0,udp=0,dialect={dialect_of(form)}")
+    ]
+    process = subprocess.Popen(
+        [BIN / "chat-server", *listeners], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()  # ready on so many listeners
+        places = [LISTENER.search(process.stdout.readline()) for _ in forms]
+        yield {name: (at[1], int(at[2]), int(at[3])) for name, at in zip(forms, places, strict=True) if at is not None}
+    finally:
+        process.terminate()
+        process.wait(SECONDS_MAX)
+        process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -76,13 +57,15 @@ def clients(form: Form, at: tuple[str, int, int], *users: str) -> Iterator[list[
 
 
 @pytest.mark.parametrize("name", [*NAMES, *OTHERS])
-def test_foreign_clients_hold_a_whole_conversation_on_our_server(name: str, ours: OurServers) -> None:
+def test_foreign_clients_hold_a_whole_conversation_on_our_server(
+    name: str, ours: dict[str, tuple[str, int, int]]
+) -> None:
     form = form_of(name)
-    at = ours.serve(form)
+    at, room1 = ours[name], f"room of {name}"  # the listeners share the rooms
     with clients(form, at, "alice", "bob", "carol") as (a, b, c):
         password = "pw" if form.has_passwords else ""
-        a.asks(CREATE, "room1", password)
-        b.asks(JOIN, "room1", password)
+        a.asks(CREATE, room1, password)
+        b.asks(JOIN, room1, password)
         if form.text_enters:
             a.says("anybody here?")
         for speaker, listener, text in (
@@ -91,19 +74,20 @@ def test_foreign_clients_hold_a_whole_conversation_on_our_server(name: str, ours
             speaker.says(text)
             listener.sees(text)
             assert any(speaker.user in line for line in listener.lines if text in line), "a text names its sender"
-        refused = [(CREATE, "room1", password), (JOIN, "nowhere", password)]
-        for op, room, tried in [*refused, (JOIN, "room1", "wrong")] if form.has_passwords else refused:
+        refused = [(CREATE, room1, password), (JOIN, "nowhere", password)]
+        for op, room, tried in [*refused, (JOIN, room1, "wrong")] if form.has_passwords else refused:
             with clients(form, at, "dave") as (d,), pytest.raises((Refused, EOFError)):
                 d.asks(op, room, tried)
         if form.leave is None:
             return
+        before = len(a.lines)
         b.leaves()
         if form.left is not None:
-            a.sees("bob")
-        c.asks(JOIN, "room1", password)
+            until(lambda: any("bob" in line for line in a.lines[before:]), f"bob's leaving: {a.lines}")
+        c.asks(JOIN, room1, password)
         c.says("I am new")
         a.sees("I am new")
         a.leaves()
         if form.closed is not None:
-            c.sees(form.closed.format(user="alice", room="room1"))
+            c.sees(form.closed.format(user="alice", room=room1))
         assert not [line for each in (a, b, c) for line in each.lines if line.startswith("unreadable")]

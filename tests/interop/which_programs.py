@@ -30,11 +30,16 @@ def is_described(name: str) -> bool:
     return name in FORMS and FORMS[name].name in dialects.SHIPPED
 
 
+def dialect_of(form: Form) -> str:
+    """What our programs are to speak with it: a name, or a file's path."""
+    return str(Path(__file__).parent / "dialects" / f"{form.file}.toml") if form.file else form.name
+
+
 def codec_for(form: Form) -> Codec:
-    """What our programs speak with it."""
+    """The codec of that."""
     if not form.file:
         return codec(form.name)
-    path = Path(__file__).parent / "dialects" / f"{form.file}.toml"
+    path = Path(dialect_of(form))
     return codec_of(dialects.parse(path.read_text(encoding="utf-8"), path.name))
 
 
