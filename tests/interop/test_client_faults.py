@@ -18,7 +18,7 @@ from interop.wire_forms import RelayPortPerClient
 from processes import BIN, PATIENCE
 from tcrp.engine.outputs import WordsReceived
 from tcrp.net.client import RequestRefused, Unreachable
-from tcrp.spec.names import Operation, Reason
+from tcrp.spec.names import Notice, Operation, Reason
 
 
 class Serving(contextlib.ExitStack):
@@ -81,6 +81,25 @@ class Wordy(JsonAddress):
 
     def refused(self, a: Asked, why: str) -> list[bytes]:
         return [self.reply(a, 0, body_of({"status": 400, "message": self.said}))]
+
+
+class OtherSentence(JsonAddress):
+    """It ends a room with another sentence than most."""
+
+    closed = "{user}が{room}から退出しました\nホストが退出したため、チャットルーム:{room}を終了します"
+
+
+def test_a_room_is_closed_by_any_of_the_sentences_that_its_dialect_knows(serving: Callable[[Form], Serving]) -> None:
+    at = serving(OtherSentence())
+    ann = at.client("ann").asks(1, "room1")
+
+    async def main() -> None:
+        async with entered(at.form, at.server, "bob", Operation.JOIN) as bob:
+            ann.leaves()
+            await until(lambda: bob.client.is_over, "the room's end")
+            assert bob.client.told is Notice.ROOM_CLOSED
+
+    asyncio.run(main())
 
 
 class Plain(Form):
