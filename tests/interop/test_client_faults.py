@@ -14,7 +14,7 @@ import tcrp.net
 from interop.forms import EXISTS, Asked, Form, Json, JsonAddress, body_of
 from interop.programs import ForeignClient, ForeignServer
 from interop.test_foreign_servers import entered, until
-from interop.wire_forms import RelayPortPerClient
+from interop.wire_forms import RelayPortPerClient, StateLength31
 from processes import BIN, PATIENCE
 from tcrp.engine.outputs import WordsReceived
 from tcrp.net.client import RequestRefused, Unreachable
@@ -182,3 +182,25 @@ def test_a_bot_is_handed_no_empty_text(serving: Callable[[Form], Serving]) -> No
                 break
 
     asyncio.run(main())
+
+
+def test_chat_client_shows_texts_that_name_nobody_and_no_echo_of_its_own(serving: Callable[[Form], Serving]) -> None:
+    at = serving(StateLength31())
+    ann = at.client("ann").asks(1, "room1", "")
+    tcp, udp = at.server.ports
+    with subprocess.Popen(
+        [BIN / "chat-client", "--plain", "--tcp-port", str(tcp), "--udp-port", str(udp), "--name", "bob",
+         "--dialect", "state-length31", "--join", "room1"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as bob:  # fmt: skip
+        assert bob.stdin is not None
+        bob.stdin.write("hello, Ann\n")
+        bob.stdin.flush()
+        ann.sees("hello, Ann")
+        ann.says("who is that?")
+        ann.sees("who is that?")
+        bob.stdin.write("bye\n")
+        bob.stdin.flush()
+        ann.sees("bye")
+        out, _ = bob.communicate(timeout=PATIENCE)
+    assert [line for line in out.splitlines() if "who" in line or "bye" in line or "Ann" in line] == ["?: who is that?"]

@@ -10,6 +10,9 @@ from tcrp.engine.codec import Codec
 from tcrp.engine.outputs import NoticeReceived, TextReceived, WordsReceived
 from tcrp.spec.names import Notice
 
+NOBODY = "?"
+"""Whose a text is where the server's dialect names nobody."""
+
 
 class RoomView:
     """Shows the texts and notices of a room, and remembers which members were heard of."""
@@ -46,8 +49,9 @@ class RoomView:
         match effect:
             case TextReceived(name, text):
                 self.enter()
-                self._here[name] = None
-                self._screen.text(name, text, mention_of(self._name, text))
+                if name:
+                    self._here[name] = None
+                self._screen.text(name or NOBODY, text, mention_of(self._name, text))
             case NoticeReceived(Notice.JOINED, name):
                 self.enter()
                 self._here[name] = None
