@@ -366,7 +366,7 @@ def test_the_documented_keys_of_a_trace_are_those_of_its_records() -> None:
 
 
 def test_the_table_of_dialects_lists_all_of_them() -> None:
-    text = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8").partition("## Choosing a dialect")[0]
     assert tuple(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == dialects.NAMES
 
 

@@ -55,7 +55,7 @@ def rows() -> list[str]:
 def count() -> str:
     """The sentence above the table."""
     described = sum(map(is_described, FORMS))
-    return f"Of the {len(FORMS) + len(CANNOT)} captured forms {described} have a dialect"
+    return f"Of these {len(FORMS) + len(CANNOT)} forms {described} have a dialect"
 
 
 if __name__ == "__main__":
