@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tcrp.cli.findings import about_run
+from tcrp.cli.results import Results, write_results
 from tcrp.cli.trace_headers import scenario_header
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -80,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--results", type=Path, help="write the figures there, for `chat-sim report`")
     options = parser.parse_args()
     begun = time.perf_counter()
     text, count = long_page(options.records)
@@ -88,6 +90,10 @@ def main() -> None:
         file = Path(folder) / "long.html"
         file.write_text(text, encoding="utf-8")
         found = measure(file, options.chromium)
+    if options.results is not None:
+        figures = tuple((f"{name} ({count} records)", round(value, 1), "ms") for name, value in found.items())
+        took = time.perf_counter() - begun
+        write_results(options.results, Results("pages in Chromium", "benchmark", round(took, 1), figures=figures))
     print(f"opens in {found['opened']:.0f} ms")
     print(
         f"scrubs at {1000 / found['median']:.0f} frames a second (median), {1000 / found['p95']:.0f} (95th percentile)"

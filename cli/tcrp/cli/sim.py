@@ -77,6 +77,12 @@ def _parser() -> ArgumentParser:
     show.add_argument("--from", dest="first", type=_count, default=1, metavar="N", help="begin with this record")
     show.add_argument("--to", dest="last", type=_count, metavar="N", help="end with this record")
     show.set_defaults(command=_show)
+    report = commands.add_parser("report", help="write a page and JUnit XML about a folder of scenarios, traces, "
+                                 "bundles and results")  # fmt: skip
+    report.add_argument("folder", metavar="FOLDER", help="its scenarios are run, its traces read")
+    report.add_argument("-o", "--output", metavar="FILE", help="the page (report.html in the folder)")
+    report.add_argument("--junit", metavar="FILE", help="the XML (beside the page)")
+    report.set_defaults(command=_report)
     new = commands.add_parser("new", help="write a commented example of a scenario")
     new.add_argument("name", metavar="NAME", nargs="?", default="", help="its file; .yaml is added")
     new.add_argument("--like", metavar="SCENARIO", help="copy this scenario, which comes with tcrp, instead")
@@ -126,6 +132,7 @@ def _parser() -> ArgumentParser:
         metavar="N",
         help="compare only one run in N with the reference server (1; faster)",
     )
+    swarm.add_argument("--results", metavar="FILE", help="write counts and failures there, for `chat-sim report`")
     swarm.set_defaults(command=_swarm)
     explore = commands.add_parser("explore", help="visit every order of events within a scenario's bounds")
     explore.add_argument("scenario", metavar="SCENARIO", help="a scenario with a section explore:")
@@ -264,6 +271,15 @@ def _show(options: argparse.Namespace) -> int:
     return show(options.source, options.format, options.output, Range(options.first, options.last), options.seed)
 
 
+# --- report --------------------------------------------------------------------------------------
+
+
+def _report(options: argparse.Namespace) -> int:
+    from tcrp.cli.report_folder import report_folder
+
+    return report_folder(options.folder, options.output, options.junit)
+
+
 # --- new -----------------------------------------------------------------------------------------
 
 
@@ -362,6 +378,7 @@ def _swarm(options: argparse.Namespace) -> int:
         scenarios,
         measures_branches=options.coverage,
         reference_every=options.reference_every,
+        results=Path(options.results) if options.results is not None else None,
     )
     return run_swarm(swarm)
 

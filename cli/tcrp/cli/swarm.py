@@ -64,6 +64,7 @@ class Swarm:
     make_engine: EngineFactory = ServerEngine
     measures_branches: bool = False
     reference_every: int = 1  # one run in so many is compared with the reference server
+    results: Path | None = None
 
 
 def read_knobs(file: str | None) -> Knobs:
@@ -122,7 +123,10 @@ def run_swarm(swarm: Swarm) -> int:
             for seed, failure in part.failures:
                 if failure.kind not in kinds:
                     kinds[failure.kind] = _keep(swarm, seed, failure)
-    _report(swarm, tally, kinds, time.monotonic() - began, is_whole=not interrupted.is_set())
+    seconds = time.monotonic() - began
+    _report(swarm, tally, kinds, seconds, is_whole=not interrupted.is_set())
+    if swarm.results is not None:
+        _write_results(swarm.results, swarm, tally, seconds)
     if interrupted.is_set():
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
@@ -272,6 +276,27 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, 
         console.print(f"    replay: chat-sim run {folder / SHRUNK}")
     if not kinds:
         console.print(Text("✔ none failed" if is_whole else "✔ none of these failed", "green"))
+
+
+def _write_results(path: Path, swarm: Swarm, tally: Tally, seconds: float) -> None:
+    from tcrp.cli.results import Results, write_results
+
+    coverage = tally.coverage
+    write_results(
+        path,
+        Results(
+            title=f"{tally.runs} scenarios from seed {swarm.seed}",
+            kind="swarm",
+            seconds=round(seconds, 3),
+            runs=tally.runs,
+            records=tally.records,
+            failures=tuple(f"seed {seed}: {failure.kind}: {failure.what}" for seed, failure in tally.failures),
+            figures=(("events", round(tally.records / max(seconds, 1e-9)), "per second"),),
+            rows={" ".join(map(str, pair)): times for pair, times in coverage.rows.items()},
+            refused={" ".join(map(str, pair)): times for pair, times in coverage.refused.items()},
+            rules={str(rule): times for rule, times in coverage.rules.items()},
+        ),
+    )
 
 
 def _report_branches(arcs: branches.Arcs) -> float:

@@ -39,7 +39,7 @@ def live_page(about: About, events: str) -> str:
 def _page(about: About, content: dict[str, Any], *, connects: str) -> str:
     style, script, template = _parts()
     policy = (
-        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; connect-src {connects}; "
+        f"default-src 'none'; script-src {digest_of(script)}; style-src {digest_of(style)}; connect-src {connects}; "
         "base-uri 'none'; form-action 'none'"
     )
     data = {
@@ -97,6 +97,6 @@ def _parts() -> tuple[str, str, str]:
     return f"\n{read('page.css')}", f"\n{script}", read("page.html")
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
     """How a policy names a script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
