@@ -22,10 +22,8 @@ async def leaving(stage: Stage) -> None:
     for _ in range(2):
         bob.leave()
     await stage.ground.sleep(stage.waits.quiet_us)
-    word = stage.dialect.leave_words[0]
-    texts = [each for each in ann.heard[before:] if not isinstance(each.message, Told) and word.encode() in each.data]
-    if texts:
-        return stage.broken(Rule.EXIT_1, f"bob's leave word is relayed as a text: {texts[0].data!r}")
+    if texts := _texts(stage, ann, before):
+        return stage.broken(Rule.EXIT_1, f"bob's leave word is relayed as a text: {texts[0]!r}")
     if ann.ended(before):
         return stage.broken(Rule.ROOM_1, "a guest left, and the room closed: the host is who created it")
     if await stage.reaches_all([ann, cat]):
@@ -56,9 +54,7 @@ async def leaving(stage: Stage) -> None:
 async def host_leaves(stage: Stage) -> None:
     """The host leaves: everybody's session ends, and everybody is told."""
     ann, bob, cat = await stage.room("ann", "bob", "cat")
-    for _ in range(2):
-        ann.leave()
-    await stage.ground.sleep(stage.waits.quiet_us)
+    await _host_goes(stage, ann, cat)
     text = stage.text("is anybody here")
     for _ in range(2):
         bob.say(text, "after the host left")
@@ -74,12 +70,26 @@ async def host_leaves(stage: Stage) -> None:
     )  # fmt: skip
 
 
+async def _host_goes(stage: Stage, host: User, guest: User) -> None:
+    """The host leaves. Raises `CannotTest` if the leave word is taken for a text."""
+    before = len(guest.heard)
+    for _ in range(2):
+        host.leave()
+    await stage.ground.sleep(stage.waits.quiet_us)
+    if _texts(stage, guest, before):
+        raise CannotTest(f"the leave word is relayed as a text (see {Rule.EXIT_1})")
+
+
+def _texts(stage: Stage, user: User, since: int) -> list[bytes]:
+    """The leave words that have reached a user as texts."""
+    word = stage.dialect.leave_words[0].encode()
+    return [each.data for each in user.heard[since:] if not isinstance(each.message, Told) and word in each.data]
+
+
 async def _closed_room(stage: Stage) -> tuple[User, User, User]:
     """A room whose host has just left. Raises `CannotTest` if it goes on, `Skip` where nobody can leave."""
     ann, bob, cat = await stage.room("ann", "bob", "cat")
-    for _ in range(2):
-        ann.leave()
-    await stage.ground.sleep(stage.waits.quiet_us)
+    await _host_goes(stage, ann, cat)
     text = stage.text("is anybody here")
     bob.say(text)
     if await cat.hears(text, stage.waits.relay_us // 2):
@@ -149,6 +159,9 @@ async def silence(stage: Stage) -> None:
         await stage.ground.sleep(every_us)
         for speaker in (ann, cat):
             if speaker.ended():
+                await stage.ground.sleep(stage.waits.quiet_us)
+                if ann.told(Notice.ROOM_CLOSED) and bob.told(Notice.IDLED):
+                    return stage.broken(Rule.ROOM_1, "a silent guest's session ended, and the room closed with it")
                 what = "speaks" if speaker is ann else "sends keep-alives"
                 return stage.broken(
                     Rule.IDLE_1, f"{speaker.name} {what} every {every_us / SECOND_US:g} s, and is ended as silent"
@@ -196,7 +209,7 @@ async def unused_token(stage: Stage) -> None:
 PROBES = (
     Probe("told again", Group.WAITING, (Rule.END_1,), "who is ended is told again", told_again),
     Probe("closed room", Group.WAITING, (Rule.ROOM_3,), "a closed room leaves nothing behind", leaves_nothing),
-    Probe("silence", Group.WAITING, (Rule.IDLE_1, Rule.END_1), "a silent session ends and is told", silence),
+    Probe("silence", Group.WAITING, (Rule.IDLE_1, Rule.END_1), "a silent one is ended and told", silence),
     Probe("unused token", Group.WAITING, (Rule.TOK_5,), "a token that is not used ends", unused_token),
     Probe(
         "leaving", Group.GENTLE, (Rule.EXIT_1, Rule.ROOM_1, Rule.TOK_4), "who leaves is gone, the room goes on", leaving

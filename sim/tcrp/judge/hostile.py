@@ -104,11 +104,12 @@ async def rubbish(stage: Stage) -> None:
         stage.log("stranger", "→", "TCP", data, what)
         await stream.send(data)
         await stream.receive(stage.waits.quiet_us)
-        guest = stage.user(f"guest{number}")
-        reply = await stage.ask(guest, JOIN, ann.room)
         stream.close()
+        guest = stage.user(f"guest{number}")
+        ann.keep_alive()
+        reply = await stage.ask(guest, JOIN, ann.room)
         if reply.kind is not Kind.GRANTED:
-            return stage.broken(Rule.LIM_1, f"beside a request with {what}, others are not served: {reply.words}")
+            return stage.broken(Rule.LIM_1, f"after a request with {what}, others are not served: {reply.words}")
         guest.takes(ann.room, reply.token).enter()
     return stage.holds(Rule.LIM_1, "rubbish over TCP is refused or dropped, and others are served")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from tcrp.engine.codec import Codec
 from tcrp.judge.ground import Ground
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import CannotTest, Skip, Stage, Waits
+from tcrp.judge.stage import TRIES, CannotTest, Skip, Stage, Waits
 from tcrp.judge.suite import unasked
 from tcrp.judge.verdicts import Finding, Judgement, Outcome, merge
 from tcrp.spec.limits import SECOND_US
@@ -19,6 +19,8 @@ CONFIRMATIONS = 2
 PROBE_US = 40 * SECOND_US
 """How long a probe may take, besides the patience."""
 LOAD_US = 60 * SECOND_US
+LONG_US = 15 * SECOND_US
+"""A probe that waits longer than this is not run again."""
 
 
 class Runner:
@@ -63,30 +65,45 @@ class Runner:
 
     async def _one(self, probe: Probe) -> None:
         if self._dead_after is not None:
-            said = f"the server stopped answering during the probe «{self._dead_after}»"
             self._findings[probe.name] = [
-                Finding(rule, Outcome.NOT_TESTED, said, probe.name, inconclusive=True) for rule in probe.rules
+                Finding(rule, Outcome.NOT_TESTED, self._death, probe.name, inconclusive=True) for rule in probe.rules
             ]
             return
         self._progress(probe.name)
         tries = [await self._try(probe)]
-        confirmations = (
-            0 if probe.group is Group.WAITING and self._waits.patience_us > 15 * SECOND_US else CONFIRMATIONS
-        )
-        while _is_bad(tries[-1]) and len(tries) <= confirmations and self._dead_after is None:
-            if not await self._is_alive(probe):
+        while _is_bad(tries[-1]) and len(tries) <= self._confirmations(probe):
+            if probe.group is not Group.CORE and not await self._is_alive():
+                self._dead_after = self._dead_after or probe.name
                 break
             tries.append(await self._try(probe))
+        if probe.group is Group.HOSTILE and self._dead_after is None and not await self._is_alive():
+            self._dead_after = probe.name
         self._findings[probe.name] = _agreed(tries)
-        if self._dead_after == probe.name and not any(each.outcome is Outcome.BROKEN for each in tries[0]):
-            said = "the server stops answering"
+        is_blamed = any(each.outcome is Outcome.BROKEN for each in tries[0]) or probe.group is Group.WAITING
+        if self._dead_after == probe.name and not is_blamed:
             self._findings[probe.name] = [
-                Finding(probe.rules[0], Outcome.BROKEN, said, probe.name, tries[0][0].evidence)
+                Finding(probe.rules[0], Outcome.BROKEN, "the server stops answering", probe.name, tries[0][0].evidence)
             ]
+
+    def _confirmations(self, probe: Probe) -> int:
+        if not self._relays or (probe.group is Group.WAITING and self._waits.patience_us > LONG_US):
+            return 0
+        return CONFIRMATIONS
+
+    @property
+    def _death(self) -> str:
+        return f"the server stopped answering during the probe «{self._dead_after}»"
+
+    @property
+    def _relays(self) -> bool:
+        """Whether the core has not shown that texts do not reach members. If it has, trying again is of no use."""
+        core = self._findings.get("relays", [])
+        return not any(each.outcome is Outcome.BROKEN and each.rule is Rule.REL_1 for each in core)
 
     async def _try(self, probe: Probe) -> list[Finding]:
         """What one run of the probe finds: at least one finding."""
-        stage = Stage(self._ground, self._codec, self._waits, probe.name, self._numbers)
+        tries = TRIES if self._relays else 1
+        stage = Stage(self._ground, self._codec, self._waits, probe.name, self._numbers, tries)
         within_us = (LOAD_US if probe.group is Group.LOAD else PROBE_US) + self._waits.patience_us
         try:
             if not await self._ground.bounded(_story(probe, stage), within_us):
@@ -95,8 +112,10 @@ class Runner:
             stage.close()
         return stage.findings
 
-    async def _is_alive(self, probe: Probe) -> bool:
-        """Whether two users can still meet. If not, no other probe runs."""
+    async def _is_alive(self) -> bool:
+        """Whether two users can still meet, as far as they ever could."""
+        if not self._relays:
+            return True
         for _ in range(2):
             stage = Stage(self._ground, self._codec, self._waits, "control", self._numbers)
             alive: list[bool] = []
@@ -106,11 +125,6 @@ class Runner:
                 stage.close()
             if alive:
                 return True
-        if any(each.rule is Rule.REL_1 and each.outcome is Outcome.BROKEN for each in self._findings.get("relays", [])):
-            return True  # they never could
-        if probe.group is Group.CORE:
-            return True
-        self._dead_after = probe.name
         return False
 
 

@@ -66,6 +66,7 @@ class Reply(NamedTuple):
     reason: Reason | None = None
     said: str = ""
     after_us: int = 0
+    rest: bytes = b""  # what came in the same piece behind the completion
 
     @property
     def words(self) -> str:
@@ -195,11 +196,14 @@ class User:
 class Stage:
     """What a probe acts on, and where it says what it found."""
 
-    def __init__(self, ground: Ground, codec: Codec, waits: Waits, probe: str, numbers: itertools.count[int]) -> None:
+    def __init__(
+        self, ground: Ground, codec: Codec, waits: Waits, probe: str, numbers: itertools.count[int], tries: int = TRIES
+    ) -> None:
         self.ground = ground
         self.codec = codec
         self.dialect = codec.dialect
         self.waits = waits
+        self.tries = tries
         self.findings: list[Finding] = []
         self.exchanges: list[Exchange] = []
         self._probe = probe
@@ -333,7 +337,7 @@ class Stage:
                 if isinstance(said, Denied):
                     return Reply(Kind.DENIED, reason=said.reason, said=said.said, after_us=after_us)
                 if (token := getattr(said, "token", None)) is not None:
-                    return Reply(Kind.GRANTED, token=token, after_us=after_us)
+                    return Reply(Kind.GRANTED, token=token, after_us=after_us, rest=bytes(data))
                 continue
             more = await stream.receive(max(self.waits.answer_us - after_us, 0))
             if more is None:
@@ -379,12 +383,12 @@ class Stage:
     async def reaches_all(self, users: Sequence[User]) -> list[tuple[User, User]]:
         """Who does not reach whom, though each has said something several times."""
         missing = [(speaker, hearer) for speaker in users for hearer in users if hearer is not speaker]
-        for number in range(TRIES):
+        for number in range(self.tries):
             speakers = dict.fromkeys(speaker for speaker, _ in missing)
             texts = {}
+            for each in users if number else ():
+                each.enter() if each in speakers else each.keep_alive()
             for each in speakers:
-                if number:
-                    each.enter()
                 texts[each] = self.text("hello")
                 each.say(texts[each])
             deadline_us = self.ground.now_us() + self.waits.relay_us
@@ -395,9 +399,9 @@ class Stage:
                 break
         return missing
 
-    async def reaches(self, speaker: User, hearer: User, tries: int = TRIES) -> bool:
+    async def reaches(self, speaker: User, hearer: User) -> bool:
         """Whether a text of one arrives at the other, said several times if need be."""
-        for _ in range(tries):
+        for _ in range(self.tries):
             text = self.text("control")
             speaker.say(text)
             if await hearer.hears(text):

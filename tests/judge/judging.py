@@ -1,0 +1,47 @@
+"""Judges servers in tests: several at the same time, with short waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tcrp.engine.codec import codec
+from tcrp.judge.runner import Runner
+from tcrp.judge.stage import Waits
+from tcrp.judge.suite import probes
+from tcrp.judge.verdicts import Judgement, Outcome
+from tcrp.live.conform_ground import LiveGround
+
+WAITS = Waits(answer_us=2_500_000, patience_us=6_000_000, patience_is_given=True)
+AT_A_TIME = 16
+
+
+async def judged(tcp: int, udp: int, dialect: str, waits: Waits = WAITS) -> Judgement:
+    """The verdicts on the server at these ports of the loopback."""
+    ground = LiveGround("127.0.0.1", tcp, udp)
+    return await Runner(ground, codec(dialect), waits).run(probes(is_hostile=True, is_loaded=False), "server")
+
+
+def judge_all(servers: Sequence[tuple[int, int, str]], waits: Waits = WAITS) -> list[Judgement]:
+    """The verdicts on several servers (TCP port, UDP port, dialect), judged at the same time."""
+
+    async def all_of_them() -> list[Judgement]:
+        turns = asyncio.Semaphore(AT_A_TIME)
+
+        async def one(server: tuple[int, int, str]) -> Judgement:
+            async with turns:
+                return await judged(*server, waits)
+
+        return await asyncio.gather(*map(one, servers))
+
+    return asyncio.run(all_of_them())
+
+
+def broken(judgement: Judgement) -> dict[str, str]:
+    """What is broken, and why."""
+    return {str(each.rule): each.said for each in judgement.with_outcome(Outcome.BROKEN)}
+
+
+def doubtful(judgement: Judgement) -> dict[str, str]:
+    """What was asked about without a result, and why."""
+    return {str(each.rule): each.said for each in judgement.verdicts if each.is_inconclusive}

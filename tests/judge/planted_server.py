@@ -1,0 +1,28 @@
+"""A server of ours with a planted bug on real sockets: `serving(bug)` in the loop of a test."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from tcrp.engine.server import ServerEngine
+from tcrp.net import server as net_server
+from tcrp.net.tokens import system_token
+from tcrp.spec.limits import SECOND_US, Limits
+
+LIMITS = Limits(
+    idle_timeout=3 * SECOND_US, token_timeout=1 * SECOND_US, handshake_timeout=1500_000, linger=5 * SECOND_US
+)
+
+
+@contextlib.asynccontextmanager
+async def serving(make_engine: Callable[..., Any] = ServerEngine) -> AsyncIterator[tuple[int, int]]:
+    """The TCP and UDP port of a running server, whose engine is made by `make_engine`."""
+    server = net_server.Server(LIMITS)
+    server.engine = make_engine(server.engine.config, new_token=system_token, detail=server.engine.detail)
+    server.start("127.0.0.1", 0, 0)
+    try:
+        yield server.tcp_address.port, server.udp_address.port
+    finally:
+        await server.stop()
