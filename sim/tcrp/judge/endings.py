@@ -61,6 +61,9 @@ async def host_leaves(stage: Stage) -> None:
     await cat.hears(text, stage.waits.relay_us // 2)
     if cat.times(text):
         return stage.broken(Rule.ROOM_2, "the host has left, and the room goes on: a text of bob still reaches cat")
+    late = await stage.ask(stage.user("dan"), JOIN, ann.room)
+    if late.kind is Kind.GRANTED:
+        return stage.broken(Rule.ROOM_2, "the host has left, and the room still takes new members")
     stage.holds(Rule.ROOM_2, "the host's leaving closes the room")
     await stage.ground.sleep(stage.waits.quiet_us)
     untold = [each.name for each in (bob, cat) if not each.ended()]

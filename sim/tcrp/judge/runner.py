@@ -19,6 +19,8 @@ CONFIRMATIONS = 2
 PROBE_US = 40 * SECOND_US
 """How long a probe may take, besides the patience."""
 LOAD_US = 60 * SECOND_US
+CONTROLS = 5
+"""How often two users try to meet until the server counts as dead."""
 LONG_US = 15 * SECOND_US
 """A probe that waits longer than this is not run again."""
 
@@ -35,6 +37,9 @@ class Runner:
         self._progress = progress
         self._numbers = itertools.count(1)
         self._findings: dict[str, list[Finding]] = {}
+        self._certain: list[Finding] = []  # what needs no second look
+        self._granted: set[bytes] = set()
+        self._lost = self._said = 0  # texts of all probes that did not arrive, though others did
         self._dead_after: str | None = None
 
     async def run(self, probes: Sequence[Probe], subject: str) -> Judgement:
@@ -54,10 +59,13 @@ class Runner:
         await self._in_turn(by_group[Group.LOAD])
         await self._in_turn(by_group[Group.HOSTILE])
         findings = [finding for probe in probes for finding in self._findings.get(probe.name, [])]
-        notes = (
-            [] if self._dead_after is None else [f"the server stopped answering during the probe «{self._dead_after}»"]
+        if self._lost and self._relays:
+            said = f"the network, or the server, lost {self._lost} of {self._said} texts that others followed"
+            findings.append(Finding(Rule.REL_1, Outcome.NOT_TESTED, said, "all probes", inconclusive=True))
+        notes = [] if self._dead_after is None else [self._death]
+        return Judgement(
+            subject, self._codec.dialect.name, merge([*findings, *self._certain], unasked(tuple(probes))), tuple(notes)
         )
-        return Judgement(subject, self._codec.dialect.name, merge(findings, unasked(tuple(probes))), tuple(notes))
 
     async def _in_turn(self, probes: Sequence[Probe]) -> None:
         for probe in probes:
@@ -110,13 +118,26 @@ class Runner:
                 _left_open(probe, stage, f"the probe did not end within {within_us / SECOND_US:.0f} s", True)
         finally:
             stage.close()
+        self._remember(stage, probe)
+        if probe.group is not Group.HOSTILE:
+            self._lost += stage.lost
+            self._said += len(stage.controls)
         return stage.findings
+
+    def _remember(self, stage: Stage, probe: Probe) -> None:
+        """No token of the whole run may be granted twice."""
+        for token in stage.granted:
+            if token in self._granted and all(each.rule is not Rule.TOK_1 for each in self._certain):
+                said = f"the token {token[:40]!r} was granted again, to somebody else"
+                evidence = tuple(each for each in stage.exchanges if token in each.data)[:2]
+                self._certain.append(Finding(Rule.TOK_1, Outcome.BROKEN, said, probe.name, evidence))
+            self._granted.add(token)
 
     async def _is_alive(self) -> bool:
         """Whether two users can still meet, as far as they ever could."""
         if not self._relays:
             return True
-        for _ in range(2):
+        for _ in range(CONTROLS):
             stage = Stage(self._ground, self._codec, self._waits, "control", self._numbers)
             alive: list[bool] = []
             try:

@@ -205,6 +205,8 @@ class Stage:
         self.waits = waits
         self.tries = tries
         self.findings: list[Finding] = []
+        self.granted: list[bytes] = []
+        self.controls: list[tuple[User, str]] = []  # texts that should arrive, and at whom
         self.exchanges: list[Exchange] = []
         self._probe = probe
         self._numbers = numbers
@@ -337,6 +339,7 @@ class Stage:
                 if isinstance(said, Denied):
                     return Reply(Kind.DENIED, reason=said.reason, said=said.said, after_us=after_us)
                 if (token := getattr(said, "token", None)) is not None:
+                    self.granted.append(token)
                     return Reply(Kind.GRANTED, token=token, after_us=after_us, rest=bytes(data))
                 continue
             more = await stream.receive(max(self.waits.answer_us - after_us, 0))
@@ -392,6 +395,7 @@ class Stage:
                 texts[each] = self.text("hello")
                 each.say(texts[each])
             deadline_us = self.ground.now_us() + self.waits.relay_us
+            self.controls += [(hearer, texts[speaker]) for speaker, hearer in missing] if number else []
             for speaker, hearer in missing:
                 await hearer.hears(texts[speaker], max(deadline_us - self.ground.now_us(), 1))
             missing = [(speaker, hearer) for speaker, hearer in missing if not hearer.times(texts[speaker])]
@@ -403,6 +407,7 @@ class Stage:
         """Whether a text of one arrives at the other, said several times if need be."""
         for _ in range(self.tries):
             text = self.text("control")
+            self.controls.append((hearer, text))
             speaker.say(text)
             if await hearer.hears(text):
                 return True
@@ -416,6 +421,12 @@ class Stage:
         if not await self.reaches(speaker, hearer):
             raise CannotTest(f"a text of {speaker.name} no longer reaches {hearer.name} (see {Rule.REL_1})")
         await self.ground.sleep(self.waits.quiet_us)
+
+    @property
+    def lost(self) -> int:
+        """How many control texts have not arrived at members whom later ones have reached."""
+        reached = {hearer for hearer, text in self.controls if hearer.times(text)}
+        return sum(hearer in reached and not hearer.times(text) for hearer, text in self.controls)
 
     def close(self) -> None:
         """Everybody leaves, politely, and every socket is closed."""

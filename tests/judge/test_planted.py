@@ -1,0 +1,86 @@
+"""Our own server with each planted bug of the simulator's tests, on real sockets: the judge reports it at its rule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from judge.judging import AT_A_TIME, WAITS, broken, doubtful, judged
+from judge.planted_server import serving
+from sim.checks import test_planted as planted
+from tcrp.engine.server import ServerEngine
+from tcrp.judge.verdicts import Judgement
+
+VISIBLE: dict[Callable[..., Any], set[str]] = {
+    planted.RelaysBeforeTheTokenIsChecked: {"R-TOK-3"},
+    planted.NamesAnother: {"R-REL-3"},
+    planted.AcceptsEndedTokens: {"R-TOK-4"},
+    planted.SpeaksLikeItself: {"R-REL-3"},
+    planted.RelaysTwice: {"R-REL-1"},
+    planted.RelaysLater: {"R-REL-1"},  # seen from outside, the first text comes twice
+    planted.RelaysToNonMembers: {"R-REL-1"},
+    planted.EchoesTheSender: {"R-REL-1"},
+    planted.ForgetsAMember: {"R-REL-1"},
+    planted.GrantsATokenAgain: {"R-TOK-1"},
+    planted.MovesAMachineForAnyone: {"R-UDP-3"},
+    planted.AnswersKeepAlivesUnasked: {"R-IDLE-1", "R-UDP-3"},  # whoever sends them, without a token too
+    planted.AnswersUnknownTokens: {"R-UDP-3", "R-IDLE-1"},  # it answers keep-alives with a question, too
+    planted.OmitsIdleNotices: {"R-END-1"},
+    planted.SendsNoticesOnce: {"R-END-1"},
+    planted.Amplifies: {"R-END-1"},
+    planted.TokensOutliveTheirRoom: {"R-END-1"},  # the member whose token lives on is not told
+    planted.room_outlives_its_host: {"R-ROOM-2"},
+    planted.ClosesStreamsEarly: {"R-TCP-3"},
+    planted.NeverHalfCloses: {"R-TCP-3"},
+    planted.PadsRelays: {"R-UDP-2"},
+    planted.RemembersTooLong: {"R-ROOM-3"},
+    planted.never_idles: {"R-IDLE-1", "R-TOK-5"},  # it has neither timeout
+    planted.never_times_out_handshakes: {"R-TCP-5"},
+    planted.NeverResetsTheIdleClock: {"R-IDLE-1"},
+    planted.NeverDrains: {"R-ROOM-3", "R-END-1"},  # it has lost the timers of both
+}
+"""The rules at which each bug is seen from outside."""
+NOT_FROM_OUTSIDE = {
+    planted.row_leads_elsewhere: "a state that no byte shows",
+    planted.frees_names_early: "the server's linger is its own affair",
+    planted.lets_anyone_take_over: "a setting that a server may have",
+    planted.takes_too_many: "the server's limits are its own affair",
+    planted.SendsTextsOnTcp: "our driver cannot write behind the end of a stream; TalksOnTcp shows the rule",
+}
+
+
+@cache
+def judgements() -> dict[Callable[..., Any], Judgement]:
+    """The verdicts on each server, judged at the same time."""
+
+    async def all_of_them() -> dict[Callable[..., Any], Judgement]:
+        turns, result = asyncio.Semaphore(AT_A_TIME), {}
+
+        async def one(make_engine: Callable[..., Any]) -> None:
+            async with turns, serving(make_engine) as (tcp, udp):
+                result[make_engine] = await judged(tcp, udp, "json", WAITS)
+
+        await asyncio.gather(*map(one, (ServerEngine, *VISIBLE)))
+        return result
+
+    return asyncio.run(all_of_them())
+
+
+def test_every_planted_bug_is_judged_or_cannot_be_seen_from_outside() -> None:
+    assert VISIBLE.keys() | NOT_FROM_OUTSIDE.keys() == {bug for _, bug in planted.PLANTED}
+
+
+def test_our_server_conforms() -> None:
+    judgement = judgements()[ServerEngine]
+    assert broken(judgement) == {}
+    assert doubtful(judgement) == {}
+
+
+@pytest.mark.parametrize("bug", VISIBLE, ids=lambda bug: bug.__name__)
+def test_a_planted_bug_is_reported_at_its_rule_and_at_no_other(bug: Callable[..., Any]) -> None:
+    found = broken(judgements()[bug])
+    assert set(found) == VISIBLE[bug], (found, doubtful(judgements()[bug]))
