@@ -10,6 +10,7 @@ from typing import Any
 from tcrp.engine.outputs import Detail
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.net import server as net_server
+from tcrp.net.ports import Place
 from tcrp.net.tokens import system_token
 from tcrp.spec.limits import SECOND_US, Limits
 
@@ -24,20 +25,21 @@ async def serving(make_engine: Callable[..., Any] = ServerEngine) -> AsyncIterat
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of bugs that raise
     server = net_server.Server(LIMITS)
     server.engine = make_engine(ServerConfig(LIMITS), new_token=system_token, detail=Detail.EVERYTHING)
-    server.start("127.0.0.1", 0, 0)
+    server.start([Place("127.0.0.1", 0, 0)])
     try:
-        yield server.tcp_address.port, server.udp_address.port
+        [(tcp, udp)] = server.addresses
+        yield tcp.port, udp.port
     finally:
         kill(server)
 
 
 def kill(server: net_server.Server) -> None:
     """Close its sockets, as if its process had been killed: a server with a bug may fail to stop."""
-    assert server._listener is not None
-    assert server._udp is not None
     if server._alarm is not None:
         server._alarm.cancel()
-    server._listener.close()
-    server._udp.close()
     for connection in list(server._connections.values()):
         connection.abort()
+    for each in server._ports:
+        each.stop_accepting()
+        each.close()
+    server._ports = []

@@ -63,6 +63,7 @@ def _server(options: argparse.Namespace) -> int:
     from tcrp.judge.suite import probes
     from tcrp.live.conform_ground import LiveGround
     from tcrp.live.conform_server import CannotJudge, is_loopback, judge_server, resolve
+    from tcrp.spec.dialects import RelayFrom
 
     codec = dialect_named(options.dialect)
     waits = _waits(options.patience)
@@ -77,7 +78,8 @@ def _server(options: argparse.Namespace) -> int:
         chosen = probes(is_hostile=options.hostile, is_loaded=options.load)
 
         async def judged() -> Judgement:
-            ground = LiveGround(ip, options.tcp_port, options.udp_port)
+            any_port = codec.dialect.relay_from is RelayFrom.ANY_PORT
+            ground = LiveGround(ip, options.tcp_port, options.udp_port, any_port=any_port)
             with _progress(len(chosen)) as progress:
                 return await judge_server(ground, codec, waits, chosen, subject, progress)
 

@@ -69,9 +69,10 @@ class LiveStream:
 class LivePort:
     """A UDP socket that exchanges datagrams with the server alone."""
 
-    def __init__(self, bound: socket.socket, server: tuple[str, int]) -> None:
+    def __init__(self, bound: socket.socket, server: tuple[str, int], *, any_port: bool) -> None:
         self._socket = bound
         self._server = server
+        self._parts = 1 if any_port else 2  # of an address that must agree
         name = bound.getsockname()
         self.ip, self.number = str(name[0]), int(name[1])
         self.heard: list[tuple[int, bytes]] = []
@@ -86,7 +87,7 @@ class LivePort:
                 break
             except OSError:
                 continue  # an ICMP error of an earlier datagram
-            if source[:2] == self._server and len(self.heard) < HEARD_MAX:
+            if source[: self._parts] == self._server[: self._parts] and len(self.heard) < HEARD_MAX:
                 self.heard.append((now_us(), data))
         for until, future in self._waiting:
             if not future.done() and until():
@@ -118,9 +119,13 @@ class LivePort:
 
 
 class LiveGround:
-    """Sockets to one server, whose address is `host`. On a loopback there is a second address to send from."""
+    """Sockets to one server, whose address is `host`. On a loopback there is a second address to send from.
 
-    def __init__(self, host: str, tcp_port: int, udp_port: int) -> None:
+    `any_port`: the server may send from other UDP ports than the one that it receives at.
+    """
+
+    def __init__(self, host: str, tcp_port: int, udp_port: int, *, any_port: bool = False) -> None:
+        self._any_port = any_port
         address = ipaddress.ip_address(host)
         self._family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
         self._tcp = host, tcp_port
@@ -160,7 +165,7 @@ class LiveGround:
             if number or suits(bound.getsockname()[1]):
                 break
             bound.close()
-        return LivePort(bound, self._udp)
+        return LivePort(bound, self._udp, any_port=self._any_port)
 
     async def together(self, tasks: Sequence[Awaitable[None]]) -> None:
         """Run these at the same time, until all have ended."""

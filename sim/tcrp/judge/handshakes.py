@@ -124,8 +124,7 @@ async def half_close(stage: Stage) -> None:
         return stage.broken(
             Rule.TCP_3, f"{LINGER_US / SECOND_US:g} s after the completion the server has not half-closed"
         )
-    if stage.dialect.learned_from is LearnedFrom.TRAILER:
-        await stream.send(cat.port.number.to_bytes(2, "big"))
+    await stage.send_trailer(cat, stream)
     for _ in range(3):  # what arrives late must be discarded: a reset could lose the token on its way
         stage.log("cat", "→", "TCP", b"late", "after the completion")
         if not await stream.send(b"late") or await stream.receive(50_000) is End.RESET:

@@ -288,10 +288,11 @@ class Stage:
         announced_ip: str | None = None,
         resume_token: bytes = b"",
         half_closes: bool = False,
+        trailer: bool = True,
         stream: Stream | None = None,
     ) -> Reply:
         """Ask to create or join, in one write or cut in pieces, and read the answer. Closes the connection,
-        unless `stream` is given.
+        unless `stream` is given. `trailer`: a granted user tells its port where its dialect has a trailer.
         """
         data = raw
         if data is None:
@@ -315,10 +316,20 @@ class Stage:
                     break
             if half_closes:
                 own.finish()
-            return await self._read_reply(user, own, operation)
+            reply = await self._read_reply(user, own, operation)
+            if reply.kind is Kind.GRANTED and trailer and not half_closes and stream is None:
+                await self.send_trailer(user, own)
+            return reply
         finally:
             if stream is None:
                 own.close()
+
+    async def send_trailer(self, user: User, stream: Stream) -> None:
+        """Tell the server the user's UDP port over TCP, where its dialect does."""
+        if self.dialect.learned_from is LearnedFrom.TRAILER:
+            data = user.port.number.to_bytes(2, "big")
+            self.log(user.name, "→", "TCP", data, "trailer")
+            await stream.send(data)
 
     async def connect(self, ip: str | None = None) -> Stream:
         """A TCP connection, closed at the end of the probe at the latest. Raises `Unreached`."""
