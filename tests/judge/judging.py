@@ -12,7 +12,7 @@ from tcrp.judge.suite import probes
 from tcrp.judge.verdicts import Judgement, Outcome
 from tcrp.live.conform_ground import LiveGround
 
-WAITS = Waits(answer_us=2_500_000, patience_us=6_000_000, patience_is_given=True)
+WAITS = Waits(answer_us=4_000_000, patience_us=6_000_000, patience_is_given=True)
 AT_A_TIME = 16
 
 

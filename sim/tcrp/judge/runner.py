@@ -39,6 +39,7 @@ class Runner:
         self._findings: dict[str, list[Finding]] = {}
         self._certain: list[Finding] = []  # what needs no second look
         self._granted: set[bytes] = set()
+        self._met = False  # whether texts have ever reached everybody: if not, trying again is of no use
         self._lost = self._said = 0  # texts of all probes that did not arrive, though others did
         self._dead_after: str | None = None
 
@@ -59,7 +60,7 @@ class Runner:
         await self._in_turn(by_group[Group.LOAD])
         await self._in_turn(by_group[Group.HOSTILE])
         findings = [finding for probe in probes for finding in self._findings.get(probe.name, [])]
-        if self._lost and self._relays:
+        if self._lost and self._met:
             said = f"the network, or the server, lost {self._lost} of {self._said} texts that others followed"
             findings.append(Finding(Rule.REL_1, Outcome.NOT_TESTED, said, "all probes", inconclusive=True))
         notes = [] if self._dead_after is None else [self._death]
@@ -94,23 +95,16 @@ class Runner:
             ]
 
     def _confirmations(self, probe: Probe) -> int:
-        if not self._relays or (probe.group is Group.WAITING and self._waits.patience_us > LONG_US):
-            return 0
-        return CONFIRMATIONS
+        is_long = probe.group is Group.WAITING and self._waits.patience_us > LONG_US
+        return CONFIRMATIONS if (self._met or probe.group is Group.CORE) and not is_long else 0
 
     @property
     def _death(self) -> str:
         return f"the server stopped answering during the probe «{self._dead_after}»"
 
-    @property
-    def _relays(self) -> bool:
-        """Whether the core has not shown that texts do not reach members. If it has, trying again is of no use."""
-        core = self._findings.get("relays", [])
-        return not any(each.outcome is Outcome.BROKEN and each.rule is Rule.REL_1 for each in core)
-
     async def _try(self, probe: Probe) -> list[Finding]:
         """What one run of the probe finds: at least one finding."""
-        tries = TRIES if self._relays else 1
+        tries = TRIES if self._met or probe.group is Group.CORE else 0
         stage = Stage(self._ground, self._codec, self._waits, probe.name, self._numbers, tries)
         within_us = (LOAD_US if probe.group is Group.LOAD else PROBE_US) + self._waits.patience_us
         try:
@@ -119,6 +113,7 @@ class Runner:
         finally:
             stage.close()
         self._remember(stage, probe)
+        self._met = self._met or stage.met
         if probe.group is not Group.HOSTILE:
             self._lost += stage.lost
             self._said += len(stage.controls)
@@ -135,7 +130,7 @@ class Runner:
 
     async def _is_alive(self) -> bool:
         """Whether two users can still meet, as far as they ever could."""
-        if not self._relays:
+        if not self._met:
             return True
         for _ in range(CONTROLS):
             stage = Stage(self._ground, self._codec, self._waits, "control", self._numbers)

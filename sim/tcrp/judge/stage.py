@@ -205,6 +205,7 @@ class Stage:
         self.waits = waits
         self.tries = tries
         self.findings: list[Finding] = []
+        self.met = False  # whether everybody in a room has once reached everybody else
         self.granted: list[bytes] = []
         self.controls: list[tuple[User, str]] = []  # texts that should arrive, and at whom
         self.exchanges: list[Exchange] = []
@@ -343,7 +344,7 @@ class Stage:
             read = self.codec.read_reply(data, operation)
             after_us = self.ground.now_us() - began_us
             if isinstance(read, Unread):
-                return Reply(Kind.STRANGE, said=f"{read.text}: {bytes(data[:48])!r}", after_us=after_us)
+                return Reply(Kind.STRANGE, said=f"it begins with {bytes(data[:48])!r}", after_us=after_us)
             if not isinstance(read, Partial):
                 del data[: read.size]
                 said = read.says
@@ -411,6 +412,7 @@ class Stage:
                 await hearer.hears(texts[speaker], max(deadline_us - self.ground.now_us(), 1))
             missing = [(speaker, hearer) for speaker, hearer in missing if not hearer.times(texts[speaker])]
             if not missing:
+                self.met = True
                 break
         return missing
 

@@ -1,0 +1,147 @@
+"""`chat-sim conform server` as its users meet it: a report, and a clear sentence where nothing can be judged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from judge.flawed_servers import DiesOfBadUtf8
+from processes import BIN, PATIENCE
+from tcrp.spec.names import Rule
+
+
+def conform(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "chat-sim", "conform", "server", *arguments], capture_output=True, text=True, timeout=3 * PATIENCE,
+        check=False,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def listening(behaviour: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A TCP port at which each connection meets a behaviour."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), connection:
+                behaviour(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(PATIENCE)
+
+
+def closes(connection: socket.socket) -> None:
+    connection.close()
+
+
+def says_http(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+def says_tls(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(bytes.fromhex("15030100020246"))  # the alert of a TLS server that is sent something else
+
+
+def says_nothing(connection: socket.socket) -> None:
+    connection.settimeout(PATIENCE)
+    while connection.recv(4096):
+        pass
+
+
+def never_ends(connection: socket.socket) -> None:
+    connection.settimeout(PATIENCE)
+    while True:
+        connection.sendall(b"\x01" * 4096)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        (closes, "closes the connection without an answer"),
+        (says_http, "speaks HTTP"),
+        (says_tls, "speaks TLS"),
+        (says_nothing, "answers nothing within 3 s"),
+        (never_ends, "gives no answer in dialect json"),
+    ],
+)
+def test_what_is_no_chat_server_is_named_and_cannot_be_judged(
+    behaviour: Callable[[socket.socket], None], said: str
+) -> None:
+    with listening(behaviour) as port:
+        result = conform("127.0.0.1", "--tcp-port", str(port))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_server_that_is_not_there_cannot_be_judged() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    result = conform("127.0.0.1", "--tcp-port", str(port))
+    assert result.returncode == 2
+    assert "Connection refused. Is the server running, and is --tcp-port its port?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("192.0.2.1",), "--yes-this-is-my-server"),
+        (("127.0.0.1", "--tcp-port", "0"), "'0' is no port"),
+        (("127.0.0.1", "--dialect", "jsn"), "did you mean json?"),
+        (("127.0.0.1", "--patience", "3"), "a unit is missing: 3s"),
+        (("no-such-host.invalid",), "no-such-host.invalid"),
+    ],
+)
+def test_a_mistake_of_the_user_is_explained(arguments: tuple[str, ...], said: str) -> None:
+    result = conform(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+
+
+@pytest.fixture(scope="module")
+def flawed() -> Iterator[DiesOfBadUtf8]:
+    server = DiesOfBadUtf8()
+    yield server
+    server.close()
+
+
+def test_the_report_of_a_flawed_server_names_rule_proof_and_repair(flawed: DiesOfBadUtf8, tmp_path: Path) -> None:
+    """One run of each format: a relay that has died stays dead, so the first is the only one with this verdict."""
+    tcp, udp = flawed.ports
+    began = time.monotonic()
+    places = ("127.0.0.1", "--tcp-port", str(tcp), "--udp-port", str(udp), "--dialect", "text", "--patience", "5s")
+    result = conform(*places, "--hostile", "--format", "json", "--badge", str(tmp_path / "badge.svg"))
+    assert result.returncode == 1, result.stderr
+    report = json.loads(result.stdout)
+    assert not report["conforms"]
+    assert [each["rule"] for each in report["verdicts"]] == [str(rule) for rule in Rule]
+    [broken] = [each for each in report["verdicts"] if each["outcome"] == "broken"]
+    assert broken["rule"] == "R-UDP-3"
+    assert "nothing is relayed any more" in broken["said"]
+    assert "Catch every error of decoding" in broken["repair"]
+    [proof] = [each for each in broken["findings"] if each["outcome"] == "broken"]
+    assert any("ff" in step["hex"] and step["to_server"] for step in proof["exchange"])
+    assert "1 of" in ElementTree.parse(tmp_path / "badge.svg").getroot().attrib["aria-label"]  # noqa: S314 (ours)
+    assert time.monotonic() - began < 2 * PATIENCE
