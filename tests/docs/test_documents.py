@@ -57,6 +57,7 @@ NOT_RUN = {
     "sudo ": "changes the system; tests/deploy checks the unit",
     "/opt/tcrp/bin/chat-server --print-config | sudo": "changes the system",
     "chat-sim step": "needs a terminal; tests/cli/test_step.py steps through scenarios",
+    "chat-sim conform": "judges a server for a quarter of a minute; tests/judge/test_command.py does it",
     "docker ": "needs Docker and the network; tests/deploy checks the Dockerfile",
 }
 """Commands that are not executed, by their beginning, and why."""

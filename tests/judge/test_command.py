@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from judge.flawed_servers import DiesOfBadUtf8
-from processes import BIN, PATIENCE
+from processes import BIN, PATIENCE, live_server
 from tcrp.spec.names import Rule
 
 
@@ -118,6 +118,17 @@ def test_a_mistake_of_the_user_is_explained(arguments: tuple[str, ...], said: st
     result = conform(*arguments)
     assert result.returncode == 2
     assert said in result.stderr
+
+
+def test_our_server_conforms_as_a_process_and_the_report_ends_with_the_counts() -> None:
+    with live_server("--idle-timeout", "3s", "--token-timeout", "2s", "--handshake-timeout", "3s") as server:
+        places = ("127.0.0.1", "--tcp-port", str(server.tcp), "--udp-port", str(server.udp))
+        result = conform(*places, "--patience", "6s", "--hostile")
+    assert result.returncode == 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"127.0.0.1, TCP {server.tcp}, UDP {server.udp}, dialect json"
+    assert "6s for a timeout of the server" in lines[1]
+    assert lines[-1].startswith("0 rules are broken, 27 hold")
 
 
 @pytest.fixture(scope="module")

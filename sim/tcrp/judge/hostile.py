@@ -10,7 +10,7 @@ from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, REJECTED_IN_A_ROW_MAX
 from tcrp.spec.names import Operation, Rule
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
-ROUNDS = 3
+ROUNDS = 2
 NOT_UTF8 = b"\xff\xfe\xc3\x28"
 
 

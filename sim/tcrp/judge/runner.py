@@ -19,7 +19,7 @@ CONFIRMATIONS = 2
 PROBE_US = 40 * SECOND_US
 """How long a probe may take, besides the patience."""
 LOAD_US = 60 * SECOND_US
-CONTROLS = 5
+CONTROLS = 3
 """How often two users try to meet until the server counts as dead."""
 LONG_US = 15 * SECOND_US
 """A probe that waits longer than this is not run again."""
