@@ -58,6 +58,7 @@ NOT_RUN = {
     "/opt/tcrp/bin/chat-server --print-config | sudo": "changes the system",
     "chat-sim step": "needs a terminal; tests/cli/test_step.py steps through scenarios",
     "chat-sim conform": "judges a server for a quarter of a minute; tests/judge/test_command.py does it",
+    "tshark ": "need not be installed; tests/view/test_wireshark.py uses it",
     "docker ": "needs Docker and the network; tests/deploy checks the Dockerfile",
 }
 """Commands that are not executed, by their beginning, and why."""

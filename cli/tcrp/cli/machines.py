@@ -1,4 +1,4 @@
-"""Prints the state machines: as tables, or as Mermaid or DOT diagrams."""
+"""Prints the state machines as tables, or as Mermaid or DOT diagrams; and the messages as a dissector."""
 
 from __future__ import annotations
 
@@ -35,3 +35,12 @@ def _print_table(table: AnyTable) -> None:
     final = ", ".join(str(state) for state in table.states if state in table.final)
     refused = sum(1 for _ in table.refused())
     console.print(f"initial {table.initial}, final {final}; the other {refused} pairs of state and event are refused")
+
+
+def print_dissector() -> None:
+    """Print a dissector for Wireshark."""
+    from tcrp.cli.output import utf8_stdout
+    from tcrp.view.wireshark import wireshark
+
+    utf8_stdout()
+    print(wireshark(), end="")

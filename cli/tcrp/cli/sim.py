@@ -90,7 +90,7 @@ def _parser() -> ArgumentParser:
     new.set_defaults(command=_new)
     spec = commands.add_parser("spec", help="show the protocol's machines")
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
-    spec.add_argument("--format", choices=("table", "mermaid", "dot"), default="table")
+    spec.add_argument("--format", choices=("table", "mermaid", "dot", "wireshark"), default="table")
     spec.set_defaults(command=_spec)
     step = commands.add_parser("step", help="step through a trace or the run of a scenario, on a full screen")
     step.add_argument("source", metavar="SOURCE", help="a trace, a scenario, or the bundle of a failure")
@@ -293,8 +293,13 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _spec(options: argparse.Namespace) -> int:
-    from tcrp.cli.machines import print_machines
+    from tcrp.cli.machines import print_dissector, print_machines
 
+    if options.format == "wireshark":
+        if options.machine is not None:
+            raise UsageError("--format wireshark is about messages, not about a machine; leave its name out")
+        print_dissector()
+        return HOLDS
     print_machines(options.machine, options.format)
     return HOLDS
 
