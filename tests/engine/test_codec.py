@@ -499,7 +499,7 @@ def test_a_prefix_stands_before_a_head_too() -> None:
 
 def closed(speaks: Codec, data: bytes) -> str | None:
     """The sentence in `data`, as far as it is in the form of the room's end."""
-    return speaks.read_sentence(speaks.dialect.notices[Notice.ROOM_CLOSED], data)
+    return speaks.sentence_reader(speaks.dialect.notices[Notice.ROOM_CLOSED])(data)
 
 
 @pytest.mark.parametrize("name", NAMES)

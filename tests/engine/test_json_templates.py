@@ -83,7 +83,9 @@ def test_a_string_that_is_just_a_role_becomes_its_value_with_its_type() -> None:
 
 
 def test_json_is_written_in_the_templates_order_and_in_ascii() -> None:
-    assert write({"b": "{name}", "a": None, "c": True}, {"name": "日"}) == b'{"b": "\\u65e5", "a": null, "c": true}'
+    assert (
+        write(fill({"b": "{name}", "a": None, "c": True}, {"name": "日"})) == b'{"b": "\\u65e5", "a": null, "c": true}'
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ mean nothing give None or `Mismatch`, never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, Protocol
@@ -25,7 +25,20 @@ from tcrp.engine.templates import (
 )
 from tcrp.engine.text import shown
 from tcrp.spec.dialects import ByOperation, Dialect, LearnedFrom, Telling, dialect
-from tcrp.spec.fields import Encoding, Filler, Group, Item, Json, JsonTemplate, Message, Number, Role, Text, roles_of
+from tcrp.spec.fields import (
+    Encoding,
+    Filler,
+    Group,
+    Item,
+    Json,
+    JsonTemplate,
+    Message,
+    Number,
+    Order,
+    Role,
+    Text,
+    roles_of,
+)
 from tcrp.spec.limits import PORT_MAX, PORT_MIN, SECOND_US, SETTINGS, TOKEN_BYTES, TOKEN_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Reason
 
@@ -142,7 +155,8 @@ class Codec:
         self.leave_words = frozenset(data.leave_words)
         self.takes_password = Role.PASSWORD in roles_of(create)
         self.speaks_json = is_json(create)
-        self.asks_for_answers = request_keys(create) is not None
+        self.request_keys = request_keys(create)
+        self.asks_for_answers = self.request_keys is not None
         """Whether its request can ask for answers to keep-alives."""
         self.codes = {own[Operation.CREATE]: Operation.CREATE, own[Operation.JOIN]: Operation.JOIN}
         known = frozenset(self.codes)
@@ -171,6 +185,8 @@ class Codec:
         self.read_text = self.datagram.read_text
         self.write_text = self.datagram.write_text
         self.plain_text = self.datagram.is_plain
+        bounded = [*(data.answer or {}).values(), *data.completion.values(), data.datagram]
+        self._is_tight = any(is_tight(item) for message in bounded for item in message.items)
         relay = with_a_name(data.relay)
         self._relay = compile_message(relay)
         self._read_relay = relay_reader(self._relay)
@@ -272,7 +288,9 @@ class Codec:
 
     def carries(self, room: bytes, name: str) -> bool:
         """Whether replies and datagrams of this dialect can hold these names."""
-        token = bytes(TOKEN_BYTES).hex()[:TOKEN_BYTES].encode()
+        if not self._is_tight:
+            return True
+        token = b"0" * TOKEN_BYTES
         try:
             for operation in self._completions:
                 self.write_answer(operation, room, name)
@@ -526,13 +544,17 @@ class Codec:
             return [(member.token, [member.address]) for member in members]
         return [(b"", [member.address for member in members])]
 
-    def read_sentence(self, telling: Telling, data: bytes) -> str | None:
-        """The sentence that `data` would be if it were this notice; "" where the form itself is the notice."""
+    def sentence_reader(self, telling: Telling) -> Callable[[bytes], str | None]:
+        """Reads the sentence that bytes would be if they were this notice; "" where the form itself is the notice."""
         template = self._notices[id(telling.form)]
         if template.message.items == _SENTENCE:
-            return string(data)
-        read = template.read(data)
-        return string(read.values.get("sentence", "")) if isinstance(read, Read) else None
+            return string
+
+        def read_sentence(data: bytes) -> str | None:
+            read = template.read(data)
+            return string(read.values.get("sentence", "")) if isinstance(read, Read) else None
+
+        return read_sentence
 
 
 _SENTENCE = (Text(Role.SENTENCE),)
@@ -584,6 +606,18 @@ def is_json(message: Message) -> bool:
     return _object(message) is not None or (
         len(payload) == 1 and isinstance(payload[0], Text) and payload[0].encoding is Encoding.JSON
     )
+
+
+def is_tight(item: Item) -> bool:
+    """Whether a field may have no place for a name of 255 bytes."""
+    match item:
+        case Number():
+            return bool(item.measures) and (item.order is Order.DIGITS or item.plus > 0)
+        case Text():
+            return bool(item.width or item.until) and item.role not in (Role.TOKEN, Role.TEXT)
+        case Group():
+            return len(item.items) > 1 or any(map(is_tight, item.items))
+    return False
 
 
 def rooms_field(message: Message) -> Text:

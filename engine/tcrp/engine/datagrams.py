@@ -183,6 +183,17 @@ def relay_reader(template: Template) -> ReadRelay:
             return _named_reader(before, until.decode()) if _is_text(until) else _relay_reader(template)
         case (Text(role=Role.NAME, encoding=Encoding.UTF8, until=until), Text(Role.TEXT)) if until:
             return _named_reader(b"", until.decode()) if _is_text(until) else _relay_reader(template)
+        case (Number(width=1, plus=0, measures="name"), Text(role=Role.NAME, encoding=Encoding.UTF8), Text(Role.TEXT)):
+            return _measured_reader("", "")
+        case (
+            Number(width=1, plus=0, measures=label),
+            Group(
+                label=named,
+                items=(Constant(data=before), Text(role=Role.NAME, encoding=Encoding.UTF8), Constant(data=after)),
+            ),
+            Text(Role.TEXT),
+        ) if label == named and _is_text(before) and _is_text(after):
+            return _measured_reader(before.decode(), after.decode())
     return _relay_reader(template)
 
 
@@ -203,6 +214,24 @@ def _named_reader(before: bytes, until: str) -> ReadRelay:
         except UnicodeDecodeError:
             return None
         return (name, text) if found and name else None
+
+    return read_relay
+
+
+def _measured_reader(before: str, after: str) -> ReadRelay:
+    skipped, least = len(before), len(before) + len(after)
+
+    def read_relay(data: bytes) -> tuple[str, str] | None:
+        text_at = 1 + data[0] if data else 1
+        if len(data) < text_at:
+            return None
+        try:
+            head, text = data[1:text_at].decode(), data[text_at:].decode()
+        except UnicodeDecodeError:
+            return None
+        if len(head) <= least or not (head.startswith(before) and head.endswith(after)):
+            return None
+        return head[skipped : len(head) - least + skipped], text
 
     return read_relay
 

@@ -206,7 +206,7 @@ class HandshakeServer:
             return  # the bytes wait for the completion: they are a trailer, or nothing
         data, limit = bytes(handshake.buffer), self.registry.limits.request_bytes_max
         recogniser = self.recognisers[handshake.listener]
-        for each in recogniser.codecs:
+        for each in recogniser.lists:
             if (size := each.read_list_request(data, limit=limit)) is not None:
                 self._begin(handshake)
                 handshake.buffer = handshake.buffer[size:]

@@ -7,12 +7,13 @@ duplicate keys, lone surrogates and numbers that JSON does not have are no JSON 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from typing import Any
 
 from tcrp.spec.fields import JsonTemplate, json_role
 
-Values = Mapping[str, str | int]
+Values = Mapping[str, Any]
 
 
 class NotJson(ValueError):
@@ -56,26 +57,14 @@ def read_first(data: bytes, at: int) -> tuple[Any, int]:
     return value, at + len(text[:end].encode())
 
 
-def write(template: JsonTemplate, values: Values, extra: Mapping[str, Any] | None = None) -> bytes:
-    """`template` filled with `values`, as bytes; an object with the members of `extra` behind its own."""
-    filled = fill(template, values)
+def write(filled: Any, extra: Mapping[str, Any] | None = None) -> bytes:
+    """A filled template as bytes; an object with the members of `extra` behind its own."""
     return json.dumps({**filled, **extra} if extra and isinstance(filled, dict) else filled).encode()
 
 
 def fill(template: JsonTemplate, values: Values) -> Any:
     """`template` with `"{role}"` replaced by the value of that role, and `{role}` inside longer strings."""
-    match template:
-        case str():
-            role = json_role(template)
-            if role is not None and role[0] in values:
-                return values[role[0]]
-            return fill_sentence(template, values)
-        case Mapping():
-            return {key: fill(value, values) for key, value in template.items()}
-        case list():
-            return [fill(value, values) for value in template]
-        case _:
-            return template
+    return compile_fill(template)(values)
 
 
 def fill_sentence(sentence: str, values: Values) -> str:
@@ -96,67 +85,97 @@ def find(template: JsonTemplate, value: Any, *, loose: bool = False) -> dict[str
     they like.
     """
     found: dict[str, Any] = {}
-    return found if _find(template, value, loose, found) else None
-
-
-def _find(template: JsonTemplate, value: Any, loose: bool, found: dict[str, Any]) -> bool:
-    role = json_role(template)
-    if role is not None:
-        if value is not None or not role[1]:
-            found[str(role[0])] = value
-        return True
-    match template:
-        case Mapping():
-            if not isinstance(value, dict) or not (loose or value.keys() <= template.keys()):
-                return False
-            for key, part in template.items():
-                if key in value:
-                    if not _find(part, value[key], loose, found):
-                        return False
-                elif not _may_be_missing(part, loose):
-                    return False
-            return True
-        case list():
-            return (
-                isinstance(value, list)
-                and len(value) == len(template)
-                and all(_find(part, each, loose, found) for part, each in zip(template, value, strict=True))
-            )
-        case _:
-            return True
-
-
-def _may_be_missing(part: JsonTemplate, loose: bool) -> bool:
-    role = json_role(part)
-    return role[1] if role is not None else loose
-
-
-def constants_agree(template: JsonTemplate, value: Any, *, all_of_them: bool = False) -> bool:
-    """Whether the numbers and empty strings that a template fixes stand in `value` too; or all that it fixes."""
-    match template:
-        case Mapping():
-            if not isinstance(value, dict):
-                return False
-            return all(
-                constants_agree(part, value[key], all_of_them=all_of_them)
-                if key in value
-                else _may_be_missing(part, loose=not _is_compared(part, all_of_them))
-                for key, part in template.items()
-            )
-        case list():
-            return isinstance(value, list) and all(
-                constants_agree(part, each, all_of_them=all_of_them)
-                for part, each in zip(template, value, strict=False)
-            )
-    if not _is_compared(template, all_of_them):
-        return True
-    return bool(value == template)
+    return found if compile_find(template, loose=loose, compare=Compare.NONE)(value, found) else None
 
 
 def _is_compared(part: JsonTemplate, all_of_them: bool) -> bool:
     if isinstance(part, str):
         return part == "" or (all_of_them and "{" not in part)
     return isinstance(part, int | float) or (all_of_them and part is None)
+
+
+Match = Callable[[Any, dict[str, Any]], bool]
+Fill = Callable[[Values], Any]
+
+
+class Compare(Enum):
+    """Which constants of a template a value must have."""
+
+    NONE = auto()  # peers word their messages as they like
+    NUMBERS = auto()  # numbers and empty strings
+    ALL = auto()
+
+
+def compile_find(template: JsonTemplate, *, loose: bool, compare: Compare) -> Match:
+    """As `find`, for one template: puts into a dictionary what stands where the template has roles."""
+    role = json_role(template)
+    if role is not None:
+        return _role_finder(str(role[0]), is_optional=role[1])
+    match template:
+        case Mapping():
+            return _object_finder(template, loose=loose, compare=compare)
+        case list():
+            parts = [compile_find(part, loose=loose, compare=compare) for part in template]
+            return lambda value, found: (
+                isinstance(value, list)
+                and len(value) == len(parts)
+                and all(part(each, found) for part, each in zip(parts, value, strict=True))
+            )
+    if compare is not Compare.NONE and _is_compared(template, all_of_them=compare is Compare.ALL):
+        return lambda value, _: bool(value == template)
+    return lambda _value, _found: True
+
+
+def _role_finder(role: str, *, is_optional: bool) -> Match:
+    def find_role(value: Any, found: dict[str, Any]) -> bool:
+        if value is not None or not is_optional:
+            found[role] = value
+        return True
+
+    return find_role
+
+
+def _object_finder(template: Mapping[str, Any], *, loose: bool, compare: Compare) -> Match:
+    parts = {key: compile_find(part, loose=loose, compare=compare) for key, part in template.items()}
+    known = frozenset(parts)
+
+    def is_needed(part: JsonTemplate) -> bool:
+        role = json_role(part)
+        if role is not None:
+            return not role[1]
+        return not loose or (compare is not Compare.NONE and _is_compared(part, all_of_them=compare is Compare.ALL))
+
+    needed = frozenset(key for key, part in template.items() if is_needed(part))
+
+    def find_object(value: Any, found: dict[str, Any]) -> bool:
+        if not isinstance(value, dict) or not (loose or value.keys() <= known) or not value.keys() >= needed:
+            return False
+        return all(not (key in value and not part(value[key], found)) for key, part in parts.items())
+
+    return find_object
+
+
+def compile_fill(template: JsonTemplate) -> Fill:
+    """As `fill`, for one template. Values may be text as bytes."""
+    role = json_role(template)
+    if role is not None:
+        name, whole = str(role[0]), template
+        return lambda values: _as_json(values[name]) if name in values else whole
+    match template:
+        case str() if "{" in template:
+            pieces = template
+            return lambda values: fill_sentence(pieces, {key: _as_json(value) for key, value in values.items()})
+        case Mapping():
+            parts = [(key, compile_fill(part)) for key, part in template.items()]
+            return lambda values: {key: part(values) for key, part in parts}
+        case list():
+            fills = [compile_fill(part) for part in template]
+            return lambda values: [part(values) for part in fills]
+    return lambda _: template
+
+
+def _as_json(value: Any) -> Any:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ relays in both ways, so that no member can say what another's client would take 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from tcrp.engine import json_templates
 from tcrp.engine.codec import Codec, Told
@@ -45,27 +46,26 @@ def _write(codec: Codec, telling: Telling | None, name: str, room: str, host: st
 class NoticeReader:
     """Reads the notices of one dialect in one room."""
 
-    __slots__ = ("_codec", "_forms")
+    __slots__ = ("_endings", "_forms")
 
     def __init__(self, codec: Codec, room: str) -> None:
-        self._codec = codec
-        self._forms: list[tuple[Telling, _Sentences]] = []
+        self._endings = codec.dialect.endings
+        forms: dict[int, tuple[Callable[[bytes], str | None], _Sentences]] = {}
         for telling, notice, sentence in _meanings(codec):
-            for known, sentences in self._forms:
-                if known.form is telling.form:
-                    sentences.add(sentence, notice, room)
-                    break
-            else:
-                self._forms.append((telling, _Sentences(sentence, notice, room)))
+            key = id(telling.form)
+            if key not in forms:
+                forms[key] = codec.sentence_reader(telling), _Sentences()
+            forms[key][1].add(sentence, notice, room)
+        self._forms = tuple(forms.values())
 
     def is_forged_by(self, relay: bytes) -> bool:
         """Whether a client of the dialect, ours or another, would take the relay for a notice (R-REL-3)."""
-        return self._codec.dialect.endings.end(relay) or self.read(relay) is not None
+        return self._endings.end(relay) or self.read(relay) is not None
 
     def read(self, data: bytes) -> Told | None:
         """The notice that `data` is, whole, or None."""
-        for telling, sentences in self._forms:
-            sentence = self._codec.read_sentence(telling, data)
+        for read_sentence, sentences in self._forms:
+            sentence = read_sentence(data)
             if sentence is not None and (told := sentences.read(sentence)) is not None:
                 return told
         return None
@@ -76,11 +76,10 @@ class _Sentences:
 
     __slots__ = ("_free", "_named", "_whole")
 
-    def __init__(self, sentence: str, notice: Notice, room: str) -> None:
+    def __init__(self) -> None:
         self._whole: dict[str, Notice] = {}
         self._named: list[tuple[str, str, Notice]] = []
         self._free: list[tuple[re.Pattern[str], Notice]] = []
-        self.add(sentence, notice, room)
 
     def add(self, sentence: str, notice: Notice, room: str) -> None:
         """One more; the first meaning of a sentence counts."""

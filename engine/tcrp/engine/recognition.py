@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from tcrp.engine import json_templates
-from tcrp.engine.codec import EXTRA_MEMBERS, PORT_BYTES, Asked, Codec, request_keys
-from tcrp.engine.templates import Mismatch, Partial, Read
+from tcrp.engine.codec import EXTRA_MEMBERS, PORT_BYTES, Asked, Codec
+from tcrp.engine.templates import SPAN, Mismatch, Partial, Read
 from tcrp.engine.text import user_name_fault
-from tcrp.spec.fields import Message, Number, Role, Text
+from tcrp.spec.fields import Number, Role, Text
 from tcrp.spec.names import Operation
 
 JSON_BEGINS = (b"{", b'"')
@@ -28,58 +29,71 @@ class Recogniser:
     def __init__(self, codecs: Sequence[Codec]) -> None:
         assert codecs, "a server speaks at least one dialect"
         self.codecs = tuple(codecs)
+        self.lists = tuple(each for each in codecs if each.dialect.lists)
         self.heads = tuple(dict.fromkeys(each.head for each in codecs))
         """The forms of datagrams that its members send."""
+        self._by_frame: list[list[Codec]] = []  # dialects whose requests have one frame
+        for each in codecs:
+            same = next((group for group in self._by_frame if group[0].frames == each.frames), None)
+            if same is None:
+                self._by_frame.append([each])
+            else:
+                same.append(each)
 
     def read(self, data: bytes, *, limit: int, is_over: bool) -> Recognised | Partial | Mismatch:
         """The request at the beginning of `data`. `limit`: the most bytes that it may have."""
         result: Partial | Mismatch | None = None
-        framed: list[tuple[Codec, Asked]] = []
-        frames: list[tuple[list[Message], Read | Partial | Mismatch]] = []
-        for each in self.codecs:
-            frame = next((read for forms, read in frames if forms == each.frames), None)
-            if frame is None:
-                frame = each.read_frame(data, limit=limit, is_over=is_over)
-                frames.append((each.frames, frame))
+        framed: dict[Codec, Read] = {}
+        for group in self._by_frame:
+            frame = group[0].read_frame(data, limit=limit, is_over=is_over)
             if isinstance(frame, Read):
-                framed.append((each, each.read_framed(data, frame, limit)))
+                framed.update(dict.fromkeys(group, frame))
             elif result is None or (isinstance(frame, Partial) and not isinstance(result, Partial)):
                 result = frame
         if framed and len(self.codecs) == 1:
-            return Recognised(*framed[0])
-        found = _first_that_fits(framed)
+            return Recognised(self.codecs[0], self.codecs[0].read_framed(data, framed[self.codecs[0]], limit))
+        in_order = [(each, framed[each]) for each in self.codecs if each in framed]
+        found = _first_that_fits(data, in_order, limit)
         if found is not None:
-            return Recognised(*found)
+            return found
         if isinstance(result, Partial):
             return Mismatch("", "longer than any request", is_too_long=True) if len(data) > limit else result
-        if framed:
-            return Recognised(None, framed[0][1])
+        if in_order:
+            return Recognised(None, in_order[0][0].read_framed(data, in_order[0][1], limit))
         assert result is not None, "nothing was framed"
         return result
 
 
-def _first_that_fits(framed: Sequence[tuple[Codec, Asked]]) -> tuple[Codec, Asked] | None:
+def _first_that_fits(data: bytes, framed: Sequence[tuple[Codec, Read]], limit: int) -> Recognised | None:
     """JSON is known by its keys, whatever stands under them; all else by a valid user name."""
-    for each, asked in framed:
-        begins_as_json = asked.payload[:1] in JSON_BEGINS and any(other.speaks_json for other, _ in framed)
-        if begins_as_json:
-            if each.speaks_json and (asked.request is not None or _has_keys_of(each, asked.payload)):
-                return each, asked
-        elif asked.request is not None and user_name_fault(asked.request.name) is None:
-            return each, asked
+    speaks_json = any(each.speaks_json for each, _ in framed)
+    for each, frame in framed:
+        payload = frame.values.get(SPAN, data[: frame.size])
+        if speaks_json and payload[:1] in JSON_BEGINS:
+            if each.speaks_json and _has_keys_of(each, payload):
+                return Recognised(each, each.read_framed(data, frame, limit))
+        elif not each.speaks_json:
+            asked = each.read_framed(data, frame, limit)
+            if asked.request is not None and user_name_fault(asked.request.name) is None:
+                return Recognised(each, asked)
     return None
 
 
 def _has_keys_of(speaks: Codec, payload: bytes) -> bool:
-    """Whether a JSON object has the keys that a request of this dialect has."""
-    keys = request_keys(speaks.dialect.request[Operation.CREATE])
-    if keys is None:
-        return False
+    """Whether JSON is of the kind, and has the keys, that a request of this dialect has."""
+    value = _json(payload)
+    if speaks.request_keys is None:
+        return isinstance(value, str)
+    needed, known = speaks.request_keys
+    return isinstance(value, dict) and needed <= value.keys() - EXTRA_MEMBERS <= known
+
+
+@lru_cache(1)  # each dialect asks about the same payload
+def _json(payload: bytes) -> object:
     try:
-        value = json_templates.read(payload)
+        return json_templates.read(payload)
     except json_templates.NotJson:
-        return False
-    return isinstance(value, dict) and keys[0] <= value.keys() - EXTRA_MEMBERS <= keys[1]
+        return None
 
 
 def port_is_clear(speaks: Codec, port: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from typing import Any, NamedTuple
 
 from tcrp.engine import json_templates
@@ -73,10 +73,10 @@ class Mismatch(NamedTuple):
 class Strictness(Enum):
     """How JSON is compared with its template."""
 
-    SHAPE = auto()  # its keys exactly; constants are not compared: peers word their messages as they like
-    EXACT = auto()  # its keys and constants exactly
-    NUMBERS = auto()  # at least its keys; numbers and empty strings are compared
-    LOOSE = auto()  # at least the keys of its roles
+    SHAPE = False, json_templates.Compare.NONE  # its keys exactly, whatever its constants
+    EXACT = False, json_templates.Compare.ALL
+    NUMBERS = True, json_templates.Compare.NUMBERS  # at least its keys
+    LOOSE = True, json_templates.Compare.NONE  # at least the keys of its roles
 
 
 class _Short(Exception):
@@ -93,15 +93,41 @@ class _No(Exception):
         self.mismatch = Mismatch(label, value, is_too_long)
 
 
-@dataclass(frozen=True, slots=True)
 class _State:
     """What the steps of one reading share."""
 
-    values: dict[str, Any]
-    lengths: dict[str, int]
-    limit: int
-    is_over: bool
+    __slots__ = ("is_over", "lengths", "limit", "values")
 
+    def __init__(self, limit: int, is_over: bool) -> None:
+        self.values: dict[str, Any] = {}
+        self.lengths: dict[str, int] = {}
+        self.limit = limit
+        self.is_over = is_over
+
+
+class _Draft:
+    """A message that is being written: its pieces, the sizes of fields, and the numbers that wait for sizes."""
+
+    __slots__ = ("numbers", "pieces", "sizes")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.sizes: dict[str, int] = {}
+        self.numbers: list[tuple[int, Number]] = []
+
+    def add(self, label: str, data: bytes) -> None:
+        """A field whose size may be measured."""
+        self.pieces.append(data)
+        self.sizes[label] = len(data)
+
+    def put_off(self, number: Number) -> None:
+        """A number that is written when all sizes are known."""
+        self.numbers.append((len(self.pieces), number))
+        self.pieces.append(bytes(number.width))
+
+
+_Writer = Callable[[Values, _Draft], None]
+"""Writes one field."""
 
 _Step = Callable[[bytes, int, int, _State], int]
 """Reads one field at a place in a region that has an end. Returns where the next field is."""
@@ -113,6 +139,7 @@ class Template:
 
     message: Message
     steps: tuple[_Step, ...]
+    writers: tuple[_Writer, ...]
     roles: frozenset[Role]
 
     def read(self, data: bytes, *, limit: int = 1 << 62, is_over: bool = True) -> Read | Partial | Mismatch:
@@ -123,7 +150,7 @@ class Template:
         head, size = self.message.head_bytes, len(data)
         if size < head or (not size and self.message.is_stream and not is_over):
             return Mismatch("", "too short") if is_over else Partial(False)
-        state = _State({}, {}, limit - head, is_over)
+        state = _State(limit - head, is_over)
         at = 0
         try:
             for step in self.steps:
@@ -139,12 +166,12 @@ class Template:
 
     def write(self, values: Values) -> bytes:
         """The message that says `values`. Raises `CannotWrite`."""
-        pieces: list[bytes] = []
-        sizes: dict[str, int] = {}
-        numbers: list[tuple[int, Number]] = []
-        _emit(self.message.items, values, pieces, sizes, numbers)
-        for index, number in numbers:
-            size = sizes.get(number.measures)
+        draft = _Draft()
+        for each in self.writers:
+            each(values, draft)
+        pieces = draft.pieces
+        for index, number in draft.numbers:
+            size = draft.sizes.get(number.measures)
             if size is None:  # a length that is given although what it measures is absent
                 size = len(_bytes_of(values.get(number.measures, b"")))
             pieces[index] = _number_bytes(number, size + number.plus)
@@ -163,7 +190,8 @@ def compile_message(
     `operations`: where given, the only ones that are read.
     """
     steps = _steps(message.items, _Context(message, strictness, extras, operations), is_top=True)
-    return Template(message, tuple(steps), frozenset(roles_of(message)))
+    writers = tuple(map(_writer, message.items))
+    return Template(message, tuple(steps), writers, frozenset(roles_of(message)))
 
 
 class _Context(NamedTuple):
@@ -178,42 +206,40 @@ class _Context(NamedTuple):
 # --- writing ------------------------------------------------------------------------------------------
 
 
-def _emit(
-    items: tuple[Item, ...],
-    values: Values,
-    pieces: list[bytes],
-    sizes: dict[str, int],
-    numbers: list[tuple[int, Number]],
-) -> None:
-    for item in items:
-        match item:
-            case Constant():
-                pieces.append(item.data)
-            case Number() if item.measures:
-                numbers.append((len(pieces), item))
-                pieces.append(bytes(item.width))
-            case Number():
-                pieces.append(_number_bytes(item, item.values[0] if item.values else _value(item.label, values)))
-            case Text():
-                pieces.append(_text_bytes(item, values))
-                sizes[item.role] = len(pieces[-1])
-            case Filler():
-                pieces.append(item.pad * item.width)
-                sizes[item.label] = item.width
-            case Json():
-                pieces.append(json_templates.write(item.template, _Strings(values), values.get(EXTRA)))
-                sizes["json"] = len(pieces[-1])
-            case Group():
-                first = len(pieces)
-                _emit(item.items, values, pieces, sizes, numbers)
-                sizes[item.label] = sum(map(len, pieces[first:]))
+def _writer(item: Item) -> _Writer:
+    """Writes one field."""
+    match item:
+        case Constant():
+            data = item.data
+            return lambda _, draft: draft.pieces.append(data)
+        case Number() if item.measures:
+            return lambda _, draft: draft.put_off(item)
+        case Number() if item.values:
+            data = _number_bytes(item, item.values[0])
+            return lambda _, draft: draft.pieces.append(data)
+        case Number():
+            return lambda values, draft: draft.pieces.append(_number_bytes(item, _value(item.label, values)))
+        case Text():
+            role = str(item.role)
+            return lambda values, draft: draft.add(role, _text_bytes(item, values))
+        case Filler():
+            data = item.pad * item.width
+            return lambda _, draft: draft.add(item.label, data)
+        case Json():
+            fill = json_templates.compile_fill(item.template)
+            return lambda values, draft: draft.add("json", json_templates.write(fill(values), values.get(EXTRA)))
+        case Group():
+            return _group_writer(item.label, tuple(map(_writer, item.items)))
 
 
-class _Strings(dict[str, Any]):
-    """Values as JSON has them: text is `str`."""
+def _group_writer(label: str, writers: tuple[_Writer, ...]) -> _Writer:
+    def write(values: Values, draft: _Draft) -> None:
+        first = len(draft.pieces)
+        for each in writers:
+            each(values, draft)
+        draft.sizes[label] = sum(map(len, draft.pieces[first:]))
 
-    def __init__(self, values: Values) -> None:
-        super().__init__({key: _string(value) if isinstance(value, bytes) else value for key, value in values.items()})
+    return write
 
 
 def _string(data: bytes) -> str:
@@ -449,8 +475,9 @@ def _filler(item: Filler, waits: bool, behind: int) -> _Step:
 
 
 def _json(item: Json, context: _Context, waits: bool, behind: int) -> _Step:
-    template, strictness, extras = item.template, context.strictness, context.extras
-    loose = strictness in (Strictness.NUMBERS, Strictness.LOOSE)
+    loose, compare = context.strictness.value
+    match = json_templates.compile_find(item.template, loose=loose, compare=compare)
+    extras = context.extras
 
     def step(data: bytes, at: int, end: int, state: _State) -> int:
         stop = at + state.lengths["json"] if item.is_measured else end - behind
@@ -467,14 +494,8 @@ def _json(item: Json, context: _Context, waits: bool, behind: int) -> _Step:
             raise _No("json", data[at:stop][:80]) from None
         if extras and isinstance(value, dict):
             state.values[EXTRA] = {key: value.pop(key) for key in extras if key in value}
-        found = json_templates.find(template, value, loose=loose)
-        if found is None:
+        if not match(value, state.values):
             raise _No("json", data[at:stop][:80])
-        if strictness is Strictness.EXACT and not json_templates.constants_agree(template, value, all_of_them=True):
-            raise _No("json", data[at:stop][:80])
-        if strictness is Strictness.NUMBERS and not json_templates.constants_agree(template, value):
-            raise _No("json", data[at:stop][:80])
-        state.values.update(found)
         return stop
 
     return step
