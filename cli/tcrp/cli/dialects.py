@@ -15,20 +15,37 @@ if TYPE_CHECKING:
 def dialect_named(name: str) -> Codec:
     """The codec of a dialect, given by name or by the path of a TOML file. Raises `UsageError`."""
     from tcrp.engine.codec import codec, codec_of
+    from tcrp.engine.self_check import faults
     from tcrp.spec.dialects import SHIPPED, DialectError, parse
 
     if name in SHIPPED:
         return codec(name)
-    path = Path(name)
+    try:
+        speaks = codec_of(parse(toml_of(name), name))
+    except DialectError as error:
+        raise UsageError(str(error)) from None
+    for fault in faults(speaks):
+        raise UsageError(f"{name}: {fault}")
+    return speaks
+
+
+def toml_of(name: str) -> str:
+    """The description of a dialect, given by name or by the path of a TOML file. Raises `UsageError`."""
+    from tcrp.spec.dialect_file import FILE_BYTES_MAX
+    from tcrp.spec.dialects import SHIPPED, path_of
+
+    path = path_of(name) if name in SHIPPED else Path(name)
     if path.suffix != ".toml" and not path.exists():
         near = difflib.get_close_matches(name, SHIPPED, 1)
         hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(SHIPPED)}, or a TOML file"
         raise UsageError(f"there is no dialect named {name!r}; {hint}")
     try:
-        return codec_of(parse(path.read_text(encoding="utf-8"), name))
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise UsageError(f"{name}: a description of a dialect has at most {FILE_BYTES_MAX} bytes; this is more")
+        return data.decode()
     except OSError as error:
         raise UsageError(f"{name}: cannot read the dialect: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{name}: not valid UTF-8") from None
-    except DialectError as error:
-        raise UsageError(str(error)) from None

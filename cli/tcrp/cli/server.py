@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tcrp.cli.control import control
-from tcrp.cli.dialects import dialect_named
+from tcrp.cli.dialects import dialect_named, toml_of
 from tcrp.cli.exits import HOLDS, UsageError
 from tcrp.cli.output import ArgumentParser, run_program
 from tcrp.cli.settings import (
@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(with_dashes(arguments))
+    if options.print_dialect is not None:
+        print(toml_of(options.print_dialect), end="")
+        return HOLDS
     settings = read_settings(options, options.config)
     if options.print_config:
         print_config(settings)
@@ -68,6 +71,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
     parser.add_argument(
         "--print-config", action="store_true", help="print the settings as a commented TOML file and exit"
+    )
+    parser.add_argument(
+        "--print-dialect", metavar="NAME", help="print the description of this dialect, a TOML file, and exit"
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     add_options(parser)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tcrp.cli.conform import add_conform
+from tcrp.cli.dialect_arguments import add_dialect
 from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, OutputLost, UsageError, complain
 from tcrp.cli.output import ArgumentParser, run_program, utf8_stdout
 from tcrp.cli.version import tcrp_version
@@ -157,6 +158,7 @@ def _parser() -> ArgumentParser:
     diff.add_argument("second", metavar="B", help="another trace")
     diff.set_defaults(command=_diff)
     add_conform(commands)
+    add_dialect(commands)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
 

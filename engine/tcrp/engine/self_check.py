@@ -1,0 +1,124 @@
+"""Whether a dialect reads what it writes: every kind of message is written with examples and read back.
+
+What a list of fields cannot mean is refused when the file is read; this finds what only whole messages show: a refusal
+that reads as a token, a notice that no datagram can hold, a text that every member would take for a notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tcrp.engine.codec import Accepted, Asked, Codec, Completed, Denied, Reply
+from tcrp.engine.notices import ENDINGS, NoticeReader, write_notice
+from tcrp.engine.templates import CannotWrite
+from tcrp.spec.fields import Role, roles_of
+from tcrp.spec.limits import NAME_BYTES_MAX, SERVER_DATAGRAM_BYTES_MAX, TOKEN_BYTES
+from tcrp.spec.names import Operation, Reason
+
+ROOM, NAME, HOST, PASSWORD, PORT, IP = b"room1", "alice", "bob", "secret", 50000, "192.0.2.1"
+TOKEN = b"0123456789abcdef" * (TOKEN_BYTES // 16)
+TEXTS = ("hello", "a: b", "日本語", "")
+OPERATIONS = (Operation.CREATE, Operation.JOIN)
+
+
+def faults(speaks: Codec) -> Iterator[str]:
+    """What is wrong, as `kind: what`."""
+    try:
+        yield from _requests(speaks)
+        yield from _replies(speaks)
+        yield from _refusals(speaks)
+        yield from _datagrams(speaks)
+        yield from _relays(speaks)
+    except CannotWrite as error:
+        yield f"a message cannot be written even for {NAME} in {ROOM.decode()}: {error}"
+    yield from _notices(speaks)
+
+
+def _requests(speaks: Codec) -> Iterator[str]:
+    carries = roles_of(speaks.dialect.request[Operation.CREATE])
+    for operation in OPERATIONS:
+        data = speaks.write_request(operation, ROOM, NAME, PASSWORD, IP, PORT)
+        asked = speaks.read_request(data, is_over=True)
+        if not isinstance(asked, Asked) or asked.request is None or asked.size != len(data):
+            yield f"request: what is written to {operation} is not read back: {data[:60]!r}"
+        elif asked.operation is not operation:
+            yield f"request: what is written to {operation} is read as to {asked.operation}"
+        elif (asked.room, asked.request.name) != (ROOM, NAME.encode()):
+            yield f"request: {NAME} in room1 is read as {asked.request.name!r} in {asked.room!r}"
+        elif Role.PORT in carries and asked.request.port != PORT:
+            yield f"request: port {PORT} is read as {asked.request.port}"
+        elif Role.PASSWORD in carries and asked.request.password != PASSWORD:
+            yield f"request: the password {PASSWORD!r} is read as {asked.request.password!r}"
+
+
+def _replies(speaks: Codec) -> Iterator[str]:
+    for operation in OPERATIONS:
+        answer = speaks.write_answer(operation, ROOM, NAME)
+        completion = speaks.write_completion(operation, ROOM, NAME, TOKEN, host=HOST, members=2)
+        if answer:
+            read = speaks.read_reply(answer, operation, is_over=True, is_accepted=False)
+            if not isinstance(read, Reply) or not isinstance(read.says, Accepted):
+                yield f"answer: it is read as {_kind(read)}: {answer[:60]!r}"
+        read = speaks.read_reply(completion, operation, is_over=True)
+        if not isinstance(read, Reply) or not isinstance(read.says, Completed):
+            yield f"completion: it is read as {_kind(read)}: {completion[:60]!r}"
+        elif read.says.token != TOKEN:
+            yield f"completion: the token {TOKEN.decode()} is read as {read.says.token!r}"
+
+
+def _refusals(speaks: Codec) -> Iterator[str]:
+    code = speaks.dialect.operations[Operation.JOIN]
+    for reason in Reason:
+        [data, *_] = speaks.write_refusal(code, ROOM, reason)
+        if not data:
+            continue  # the end of the stream says it
+        read = speaks.read_reply(data, Operation.JOIN, is_over=True, is_accepted=False)
+        if not isinstance(read, Reply) or not isinstance(read.says, Denied):
+            yield f"refusal.{reason}: it is read as {_kind(read)}: {data[:60]!r}"
+        elif read.says.reason not in (reason, None):
+            yield f"refusal.{reason}: it is read as the refusal for {read.says.reason}"
+
+
+def _kind(read: object) -> str:
+    if not isinstance(read, Reply):
+        return "nothing"
+    return {Accepted: "an answer", Completed: "a completion", Denied: "a refusal"}[type(read.says)]
+
+
+def _datagrams(speaks: Codec) -> Iterator[str]:
+    words = [*speaks.dialect.leave_words, *([speaks.dialect.enter_word] if speaks.dialect.enter_word else [])]
+    for text in (*TEXTS, *words):
+        data = speaks.datagram.write(ROOM, TOKEN, NAME, text)
+        head = speaks.head(data)
+        if head is None or head[1] != TOKEN or head[0] not in (ROOM, None):
+            yield f"datagram: room and token are not read back from {data[:80]!r}"
+        elif speaks.read_text(data, head[2]) != text:
+            yield f"datagram: the text {text!r} is read as {speaks.read_text(data, head[2])!r}"
+
+
+def _relays(speaks: Codec) -> Iterator[str]:
+    reader = NoticeReader(speaks, ROOM.decode())
+    for text in TEXTS[:3]:
+        data = speaks.write_relay(NAME, text, ROOM, TOKEN)
+        if data is None:
+            yield f"relay: {text!r} of {NAME} cannot be written"
+            continue
+        read = speaks.read_relay(data)
+        if read is None or (read.name, read.text) != (NAME, text):
+            yield f"relay: {text!r} of {NAME} is read as {read and tuple(read)}: {data[:60]!r}"
+        if reader.is_forged_by(data):
+            yield f"relay: the text {text!r} reads as a notice, so that members would never be sent it"
+
+
+def _notices(speaks: Codec) -> Iterator[str]:
+    tellings, room = speaks.dialect.notices, ROOM.decode()
+    reader, longest = NoticeReader(speaks, room), "x" * NAME_BYTES_MAX
+    for notice, telling in tellings.items():
+        data = write_notice(speaks, notice, name=NAME, room=room, host=HOST, token=TOKEN)
+        told = reader.read(data) if data is not None else None
+        sharing = {each for each, other in tellings.items() if set(other.sentences) & set(telling.sentences)}
+        if told is None or told.notice not in sharing:
+            yield f"notices.{notice}: it is read as {told.notice if told else 'nothing'}: {(data or b'')[:60]!r}"
+        data = write_notice(speaks, notice, name=longest, room=longest, host=longest, token=TOKEN)
+        if notice in ENDINGS and (data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX):
+            yield f"notices.{notice}: it cannot be told where names have {NAME_BYTES_MAX} bytes"
