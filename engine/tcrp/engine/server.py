@@ -282,8 +282,8 @@ class ServerEngine:
 
     def _relay(self, session: Session, text: str) -> None:
         """One text to every other member who is in-room (R-REL-1), in each dialect's own form."""
-        room = session.room
-        self._outbox.step(self._tables.room, (room,), RoomEvent.RELAYED)
+        room, outbox = session.room, self._outbox
+        outbox.step(self._tables.room, (room,), RoomEvent.RELAYED)
         for (codec, listener), group in room.fanout_groups.items():
             # `is not`: all of them are this engine's own objects.
             members = [member for member in group if member is not session]
@@ -295,13 +295,13 @@ class ServerEngine:
             elif room.notice_reader(codec).is_forged_by(data):
                 self._withhold(members, listener, "reads as a notice", Rule.REL_3)
             else:
-                self._outbox.step(self._tables.session, members, _RELAYED)
+                outbox.step(self._tables.session, members, _RELAYED)
                 if codec.relays_to_each:
                     self._relay_to_each(codec, session, text, members, listener)
                     continue
                 # In-room members have an address.
                 targets = [member.address for member in members]
-                self._outbox.pending.append(Relay(data, targets, _RELAY, listener))  # type: ignore[arg-type]
+                outbox.pending.append(Relay(data, targets, _RELAY, listener))  # type: ignore[arg-type]
 
     def _relay_to_each(self, codec: Codec, session: Session, text: str, members: list[Session], listener: int) -> None:
         """A relay that holds its receiver's token: bytes of their own for each, of one length."""
