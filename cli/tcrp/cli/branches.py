@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from coverage import Coverage
 
 MODULES = (
-    "tcrp.engine.server", "tcrp.engine.listeners", "tcrp.engine.registry", "tcrp.engine.handshakes", "tcrp.engine.rooms",
-    "tcrp.engine.notices", "tcrp.engine.codec", "tcrp.engine.outbox", "tcrp.engine.timers", "tcrp.engine.text",
+    "tcrp.engine.server", "tcrp.engine.listeners", "tcrp.engine.registry", "tcrp.engine.handshakes",
+    "tcrp.engine.rooms", "tcrp.engine.notices", "tcrp.engine.codec", "tcrp.engine.outbox", "tcrp.engine.timers",
+    "tcrp.engine.text",
 )  # fmt: skip
 PERCENT_MIN = 98
 """A swarm of enough random scenarios fails if it took a smaller share of the branches."""
