@@ -197,3 +197,42 @@ def test_a_crowd_is_compared_only_while_it_is_small() -> None:
     verdict = Run(read_scenario_text(f"claim: a crowd\nscript:\n{users}\nuntil: 4s\n")).go()
     assert verdict.violation is None
     assert verdict.judged[Property.MATCHES_REFERENCE] < verdict.judged[Property.NO_TALK_ON_TCP] + SESSIONS_MAX * 6
+
+
+LISTENERS = """
+claim: members of two listeners talk
+server: {listeners: {main: auto, old: text}}
+users:
+  bob: {dialect: text, listener: old}
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 2s, alice: {say: "hello"}}
+  - {at: 3s, bob: {use_listener: main}}
+  - {at: 4s, bob: {say: "by the other ports"}}
+"""
+
+
+def sends_by_the_first_listener(outputs: Outputs) -> Outputs:
+    return [each._replace(listener=0) if isinstance(each, Relay | SendDatagram) else each for each in outputs]
+
+
+class HearsByAnyListener(ServerEngine):
+    """A token holds whichever listener it comes in by."""
+
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
+        session = self.registry.sessions.get(data[2 + data[0] : 2 + data[0] + data[1]])
+        return super().receive_datagram(data, source, now_us, listener if session is None else session.listener)
+
+
+@pytest.mark.parametrize(
+    ("engine", "broken"),
+    [
+        (changed(sends_by_the_first_listener), Property.MATCHES_REFERENCE),
+        (HearsByAnyListener, Property.RELAY_NEEDS_A_LIVING_TOKEN),
+        (ServerEngine, None),
+    ],
+)
+def test_a_listener_that_is_not_the_sessions_is_found(engine: Any, broken: Property | None) -> None:
+    found = Run(read_scenario_text(LISTENERS), make_engine=engine).go().violation
+    assert (found.property if found is not None else None) is broken
