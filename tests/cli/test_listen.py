@@ -173,4 +173,6 @@ def test_a_dialect_that_cannot_say_why_a_session_ended_is_refused(
     path = tmp_path / "mute.toml"
     path.write_text("\n".join(lines), encoding="utf-8")
     assert main([f"--listen=tcp=0,udp=0,name=old,dialect={path}"]) == 2
-    assert capfd.readouterr().err.startswith(f"chat-server: listener old: {path}: notices.removed is missing")
+    complaint = capfd.readouterr().err
+    assert complaint.startswith(f"chat-server: listener old: {path}:")
+    assert "notices.removed: missing: every session must be told why it ended" in complaint
