@@ -88,7 +88,6 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
                 ("tcrp.engine.notices", "for pattern, notice in self._free:"),
                 ("tcrp.engine.notices", "if (match := pattern.fullmatch(sentence)) is not None:"),
                 ("tcrp.engine.notices", 'if "{any}" in text or "{name}" in after:'),
-                ("tcrp.engine.notices", "if known.form is telling.form:"),
                 ("tcrp.engine.codec", "if not isinstance(room, bytes):"),
                 ("tcrp.engine.codec", "elif name is not None:"),
                 ("tcrp.engine.codec", "if Role.TOKEN in self._notices[id(telling.form)].roles:"),
