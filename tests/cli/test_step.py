@@ -18,7 +18,8 @@ from textual.pilot import Pilot
 
 from tcrp.cli.exits import CANNOT, UsageError
 from tcrp.cli.sim import main
-from tcrp.cli.step_app import StepApp, help_text
+from tcrp.cli.step_app import StepApp
+from tcrp.cli.step_help import help_text
 from tcrp.cli.what_if import open_source
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario
@@ -304,8 +305,23 @@ def test_a_missed_expectation_is_gone_to(tmp_path: Path) -> None:
         assert "claim does not hold" in screen.lines()[0]
         await screen.press("v")
         assert screen.record.kind is Kind.DROP
+        assert "expected {drop: {why: cut, what: relay}, count: 2}" in screen.text
         await screen.press("v")
         assert "no violation after this" in screen.text
+
+    on_screen(path, talk)
+
+
+def test_a_missed_expectation_that_no_record_shows_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "fails.yaml"
+    path.write_text(
+        "claim: x\nscript:\n  - {at: 0s, a: {create: r}}\nexpect:\n  - {drop: {why: mtu}, count: 1}\n", encoding="utf-8"
+    )
+
+    async def talk(screen: Screen) -> None:
+        await screen.press("v")
+        assert screen.app.n == 1
+        assert "expected {drop: {why: mtu}, count: 1}: there are 0 such records" in screen.text
 
     on_screen(path, talk)
 

@@ -5,7 +5,6 @@ Knows textual. What is shown is made in `step_text`, what a key looks for is fou
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,11 +13,12 @@ from rich.text import Text
 from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, VerticalScroll
-from textual.screen import ModalScreen
+from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
 from tcrp.cli.exits import OurFault, UsageError
+from tcrp.cli.step_focus import Focus
+from tcrp.cli.step_help import KEYS, NARROW_KEYS, Help
 from tcrp.cli.step_text import (
     heading,
     lifelines_for,
@@ -36,7 +36,7 @@ from tcrp.spec.durations import parse_duration, write_duration
 from tcrp.spec.names import Machine
 from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.lines import TraceError
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, StepRecord
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record
 from tcrp.view.index import DROPS, FAULTS, NETWORK, REFUSALS, SERVER, MachineId, Pattern, holding, steps_of
 
 WIDTH_LEAST, HEIGHT_LEAST = 30, 10
@@ -45,29 +45,7 @@ LIFELINES_FROM = 60
 """Narrower screens show sentences instead of lifelines."""
 ALL_MACHINES_FROM, ALL_MACHINES_CELLS = 120, 44
 CAUSES_MAX = 20
-KEY_MEANINGS = (
-    ("→ ↓ space", "next record"), ("← ↑", "previous record"), ("PgDn PgUp", "a page on, back"),
-    ("Home End", "first, last record"), ("s S", "next, previous step of one actor"), ("a", "of which actor"),
-    ("d D", "next, previous drop"), ("r R", "refusal"), ("f F", "fault"), ("v V", "violation"), ("t", "go to a time"),
-    ("g", "go to a record"), ("c", "go to its cause"), ("b", "back to where I was"), ("/", "search"),
-    ("n N", "search on, back"), ("u", "only one user"), ("o", "only one room"), ("Esc", "all users and rooms"),
-    ("w", "write what if as a scenario"), ("x", "what if it is dropped"), ("y", "what if it arrives twice"),
-    ("z", "what if it arrives later"), ("Backspace", "undo what if"), ("?", "this help"), ("q", "quit"),
-)  # fmt: skip
-"""Two of them in a row, where there is room."""
-MOUSE = " A click goes to a row or a cause, the wheel on and back."
-HELP_CELLS = 76
 DONE = {DROP: "dropped", DUPLICATE: "duplicated"}
-KEYS = "→ next  ← back  s step  d drop  r refusal  f fault  x what if  ? help  q quit"
-NARROW_KEYS = "→ ← s d r f /  ? help  q quit"
-
-
-def help_text(width: int) -> str:
-    """The keys and what they do."""
-    entries = [f" {keys:<11}{meaning:<25}" for keys, meaning in KEY_MEANINGS]
-    if width > HELP_CELLS:
-        entries = ["".join(entries[at : at + 2]) for at in range(0, len(entries), 2)]
-    return "\n".join([*(entry.rstrip() for entry in entries), "", MOUSE])
 
 
 class Pane(Static):
@@ -86,20 +64,6 @@ class Pane(Static):
         self.app.action_previous_record()
 
 
-class Help(ModalScreen[None]):
-    """The keys."""
-
-    DEFAULT_CSS = """
-    Help { align: center middle; }
-    Help VerticalScroll { width: 78; max-width: 100%; height: auto; max-height: 100%; border: round $primary; }
-    """
-    BINDINGS = [Binding("escape,question_mark,q,enter,space", "dismiss", "close")]  # noqa: RUF012 (textual's own form)
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll():
-            yield Static(Text(help_text(self.app.size.width)))
-
-
 def _moves(key: str, action: str) -> Binding:
     return Binding(key, action, show=False)
 
@@ -107,6 +71,7 @@ def _moves(key: str, action: str) -> Binding:
 class StepApp(App[None]):
     """Shows one record of a trace, and what was before it."""
 
+    TITLE = "chat-sim step"
     ENABLE_COMMAND_PALETTE = False
     AUTO_FOCUS = ""  # the prompt is focused when something is asked
     CSS = """
@@ -164,7 +129,7 @@ class StepApp(App[None]):
         self._filter: list[Pattern] = []
         self._search: Pattern | None = None
         self._was_at: list[int] = []
-        self._focus_user = self._focus_room = ""
+        self._focus = Focus()
         self._rows: list[int] = []
         self._lines: list[int] = []
         self._asking = ""
@@ -275,56 +240,21 @@ class StepApp(App[None]):
     # --- the machines ----------------------------------------------------------------------------
 
     def _machine_lines(self, record: Record, width: int) -> list[Text]:
-        self._look_at(record)
-        index, user, room, n = self.opened.index, self._focus_user, self._focus_room, self.n
+        index, n = self.opened.index, self.n
+        user, room = self._focus.of(index, record, self.user, self.room)
         member = index.header.cast.get(user)
         name = member.name if member is not None else user
         lines = []
         for machine, id in ((Machine.SESSION, f"{name}@{room}"), (Machine.ROOM, room), (Machine.HANDSHAKE, user)):
             known = machine is Machine.HANDSHAKE or bool(room)
-            own = index.state_of(MachineId(user, machine, id), n) if known and user else None
+            has_own = known and user and machine is not Machine.ROOM  # rooms are the server's
+            own = index.state_of(MachineId(user, machine, id), n) if has_own else None
             server = index.state_of(MachineId(SERVER, machine, id), n) if known else None
             lines.append(machine_line(str(machine), machine, id if known else "", server or own, width))
             if machine is Machine.SESSION:
                 view = own if own is not None and server is not None else None
                 lines.append(machine_line("  as seen by", machine, user, view, width))
         return lines
-
-    def _look_at(self, record: Record) -> None:
-        """Whose machines are shown: of the user and the room that a record is about, else those of before."""
-        user, room = self.user, self.room
-        if isinstance(record, StepRecord | RefusalRecord):
-            name, at, inside = record.id.rpartition("@")
-            if record.machine is Machine.ROOM:
-                room = room or record.id
-            elif record.machine is Machine.HANDSHAKE or not at:
-                user = user or (record.id if record.actor == SERVER else record.actor)
-            else:
-                user, room = user or self._id_of(name), room or inside
-        elif isinstance(record, PacketRecord):
-            ends = [id for id in record.link.split(">") if id not in (SERVER, NETWORK, "")]
-            user = user or (ends[0] if ends else "")
-        elif record.actor not in (SERVER, NETWORK):
-            user = user or record.actor
-        if user and user != self._focus_user:
-            self._focus_user, self._focus_room = user, ""
-        if room:
-            self._focus_room = room
-        if self._focus_user and not self._focus_room:
-            self._focus_room = self._room_of(self._focus_user)
-
-    def _id_of(self, name: str) -> str:
-        cast = self.opened.index.header.cast
-        return next((id for id, member in cast.items() if member.name == name), name)
-
-    def _room_of(self, user: str) -> str:
-        """The room of a user's latest session."""
-        index = self.opened.index
-        member = index.header.cast.get(user)
-        name = member.name if member is not None else user
-        n = index.before(self.n + 1, [re.compile(holding(f"{name}@").pattern + rb'[^"]*","instance"')])
-        found = self._record(n) if n is not None else None
-        return found.id.rpartition("@")[2] if isinstance(found, StepRecord) else ""
 
     # --- going somewhere -------------------------------------------------------------------------
 
@@ -337,6 +267,10 @@ class StepApp(App[None]):
             if remembers and n != self.n:
                 self._was_at.append(self.n)
             self.n = n
+        self.draw()
+
+    def _say(self, message: str) -> None:
+        self._message = shown(message)
         self.draw()
 
     def _look(self, patterns: Sequence[Pattern], way: int, what: str) -> None:
@@ -372,12 +306,15 @@ class StepApp(App[None]):
         if self.opened.verdict is None:
             self.go(None, "a trace does not say what was expected: open the scenario to see violations")
             return
-        found = [n for n in self.opened.violations if (n - self.n) * way > 0]
-        self.go(found[0 if way > 0 else -1] if found else None, f"no violation {'after' if way > 0 else 'before'} this")
-        violation = self.opened.verdict.violation
-        if found and violation is not None and violation.n == self.n:
-            self._message = f"{violation.property}: {violation.what}"
-            self.draw()
+        places, words = self.opened.violations, self.opened.misses
+        found = [n for n in sorted(places) if (n - self.n) * way > 0]
+        if found:
+            self.go(n := found[0 if way > 0 else -1])
+            self._say(places[n])
+        elif not places and words:
+            self._say(words[0])
+        else:
+            self._say(f"no violation {'after' if way > 0 else 'before'} this")
 
     def action_cause(self) -> None:
         cause = self._record(self.n).cause
@@ -485,7 +422,7 @@ class StepApp(App[None]):
         if index.after(0, [pattern := index.about_user(value)]) is None:
             self.go(None, f"nothing is about a user {value}{_known(index.header.cast)}")
             return
-        self.user = self._focus_user = value
+        self.user = value
         self._narrow(pattern)
 
     def _answer_room(self, value: str) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tcrp.engine.text import shown
 from tcrp.sim.scenario.expectations import DROP_REASONS
-from tcrp.spec.names import Machine, Rule
+from tcrp.spec.names import HandshakeState, Machine, Rule
 from tcrp.spec.render import TABLES
 from tcrp.spec.rules import SENTENCES
 from tcrp.trace.records import (
@@ -36,7 +36,7 @@ STATES = {machine: [str(state) for state in table.states] for machine, table in 
 FINAL = {machine: {str(state) for state in table.final} for machine, table in TABLES.items()}
 STATES_CELLS = max(sum(len(state) + 2 for state in states) for states in STATES.values())
 ID_CELLS_LEAST, ID_CELLS_MOST = 22, 32
-LIT, DIM, HEAD = "bold reverse", "dim", "bold"
+LIT, DIM, HEAD, LIFELINE = "bold reverse", "dim", "bold", "bright_black not bold"
 STYLES = {
     Kind.STEP: "green", Kind.REFUSE: "yellow", Kind.SEND: "cyan", Kind.ARRIVE: "blue", Kind.DROP: "bold red",
     Kind.TIMER: "dim", Kind.FAULT: "bold magenta", Kind.SHOW: "bold",
@@ -92,14 +92,19 @@ def sequence_row(record: Record, lifelines: Sequence[str], width: int, *, is_cur
             _put(line, TIME_CELLS, f"! {record.what} {record.why}", width)
         case _:
             _put_label(line, _label(record), places.get(record.actor, TIME_CELLS), width)
-    time = seconds(record.t_us).rjust(TIME_CELLS - 1)
-    text = Text(f"{time[-TIME_CELLS + 1 :]} {''.join(line[TIME_CELLS:])}".rstrip(), no_wrap=True)
-    text.stylize(DIM, 0, TIME_CELLS)
-    text.stylize(STYLES[record.kind], TIME_CELLS)
+    time = seconds(record.t_us).rjust(TIME_CELLS - 1)[-TIME_CELLS + 1 :]
+    if is_current and time.startswith(" "):
+        time = f"▶{time[1:]}"  # also where a terminal shows no attributes
+    text = Text(f"{time} {''.join(line[TIME_CELLS:])}".rstrip(), no_wrap=True)
     if is_current:
         text.append(" " * max(width - text.cell_len, 0))
-        text.stylize("reverse", 0)
-        text.plain = "▶" + text.plain[1:] if text.plain.startswith(" ") else text.plain
+        text.stylize("bold reverse")
+        return text
+    text.stylize(DIM, 0, TIME_CELLS)
+    text.stylize(STYLES[record.kind], TIME_CELLS)
+    for at, letter in enumerate(text.plain):
+        if letter == "│":
+            text.stylize(LIFELINE, at, at + 1)
     return text
 
 
@@ -199,7 +204,7 @@ def machine_line(label: str, machine: Machine, id: str, at: MachineAt | None, wi
         return text.append(f"[{at.state}]" if at is not None else "-", LIT if at is not None else DIM)
     for state in states:
         if at is not None and at.state == state:
-            text.append(f"[{state}]", f"{LIT} red" if state in FINAL[machine] else f"{LIT} green")
+            text.append(f"[{state}]", f"{LIT} {_colour(machine, state)}")
         else:
             text.append(f" {state} ", DIM)
     return text
@@ -208,7 +213,13 @@ def machine_line(label: str, machine: Machine, id: str, at: MachineAt | None, wi
 def machine_entry(at: MachineAt, width: int) -> Text:
     """One of all machines, beside the sequence."""
     text = Text(set_cell_size(shown(f"{at.actor} {at.machine} {at.id}"), max(width - 13, 1)), no_wrap=True)
-    return text.append(f" {at.state}", "red" if at.state in FINAL[at.machine] else "green")
+    return text.append(f" {at.state}", _colour(at.machine, at.state))
+
+
+def _colour(machine: Machine, state: str) -> str:
+    if state in (HandshakeState.REFUSED, HandshakeState.ABANDONED):
+        return "red"
+    return "blue" if state in FINAL[machine] else "green"
 
 
 # --- a record ----------------------------------------------------------------------------------------

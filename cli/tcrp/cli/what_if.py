@@ -29,14 +29,22 @@ class Opened:
     fates: tuple[SetFate, ...] = ()
 
     @property
-    def violations(self) -> list[int]:
-        """The records at which a property broke or an expectation was missed, as far as one can be named."""
+    def violations(self) -> dict[int, str]:
+        """What is wrong, by the record that shows it."""
+        if self.verdict is None:
+            return {}
+        found = {miss.n: f"expected {miss.expectation.text}: {miss.nearest}" for miss in self.verdict.misses if miss.n}
+        if (violation := self.verdict.violation) is not None:
+            found[violation.n] = f"{violation.property}: {violation.what}"
+        return found
+
+    @property
+    def misses(self) -> list[str]:
+        """What is wrong of which no record shows anything."""
         if self.verdict is None:
             return []
-        found = {miss.n for miss in self.verdict.misses}
-        if self.verdict.violation is not None:
-            found.add(self.verdict.violation.n)
-        return sorted(found - {0})
+        found = [f"expected {miss.expectation.text}: {miss.nearest}" for miss in self.verdict.misses if not miss.n]
+        return found + [f"never taken: {step.id}" for step in self.verdict.never_taken]
 
 
 def open_source(name: str, seed: int | None) -> Opened:
