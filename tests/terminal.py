@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -10,13 +11,15 @@ import subprocess
 import termios
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyte
 
-from processes import BIN, PATIENCE
+from processes import BIN, PATIENCE, LiveServer
 
 COLUMNS, LINES = 100, 40
+CTRL_A, CTRL_C, CTRL_D, CTRL_E, CTRL_Z, UP = "\x01", "\x03", "\x04", "\x05", "\x1a", "\x1b[A"
 
 
 class _Answering(pyte.Screen):
@@ -125,3 +128,26 @@ class Terminal:
             self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         os.close(self._master)
+
+
+def ports(server: LiveServer) -> list[str]:
+    """The options that name a server's ports."""
+    return ["--tcp-port", str(server.tcp), "--udp-port", str(server.udp)]
+
+
+@contextlib.contextmanager
+def client(server: LiveServer, *arguments: str, **env: str) -> Iterator[Terminal]:
+    """A `chat-client` on a terminal."""
+    terminal = Terminal("chat-client", *ports(server), *arguments, env=env)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def plain(server: LiveServer, typed: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """A `chat-client --plain` that is given these bytes and has ended."""
+    return subprocess.run(
+        [BIN / "chat-client", "--plain", *ports(server), *arguments], input=typed, capture_output=True,
+        timeout=PATIENCE, check=False, env={**os.environ, "LANG": "C.UTF-8"},
+    )  # fmt: skip
