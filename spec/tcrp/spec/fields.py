@@ -151,7 +151,7 @@ class Message:
 
 # --- lines --------------------------------------------------------------------------------------------
 
-_LINE = re.compile(r"(?:len\((?P<measured>\w+)\)|(?P<label>[a-z_]\w*))\s*(?::\s*(?P<form>.*))?", re.ASCII)
+_LINE = re.compile(r"(?:len\((?P<measured>\w+)\)|(?P<label>[a-z_]\w*))\s*(?::\s*(?P<form>.*))?", re.ASCII | re.DOTALL)
 _NUMBER = re.compile(
     r"(?:u(?P<width>\d+)(?P<order>le|be)?|digits\s+(?P<digits>\d+)(?:\s+pad\s+(?P<pad>.+?))?)", re.ASCII
 )
