@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conversation import SECOND, Chat, Peer, User
-from tcrp.engine.codec import codec
+from conversation import SECOND, Chat, Peer, User, counted_tokens
+from tcrp.engine.codec import codec, codec_of
 from tcrp.engine.frames import write_request
-from tcrp.engine.outputs import Address
+from tcrp.engine.outputs import Address, SendDatagram
+from tcrp.sim.reference.server import ReferenceServer
+from tcrp.spec import dialects
 from tcrp.spec.limits import ANSWER_ENDED_EVERY_US
 from tcrp.spec.names import Deadline, Operation, Reason, SessionState
 from tcrp.trace.records import TimerRecord
@@ -272,3 +275,27 @@ def test_a_token_that_is_held_or_remembered_is_not_granted_again() -> None:
     bob.leaves()
     chat.server.registry._new_token = lambda: next(tokens)
     assert chat.user("carol").joins("lobby").token == b"%032x" % 99
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_a_dialect_says_how_often_an_ended_session_is_told(times: int) -> None:
+    """Clients that show each of them need no more than one."""
+    text = (Path(dialects.__file__).parent / "dialects" / "text.toml").read_text(encoding="utf-8")
+    spoken = dialects.parse(text.replace("[notices]", f"[notices]\nrepeat = {times}"), "often.toml")
+    chat = Chat(only=codec_of(spoken))
+    chat.user("alice").creates("lobby")
+    chat.user("bob").joins("lobby")
+    reference = ReferenceServer(chat.limits, [[spoken]], counted_tokens())
+    for name, operation in (("alice", Operation.CREATE), ("bob", Operation.JOIN)):
+        reference.stream_opened(name, Address("10.0.0.9", 50000), 0)
+        reference.receive_stream(name, codec_of(spoken).write_request(operation, b"lobby", name, "", "", 0), 0)
+        reference.handle_timeout(0)
+    reference.receive_datagram(b"\5\x20lobby" + b"%032x" % 2, Address("10.0.0.9", 50000), 0)
+    told = [*(chat.server.remove("bob", "lobby", 0) or [])]
+    theirs = [*(reference.remove("bob", "lobby", 0) or [])]
+    for when_us in (500_000, 1_500_000, 3_500_000, 4_900_000):
+        told += chat.server.handle_timeout(when_us)
+        theirs += reference.handle_timeout(when_us)
+    for outputs in (told, theirs):
+        removed = [each for each in outputs if isinstance(each, SendDatagram) and each.data == b"You were removed"]
+        assert len(removed) == times

@@ -33,6 +33,7 @@ class SessionRecord:
     state: SessionState
     last_heard_us: int
     listener: int = 0
+    told_at_most: int = 1  # times: those of its user's dialect; of a request by hand nobody knows the dialect
     address: Address | None = None
     asked_from: Address | None = None  # where relays go at first, if its request or its trailer said so
     fixed: bool = False  # its relays stay where its request said, whatever its socket
@@ -120,6 +121,7 @@ class ObservedServer:
             listener=connection.listener if connection is not None else 0,
         )
         entry.fixed = user is not None and user.codec.dialect.port_fixed
+        entry.told_at_most = user.codec.dialect.notice_repeat if user is not None else 1
         if user is not None and connection is not None and not learns_port(user.codec, LearnedFrom.DATAGRAM):
             entry.asked_from = connection.client_address
         self.living[step.subject] = self._last_granted = entry

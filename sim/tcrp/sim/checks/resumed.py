@@ -52,6 +52,7 @@ def resumed(
         )  # fmt: skip
         if user is not None:
             entry.fixed = user.codec.dialect.port_fixed
+            entry.told_at_most = user.codec.dialect.notice_repeat
             if learns_port(user.codec, LearnedFrom.REQUEST):
                 entry.asked_from = user.address
         model.tokens.setdefault(entry.room, set()).add(token)
@@ -73,7 +74,8 @@ def resumed(
         next_us = whens.get((Deadline.NOTICE, gone.token))
         if next_us is not None:
             ended_us = now_us - gone.ended_ago_us
-            again_us = (each for each in NOTICE_AGAIN_AFTER_US[gone.times_told :] if each < limits.linger)
+            again = NOTICE_AGAIN_AFTER_US[gone.times_told : entry.told_at_most]
+            again_us = (each for each in again if each < limits.linger)
             entry.tell_us = [ended_us + each for each in again_us]
             monitor._termination._untold.append(entry)
         model.ended[gone.token] = entry

@@ -79,7 +79,8 @@ class TerminationChecks:
             told = entry.address in sent or self._is_taken(entry) or entry.fixed
             self._results.judge(Property.ENDED_ARE_TOLD, told, "{} has ended and was not told", entry.id)
             linger_us = self._bounds.now.linger
-            entry.tell_us = [call.local_us + after for after in NOTICE_AGAIN_AFTER_US if 0 < after < linger_us]
+            again = NOTICE_AGAIN_AFTER_US[1 : entry.told_at_most]
+            entry.tell_us = [call.local_us + after for after in again if after < linger_us]
             if entry.tell_us:
                 self._untold.append(entry)
 
