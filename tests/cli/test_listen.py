@@ -157,6 +157,11 @@ def test_a_printed_config_reads_back(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert settings(config=written(tmp_path, printed)) == original
 
 
+def test_a_dialect_that_would_never_be_recognised_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--listen=tcp=0,udp=0,name=old,dialect=name-port,dialect=text"]) == 2
+    assert capfd.readouterr().err.startswith("chat-server: listener old: requests of text would be taken for name-port")
+
+
 def test_a_dialect_that_is_none_is_said_with_its_listener(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--listen=tcp=0,udp=0,name=old,dialect=txt"]) == 2
     message = "chat-server: listener old: there is no dialect named 'txt'; did you mean text?\n"

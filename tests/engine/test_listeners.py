@@ -189,3 +189,18 @@ def test_a_session_that_never_enters_leaves_a_hint_at_its_dialect() -> None:
     steps = [record for record in chat.records if isinstance(record, StepRecord)]
     [idled] = [step for step in steps if (step.event, step.id) == ("idled", "bob@lobby")]
     assert idled.why == "granted in text, silent since: wrong dialect?"
+
+
+@pytest.mark.parametrize(
+    ("dialects", "fault"),
+    [
+        (("name-port", "text"), "requests of text would be taken for name-port, which stands before it"),
+        (("name-port", "name-port-list"), "requests of name-port-list would be taken for name-port"),
+        (("text", "name-port", "json", "json-name"), None),
+        (("name-port-list",), None),
+        ((), None),
+    ],
+)
+def test_a_list_in_which_a_dialect_is_never_recognised_is_found(dialects: tuple[str, ...], fault: str | None) -> None:
+    found = listed(*dialects).fault()
+    assert found == fault if fault is None else (found or "").startswith(fault)

@@ -150,10 +150,17 @@ def _watcher(settings: ServerSettings) -> Watcher | None:
 
 def _dialects(names: tuple[str, ...], where: str = "") -> tuple[Codec, ...]:
     """The dialects of a listener; none for `auto`. Raises `UsageError`."""
+    if names == (AUTO,):
+        return ()
+    from tcrp.engine.listeners import ListenerConfig  # --help and --print-config do not need it
+
     try:
-        return () if names == (AUTO,) else tuple(map(dialect_named, names))
+        dialects = tuple(map(dialect_named, names))
     except UsageError as error:
         raise UsageError(f"{where}{error}") from None
+    if fault := ListenerConfig(dialects).fault():
+        raise UsageError(f"{where}{fault}")
+    return dialects
 
 
 if __name__ == "__main__":
