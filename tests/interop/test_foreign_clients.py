@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from interop.forms import CREATE, JOIN, Form, Refused
+from interop.forms import CREATE, JOIN, Asked, Form, Refused
 from interop.programs import SECONDS_MAX, ForeignClient, until
 from interop.which_programs import FORMS, NAMES, OTHERS, dialect_of, is_described
+from interop.wire_forms import WIRE
 from processes import BIN
+from tcrp.spec import dialects
 
 LISTENER = re.compile(r"TCP (\S+):(\d+) and UDP \S+:(\d+),")
 
@@ -91,3 +94,22 @@ def test_foreign_clients_hold_a_whole_conversation_on_our_server(
         if form.closed is not None:
             c.sees(form.closed.format(user="alice", room=room1))
         assert not [line for each in (a, b, c) for line in each.lines if line.startswith("unreadable")]
+
+
+@pytest.mark.parametrize("name", [form.capture for form in WIRE if len(form.granted(Asked(CREATE, "r", "u"), "t")) > 1])
+def test_a_client_that_takes_what_comes_at_once_for_one_message_gets_the_answer_alone(
+    name: str, ours: dict[str, tuple[str, int, int]]
+) -> None:
+    form = form_of(name)
+    if form.name in dialects.NAMES:
+        pytest.skip(f"{form.name} makes no pause")
+    asked = Asked(CREATE, f"naive {name}", "alice", "", 40000)
+    host, tcp_port, _ = ours[name]
+    with socket.create_connection((host, tcp_port), SECONDS_MAX) as tcp:
+        tcp.sendall(b"".join(form.request(asked)))
+        answer = tcp.recv(4096)
+        if answer == form.greeting:
+            answer = tcp.recv(4096)
+        completion = tcp.recv(4096)
+    whole = b"".join(form.granted(asked, "t" * 32))
+    assert (len(answer) + len(completion), bool(completion)) == (len(whole), True)
