@@ -259,8 +259,10 @@ class User:
         chat.streams[stream] = self
         self.engine.start(chat.now_us)
         chat.counters.stream_opened()
-        chat.do(chat.server.stream_opened(stream, self.address, chat.now_us, self.listener, name=self.name))
-        self.do(self.engine.stream_opened(stream, chat.now_us))
+        greets = chat.server.stream_opened(stream, self.address, chat.now_us, self.listener, name=self.name)
+        asks = self.engine.stream_opened(stream, chat.now_us)
+        chat.do(greets)
+        self.do(asks)
         return self
 
     # --- what happens to a user ---------------------------------------------------------------------
@@ -290,7 +292,7 @@ class User:
         self.do(self.client.receive_stream(data, self.chat.now_us))
 
     def hears_the_end(self) -> None:
-        pass  # the client has closed by itself
+        self.do(self.client.stream_closed(self.chat.now_us))  # most clients have closed by themselves
 
     def do(self, effects: ClientOutputs) -> None:
         """Carry out what the client wants."""
