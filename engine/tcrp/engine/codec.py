@@ -165,7 +165,8 @@ class Codec:
             compile_message(each, operations=known) for each in _distinct(map(unwrapped, data.request.values()))
         ]
         self.frames = [each.message for each in self._outer]
-        self._answers = _by_operation(data.answer or {}, Strictness.NUMBERS)
+        strictness = Strictness.WORDS if data.answer_is_exact else Strictness.NUMBERS
+        self._answers = _by_operation(data.answer or {}, strictness)
         self._completions = _by_operation(data.completion, Strictness.LOOSE, extras=frozenset((IDLE_TIMEOUT,)))
         self.tells_timeout = self.asks_for_answers and all(
             _object(each) is not None for each in data.completion.values()

@@ -76,6 +76,7 @@ class Strictness(Enum):
     SHAPE = False, json_templates.Compare.NONE  # its keys exactly, whatever its constants
     EXACT = False, json_templates.Compare.ALL
     NUMBERS = True, json_templates.Compare.NUMBERS  # at least its keys
+    WORDS = True, json_templates.Compare.ALL  # at least its keys
     LOOSE = True, json_templates.Compare.NONE  # at least the keys of its roles
 
 

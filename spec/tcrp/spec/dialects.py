@@ -150,6 +150,7 @@ class Dialect:
     completion: ByOperation
     refusals: Mapping[Reason, Refusal]
     answers_head: bool
+    answer_is_exact: bool
     pause_us: int
     datagram: Message
     relay: Message
@@ -249,6 +250,7 @@ class _Reader:
         words = top.table("words", optional=True)
         answer_table = top.table("answer", optional=True)
         pause_us = answer_table.duration_us("pause", PAUSE_US_MAX)
+        answer_is_exact = answer_table.boolean("exact")
         answers_head = answer_table.choice("after", ("request", "head"), "request") == "head"
         has_answer = "answer" in top.content
         refusal = top.table("refusal")
@@ -264,6 +266,7 @@ class _Reader:
             completion=self._by_operation("completion", top.table("completion"), replies),
             refusals=MappingProxyType(self._refusals(refusal, replies, statuses, words)),
             answers_head=answers_head,
+            answer_is_exact=answer_is_exact,
             pause_us=pause_us,
             datagram=self._message("datagram", top.table("datagram"), None),
             relay=self._message("relay", relay, None),
