@@ -117,7 +117,7 @@ async def told_again(stage: Stage) -> None:
             "after 0.5, 1.5 and 3.5 s",
         )
     before = len(bob.heard)
-    asked = bob.datagram(stage.codec.write_text("bob", "hello"))
+    asked = bob.says("hello")
     bob.send(asked, "with a token that has ended")
     await stage.ground.sleep(2 * stage.waits.quiet_us)
     answered = sum(len(each.data) for each in bob.heard[before:])

@@ -44,7 +44,7 @@ async def malformed(stage: Stage) -> None:
             return stage.broken(Rule.UDP_3, f"{what} is answered: {stranger.heard[-1].data[:60]!r}")
         if any(b"hello" in each.data for each in bob.heard[before[0] :]):
             return stage.broken(Rule.UDP_3, f"{what} is relayed")
-    bob.send(bob.datagram(NOT_UTF8), "a text that is not UTF-8, with bob's token")
+    bob.send(bob.forged(NOT_UTF8), "a text that is not UTF-8, with bob's token")
     if await _is_deaf(stage, ann, bob):
         return stage.broken(Rule.UDP_3, "after a text that is not UTF-8, nothing is relayed any more")
     if any(NOT_UTF8 in each.data for each in ann.heard):
@@ -76,11 +76,11 @@ async def rejected_in_a_row(stage: Stage) -> None:
     """Three rejected datagrams in a row end a session; a valid one between them starts the count anew."""
     ann, bob = await stage.room("ann", "bob")
     for _ in range(REJECTED_IN_A_ROW_MAX - 1):
-        bob.send(bob.datagram(b"hello", room="elsewhere"), "with a wrong room")
+        bob.send(bob.says("hello", room="elsewhere"), "with a wrong room")
     if not await stage.reaches(bob, ann):
         return stage.broken(Rule.IDLE_2, f"{REJECTED_IN_A_ROW_MAX - 1} datagrams with a wrong room end a session")
     for _ in range(3 * REJECTED_IN_A_ROW_MAX):  # more than three, since some may be lost
-        bob.send(bob.datagram(b"hello", room="elsewhere"), "with a wrong room")
+        bob.send(bob.says("hello", room="elsewhere"), "with a wrong room")
     await stage.ground.sleep(stage.waits.quiet_us)
     text = stage.text("still here")
     bob.say(text)
@@ -129,7 +129,7 @@ async def flood(stage: Stage) -> None:
     ann, bob, cat = await stage.room("ann", "bob", "cat")
     texts = [stage.text("flood") for _ in range(200)]
     for text in texts:
-        cat.send(cat.datagram(stage.codec.write_text("cat", text)))
+        cat.send(cat.says(text))
     if not await stage.reaches(ann, bob):
         raise CannotTest("after 200 texts at once ann no longer reaches bob")
     passed = sum(bool(bob.times(text)) for text in texts)

@@ -66,7 +66,7 @@ async def _speak(
     gap_us, due_us = every_us // len(speakers), stage.ground.now_us()
     for _ in range(rounds):
         for speaker in speakers:
-            speaker.port.send(speaker.datagram(stage.codec.write_text(speaker.name, stage.text("load"))))
+            speaker.port.send(speaker.says(stage.text("load")))
             due_us += gap_us
             if (left_us := due_us - stage.ground.now_us()) > 0:
                 await stage.ground.sleep(left_us)

@@ -86,7 +86,7 @@ async def forged_sender(stage: Stage) -> None:
         raise Skip("texts of this dialect hold no name")
     ann, bob = await stage.room("ann", "bob")
     text = stage.text("signed by another")
-    ann.send(ann.datagram(stage.codec.write_text("zoe", text)), "says that it is of zoe")
+    ann.send(ann.says(text, name="zoe"), "says that it is of zoe")
     if not await bob.hears(text):
         await stage.settles(ann, bob)
         return stage.holds(Rule.REL_3, "a text with another's name is not relayed")
@@ -161,7 +161,7 @@ async def other_rooms(stage: Stage) -> None:
         return stage.broken(Rule.REL_1, "a text of ann reaches somebody in another room")
     stage.holds(Rule.REL_1, "texts stay in their room")
     text = stage.text("from outside")
-    cat.send(cat.datagram(stage.codec.write_text("cat", text), room=ann.room), "with her token, for ann's room")
+    cat.send(cat.says(text, room=ann.room), "with her token, for ann's room")
     await stage.settles(ann, bob)
     return stage.judge(
         Rule.TOK_2, not (ann.times(text) or bob.times(text)), "a token of another room is not valid here",
@@ -226,7 +226,7 @@ async def other_address(stage: Stage) -> None:
 async def _is_heard_from(stage: Stage, user: User, port: Port, hearer: User) -> bool:
     for _ in range(3):
         text = stage.text("from another port")
-        user.send(user.datagram(stage.codec.write_text(user.name, text)), "from another port", port)
+        user.send(user.says(text), "from another port", port)
         if await hearer.hears(text):
             return True
     return False
@@ -243,7 +243,7 @@ async def _is_told_at(stage: Stage, speaker: User, port: Port, said: str) -> boo
 async def largest(stage: Stage) -> None:
     """A datagram of 4096 bytes is relayed, unless its relay is longer than 4094."""
     ann, bob = await stage.room("ann", "bob")
-    room_for_text = CLIENT_DATAGRAM_BYTES_MAX - len(ann.datagram(stage.codec.write_text("ann", "")))
+    room_for_text = CLIENT_DATAGRAM_BYTES_MAX - len(ann.says(""))
     relay = stage.codec.write_relay("ann", "")
     assert relay is not None, "the name is short"
     fits = min(room_for_text, SERVER_DATAGRAM_BYTES_MAX - len(relay))
@@ -255,17 +255,17 @@ async def largest(stage: Stage) -> None:
     arrived = next((each for each in bob.heard if text[:20].encode() in each.data), None)
     if arrived is None:
         await stage.settles(ann, bob)
-        return stage.broken(Rule.UDP_1, f"a datagram of {fits + len(ann.datagram(b''))} bytes is not relayed")
+        return stage.broken(Rule.UDP_1, f"a datagram of {fits + len(ann.says(''))} bytes is not relayed")
     if text.encode() not in arrived.data:
         return stage.broken(Rule.UDP_1, f"a text of {fits} bytes arrives cut, in a datagram of {len(arrived.data)}")
-    return stage.holds(Rule.UDP_1, f"a datagram of {fits + len(ann.datagram(b''))} bytes is relayed whole")
+    return stage.holds(Rule.UDP_1, f"a datagram of {fits + len(ann.says(''))} bytes is relayed whole")
 
 
 async def long_relay(stage: Stage) -> None:
     """A relay that its sender's name makes too long is not sent."""
     long = "ann" + "n" * 200
     ann, bob = await stage.room(long, "bob")
-    space = CLIENT_DATAGRAM_BYTES_MAX - len(ann.datagram(stage.codec.write_text(long, "")))
+    space = CLIENT_DATAGRAM_BYTES_MAX - len(ann.says(""))
     text = stage.text("too long ").ljust(space, "x")
     relay = stage.codec.write_relay(long, text)
     if relay is not None and len(relay) <= SERVER_DATAGRAM_BYTES_MAX:

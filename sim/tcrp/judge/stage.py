@@ -119,10 +119,15 @@ class User:
 
     # --- speaking ---------------------------------------------------------------------------------
 
-    def datagram(self, text: bytes, *, room: str | None = None, token: bytes | None = None) -> bytes:
-        """The bytes of a datagram of this user."""
-        name, used = (self.room if room is None else room).encode(), self.token if token is None else token
-        return bytes((len(name), len(used))) + name + used + text
+    def says(self, text: str, *, room: str | None = None, name: str | None = None) -> bytes:
+        """The bytes by which this user says a text."""
+        used = (self.room if room is None else room).encode()
+        return self.codec.datagram.write(used, self.token, self.name if name is None else name, text)
+
+    def forged(self, text: bytes) -> bytes:
+        """The bytes of a datagram of this user, in the common form, with a text that need not be one."""
+        room = self.room.encode()
+        return bytes((len(room), len(self.token))) + room + self.token + text
 
     def send(self, data: bytes, note: str = "", through: Port | None = None) -> None:
         """Send a datagram as it is."""
@@ -131,7 +136,7 @@ class User:
 
     def say(self, text: str, note: str = "") -> None:
         """Send a text."""
-        self.send(self.datagram(self.codec.write_text(self.name, text)), note)
+        self.send(self.says(text), note)
 
     def enter(self) -> None:
         """Send what tells the server this user's address, where the dialect needs it."""
@@ -340,8 +345,13 @@ class Stage:
 
     async def _read_reply(self, user: User, stream: Stream, operation: Operation) -> Reply:
         began_us, data, size = self.ground.now_us(), bytearray(), 0
+        greets = self.dialect.greeting is not None
         while True:
-            read = self.codec.read_reply(data, operation)
+            greeting = self.codec.read_greeting(bytes(data)) if greets else 0
+            if isinstance(greeting, int):
+                greets = False
+                del data[:greeting]
+            read = Partial(has_head=False) if greets else self.codec.read_reply(data, operation)
             after_us = self.ground.now_us() - began_us
             if isinstance(read, Unread):
                 return Reply(Kind.STRANGE, said=f"it begins with {bytes(data[:48])!r}", after_us=after_us)
@@ -445,7 +455,7 @@ class Stage:
         """Everybody leaves, politely, and every socket is closed."""
         for user in reversed(self._users):
             if user.token and self.dialect.leave_words:
-                user.send(user.datagram(self.codec.write_text(user.name, self.dialect.leave_words[0])))
+                user.send(user.says(self.dialect.leave_words[0]))
             user.port.close()
         for stream in self._streams:
             stream.close()
