@@ -57,6 +57,8 @@ NOT_RUN = {
     "sudo ": "changes the system; tests/deploy checks the unit",
     "/opt/tcrp/bin/chat-server --print-config | sudo": "changes the system",
     "chat-sim step": "needs a terminal; tests/cli/test_step.py steps through scenarios",
+    "tcpdump ": "captures the network; tests/judge/film.py makes captures",
+    "chat-sim judge": "needs such a capture; tests/judge/test_recorded.py judges some",
     "chat-sim conform": "judges a server for a quarter of a minute; tests/judge/test_command.py does it",
     "tshark ": "need not be installed; tests/view/test_wireshark.py uses it",
     "docker ": "needs Docker and the network; tests/deploy checks the Dockerfile",

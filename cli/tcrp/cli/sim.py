@@ -14,6 +14,7 @@ from pathlib import Path
 from tcrp.cli.conform import add_conform
 from tcrp.cli.dialect_arguments import add_dialect
 from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, OutputLost, UsageError, complain
+from tcrp.cli.judge import add_judge
 from tcrp.cli.output import ArgumentParser, run_program, utf8_stdout
 from tcrp.cli.version import tcrp_version
 
@@ -159,6 +160,7 @@ def _parser() -> ArgumentParser:
     diff.set_defaults(command=_diff)
     add_conform(commands)
     add_dialect(commands)
+    add_judge(commands)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
     return parser
 
