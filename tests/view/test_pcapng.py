@@ -158,7 +158,9 @@ def test_a_reset_by_the_scenario_is_seen_from_both_ends_and_only_once() -> None:
 def test_a_second_end_of_the_same_stream_is_no_second_fin() -> None:
     name = "bob.join@0s/open/opened/close"
     close = packet(Kind.SEND, PacketKind.CLOSE, name, link="server>bob")
-    assert flags_of(captured(*OPENING, close, close)) == [0x02, 0x12, 0x10, 0x11]
+    arrives = packet(Kind.ARRIVE, PacketKind.CLOSE, name, link="server>bob")
+    made = captured(*OPENING, close, close, arrives, arrives)
+    assert flags_of(made) == [0x02, 0x12, 0x10, 0x11, 0x10]  # nor is it acknowledged twice
 
 
 def test_users_of_one_address_have_ports_of_their_own() -> None:
@@ -189,6 +191,17 @@ def test_what_a_timer_brings_about_is_not_said_on_the_packet_that_set_it() -> No
 def test_a_trace_without_packets_is_no_capture() -> None:
     with pytest.raises(NothingToShow):
         write_pcapng(HEADER, [FaultRecord(1, 0, 0, "server", "crash", "")], BytesIO())
+
+
+def test_listeners_have_ports_of_their_own(tmp_path: Path) -> None:
+    scenario = (ROOT / "sim" / "scenarios" / "members-of-all-listeners-share-a-room.yaml").read_text(encoding="utf-8")
+    path = capture(scenario, tmp_path)
+    ports = {row[0] for row in fields(path, "tcp.dstport", where="tcp.flags == 0x002")}
+    assert ports == {"9002", "9004", "9006", "9008", "9010"}
+    sources = fields(path, "ip.src", "udp.srcport", where="ip.dst != 10.255.255.254 && udp")
+    assert {ip for ip, _ in sources} == {"10.255.255.254"}
+    assert {port for _, port in sources} <= {"9003", "9005", "9007", "9009", "9011"}
+    assert len(set(sources)) > 1
 
 
 def test_addresses_of_payloads_are_those_of_the_packet() -> None:

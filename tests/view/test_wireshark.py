@@ -17,6 +17,7 @@ from tcrp.spec.dialects import AUTO, NAMES, dialect
 from tcrp.spec.names import Rule
 from tcrp.view.wireshark import EXPERTS, wireshark
 
+ROOT = Path(__file__).parents[2]
 BROKEN = "_ws.malformed || _ws.lua.error"
 
 
@@ -74,6 +75,15 @@ def test_a_dialect_that_auto_does_not_recognise_is_named(lua: str, tmp_path: Pat
     found = messages(path, lua, "-o", f"tcrp.dialects:json,{name}", where="(tcp.len > 0 || udp)")
     assert {spoken for spoken, _, _ in found} == {name}
     assert (name, "relay", "relay bob: hi") in found
+
+
+def test_a_reply_tells_the_dialect_of_a_request_that_several_dialects_read(lua: str, tmp_path: Path) -> None:
+    path = ROOT / "sim" / "scenarios" / "members-of-all-listeners-share-a-room.yaml"
+    path = capture(path.read_text(encoding="utf-8"), tmp_path)
+    ports = ("-o", "tcrp.tcp_ports:9002,9004,9006,9008,9010", "-o", "tcrp.udp_ports:9003,9005,9007,9009,9011")
+    found = messages(path, lua, *ports, where="(tcp.len > 0 || udp)")
+    assert not [row for row in found if row[1] in ("", "frame") or "not understood" in row[2]]
+    assert ("name-port-list", "enter", "enter") in found  # its request is one of name-port, too
 
 
 def test_requests_in_pieces_are_put_together(lua: str, tmp_path: Path) -> None:

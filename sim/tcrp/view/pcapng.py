@@ -64,14 +64,14 @@ class _Captured:
 class _End:
     """One end of a TCP connection: what it has sent, and what has arrived there."""
 
-    __slots__ = ("arrived", "endpoint", "has_finished", "latest", "sent", "start")
+    __slots__ = ("arrived", "endpoint", "has_finished", "has_heard_all", "latest", "sent", "start")
 
     def __init__(self, endpoint: Endpoint, start: int) -> None:
         self.endpoint = endpoint
         self.start = start
         self.sent = 0  # sequence numbers: bytes, SYN and FIN
         self.arrived = 0
-        self.has_finished = False
+        self.has_finished = self.has_heard_all = False
         self.latest = -1  # the number of the latest frame that it has sent
 
 
@@ -185,7 +185,8 @@ class Capture:
         if record.proto == "tcp":
             return self._send_segment(record, source, target, payload)
         data = None if payload is None else payload.data[:DATAGRAM_BYTES_MAX]
-        ends = self._endpoint(source, target, payload), self._endpoint(target, source, payload)
+        sender, receiver = (payload.source, payload.target) if payload is not None else (None, None)
+        ends = self._endpoint(source, target, sender, receiver), self._endpoint(target, source, receiver, sender)
         return self._put(udp_frame(*ends, data, min(record.bytes, DATAGRAM_BYTES_MAX)))
 
     def _send_segment(self, record: PacketRecord, source: str, target: str, payload: Payload | None) -> int:
@@ -225,6 +226,10 @@ class Capture:
         source, _, target = record.link.partition(">")
         connection = self._connection(record.packet, source, target, None, opens=False)
         sender, receiver = connection.between(source)
+        if record.what == PacketKind.CLOSE:
+            if receiver.has_heard_all:
+                return  # closing for good sends no second FIN
+            receiver.has_heard_all = True
         is_control = record.what in (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE)
         receiver.arrived += 1 if is_control else record.bytes
         # The answer to a SYN is a record of its own, and a reset has none.
@@ -261,11 +266,13 @@ class Capture:
             found = of_client[-1] if of_client else None
         if found is not None:
             return found
-        ip = payload.source[0] if payload is not None and source == client else self._ip(client)
+        known = payload is not None and source == client
+        ip = payload.source[0] if payload is not None and known else self._ip(client)
+        server_port = payload.target[1] if payload is not None and known else TCP_PORT
         port = self._ports[ip] = self._ports.get(ip, FIRST_TCP_PORT - 1) + 1
         ends = {
             client: _End(Endpoint(self._station(client), ip, port), crc32(packet.encode())),
-            SERVER: _End(Endpoint(1, _server_ip(ip), TCP_PORT), crc32(f"{packet}<".encode())),
+            SERVER: _End(Endpoint(1, _server_ip(ip), server_port), crc32(f"{packet}<".encode())),
         }
         connection = self._connections[key or packet] = _Connection(client, ends)
         return connection
@@ -278,15 +285,14 @@ class Capture:
         number = len(self._ips) + 1
         return self._ips.setdefault(actor, f"10.1.{number >> 8}.{number & 255}")
 
-    def _endpoint(self, actor: str, other: str, payload: Payload | None) -> Endpoint:
-        """Where an actor sends and receives datagrams, in those that it exchanges with `other`."""
+    def _endpoint(
+        self, actor: str, other: str, address: tuple[str, int] | None, peer: tuple[str, int] | None
+    ) -> Endpoint:
+        """Where an actor sends or receives datagrams: at `address`, if it is known, in those exchanged with `other`."""
         if actor == SERVER:  # it has one address in the simulation, but packets of IPv6 have two of their kind
-            return Endpoint(1, _server_ip(self._endpoint(other, actor, payload).ip), UDP_PORT)
-        station = self._station(actor)
-        if payload is None:
-            return Endpoint(station, self._ip(actor), FIRST_UDP_PORT)
-        is_servers = payload.source[1] == UDP_PORT
-        return Endpoint(station, *(payload.target if is_servers else payload.source))
+            ip = peer[0] if peer is not None else self._ip(other)
+            return Endpoint(1, _server_ip(ip), address[1] if address is not None else UDP_PORT)
+        return Endpoint(self._station(actor), *(address or (self._ip(actor), FIRST_UDP_PORT)))
 
     def names(self) -> dict[str, list[str]]:
         """Who is behind each address of the cast."""

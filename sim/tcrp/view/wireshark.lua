@@ -449,10 +449,10 @@ local function reason_of(got, reasons)
     return found or UNKNOWN
 end
 
-local function find_reply(s, at, stream)
+-- A reply in one of these dialects. `is_exact`: a refusal gives a reason that its dialect has.
+local function find_reply_in(dialects, s, at, stream, is_exact)
     local needs_more = false
-    local known = stream.dialect and { stream.dialect } or dialects_to_try()
-    for _, dialect in ipairs(known) do
+    for _, dialect in ipairs(dialects) do
         for _, reply in ipairs(dialect.replies) do
             local is_asked = reply.operation == nil or stream.operation == nil or reply.operation == stream.operation
             local got, why = nil, OTHER
@@ -460,8 +460,8 @@ local function find_reply(s, at, stream)
                 got, why = read_message(reply.items, s, at, false, false)
             end
             local reason = got ~= nil and reply.reasons and reason_of(got, reply.reasons)
-            if reason == UNKNOWN and got.values.status ~= nil and got.values.reason == nil then
-                got = nil -- a status that no refusal has
+            if reason == UNKNOWN and (is_exact or (got.values.status ~= nil and got.values.reason == nil)) then
+                got = nil
             end
             if got ~= nil and reply.message == "completion" and (got.values.token or "") == "" then
                 got = nil
@@ -474,6 +474,19 @@ local function find_reply(s, at, stream)
         end
     end
     return nil, needs_more and MORE or OTHER
+end
+
+-- First in the dialect that the request was read in. Some requests can be read in several: the reply then says which.
+local function find_reply(s, at, stream)
+    local own = stream.dialect and { stream.dialect } or dialects_to_try()
+    local got, why = find_reply_in(own, s, at, stream, true)
+    if got == nil and why == OTHER then
+        got, why = find_reply_in(DIALECTS, s, at, stream, true)
+        if got == nil and why == OTHER then
+            got, why = find_reply_in(own, s, at, stream, false)
+        end
+    end
+    return got, why
 end
 
 local function find_header(s, at)
@@ -676,7 +689,10 @@ local function learn_from_stream(got, stream, is_up, pinfo)
         if port ~= nil and stream.dialect then
             members[address(pinfo.src, port)] = stream.dialect
         end
-    elseif got.message == "completion" and got.values.token then
+        return
+    end
+    stream.dialect = got.dialect or stream.dialect
+    if got.message == "completion" and got.values.token then
         tokens[tostring(got.values.token)] = { dialect = got.dialect, ip = tostring(pinfo.dst), room = stream.room }
     end
 end

@@ -17,6 +17,8 @@ SWEEP_LEAST = 64
 """Finished connections are removed when there are this many, and then whenever the number has doubled."""
 
 
+FIRST_TCP_PORT = 9002
+"""Of the server's first listener; the next has 9004, and so on."""
 RESENT_AFTER_US = SECOND_US
 """When a piece is sent again that the script drops: TCP's first timeout (RFC 6298)."""
 
@@ -142,8 +144,10 @@ class Tcp:
 
     @staticmethod
     def _packet(connection: Connection, pipe: Pipe, what: PacketKind, data: bytes, cause: Chain, nth: int) -> Packet:
-        address = connection.client_address
-        return Packet(cause, pipe.link, what, data, address, address, proto="tcp", nth=nth)
+        client = connection.client_address
+        server = Address(client.ip, FIRST_TCP_PORT + 2 * connection.listener)  # of the server's, only the port is known
+        source, target = (client, server) if pipe is connection.up else (server, client)
+        return Packet(cause, pipe.link, what, data, source, target, proto="tcp", nth=nth)
 
     def _send_piece(self, connection: Connection, pipe: Pipe, packet: Packet, cause: Chain) -> None:
         world = self.world
