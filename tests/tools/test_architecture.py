@@ -17,7 +17,7 @@ SOURCE_ROOTS = ("spec", "engine", "sim", "cli")
 LINTER = PROJECT["tool"]["importlinter"]
 ROOT_FILES = {
     ".dockerignore", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.ja.md",
-    "README.md", "pyproject.toml",
+    "README.md", "mkdocs.yml", "pyproject.toml",
 }  # fmt: skip
 ROOT_FOLDERS = {
     ".ci", "bench", "cli", "deploy", "docs", "engine", "examples", "sim", "spec", "tests", "tools",
