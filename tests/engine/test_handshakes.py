@@ -840,7 +840,7 @@ def test_a_peer_that_sends_on_before_its_completion_is_not_held_without_bound() 
     assert buffered(chat, peer) == 102
 
 
-def test_nothing_more_is_held_of_a_request_that_is_longer_than_a_new_limit() -> None:
+def test_a_request_that_is_longer_than_a_new_limit_is_refused_and_nothing_more_is_held_of_it() -> None:
     chat = Chat()
     peer = chat.peer()
     peer.sends(write_request(CREATE, b"lobby", b"x" * 400)[:300])
@@ -848,8 +848,7 @@ def test_nothing_more_is_held_of_a_request_that_is_longer_than_a_new_limit() -> 
         chat.server.set_limits(chat.limits.with_settings({"request_bytes_max": limit}))
         peer.sends(b"xx")
         assert buffered(chat, peer) == 300
-    chat.passes(10)
-    assert chat.steps("handshake", peer.stream) == ["requested", "abandoned"]
+    assert chat.steps("handshake", peer.stream) == ["requested", "refused"]
 
 
 def test_a_second_request_of_a_connection_is_not_read() -> None:

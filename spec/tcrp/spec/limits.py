@@ -69,6 +69,7 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType(
         "REJECTED_IN_A_ROW_MAX": Constant(Rule.IDLE_2, "rejected datagrams in a row that end a session"),
         "TAKEOVERS_A_MINUTE_MAX": Constant(Rule.NAME_2, "takeovers of one name in a minute"),
         "SHUTDOWN_LINGER_US": Constant(Rule.END_1, "how long a server lingers when it is shut down"),
+        "QUIET_US": Constant(Rule.TCP_2, "silence that ends a message over TCP whose end nothing else tells"),
     }
 )
 """Every constant by name, in the order of the documents."""
