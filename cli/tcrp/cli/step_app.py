@@ -250,10 +250,11 @@ class StepApp(App[None]):
             has_own = known and user and machine is not Machine.ROOM  # rooms are the server's
             own = index.state_of(MachineId(user, machine, id), n) if has_own else None
             server = index.state_of(MachineId(SERVER, machine, id), n) if known else None
-            lines.append(machine_line(str(machine), machine, id if known else "", server or own, width))
+            is_named = known and (user in index.header.cast or server or own)  # an address has no session
+            lines.append(machine_line(str(machine), machine, id if is_named else "", server or own, width))
             if machine is Machine.SESSION:
                 view = own if own is not None and server is not None else None
-                lines.append(machine_line("  as seen by", machine, user, view, width))
+                lines.append(machine_line("  as seen by", machine, user if is_named else "", view, width))
         return lines
 
     # --- going somewhere -------------------------------------------------------------------------

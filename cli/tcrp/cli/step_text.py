@@ -109,6 +109,8 @@ def sequence_row(record: Record, lifelines: Sequence[str], width: int, *, is_cur
 
 
 def _places(lifelines: Sequence[str], width: int) -> list[int]:
+    if len(lifelines) == 1:  # of a server's own trace: what it does needs the room
+        return [TIME_CELLS + 2]
     each = max((width - TIME_CELLS) // max(len(lifelines), 1), 1)
     return [min(TIME_CELLS + each * number + each // 2, width - 1) for number in range(len(lifelines))]
 
