@@ -183,12 +183,9 @@ def test_a_cause_is_gone_to_by_key_and_by_click() -> None:
 def test_only_one_user_or_room_is_shown_until_escape() -> None:
     async def talk(screen: Screen) -> None:
         await screen.types("u", "eve")
-        index = screen.app.opened.index
-        while (before := screen.app.n) and index.after(before, []) is not None:
+        for _ in range(8):
             assert "eve" in screen.record.line()
             await screen.press("right")
-            if screen.app.n == before:
-                break
         assert "only eve" in screen.lines()[0]
         await screen.types("o", "attic")
         assert "only eve in attic" in screen.lines()[0]
