@@ -323,7 +323,7 @@ def test_the_documented_bot_answers(tmp_path: Path) -> None:
 
 
 def test_a_server_speaks_the_documented_dialect(tmp_path: Path) -> None:
-    [dialect] = [block for block in blocks(ROOT / "docs" / "dialects.md") if block.language == "toml"]
+    [dialect] = [block for block in blocks(ROOT / "docs" / "dialects.md") if block.file == "whisper.toml"]
     (tmp_path / dialect.file).write_text(dialect.text, encoding="utf-8")
     with live_server("--dialect", str(tmp_path / dialect.file)) as server:
         peer = Peer(server, "ann")
