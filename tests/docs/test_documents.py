@@ -140,7 +140,7 @@ class Shell:
         code = int(found[1]) if (found := EXIT_CODE.search(line)) else 0
         command = without_comment(line)
         words = shlex.split(command)
-        serves = words[0] == "chat-server" and "--print-config" not in words
+        serves = words[0] == "chat-server" and not {"--print-config", "--print-dialect"} & set(words)
         if serves:
             self._start_server(words[1:])
         elif "chat-client" in command and "--plain" not in words:
