@@ -64,6 +64,8 @@ check-wheel: $(VENV)/dev
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --format quiet "$(CURDIR)/sim/scenarios/the-story.yaml"
 	cd $(VENV)-wheel && bin/chat-sim new mine && bin/chat-sim new its-story --like cut
 	cd $(VENV)-wheel && bin/chat-sim run mine.yaml its-story.yaml && bin/chat-sim explain R-TOK-4 > /dev/null
+	cd $(VENV)-wheel && mkdir runs && cp mine.yaml runs && bin/chat-sim show mine.yaml -o mine.html
+	cd $(VENV)-wheel && bin/chat-sim report runs > /dev/null && test -s runs/report.xml
 	cd $(VENV)-wheel && test -f "$$(sed -n 's|.*$$schema=file://||p' mine.yaml)"
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-server" --dialect name-port --print-config > /dev/null
 	cd / && LANG=ja_JP.UTF-8 "$(CURDIR)/$(VENV)-wheel/bin/chat-client" --help | grep --quiet 部屋

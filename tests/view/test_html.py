@@ -183,6 +183,19 @@ def test_a_link_leads_to_its_record(browser: Any, wrong: Path) -> None:
         assert tab.ask("() => app.cursor") == 12
 
 
+def test_a_crash_takes_the_states_away_and_scrubbing_back_brings_them_again(browser: Any, tmp_path: Path) -> None:
+    text = WRONG.replace('{at: 2500ms, alice: {say: "hello?"}}', "{at: 4s, server: crash}").partition("expect:")[0]
+    picture, about = of_scenario(text)
+    [crash] = [fault for fault in picture.faults if fault.what == "crash"]
+    file = tmp_path / "crash.html"
+    file.write_text(page(picture, about), encoding="utf-8")
+    with opened(browser, file) as tab:
+        lit = "(n) => { app.moveTo(n); return document.querySelectorAll('.state.lit').length; }"
+        before = tab.ask(lit, crash.from_n - 1)
+        assert before == 2, "a session state and a room state"
+        assert [tab.ask(lit, n) for n in (crash.from_n, crash.from_n - 1, crash.from_n)] == [0, before, 0]
+
+
 # --- what it draws ------------------------------------------------------------------------------
 
 
@@ -277,6 +290,22 @@ def test_a_phone_shows_the_diagram_and_scrolls_to_the_panel(browser: Any, wrong:
         assert tab.ask("() => document.documentElement.scrollWidth") <= 390
         assert tab.ask("() => app.scroller.clientHeight") > 150
         assert tab.ask("() => app.layout.width") <= 390 + 10, "three lifelines fit"
+
+
+def test_of_many_only_those_involved_can_be_shown(browser: Any, tmp_path: Path) -> None:
+    many = "\n".join(f"  - {{at: {1 + n}s, guest{n}: {{join: lobby}}}}" for n in range(6))
+    text = f"claim: many\nscript:\n  - {{at: 0s, alice: {{create: lobby}}}}\n{many}\n"
+    file = tmp_path / "many.html"
+    file.write_text(page(*of_scenario(text)), encoding="utf-8")
+    with opened(browser, file) as tab:
+        heads = "() => app.layout.order.map((each) => app.trace.lifelines[each].name)"
+        assert len(tab.ask(heads)) == 8
+        tab.page.check("#involved")
+        tab.ask("() => app.select(app.trace.packets.find((each) => each.what === 'request').sent)")
+        assert set(tab.ask(heads)) == {"alice", "server"}
+        tab.ask("() => app.select(0)")
+        assert len(tab.ask(heads)) == 8
+        assert tab.errors == []
 
 
 # --- what it must not do ------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class ChunkWriter:
         ]
         tracks = [
             [each.lifeline, MACHINES.index(each.machine), self._text(each.id), each.instance, each.column]
-            + ([self._text(past.state)] if (past := each.band_before(picture.first)) is not None else [])
+            + ([self._text(past.state)] if (past := each.band_before(picture.first)) is not None and past.state else [])
             for each in picture.tracks[self._tracks :]
         ]
         records = self._columns(RECORD_COLUMNS, [self._record(each) for each in picture.records[self._records :]])
@@ -73,6 +73,7 @@ class ChunkWriter:
                 for each in (picture.records[self._records :] if picture.said else ())
                 if each.n in picture.said
             ],
+            "losses": [list(each) for each in picture.losses if each[1] >= picture.first],
             "ended_us": picture.ended_us,
         }  # fmt: skip
         chunk["texts"] = self._new_texts

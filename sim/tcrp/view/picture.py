@@ -37,6 +37,7 @@ ARRIVAL_DISTANCE_MAX = 8
 """How many records may lie between the arrival of a packet and its being dropped."""
 ENDED_BY = {"heal": "cut", "release": "hold", "go on": "stall", "resume": "pause", "start": "crash"}
 """Which fault each of these records ends."""
+CRASH = "crash"
 LASTING = frozenset(ENDED_BY.values())
 ROUTINE = frozenset(
     (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE, PacketKind.KEEP_ALIVE, PacketKind.KEEP_ALIVE_ANSWER)
@@ -67,7 +68,7 @@ class Lifeline:
 
 @dataclass(slots=True)
 class Band:
-    """How long a machine is in one state. `to_n` 0: until the end of the trace."""
+    """How long a machine is in one state. `to_n` 0: until the end of the trace; no state: it was lost in a crash."""
 
     state: str
     from_n: int
@@ -99,9 +100,9 @@ class Track:
         return self.bands[place - 1] if place else None
 
     def state_at(self, n: int) -> str | None:
-        """The state after record `n`; None if the machine has not begun."""
+        """The state after record `n`; None if the machine has not begun, or was lost."""
         band = self.band_before(n + 1)
-        return None if band is None else band.state
+        return None if band is None or not band.state else band.state
 
 
 class Fate(StrEnum):
@@ -164,7 +165,7 @@ class Fault:
 class Picture:
     """A trace as it is drawn. `add` its records in order; those before number `first` or after `last` are not kept.
 
-    Of machines, faults and lifelines everything is known, wherever the range begins.
+    Of the machines that live, of faults and of lifelines everything is known, wherever the range begins.
     """
 
     def __init__(self, header: Header, *, first: int = 1, last: int | None = None) -> None:
@@ -180,6 +181,7 @@ class Picture:
         self.refusals: list[RefusalRecord] = []
         self.texts: dict[str, str] = {}  # by the name of a chain of packets, what they say
         self.said: dict[int, str] = {}  # by a record of a server's own trace, the text that it is about
+        self.losses: list[tuple[int, int]] = []  # machines that were lost in a crash, and its record
         self.n = 0  # the latest record, kept or not
         self.now_us = 0
         self.ended_us = 0  # of the latest record that is kept
@@ -191,6 +193,9 @@ class Picture:
         self._members: dict[str, int] = {}
         self._living: dict[tuple[int, Machine, str, int], int] = {}
         self._latest: dict[tuple[int, Machine, str], int] = {}
+        self._down: dict[str, Fault] = {}
+        self._free_tracks: list[int] = []
+        self._free_lifelines: list[int] = []
         self._columns: dict[tuple[int, Machine], list[bool]] = {}
         self._going_on: list[Fault] = []
         self._is_seen_by_server = header.mode is Mode.SOCKETS and not header.cast
@@ -207,6 +212,10 @@ class Picture:
         self.now_us = record.t_us
         if record.actor not in self._came:
             self._came[record.actor] = n
+        if record.actor in self._down and isinstance(record, StepRecord):
+            fault = self._down.pop(record.actor)  # a user who has crashed is back with the first step
+            fault.to_n, fault.to_us = n, record.t_us
+            self._going_on.remove(fault)
         is_kept = self._is_kept(n)
         if is_kept:
             self.records.append(record)
@@ -242,9 +251,14 @@ class Picture:
             taken = self._columns.setdefault((lifeline, step.machine), [])
             column = taken.index(False) if False in taken else len(taken)
             taken[column:] = [True, *taken[column + 1 :]]
-            index = self._living[key] = self._latest[key[:3]] = len(self.tracks)
-            self.tracks.append(Track(index, lifeline, step.machine, step.id, step.instance, column))
-            self.tracks[index].bands.append(Band(step.to, step.n, step.t_us))
+            track = Track(len(self.tracks), lifeline, step.machine, step.id, step.instance, column)
+            if self._free_tracks:
+                track.index = self._free_tracks.pop()
+                self.tracks[track.index] = track
+            else:
+                self.tracks.append(track)
+            index = self._living[key] = self._latest[key[:3]] = track.index
+            track.bands.append(Band(step.to, step.n, step.t_us))
         track = self.tracks[index]
         if self._is_kept(step.n):
             self.track_of[step.n] = index
@@ -255,6 +269,16 @@ class Picture:
         if step.to in FINAL[step.machine] and step.from_ != step.to:
             del self._living[key]
             self._columns[lifeline, step.machine][track.column] = False
+            if step.n < self.first:
+                self._forget(track)
+
+    def _forget(self, track: Track) -> None:
+        """A machine that has ended before the range: however long the trace is, those that live are few."""
+        self._free_tracks.append(track.index)
+        del self._latest[track.lifeline, track.machine, track.id]
+        if self.lifelines[track.lifeline].role is Role.MEMBER:
+            del self._members[track.id]
+            self._free_lifelines.append(track.lifeline)
 
     def _add_packet(self, record: PacketRecord) -> None:
         source_id, _, target_id = record.link.partition(">")
@@ -316,6 +340,20 @@ class Picture:
             else:
                 self._going_on.append(fault)
             self.faults.append(fault)
+            if record.what == CRASH:
+                self._lose_machines(lifeline, record)
+                if record.actor != SERVER:
+                    self._down[record.actor] = fault
+
+    def _lose_machines(self, lifeline: int, record: FaultRecord) -> None:
+        """Who crashes loses all state: their machines are gone, without a step."""
+        for key in [key for key in self._living if key[0] == lifeline]:
+            track = self.tracks[self._living.pop(key)]
+            band = track.bands[-1]
+            band.to_n, band.to_us = record.n, record.t_us
+            track.bands.append(Band("", record.n, record.t_us))
+            self._columns[lifeline, track.machine][track.column] = False
+            self.losses.append((track.index, record.n))
 
     def _places(self, record: FaultRecord) -> dict[int, tuple[str, ...]]:
         """Where a fault is: the lifelines, each with its links."""
@@ -372,8 +410,9 @@ class Picture:
         self.lifeline(SERVER)
         index = self._members.get(record.id)
         if index is None:
-            index = self._members[record.id] = len(self.lifelines)
-            self.lifelines.append(Lifeline(index, record.id, record.id.rpartition("@")[0], Role.MEMBER))
+            is_new = not self._free_lifelines
+            index = self._members[record.id] = len(self.lifelines) if is_new else self._free_lifelines.pop()
+            self.lifelines[index : index + 1] = [Lifeline(index, record.id, record.id.rpartition("@")[0], Role.MEMBER)]
         return index
 
     def _add_lifeline(self, id: str, name: str, role: Role, dialect: str = "") -> int:
@@ -386,7 +425,8 @@ class Picture:
         """The lifelines from left to right: users as they come, and the server between them, so that few arrows
         cross a lifeline.
         """
-        come = sorted(self.lifelines, key=lambda line: self._came.get(line.id, self.n + 1))
+        seen = (line for line in self.lifelines if line.index not in self._free_lifelines)
+        come = sorted(seen, key=lambda line: self._came.get(line.id, self.n + 1))
         servers = [line.index for line in come if line.role is Role.SERVER]
         others = [line.index for line in come if line.role is not Role.SERVER]
         if any(line.role is Role.MEMBER for line in self.lifelines):

@@ -193,6 +193,8 @@ class _Drawing:
     def _track(self, track: Track) -> Iterator[str]:
         x, wide = self._band_x(track)
         for band in track.bands:
+            if not band.state:
+                continue
             top = self._y(band.from_n)
             bottom = self._y(band.to_n) if band.to_n else self.height - BOTTOM
             if band.state in FINAL[track.machine]:

@@ -1,6 +1,6 @@
 // The page: pointer, keys, scrubber, panel. Texts reach the document as text only, never as markup.
 const $ = (id) => document.getElementById(id);
-const NOW_SHOWN = 11, CHAIN_SHOWN = 14, PRINTED_PAGES_MAX = 40;
+const SETTLED_MS = 120, NOW_SHOWN = 11, CHAIN_SHOWN = 14, PRINTED_PAGES_MAX = 40;
 
 class App {
   constructor(page) {
@@ -36,7 +36,9 @@ class App {
     this.trace.append(chunk);
     $("scrub").max = Math.max(this.trace.length - 1, 0);
     const { length, drops } = this.trace;
-    $("total").textContent = `${length.toLocaleString("en")} records${drops ? `, ${drops.toLocaleString("en")} dropped` : ""}`;
+    const people = this.trace.order.length;
+    $("involved-box").hidden = people < 5 && !this.page.live;
+    $("total").textContent = `${length.toLocaleString("en")} records${drops ? `, ${drops.toLocaleString("en")} dropped` : ""}${people > 9 ? `, ${people.toLocaleString("en")} lifelines` : ""}`;
   }
 
   // --- drawing -----------------------------------------------------------------------------------
@@ -75,7 +77,7 @@ class App {
   }
 
   draw() {
-    const context = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d", { alpha: false });
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     const view = { x: this.scroller.scrollLeft, y: this.scroller.scrollTop, width: this.scroller.clientWidth, height: this.scroller.clientHeight };
     this.painter.paint(context, view, this.lit, this.cursor);
@@ -84,9 +86,9 @@ class App {
   }
 
   drawHeads() {
-    const { trace, layout } = this, heads = $("heads"), many = trace.order.length;
+    const { trace, layout } = this, heads = $("heads");
     const left = this.scroller.scrollLeft - 400, right = left + this.scroller.clientWidth + 800;
-    const seen = trace.order.filter((index) => trace.lifelines[index] && layout.x[index] > left && layout.x[index] < right);
+    const seen = layout.order.filter((index) => layout.x[index] > left && layout.x[index] < right);
     const key = seen.join() + layout.width + this.focus;
     if (this.headsDrawn === key) return;
     this.headsDrawn = key;
@@ -98,7 +100,8 @@ class App {
       button.title = `Show the machines of ${line.id} only`;
       const name = document.createElement("b"), about = document.createElement("span");
       name.textContent = line.name;
-      about.textContent = line.role === "user" ? line.dialect : line.role === "member" ? line.id.split("@").pop() : "";
+      const own = line.id === line.name ? line.dialect : `${line.id} · ${line.dialect}`; // two may have one name
+      about.textContent = line.role === "user" ? own : line.role === "member" ? line.id.split("@").pop() : "";
       button.append(name, about);
       button.style.left = `${layout.x[index]}px`;
       button.style.maxWidth = `${Math.max(layout.pad + line.wide - 10, 60)}px`;
@@ -106,7 +109,6 @@ class App {
       return button;
     }));
     $("heads").style.width = `${layout.width}px`;
-    $("many").textContent = many > 12 ? `${many} lifelines` : "";
   }
 
   // The whole run in one strip: how much happens, what is lost, where faults are.
@@ -165,13 +167,29 @@ class App {
 
   // A record is looked at: what led to it and what followed is lit. `n` 0: none is.
   select(n, { hash = true } = {}) {
-    if (!this.trace.has(n)) { this.lit = null; this.selected = 0; this.showMoment(); this.redraw(); return; }
+    if (!this.trace.has(n)) { this.lit = null; this.selected = 0; this.showInvolved(); this.showMoment(); return; }
     this.selected = n;
     this.lit = new Set([...this.trace.causes(n), n, ...this.trace.consequences(n)]);
     this.cursor = 0;
+    if ($("involved").checked) this.showInvolved();
     this.moveTo(n);
     if (hash) history.replaceState(null, "", `#n=${n}`);
     $("said").textContent = this.trace.sentence(n);
+  }
+
+  // Only the lifelines of what is lit, if that is wanted.
+  showInvolved() {
+    const wanted = $("involved").checked && this.lit !== null, { line } = this.trace.records;
+    this.layout.only = null;
+    if (wanted) {
+      const lines = new Set();
+      for (const n of this.lit) {
+        const packet = this.trace.packetOf(n);
+        for (const index of packet ? [packet.source, packet.target] : [line[n - this.trace.first]]) if (index >= 0) lines.add(index);
+      }
+      this.layout.only = lines;
+    }
+    this.relayout();
   }
 
   step(way) {

@@ -23,7 +23,8 @@ class Painter {
   paint(context, view, lit, cursor) {
     const { layout, trace } = this;
     Object.assign(this, { context, view, lit, hits: [] });
-    context.clearRect(0, 0, view.width, view.height);
+    context.fillStyle = this.colours.bg;
+    context.fillRect(0, 0, view.width, view.height);
     context.save();
     context.translate(-view.x, -view.y);
     this.from = layout.indexAt(view.y - 30);
@@ -46,7 +47,7 @@ class Painter {
 
   font(size, family = FONT, weight = 400) { this.context.font = `${weight} ${size}px ${family}`; }
 
-  // Text with a halo, so that it can be read across lines.
+  // Text on a ground of its own, so that it can be read across lines. (An outline would cost most of a frame.)
   label(text, x, y, colour, { size = 12, align = "left", angle = 0, family = FONT, weight = 400, most = 0 } = {}) {
     const { context } = this;
     this.font(size, family, weight);
@@ -56,14 +57,16 @@ class Painter {
     context.rotate(angle);
     context.textAlign = align;
     context.textBaseline = "middle";
-    context.lineJoin = "round";
-    context.lineWidth = 4;
-    context.strokeStyle = this.colours.bg;
-    context.strokeText(text, 0, 0);
+    const wide = context.measureText(text).width, left = align === "center" ? -wide / 2 : align === "right" ? -wide : 0;
+    const alpha = context.globalAlpha;
+    context.globalAlpha = alpha * 0.8;
+    context.fillStyle = this.colours.bg;
+    context.fillRect(left - 2, -size * 0.52, wide + 4, size * 1.04);
+    context.globalAlpha = alpha;
     context.fillStyle = colour;
     context.fillText(text, 0, 0);
     context.restore();
-    return context.measureText(text).width;
+    return wide;
   }
 
   clipped(text, most) {
@@ -111,10 +114,10 @@ class Painter {
       context.setLineDash([5, 4]);
       context.strokeRect(left + 0.5, top + 0.5, right - left - 1, bottom - top - 1);
       context.setLineDash([]);
-      const name = `⚡ ${fault.what}${fault.links ? ` ${fault.links.replaceAll(">", "→")}` : ""}`;
-      this.label(name, side < 0 ? left + 6 : right - 6, Math.min(Math.max(top + 11, view.y + 14), bottom - 8), colours.fault,
-                 { size: 11, weight: 600, align: side < 0 ? "left" : "right", most: right - left - 12 });
       this.hits.push({ n: fault.from, x0: left, y0: top, x1: right, y1: top + 20 });
+      if (!fault.links) continue; // its own record is beside it, and says what it is
+      this.label(`⚡ ${fault.what} ${fault.links.replaceAll(">", "→")}`, side < 0 ? left + 6 : right - 6, Math.min(Math.max(top + 11, view.y + 14), bottom - 8), colours.fault,
+                 { size: 11, weight: 600, align: side < 0 ? "left" : "right", most: right - left - 12 });
     }
     this.alpha(false);
   }
@@ -157,6 +160,7 @@ class Painter {
     if (place === null) return;
     for (let k = 0; k <= last; k++) {
       const isFinal = FINAL.has(`${track.machine} ${track.state[k]}`);
+      if (!track.state[k] || (isFinal && track.at[k] < trace.first)) continue;
       const top = layout.yOf(track.at[k]);
       const bottom = isFinal ? top + 9 : k < last ? layout.yOf(track.at[k + 1]) : layout.height - 24;
       if (bottom < viewTop - 20 || top > viewBottom + 20) continue;
@@ -165,7 +169,11 @@ class Painter {
       context.fillStyle = colour;
       context.beginPath();
       if (isFinal) context.roundRect(place.x, top, place.width, 8, [0, 0, 4, 4]);
-      else context.roundRect(place.x, top, place.width, Math.max(bottom - top, 1), k === 0 ? [4, 4, 0, 0] : 0);
+      else { // no more of it than can be seen: it may be as long as the trace
+        const from = Math.max(top, viewTop - 10), to = Math.min(bottom, viewBottom + 10);
+        if (k === 0 && from === top) context.roundRect(place.x, from, place.width, Math.max(to - from, 1), [4, 4, 0, 0]);
+        else context.rect(place.x, from, place.width, Math.max(to - from, 1));
+      }
       context.fill();
       this.alpha(false);
       this.hits.push({ n: track.at[k], x0: place.x, y0: top, x1: place.x + place.width, y1: bottom, band: true });
@@ -223,6 +231,7 @@ class Painter {
     const { context, layout, trace, colours } = this;
     const { source, target } = packet;
     const end = packet.end || packet.sent;
+    if (layout.isHidden(source) || layout.isHidden(target)) return;
     if (source < 0 || target < 0) { this.paintLoose(packet, y0); return; }
     const xs = layout.x[source], xt = layout.x[target], way = Math.sign(xt - xs) || 1;
     const from = xs + way * (trace.lifelines[source].half + 2), full = xt - way * (trace.lifelines[target].half + 3);
@@ -319,7 +328,8 @@ class Painter {
       else if (kind[i] === KIND.DROP && trace.packets[a[i]].fate === FATE.REJECTED && trace.packets[a[i]].source >= 0) {
         text = `✗ ${trace.text(why[i])}`; colour = colours.bad;
       } else if (kind[i] === KIND.FAULT) {
-        text = `⚡ ${trace.text(what[i])} ${trace.text(why[i])}`.trim(); colour = colours.fault;
+        const about = trace.text(why[i]).replace(/(\d+) us/g, (_, us) => duration(Number(us)));
+        text = `⚡ ${trace.text(what[i])} ${about}`.trim(); colour = colours.fault;
       }
       if (text === null) continue;
       const at = x + side * (own.half + 8);

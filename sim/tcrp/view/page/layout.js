@@ -7,6 +7,7 @@ class Layout {
     this.scale = "even"; // or "time": as long as it took
     this.zoom = 1;
     this.showsRoutine = false;
+    this.only = null; // or the lifelines that are shown
     this.y = new Float64Array(0);
     this.rows = []; // the records that have a place of their own
     this.width = this.height = 0;
@@ -84,7 +85,7 @@ class Layout {
 
   computeColumns(width) {
     const { trace } = this, lines = trace.lifelines;
-    const order = trace.order.filter((index) => lines[index] !== undefined);
+    const order = this.order = trace.order.filter((index) => lines[index] !== undefined && !this.isHidden(index));
     const many = order.length;
     for (const line of lines) {
       const columns = [0, 0, 0];
@@ -112,9 +113,12 @@ class Layout {
     this.width = Math.max(width, x + aside);
   }
 
+  // Whether a lifeline is left out, because only those of a chain are wanted.
+  isHidden(index) { return index >= 0 && this.only !== null && !this.only.has(index); }
+
   // The left edge and the width of a machine's band; null if there is no room for it.
   bandOf(track) {
-    if (track.column >= COLUMNS_MAX) return null;
+    if (track.column >= COLUMNS_MAX || this.isHidden(track.line)) return null;
     const line = this.trace.lifelines[track.line], [session, room, handshake] = line.columns;
     let x = this.x[track.line] - line.wide / 2 + BAND_GAP / 2;
     if (track.machine === 2) return { x: x + track.column * (HANDSHAKE_BAND + BAND_GAP), width: HANDSHAKE_BAND };

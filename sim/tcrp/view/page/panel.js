@@ -47,6 +47,14 @@ Object.assign(App.prototype, {
     this.diagrams.light(trace, cursor, this.focus);
     $("time").textContent = `${seconds(trace.records.t[cursor - trace.first])} s`;
     $("focus").textContent = this.focus === null ? "" : `of ${trace.lifelines[this.focus].id}`;
+    clearTimeout(this.settling);
+    if (this.isScrubbing) this.settling = setTimeout(() => this.showLists(), SETTLED_MS); else this.showLists();
+  },
+
+  // What is too much work for each frame of a scrub.
+  showLists() {
+    const { trace, cursor } = this;
+    if (!trace.has(cursor)) return;
     const from = Math.max(Math.min(cursor - 4, trace.last - NOW_SHOWN + 1), trace.first), around = [];
     for (let n = from; n < from + NOW_SHOWN && n <= trace.last; n++) around.push(n);
     this.fill($("now"), around);
@@ -87,7 +95,7 @@ Object.assign(App.prototype, {
     if (meaning) rows.push(["why", meaning]);
     if (record.rule) rows.push([record.rule, this.page.rules[record.rule] || ""]);
     facts.replaceChildren(...rows.flatMap(([name, text]) => [this.element("dt", name), this.element("dd", text)]));
-    const causes = trace.causes(n), effects = trace.consequences(n);
+    const causes = trace.causes(n), effects = trace.consequences(n, this.lit ? undefined : 100);
     $("causes-none").hidden = causes.length > 0;
     $("effects-none").hidden = effects.length > 0;
     this.fill($("causes"), causes.slice(-CHAIN_SHOWN), CHAIN_SHOWN);
@@ -126,8 +134,10 @@ Object.assign(App.prototype, {
     scroller.addEventListener("pointerleave", () => { $("tip").hidden = true; });
     $("scrub").addEventListener("input", (event) => {
       this.follows = false;
-      if (this.lit) { this.lit = null; this.selected = 0; }
+      if (this.lit) this.select(0);
+      this.isScrubbing = true;
       this.moveTo(this.trace.first + Number(event.target.value), { scrolls: "middle" });
+      this.isScrubbing = false;
     });
     document.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-n]");
@@ -138,6 +148,7 @@ Object.assign(App.prototype, {
     $("play").addEventListener("click", () => this.play());
     $("scale").addEventListener("change", (event) => { this.layout.scale = event.target.value; this.relayout(); this.reveal(this.cursor, true); });
     $("routine").addEventListener("change", (event) => { this.layout.showsRoutine = event.target.checked; this.relayout(); });
+    $("involved").addEventListener("change", () => this.showInvolved());
     for (const [id, by] of [["closer", 1.4], ["farther", 1 / 1.4]]) $(id).addEventListener("click", () => this.zoomBy(by));
     scroller.addEventListener("wheel", (event) => {
       if (!event.ctrlKey) return;
@@ -202,7 +213,7 @@ Object.assign(App.prototype, {
       const context = canvas.getContext("2d");
       context.scale(2, 2);
       this.painter.paint(context, { x: 0, y: page * tall - 24, width: wide, height }, null, -1);
-      for (const index of this.trace.order) {
+      for (const index of this.layout.order) {
         this.painter.label(this.trace.lifelines[index].name, this.layout.x[index], 9, this.painter.colours.ink,
                            { align: "center", size: 13, weight: 700 });
       }

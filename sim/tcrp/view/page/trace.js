@@ -15,6 +15,7 @@ class Trace {
     this.packets = [];
     this.faults = [];
     this.said = new Map(); // by record, the text that it is about
+    this.losses = new Map(); // by record of a crash, the machines that are gone with it
     this.drops = 0;
     this.firstEffect = [];
     this.nextEffect = [];
@@ -57,6 +58,12 @@ class Trace {
     this.faults = chunk.faults.map(([what, why, line, links, from, fromUs, to, toUs]) => (
       { what: this.text(what), why: this.text(why), line, links: this.text(links), from, fromUs, to, toUs }
     ));
+    for (const [index, n] of chunk.losses) {
+      if ((this.losses.get(n) || []).includes(index)) continue;
+      this.losses.set(n, [...(this.losses.get(n) || []), index]);
+      this.tracks[index].at.push(n);
+      this.tracks[index].state.push("");
+    }
     for (const [n, text] of chunk.said) this.said.set(n, this.text(text));
     this.endedUs = chunk.ended_us;
   }
@@ -128,12 +135,10 @@ class Trace {
     return found.reverse();
   }
 
-  // All records that follow from record `n`, in the order of their numbers.
-  consequences(n) {
-    const found = [], queue = [n];
-    while (queue.length && found.length < CHAIN_MAX) {
-      for (const each of this.effects(queue.shift())) { found.push(each); queue.push(each); }
-    }
+  // The records that follow from record `n`, at most so many, in the order of their numbers.
+  consequences(n, most = CHAIN_MAX) {
+    const found = [];
+    for (let next = -1; next < found.length && found.length < most; next++) found.push(...this.effects(next < 0 ? n : found[next]));
     return found.sort((x, y) => x - y);
   }
 
@@ -143,8 +148,10 @@ class Trace {
     while (this.at < n) {
       const i = ++this.at - this.first;
       if (kind[i] === KIND.STEP) this.states.set(a[i], this.text(c[i]));
+      else for (const index of this.losses.get(this.at) || []) this.states.delete(index);
     }
     while (this.at > n) {
+      for (const index of this.losses.get(this.at) || []) this.states.set(index, this.tracks[index].state.at(-2));
       const i = this.at-- - this.first;
       if (kind[i] !== KIND.STEP) continue;
       const track = this.tracks[a[i]];
