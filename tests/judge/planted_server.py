@@ -15,7 +15,7 @@ from tcrp.net.tokens import system_token
 from tcrp.spec.limits import SECOND_US, Limits
 
 LIMITS = Limits(
-    idle_timeout=3 * SECOND_US, token_timeout=1 * SECOND_US, handshake_timeout=1500_000, linger=5 * SECOND_US
+    idle_timeout=3 * SECOND_US, token_timeout=1 * SECOND_US, handshake_timeout=3 * SECOND_US, linger=5 * SECOND_US
 )
 
 

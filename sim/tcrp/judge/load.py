@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import CannotTest, Kind, Stage, User
+from tcrp.judge.stage import CannotTest, Kind, Reply, Stage, User
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Operation, Reason, Rule
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 MEMBERS = 1000
+AT_ONCE = 25
 TEXTS = 20
 TEXTS_A_SECOND = 10
 ROOMS, ROOM_MEMBERS, ROOM_ROUNDS = 50, 10, 4
@@ -19,18 +20,19 @@ async def thousand(stage: Stage) -> None:
     """1000 members of one room, 10 texts a second: 9990 relays a second."""
     users = [stage.user("host")]
     await stage.needs(users[0], CREATE, room := stage.new_room())
-    for number in range(1, MEMBERS):
-        guest = stage.user(f"g{number}")
-        reply = await stage.ask(guest, JOIN, room)
-        if reply.kind is Kind.DENIED and reply.reason in (Reason.ROOM_FULL, Reason.TOO_MANY_REQUESTS):
-            stage.holds(Rule.LIM_1, f"member {number + 1} of a room is refused ({reply.reason})")
+    guests = [stage.user(f"g{number}") for number in range(1, MEMBERS)]
+    replies: dict[User, Reply] = {}
+    for at in range(0, len(guests), AT_ONCE):
+        await stage.ground.together([_join(stage, guest, room, replies) for guest in guests[at : at + AT_ONCE]])
+        refused = next((each for each in replies.values() if each.kind is not Kind.GRANTED), None)
+        if refused is not None:
             break
-        if reply.kind is not Kind.GRANTED:
-            return stage.broken(
-                Rule.LIM_1, f"member {number + 1} of a room is neither granted nor refused: {reply.words}"
-            )
-        guest.takes(room, reply.token).enter()
-        users.append(guest)
+    users += [guest for guest in guests if guest.token]
+    if refused is not None and refused.reason not in (Reason.ROOM_FULL, Reason.TOO_MANY_REQUESTS):
+        said = f"after {len(users)} members, the next is neither granted nor refused for it: {refused.words}"
+        return stage.broken(Rule.LIM_1, said)
+    said = f"{len(users)} members join" if refused is None else f"after {len(users)} members: {refused.reason}"
+    stage.holds(Rule.LIM_1, said)
     await stage.ground.sleep(SECOND_US)
     for user in users[1:]:  # an enter word may have been lost in the crowd
         user.enter()
@@ -40,6 +42,12 @@ async def thousand(stage: Stage) -> None:
     arrived = await _speak(stage, users[:TEXTS_A_SECOND], {users[0]: users}, TEXTS // TEXTS_A_SECOND)
     due = TEXTS * (len(users) - 1)
     return _say(stage, f"{len(users)} members of one room, {TEXTS_A_SECOND} texts a second", arrived, due)
+
+
+async def _join(stage: Stage, guest: User, room: str, replies: dict[User, Reply]) -> None:
+    replies[guest] = await stage.ask(guest, JOIN, room)
+    if replies[guest].kind is Kind.GRANTED:
+        guest.takes(room, replies[guest].token).enter()
 
 
 async def many_rooms(stage: Stage) -> None:

@@ -18,7 +18,7 @@ CONFIRMATIONS = 2
 """How often a probe that finds something broken is run again: all runs must agree."""
 PROBE_US = 40 * SECOND_US
 """How long a probe may take, besides the patience."""
-LOAD_US = 60 * SECOND_US
+LOAD_US = 90 * SECOND_US
 CONTROLS = 3
 """How often two users try to meet until the server counts as dead."""
 LONG_US = 15 * SECOND_US

@@ -24,6 +24,7 @@ from tcrp.spec.names import Notice, Operation, Reason, Rule
 EXCHANGES_MAX = 60
 DATA_BYTES_MAX = 8192
 REPLY_BYTES_MAX = 256 * 1024
+CROWD = 20
 TRIES = 4
 """How often a text is said until it counts as not relayed."""
 
@@ -452,9 +453,11 @@ class Stage:
         return sum(hearer in reached and not hearer.times(text) for hearer, text in self.controls)
 
     def close(self) -> None:
-        """Everybody leaves, politely, and every socket is closed."""
-        for user in reversed(self._users):
-            if user.token and self.dialect.leave_words:
+        """Everybody leaves, politely, and every socket is closed. Of a crowd only the hosts leave, which ends it."""
+        hosts = {user.room: user for user in reversed(self._users)}
+        for user in self._users:
+            is_leaving = len(self._users) <= CROWD or hosts[user.room] is user
+            if user.token and self.dialect.leave_words and is_leaving:
                 user.send(user.says(self.dialect.leave_words[0]))
             user.port.close()
         for stream in self._streams:
