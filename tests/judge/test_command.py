@@ -14,15 +14,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from judge.flawed_servers import DiesOfBadUtf8
+from judge.flawed_servers import DiesOfBadUtf8, Member, Server
 from processes import BIN, PATIENCE, live_server
 from tcrp.spec.names import Rule
 
 
-def conform(*arguments: str) -> subprocess.CompletedProcess[str]:
+def conform(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "chat-sim", "conform", "server", *arguments], capture_output=True, text=True, timeout=3 * PATIENCE,
-        check=False,
+        check=False, cwd=folder,
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_chat_server_is_named_and_cannot_be_judged(
     behaviour: Callable[[socket.socket], None], said: str
 ) -> None:
     with listening(behaviour) as port:
-        result = conform("127.0.0.1", "--tcp-port", str(port))
+        result = conform("127.0.0.1", "--tcp-port", str(port), "--dialect", "json")
     assert (result.returncode, result.stdout) == (2, "")
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -118,6 +118,38 @@ def test_a_mistake_of_the_user_is_explained(arguments: tuple[str, ...], said: st
     result = conform(*arguments)
     assert result.returncode == 2
     assert said in result.stderr
+
+
+class Arrows(Server):
+    """Speaks a dialect of its own: relays begin with an arrow."""
+
+    def form(self, member: Member, name: str, text: str) -> bytes:
+        return f"-> {name} says {text}".encode()
+
+
+def test_a_dialect_that_fits_is_found_and_an_unknown_one_is_described(tmp_path: Path) -> None:
+    server = Arrows()
+    try:
+        tcp, udp = server.ports
+        places = ("127.0.0.1", "--tcp-port", str(tcp), "--udp-port", str(udp), "--patience", "100ms")
+        unknown = conform(*places, folder=tmp_path)
+        assert (unknown.returncode, unknown.stdout) == (2, "")
+        assert "The nearest is text:" in unknown.stderr
+        assert "discovered.toml describes it as far as it was seen" in unknown.stderr
+        assert """fields = ["'-> {name} says {text}'"]""" in (tmp_path / "discovered.toml").read_text(encoding="utf-8")
+        described = conform(*places, "--dialect", "discovered.toml", folder=tmp_path)
+        assert "R-REL-3   holds" in described.stdout, described.stderr
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("behaviour", [closes, says_http])
+def test_what_is_no_chat_server_fits_no_dialect(behaviour: Callable[[socket.socket], None], tmp_path: Path) -> None:
+    with listening(behaviour) as port:
+        result = conform("127.0.0.1", "--tcp-port", str(port), folder=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_our_server_conforms_as_a_process_and_the_report_ends_with_the_counts() -> None:

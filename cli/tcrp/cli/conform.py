@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,10 +17,13 @@ from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OutputLost, UsageError,
 from tcrp.cli.output import utf8_stdout
 
 if TYPE_CHECKING:
+    from tcrp.engine.codec import Codec
     from tcrp.judge.stage import Waits
     from tcrp.judge.verdicts import Judgement
+    from tcrp.live.conform_ground import LiveGround
 
 PROGRAM = "chat-sim conform"
+AUTO = "auto"
 TCP_PORT, UDP_PORT = 9002, 9003
 FORMATS = ("table", "json", "junit", "html")
 
@@ -37,7 +41,9 @@ def add_conform(commands: Any) -> None:
     server.add_argument("host", metavar="HOST", help="where the server is: 127.0.0.1")
     server.add_argument("--tcp-port", type=_port, default=TCP_PORT, metavar="P", help=f"for requests ({TCP_PORT})")
     server.add_argument("--udp-port", type=_port, default=UDP_PORT, metavar="P", help=f"for chat ({UDP_PORT})")
-    server.add_argument("--dialect", default="json", metavar="NAME|FILE", help="the dialect to speak (json)")
+    server.add_argument(
+        "--dialect", default="auto", metavar="NAME|FILE", help="the dialect to speak (auto: finds one that fits)"
+    )
     server.add_argument(
         "--patience", metavar="TIME", help="longer than the server's timeouts: what outlives it is broken (12s, and "
         "then it is not tested)",
@@ -65,7 +71,7 @@ def _server(options: argparse.Namespace) -> int:
     from tcrp.live.conform_server import CannotJudge, is_loopback, judge_server, resolve
     from tcrp.spec.dialects import RelayFrom
 
-    codec = dialect_named(options.dialect)
+    named = None if options.dialect == AUTO else dialect_named(options.dialect)
     waits = _waits(options.patience)
     subject = f"{options.host}, TCP {options.tcp_port}, UDP {options.udp_port}"
     try:
@@ -76,6 +82,9 @@ def _server(options: argparse.Namespace) -> int:
                 "--yes-this-is-my-server"
             )
         chosen = probes(is_hostile=options.hostile, is_loaded=options.load)
+        codec = named or _discovered(LiveGround(ip, options.tcp_port, options.udp_port, any_port=True), subject)
+        if codec is None:
+            return CANNOT
 
         async def judged() -> Judgement:
             any_port = codec.dialect.relay_from is RelayFrom.ANY_PORT
@@ -91,6 +100,39 @@ def _server(options: argparse.Namespace) -> int:
         complain(PROGRAM, f"{subject}: {error.strerror or error}")
         return CANNOT
     return report(judgement, waits, options.format, options.badge)
+
+
+def _discovered(ground: LiveGround, subject: str) -> Codec | None:
+    """The dialect that fits a server; None, with a report and a file to start from, where none does."""
+    from tcrp.cli.dialects import toml_of
+    from tcrp.engine.codec import codec
+    from tcrp.judge.discovery import description
+    from tcrp.live.conform_server import discovered
+    from tcrp.spec.dialects import SHIPPED
+
+    fits = asyncio.run(discovered(ground, [codec(name) for name in SHIPPED], subject))
+    whole = [fit.codec.dialect.name for fit in fits if fit.is_whole]
+    if whole:
+        others = f"; so do {', '.join(whole[1:])}" if len(whole) > 1 else ""
+        print(f"Dialect {whole[0]} fits{others}.", file=sys.stderr)
+        return fits[0].codec
+    best = fits[0]
+    path = _free(Path("discovered.toml"))
+    complain(PROGRAM, f"{subject}: none of {len(fits)} dialects fits. The nearest is {best.codec.dialect.name}:")
+    for what, how in best.fields:
+        print(f"    {what:<7} {how}", file=sys.stderr)
+    try:
+        path.write_text(description(best, toml_of(best.codec.dialect.name), path.stem), encoding="utf-8")
+    except OSError as error:
+        raise OutputLost(f"{path}: a description to start from cannot be written: {error.strerror}") from None
+    print(f"{path} describes it as far as it was seen: correct it, and judge with --dialect {path}", file=sys.stderr)
+    return None
+
+
+def _free(path: Path) -> Path:
+    """This path, or the first with a number that does not exist yet."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return path if not path.exists() else next(each for each in numbered if not each.exists())
 
 
 def _waits(patience: str | None) -> Waits:

@@ -65,7 +65,8 @@ def shown_bytes(data: bytes, most: int) -> str:
         position += run
     shown = " ".join(pieces)
     if len(shown) > most:
-        shown = shown[: most - 1] + "…"
+        begins = most // 3  # what differs is often at the end
+        shown = f"{shown[:begins]}…{shown[begins + 1 - most :]}"
     return f"{shown} ({len(data)} bytes)" if len(data) > BYTES_SHOWN else shown
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tcrp.engine.codec import Codec
+from tcrp.judge.discovery import Fit, discover
 from tcrp.judge.probe import Probe
 from tcrp.judge.runner import Runner
 from tcrp.judge.stage import Kind, Reply, Stage, Waits
 from tcrp.judge.verdicts import Judgement
 from tcrp.live.conform_ground import LiveGround
 from tcrp.spec.names import Operation
+
+TLS = "b'\\x15\\x03"  # how an alert begins
+DISCOVERY_US, RELAY_US = 1_500_000, 400_000
 
 
 class CannotJudge(Exception):
@@ -55,6 +59,25 @@ async def judge_server(
     return await Runner(ground, codec, waits, progress).run(probes, subject)
 
 
+async def discovered(ground: LiveGround, codecs: Sequence[Codec], subject: str) -> list[Fit]:
+    """How each dialect fits, the best first. Raises `CannotJudge` if nothing at all is answered."""
+    reply = await _first_reply(ground, codecs[0])
+    if reply.kind in (Kind.UNREACHED, Kind.SILENT) or "HTTP/" in reply.said or TLS in reply.said:
+        raise CannotJudge(f"{subject}: {first_contact(reply, codecs[0])}")
+    fits = await discover(ground, codecs, Waits(answer_us=DISCOVERY_US, relay_us=RELAY_US))
+    if not fits[0].steps and not fits[0].first.speaks:
+        raise CannotJudge(f"{subject}: {first_contact(fits[0].first, fits[0].codec)}")
+    return fits
+
+
+async def _first_reply(ground: LiveGround, codec: Codec) -> Reply:
+    stage = Stage(ground, codec, Waits(), "first contact", itertools.count())
+    try:
+        return await stage.ask(stage.user("judge"), Operation.CREATE, stage.new_room())
+    finally:
+        stage.close()
+
+
 def first_contact(reply: Reply, codec: Codec) -> str:
     """What the first answer says of a server that does not grant a plain request."""
     name = codec.dialect.name
@@ -74,7 +97,7 @@ def first_contact(reply: Reply, codec: Codec) -> str:
             )
         case Kind.STRANGE if "HTTP/" in reply.said:
             return "speaks HTTP, not the chat protocol. Is --tcp-port the right port?"
-        case Kind.STRANGE if "b'\\x15\\x03" in reply.said or "b'\\x16\\x03" in reply.said:
+        case Kind.STRANGE if TLS in reply.said:
             return "speaks TLS. The chat protocol is not encrypted: judge the server behind it"
         case Kind.STRANGE:
             return f"gives no answer in dialect {name}: {reply.said}. {other}"

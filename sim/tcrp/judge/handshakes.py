@@ -20,7 +20,7 @@ DRIP_US = 4000
 SLOW_US = SECOND_US // 2
 A_NAME_OF_TWO_LETTERS = 0x6161  # as a port
 DRIPPED = 48
-"""So many bytes come two by two, header included; the rest follows in one piece, before a timeout of the server."""
+"""So many bytes come four by four, header included; the rest follows in one piece, before a timeout of the server."""
 TOKENS = 12
 TOKEN_BYTES_LEAST = 8
 LINGER_US = 2 * SECOND_US
@@ -49,7 +49,7 @@ async def in_pieces(stage: Stage) -> None:
         "cut behind the header": ([32], 60_000),
         "cut inside the header": ([7], 60_000),
         "cut inside the payload": ([size - 2], 60_000),
-        "in many small pieces": (range(1, DRIPPED, 2), DRIP_US),
+        "in many small pieces": (range(1, DRIPPED, 4), DRIP_US),
     }
     for number, (way, (cuts, gap_us)) in enumerate(ways.items()):
         ann.keep_alive()

@@ -70,6 +70,11 @@ class Reply(NamedTuple):
     rest: bytes = b""  # what came in the same piece behind the completion
 
     @property
+    def speaks(self) -> bool:
+        """Whether the server has said anything."""
+        return self.kind in (Kind.GRANTED, Kind.DENIED, Kind.STRANGE)
+
+    @property
     def words(self) -> str:
         """The answer as a phrase."""
         match self.kind:

@@ -15,7 +15,7 @@ ALL: tuple[Probe, ...] = (
 )  # fmt: skip
 """Every probe. They run by group, within a group in this order."""
 
-OF_CLIENTS = "a rule for clients: `chat-sim conform client` asks about it"
+OF_CLIENTS = "a rule for clients, which no server shows"
 NOT_FROM_OUTSIDE: Mapping[Rule, str] = MappingProxyType(
     {
         Rule.UDP_4: OF_CLIENTS,
