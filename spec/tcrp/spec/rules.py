@@ -13,7 +13,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.TCP_2: "A request is answered, or refused with the first reason that applies; "
         "a refused request yields no token and changes nothing. A header that no request can have is refused at once, "
         "the rest when the request is whole. JSON is known by its keys alone, and refused in the dialect of its keys. "
-        "A server that is shutting down takes nothing new (too_many_requests).",
+        "A server that is shutting down takes nothing new (too_many_requests). A listener of one dialect whose answer "
+        "says nothing of the request may send it when the header is there; a refusal may still follow.",
         Rule.TCP_3: "After its last frame the server half-closes, discards what still arrives, then closes: at the "
         "peer's end, or when handshake_timeout has passed since the opening; the client closes when it has the "
         "completion, behind its trailer where its dialect has one. A peer that half-closes behind its request is still "
@@ -42,9 +43,9 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         Rule.REL_1: "A text is relayed once to every other member who is in the room, and to no one else: "
         "not back to its sender.",
         Rule.REL_2: "Texts of one sender are relayed in the order in which they arrived.",
-        Rule.REL_3: "A relay names its sender, by the name that the server knows; a text that a member's dialect would "
-        "read as a notice, or that a phrase of its [endings] table matches, is not sent to that member; "
-        "nor is a joined or left notice that such a phrase matches.",
+        Rule.REL_3: "A relay names its sender, by the name that the server knows: in its text, where the dialect has "
+        "no other place; a text that a member's dialect would read as a notice, or that a phrase of its [endings] "
+        "table matches, is not sent to that member; nor is a joined or left notice that such a phrase matches.",
         Rule.ROOM_1: "The user who creates a room is its host.",
         Rule.ROOM_2: "The host ending in any way but being superseded closes the room: every other session in it ends "
         "and is told.",
