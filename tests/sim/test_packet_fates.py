@@ -24,11 +24,11 @@ expect:
 """
 
 
-def run(*fates: str) -> tuple[Verdict, list[Record]]:
+def run(*fates: str, until: str = "10s") -> tuple[Verdict, list[Record]]:
     """The talk, with steps of the network before it."""
     rows = "".join(f"  - {{at: 0s, network: {{packet: {{{fate}}}}}}}\n" for fate in fates)
     records: list[Record] = []
-    scenario = read_scenario_text(TALK.replace("script:\n", f"script:\n{rows}"))
+    scenario = read_scenario_text(TALK.replace("script:\n", f"until: {until}\nscript:\n{rows}"))
     return Run(scenario, listeners=[records.append]).go(), records
 
 
@@ -60,6 +60,15 @@ def test_a_dropped_packet_is_lost_and_no_other() -> None:
     assert (fault.what, fault.why) == ("fate", "server>bob")
     assert records[fault.cause - 1].kind is Kind.SEND  # recorded where it happens
     assert not verdict.holds
+    assert verdict.violation is None
+
+
+def test_what_the_script_drops_on_a_calm_link_breaks_no_property() -> None:
+    # `speakers-arrive` is judged at the end of a run, of links that lose nothing: here bob has never entered by then.
+    first = named("enter", "bob>server")
+    packets = [first, *(f"{first}#{nth}" for nth in range(2, 5))]
+    verdict, records = run(*(f'name: "{packet}", fate: drop' for packet in packets), until="4700ms")
+    assert sum(each.kind is Kind.DROP for each in records) == len(packets)
     assert verdict.violation is None
 
 
