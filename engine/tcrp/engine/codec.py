@@ -165,6 +165,7 @@ class Codec:
             compile_message(each, operations=known) for each in _distinct(map(unwrapped, data.request.values()))
         ]
         self.frames = [each.message for each in self._outer]
+        self._payload = _payload_alone(data.request)
         strictness = Strictness.WORDS if data.answer_is_exact else Strictness.NUMBERS
         self._answers = _by_operation(data.answer or {}, strictness)
         self._completions = _by_operation(data.completion, Strictness.LOOSE, extras=frozenset((IDLE_TIMEOUT,)))
@@ -251,14 +252,19 @@ class Codec:
         code = frame.get("operation", 0)
         request = None
         operation = self.codes.get(code, Operation.JOIN)
-        for each, template in self._requests.items():
-            if template.roles.issuperset((Role.OPERATION,)) and operation is not each:
-                continue
-            read = template.read(data[:size], limit=limit)
-            if isinstance(read, Read) and read.size == size:
-                operation, code = each, read.values.get("operation", self.dialect.operations[each])
-                request, frame = self._request(read.values), {**read.values, **frame}
-                break
+        if self._payload is not None:
+            inner = self._payload.read(frame[SPAN])
+            if isinstance(inner, Read):
+                request = self._request({**frame, **inner.values})
+        else:
+            for each, template in self._requests.items():
+                if Role.OPERATION in template.roles and operation is not each:
+                    continue
+                read = template.read(data[:size], limit=limit)
+                if isinstance(read, Read) and read.size == size:
+                    operation, code = each, read.values.get("operation", self.dialect.operations[each])
+                    request, frame = self._request(read.values), {**read.values, **frame}
+                    break
         room = frame.get("room", b"")
         room = room.encode() if isinstance(room, str) else room
         if not isinstance(room, bytes):
@@ -643,6 +649,17 @@ def _compiled_refusal(message: Message) -> Template:
     """Where neither word nor status tells the reason, its numbers do."""
     says = roles_of(message).keys() & {Role.REASON, Role.STATUS}
     return compile_message(message, Strictness.LOOSE if says else Strictness.NUMBERS)
+
+
+def _payload_alone(requests: ByOperation) -> Template | None:
+    """The payload of requests, where it can be read without its frame, whatever is asked for."""
+    message = requests[Operation.CREATE]
+    *_, last = message.items
+    if requests[Operation.JOIN] is not message or not isinstance(last, Group) or last.label != SPAN:
+        return None
+    if any(isinstance(item, Group) or getattr(item, "is_measured", False) for item in last.items):
+        return None
+    return compile_message(Message(last.items, is_stream=False), Strictness.SHAPE, extras=EXTRA_MEMBERS)
 
 
 def _by_operation(messages: ByOperation, strictness: Strictness, **more: frozenset[Any]) -> dict[Operation, Template]:
