@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tcrp.cli.dialects import dialect_named
 from tcrp.cli.server import main as chat_server
 from tcrp.cli.sim import main
+from tcrp.engine.codec import codec
 from tcrp.spec.dialects import SHIPPED, path_of
+from tcrp.spec.names import Operation
 
 CLOSED = 'room_closed = "Room closed"'
 RELAY = """fields = ["'{name}: {text}'"]"""
@@ -115,3 +118,18 @@ def test_two_dialects_that_read_one_request_are_found_with_its_bytes(
 ) -> None:
     assert main(["dialect", "ambiguous", first, second]) == code
     assert said in capsys.readouterr().out
+
+
+def test_the_documented_example_is_the_captured_form(tmp_path: Path) -> None:
+    """docs/dialects.md comes from a hex dump to a file; the shipped dialect comes from the same dump."""
+    text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
+    described = text.partition("```toml dump.toml\n")[2].partition("```")[0]
+    file = tmp_path / "dump.toml"
+    file.write_text(described, encoding="utf-8")
+    assert main(["dialect", "check", str(file)]) == 0
+    ours, theirs = dialect_named(str(file)), codec("name-password-prefix")
+    token = b"456a37c499970a33882ed97f2d61a141"
+    assert ours.write_request(Operation.CREATE, b"room1", "alice", "pw", "", 0)[-13:] == b"room1alice:pw"
+    for each in (ours, theirs):
+        assert each.write_completion(Operation.CREATE, b"room1", "alice", token) == b"\x01\x00" + token
+        assert each.write_relay("bob", "hi from bob", b"room1", token) == b"\x05 room1" + token + b"\x03bobhi from bob"

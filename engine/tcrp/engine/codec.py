@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from tcrp.engine.datagrams import NAMES_MAX, Datagram, relay_head, relay_reader, string
+from tcrp.engine.datagrams import NAMES_MAX, Datagram, json_relay, relay_head, relay_reader, string
 from tcrp.engine.templates import (
     EXTRA,
     SPAN,
@@ -194,6 +194,7 @@ class Codec:
         self._read_relay = relay_reader(self._relay)
         self._read_nameless = relay_reader(compile_message(data.relay)) if relay is not data.relay else None
         self._relay_head = relay_head(relay)
+        self._json_relay = json_relay(relay)
         self._written_head = lru_cache(NAMES_MAX)(self._write_head)
         self.relays_to_each = Role.TOKEN in self._relay.roles
         """Whether a relay holds its receiver's token, so that each member is sent bytes of their own."""
@@ -407,19 +408,22 @@ class Codec:
         """The first message of a server's reply to a request for `operation`. `is_accepted`: an answer came before."""
         data = bytes(data)
         waits: Partial | None = None
+        unknown: Reply | None = None
         for candidate in self._replies[operation]:
             if candidate.needs_answer and not is_accepted:
                 continue
             read = candidate.template.read(data, limit=_REPLY_BYTES_MAX, is_over=is_over)
             if isinstance(read, Read) and (waits is None or waits.is_open):
                 says = self._says(candidate, read, data)
-                if says is not None:
-                    return Reply(read.size, says, read.values.get(SPAN, data[: read.size]))
+                if says is None:
+                    continue
+                reply = Reply(read.size, says, read.values.get(SPAN, data[: read.size]))
+                if not isinstance(says, Denied) or says.reason is not None:
+                    return reply
+                unknown = unknown or reply  # a refusal in other words, if it is nothing else
             elif isinstance(read, Partial) and waits is None:
                 waits = read
-        if waits is not None:
-            return waits
-        return self._read_unknown(data, is_over)
+        return waits or unknown or self._read_unknown(data, is_over)
 
     def _read_unknown(self, data: bytes, is_over: bool) -> Reply | Partial | Unread:
         """A message in words that are none of the dialect's, as far as its frame is."""
@@ -509,6 +513,8 @@ class Codec:
 
         `token` is the receiver's own, in forms that `relays_to_each`.
         """
+        if self._json_relay is not None:
+            return self._json_relay(name, text)
         if self._relay_head is not None and not self.relays_to_each:
             head = self._written_head(name, room)
             return None if head is None else head + text.encode()

@@ -10,8 +10,21 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Protocol
 
+from tcrp.engine import json_templates
 from tcrp.engine.templates import Read, Template, compile_message
-from tcrp.spec.fields import Constant, Encoding, Group, Item, Json, Message, Number, Role, Text, json_roles
+from tcrp.spec.fields import (
+    Constant,
+    Encoding,
+    Group,
+    Item,
+    Json,
+    JsonTemplate,
+    Message,
+    Number,
+    Role,
+    Text,
+    json_roles,
+)
 
 Head = Callable[[bytes], "tuple[bytes | None, bytes, int] | None"]
 """Reads a client's datagram as far as its token: the room (None: it names none), the token, where the rest begins."""
@@ -140,13 +153,29 @@ def _read_plain(data: bytes, at: int = 0) -> str | None:
 
 
 def _text_reader(template: Template) -> ReadText:
-    is_json = [type(item) for item in template.message.items] == [Json]
+    match template.message.items:
+        case (Json(template=json_template),):
+            return _json_text_reader(json_template)
 
     def read_text(data: bytes, at: int = 0) -> str | None:
-        if is_json and len(data) == at:  # an empty text is a keep-alive in every dialect
-            return ""
         read = template.read(data[at:] if at else data)
         return string(read.values["text"]) if isinstance(read, Read) else None
+
+    return read_text
+
+
+def _json_text_reader(template: JsonTemplate) -> ReadText:
+    match = json_templates.compile_find(template, loose=False, compare=json_templates.Compare.ALL)
+
+    def read_text(data: bytes, at: int = 0) -> str | None:
+        if len(data) == at:  # an empty text is a keep-alive in every dialect
+            return ""
+        found: dict[str, Any] = {}
+        try:
+            is_text = match(json_templates.read(data[at:]), found)
+        except json_templates.NotJson:
+            return None
+        return string(found.get("text")) if is_text else None
 
     return read_text
 
@@ -174,6 +203,21 @@ def relay_head(message: Message) -> Template | None:
     return compile_message(Message(head, is_stream=False))
 
 
+def json_relay(message: Message) -> Callable[[str, str], bytes] | None:
+    """Writes a relay that is a JSON object behind constant bytes, of name and text alone."""
+    match message.items:
+        case (Json(template=template),):
+            prefix = b""
+        case (Constant(data=prefix), Json(template=template)):
+            pass
+        case _:
+            return None
+    if not {role for role, _ in json_roles(template)} <= {Role.NAME, Role.TEXT}:
+        return None
+    fill = json_templates.compile_fill(template)
+    return lambda name, text: prefix + json_templates.write(fill({"name": name, "text": text}))
+
+
 def relay_reader(template: Template) -> ReadRelay:
     """Reads relays of this form."""
     match template.message.items:
@@ -194,6 +238,10 @@ def relay_reader(template: Template) -> ReadRelay:
             Text(Role.TEXT),
         ) if label == named and _is_text(before) and _is_text(after):
             return _measured_reader(before.decode(), after.decode())
+        case (Json(template=json_template),):
+            return _json_reader(b"", json_template)
+        case (Constant(data=before), Json(template=json_template)):
+            return _json_reader(before, json_template)
     return _relay_reader(template)
 
 
@@ -214,6 +262,26 @@ def _named_reader(before: bytes, until: str) -> ReadRelay:
         except UnicodeDecodeError:
             return None
         return (name, text) if found and name else None
+
+    return read_relay
+
+
+def _json_reader(before: bytes, template: JsonTemplate) -> ReadRelay:
+    match = json_templates.compile_find(template, loose=False, compare=json_templates.Compare.ALL)
+    skipped, names = len(before), Role.NAME in {role for role, _ in json_roles(template)}
+
+    def read_relay(data: bytes) -> tuple[str, str] | None:
+        if not data.startswith(before):
+            return None
+        found: dict[str, Any] = {}
+        try:
+            is_relay = match(json_templates.read(data[skipped:]), found)
+        except json_templates.NotJson:
+            return None
+        if not is_relay:
+            return None
+        name, text = string(found.get("name", "")), string(found.get("text"))
+        return None if text is None or name is None or (names and not name) else (name, text)
 
     return read_relay
 
