@@ -53,7 +53,7 @@ def refusal(refused: RequestRefused, request: RoomRequest, *, tried_passwords: b
     """Why a request was refused, and what the user can do. `tried_passwords`: wrong ones for this room, before."""
     words: dict[Reason | None, Callable[[], str]] = {
         None: lambda: (
-            _("The server refused the request.")
+            _("The server refused the request, or speaks another dialect.")
             if refused.said
             else _("The server refused the request for an unknown reason.")
         ),
