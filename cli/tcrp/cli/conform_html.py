@@ -19,6 +19,7 @@ a { color: #0b57a4 }
 table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; vertical-align: top; padding: .25rem .6rem; border-bottom: 1px solid #ddd }
 .holds { color: #17692c } .broken { color: #b3261e; font-weight: 600 } .not-tested { color: #5f6368 }
+td:nth-child(-n+2) { white-space: nowrap }
 section.rule { display: none }
 section.rule:target { display: block }
 section.rule:target ~ #summary { display: none }
@@ -83,7 +84,7 @@ def _drawn(evidence: tuple[Exchange, ...]) -> str:
     server_x, height = 60 + gap * len(people), 40 + 26 * (len(evidence) + 1)
     x_of = {name: 60 + gap * number for number, name in enumerate(people)}
     parts = [
-        f'<svg viewBox="0 0 {server_x + 420} {height}" role="img" aria-label="the exchange" font-size="12" '
+        f'<svg viewBox="0 0 {server_x + 520} {height}" role="img" aria-label="the exchange" font-size="12" '
         'font-family="monospace" fill="currentColor" stroke="none">'
     ]
     for name, x in [*x_of.items(), ("server", server_x)]:
@@ -104,7 +105,7 @@ def _drawn(evidence: tuple[Exchange, ...]) -> str:
                 f'<path d="M{end} {y} l{tip} -4 v8 z"/>'
             )
         title = html.escape(f"{each.at_us / 1_000_000:.3f} s {each.transport} {each.data.hex()}")
-        parts.append(f'<text x="{server_x + 10}" y="{y + 4}">{html.escape(said[:64])}<title>{title}</title></text>')
+        parts.append(f'<text x="{server_x + 10}" y="{y + 4}">{html.escape(said[:80])}<title>{title}</title></text>')
     return "".join([*parts, "</svg>"])
 
 

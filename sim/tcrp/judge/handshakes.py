@@ -215,6 +215,7 @@ async def tokens(stage: Stage) -> None:
     await stage.needs(ann, CREATE, room)
     found = [ann.token]
     for number in range(TOKENS):
+        ann.keep_alive()
         each = stage.user(f"guest{number}")
         await stage.needs(each, JOIN, room)
         found.append(each.token)
