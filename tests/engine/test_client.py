@@ -160,3 +160,45 @@ def test_what_is_shown_is_harmless() -> None:
     [shown] = engine.receive_datagram("alice: \x1b[31mred\n\u202egnp.exe".encode(), 1)
     assert isinstance(shown, TextReceived)
     assert (shown.name, shown.text, shown.changed) == ("alice", "[31mred gnp.exe", True)
+
+
+# --- replies ---------------------------------------------------------------------------------------
+
+
+def asking(dialect: str = "text") -> ClientEngine:
+    """A client whose request is out."""
+    engine = client(Operation.JOIN, dialect=dialect)
+    engine.start(0)
+    engine.stream_opened(1, 0)
+    return engine
+
+
+def test_an_answer_is_a_step_of_its_own_and_a_second_one_ends_the_handshake() -> None:
+    answer = codec("text").write_answer(Operation.JOIN, b"lobby")
+    engine = asking()
+    engine.receive_stream(answer, 0)
+    assert engine.handshake is HandshakeState.ACCEPTED
+    outputs = engine.receive_stream(answer, 0)
+    assert engine.handshake is HandshakeState.ABANDONED
+    assert [type(each) for each in outputs] == [CloseStream]
+
+
+def test_a_reply_that_nobody_can_read_ends_the_handshake_at_once() -> None:
+    engine = asking("json")
+    outputs = engine.receive_stream(b"HTTP/1.1 400 Bad Request\r\n\r\n".ljust(64), 0)
+    assert engine.handshake is HandshakeState.ABANDONED
+    assert [type(each) for each in outputs] == [CloseStream]
+
+
+def test_half_a_reply_is_waited_for_until_the_handshake_timeout() -> None:
+    engine = asking()
+    deadline_us = engine.next_deadline_us()
+    engine.receive_stream(codec("text").write_answer(Operation.JOIN, b"lobby")[:20], 0)
+    assert engine.next_deadline_us() == deadline_us
+    assert engine.handshake is HandshakeState.REQUESTED
+
+
+def test_a_connection_that_is_gone_ends_the_handshake_and_is_not_closed_again() -> None:
+    engine = asking()
+    assert engine.stream_closed(0) == []
+    assert engine.handshake is HandshakeState.ABANDONED

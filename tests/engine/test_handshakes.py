@@ -841,14 +841,14 @@ def test_a_peer_that_sends_on_before_its_completion_is_not_held_without_bound() 
 
 
 def test_a_request_that_is_longer_than_a_new_limit_is_refused_and_nothing_more_is_held_of_it() -> None:
-    chat = Chat()
-    peer = chat.peer()
-    peer.sends(write_request(CREATE, b"lobby", b"x" * 400)[:300])
     for limit in (298, 100):  # 300 bytes are then as many as are held at most, and more
+        chat = Chat()
+        peer = chat.peer()
+        peer.sends(write_request(CREATE, b"lobby", b"x" * 400)[:300])
         chat.server.set_limits(chat.limits.with_settings({"request_bytes_max": limit}))
         peer.sends(b"xx")
         assert buffered(chat, peer) == 300
-    assert chat.steps("handshake", peer.stream) == ["requested", "refused"]
+        assert chat.steps("handshake", peer.stream) == ["requested", "refused"]
 
 
 def test_a_second_request_of_a_connection_is_not_read() -> None:
