@@ -98,6 +98,9 @@ def test_what_is_no_whole_trace_is_refused_with_its_place(
     assert "bad.jsonl:" in said
     assert "Traceback" not in said
     assert not (tmp_path / "x.html").exists()
+    if content is None:
+        assert "What comes before can be shown: --to 94" in said
+        assert show(file, "-o", tmp_path / "x.html", "--to", "94") == HOLDS
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -242,6 +243,15 @@ def test_a_loopback_address_is_taken(value: str, place: tuple[str, int]) -> None
 def test_any_other_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--watch", value]) == CANNOT
     assert f"watch is {value!r}" in capsys.readouterr().err
+
+
+def test_without_its_library_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "tcrp.live.watch")
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    assert main(["--watch", "127.0.0.1:0"]) == CANNOT
+    assert "pip install 'tcrp[watch]'" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_explained() -> None:

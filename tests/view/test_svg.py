@@ -77,5 +77,5 @@ def test_sentences_say_who_what_and_how_it_ended(cut: Picture) -> None:
     assert said.startswith("a claim.\n✔ holds.\n")
     assert "network: drops relay from server to bob (udp, 12 bytes, cut)." in said
     assert "At server, the session bob@lobby is in-room." in said
-    assert "1 faults" in said
+    assert "Faults: 1. Refusals: 0." in said
     assert all(len(line) < 200 for line in said.splitlines())

@@ -84,10 +84,14 @@ def _trace_from(source: Path | Iterable[str], name: str) -> tuple[Header, Iterat
 
 
 def _whole(records: Iterator[Record]) -> Iterator[Record]:
+    n = 0
     try:
-        yield from records
+        for record in records:
+            n = record.n
+            yield record
     except TraceError as error:
-        raise UsageError(str(error)) from None
+        hint = f"\nWhat comes before can be shown: --to {n}" if n else ""
+        raise UsageError(f"{error}{hint}") from None
 
 
 def _picture(header: Header, records: Iterable[Record], format: str, shown: Range, name: str) -> Picture:
@@ -95,9 +99,9 @@ def _picture(header: Header, records: Iterable[Record], format: str, shown: Rang
     most = RECORDS_MAX[format]
     picture = Picture(header, first=shown.first, last=shown.last)
     for record in records:
-        if shown.last is not None and record.n > shown.last:
-            break
         picture.add(record)
+        if record.n == shown.last:
+            break
         if len(picture.records) > most:
             raise UsageError(
                 f"{name}: more than {most:,} records, which is too many for --format {format}. "

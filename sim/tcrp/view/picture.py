@@ -464,7 +464,7 @@ def picture_of(header: Header, records: Iterable[Record], *, first: int = 1, las
     """The picture of a trace, as `tcrp.trace.reader.read_trace` gives it. Raises what reading raises."""
     picture = Picture(header, first=first, last=last)
     for record in records:
-        if last is not None and record.n > last:
-            break
         picture.add(record)
+        if record.n == last:
+            break
     return picture

@@ -49,6 +49,6 @@ def _end(picture: Picture) -> Iterator[str]:
             owner = picture.lifelines[track.lifeline].id
             yield f"At {owner}, the {track.machine} {track.id} is {state}.\n"
     lost = [packet for packet in picture.packets if packet.fate not in (Fate.ARRIVED, Fate.IN_FLIGHT)]
-    yield f"{len(picture.packets)} packets, of which {len(lost)} were lost, dropped or not sent.\n"
-    yield f"{len(picture.faults)} faults, {len(picture.refusals)} refusals.\n"
-    yield f"{len(picture.shows)} texts and notices were read.\n"
+    yield f"Packets: {len(picture.packets)}, of which lost, dropped or not sent: {len(lost)}.\n"
+    yield f"Faults: {len(picture.faults)}. Refusals: {len(picture.refusals)}. "
+    yield f"Texts and notices that were read: {len(picture.shows)}.\n"
