@@ -78,6 +78,11 @@ MODULES ?=
 mutants: $(VENV)/dev
 	$(BIN)/python -m tools.mutants --jobs 2 --swarm 500 --resume .mutants.jsonl $(MODULES)
 
+# Explores the scenarios in sim/proofs/ on all cores and writes what that proves to spec/proved.json; takes an hour.
+.PHONY: prove
+prove: $(VENV)/run
+	$(BIN)/python -m tools.prove
+
 # Takes hours on two cores (docs/performance.md has the speed); failures are kept in swarm-failures/.
 swarm: $(VENV)/run
 	$(BIN)/chat-sim swarm --runs 1000000

@@ -19,6 +19,7 @@ from tcrp.spec.names import Machine, Rule
 from tcrp.spec.properties import CLAIMS
 from tcrp.spec.render import TABLES, mermaid
 from tcrp.spec.rules import SENTENCES
+from tools import prove
 from tools.enforcement import NOT_IN_CODE, EnforcementError, Place, check, find_places
 from tools.tables import (
     dialect_rows,
@@ -126,8 +127,8 @@ on one is worth nothing on the other. Taking over a name (R-NAME-2) may go from 
 """
 
 
-def document(places: Mapping[Rule, tuple[Place, ...]]) -> str:
-    """The whole page. `places` says where the code enforces each rule."""
+def document(places: Mapping[Rule, tuple[Place, ...]], root: Path) -> str:
+    """The whole page. `places` says where the code enforces each rule. Raises `Unproved`."""
     parts = [INTRODUCTION, "## Machines\n"]
     for machine, table in TABLES.items():
         refused = sum(1 for _ in table.refused())
@@ -158,9 +159,12 @@ def document(places: Mapping[Rule, tuple[Place, ...]]) -> str:
         markdown_table(
             [["property", "claim", "rules"]]
             + [[f"`{each}`", claim.sentence, ", ".join(claim.rules) or "the tables"] for each, claim in CLAIMS.items()]
-        ),
+        )
+        + "\n",
+        "## Proved\n",
+        prove.section(root),
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts)
 
 
 def sometimes() -> str:
@@ -239,10 +243,10 @@ def main(arguments: list[str]) -> int:
     places = find_places(root)
     try:
         check(places)
-    except EnforcementError as error:
+        fresh = document(places, root)
+    except (EnforcementError, prove.Unproved) as error:
         print(f"{DOCUMENT}: {error}", file=sys.stderr)
         return 1
-    fresh = document(places)
     page = root / DOCUMENT
     if arguments == ["write"]:
         page.write_text(fresh, encoding="utf-8")

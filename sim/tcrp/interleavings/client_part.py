@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from tcrp.engine.client import ClientConfig, ClientEngine, Outputs
+from tcrp.engine.client import ClientConfig, ClientEngine, ClientState, Outputs
 from tcrp.engine.codec import learns_port
 from tcrp.engine.outputs import CloseStream, Detail, NoticeReceived, SendDatagram, SendFrame, Stepped, TextReceived
 from tcrp.interleavings.moments import NOW_US, Due, Pace, ripe_client, settled_client
@@ -44,6 +44,7 @@ class Work:
     flights: list[Flight]
     shown: list[str]
     was_unheard: bool = False
+    was_living: bool = False
     broken: Broken | None = None
 
 
@@ -117,6 +118,8 @@ class ClientSide:
             own = pipes[read]
             (what, _), rest = own.up[0], own.up[1:]
             own = own._replace(up=rest)
+            if what is PacketKind.TRAILER:
+                party = party._replace(is_unheard=False)  # the session enters by it
             if what is PacketKind.OPEN:
                 own = own._replace(down=(*own.down, (PacketKind.OPENED, b"")))
             elif what is PacketKind.RESET:
@@ -130,6 +133,11 @@ class ClientSide:
                 own = own._replace(down=(*own.down, (kind or PacketKind.CLOSE, data)))
             pipes[stream] = own
         return self.numbers.number(party._replace(pipes=_tidy(pipes)))
+
+    def heard(self, number: int) -> int:
+        """The server has heard something of the user, later than what was lost."""
+        party = self.numbers.of[number]
+        return self.numbers.number(party._replace(is_unheard=False)) if party.is_unheard else number
 
     def reset(self, number: int) -> int:
         """The server has crashed: what it knew of is reset."""
@@ -153,7 +161,8 @@ class ClientSide:
             engine = ClientEngine(config, state=state, now_us=NOW_US, detail=Detail.EVERYTHING)
         self.calls += 1
         pipes = {each.stream: each for each in party.pipes}
-        return Work(party.step, party.request, party.attempts, engine, pipes, [], [], party.is_unheard)
+        was_living = party.client is not None and SESSION.takes(party.client.session, SessionEvent.LEFT)
+        return Work(party.step, party.request, party.attempts, engine, pipes, [], [], party.is_unheard, was_living)
 
     def _config(self, request: Create | Join) -> ClientConfig:
         operation = Operation.CREATE if isinstance(request, Create) else Operation.JOIN
@@ -213,15 +222,22 @@ class ClientSide:
         work.pipes[stream] = pipes._replace(client_is_done=True, up=up)
 
     def _done(self, work: Work) -> Reaction:
-        client = settled_client(work.engine.freeze(), self._pace) if work.engine is not None else None
-        if client is not None and not HANDSHAKE.takes(client.handshake, HandshakeEvent.ABANDONED):
-            client = replace(client, stream=None)
+        client = client_of(work.engine, self._pace) if work.engine is not None else None
         is_living = client is not None and SESSION.takes(client.session, SessionEvent.LEFT)
-        is_unheard = is_living and work.was_unheard and not work.flights
+        # A client that enters by its request counts from the completion, which the server has sent before.
+        begins = self.is_told_early and not work.was_living
+        is_unheard = is_living and (work.was_unheard or begins) and not work.flights
         party = Party(work.step, work.request, work.attempts, client, _tidy(work.pipes), is_unheard)
         number = self.numbers.number(party)
         if_lost = self.numbers.number(party._replace(is_unheard=is_living)) if work.flights else number
         return Reaction(number, if_lost, tuple(work.flights), work.broken, tuple(work.shown))
+
+
+def client_of(engine: ClientEngine, pace: Pace) -> ClientState:
+    """The state of a client as it stands in a world's."""
+    client = settled_client(engine.freeze(), pace)
+    is_under_way = HANDSHAKE.takes(client.handshake, HandshakeEvent.ABANDONED)
+    return client if is_under_way else replace(client, stream=None)
 
 
 def _tidy(pipes: dict[str, Pipes]) -> tuple[Pipes, ...]:

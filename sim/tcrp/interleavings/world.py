@@ -365,6 +365,9 @@ class World:
             return
         view = self._server_views.get(state[1]) or self._server_view(state[1])
         move = view.heard.get(number) or self._hear(state[1], view, number)
+        at = move.step.who
+        if (self._views[at].get(state[2 + at]) or self._view(at, state[2 + at])).is_unheard:
+            state = (*state[: 2 + at], self.clients[at].heard(state[2 + at]), *state[3 + at :])
         self._take_server(state, move, state[0], rest, found)
 
     def _take_server(
