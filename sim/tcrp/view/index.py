@@ -272,9 +272,7 @@ class TraceIndex:
 
     def about_user(self, id: str) -> Pattern:
         """Lines about a user, by id: what they do, what they send and are sent, the server's machines of theirs."""
-        member = self.header.cast.get(id)
-        name = _written(member.name if member is not None else id)
-        return _about(_written(id), name)
+        return re.compile(self._about([id]))
 
     def room_itself(self, room: str) -> Pattern:
         """Lines about a room's machine and the sessions in it."""
@@ -282,14 +280,19 @@ class TraceIndex:
 
     def about_room(self, room: str) -> Pattern:
         """Lines about a room: its machine, its members' sessions, and what its members do."""
-        members = [self.about_user(id).pattern for id in self.members_of(room)]
-        return re.compile(b"|".join([self.room_itself(room).pattern, *members]))
+        members = self.members_of(room)
+        own = self.room_itself(room).pattern
+        return re.compile(own + b"|" + self._about(members) if members else own)
 
-
-def _about(id: bytes, name: bytes) -> Pattern:
-    pieces = (rb'\{"actor":"' + id + b'"', b'"link":"' + id + b">", b">" + id + b'"', b'"id":"' + name + b'["@]',
-              b'"id":"' + id + b'"')  # fmt: skip
-    return re.compile(b"|".join(pieces))
+    def _about(self, ids: Sequence[str]) -> bytes:
+        cast = self.header.cast
+        id = b"(?:" + b"|".join(map(_written, ids)) + b")"
+        name = b"(?:" + b"|".join(_written(cast[each].name if each in cast else each) for each in ids) + b")"
+        # What the names are looked for behind comes first: a room may have a thousand members.
+        actor = rb'\{"actor":"' + id + b'"'
+        link = b'"link":"(?:' + id + b'>|[^">]*>' + id + b'")'
+        machine = b'"id":"(?:' + name + b'["@]|' + id + b'")'
+        return b"|".join((actor, link, machine))
 
 
 def steps_of(actor: str) -> Pattern:
