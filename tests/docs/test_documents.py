@@ -268,8 +268,8 @@ def test_the_commands_of_a_document_exit_as_documented(document: Path, shell: Sh
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_a_block_has_a_language_and_an_example_names_its_file(document: Path) -> None:
     for block in blocks(document):
-        assert block.language in ("sh", "text", "screen", "yaml", "toml", "python", "json"), block
-        assert block.language in ("sh", "text", "screen") or block.file, block
+        assert block.language in ("sh", "text", "screen", "yaml", "toml", "python", "json", "hex"), block
+        assert block.language in ("sh", "text", "screen", "hex") or block.file, block
 
 
 def test_every_command_that_is_not_executed_is_still_documented() -> None:

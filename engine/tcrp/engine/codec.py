@@ -418,7 +418,7 @@ class Codec:
                 if says is None:
                     continue
                 reply = Reply(read.size, says, read.values.get(SPAN, data[: read.size]))
-                if not isinstance(says, Denied) or says.reason is not None:
+                if candidate.kind is not Denied or self._knows(candidate, read):
                     return reply
                 unknown = unknown or reply  # a refusal in other words, if it is nothing else
             elif isinstance(read, Partial) and waits is None:
@@ -476,6 +476,16 @@ class Codec:
         except CannotWrite:
             return False
         return True
+
+    def _knows(self, candidate: _Candidate, read: Read) -> bool:
+        """Whether a refusal is in words of the dialect, though perhaps in those of several reasons."""
+        refusals = [self.dialect.refusals[reason] for reason in candidate.reasons]
+        word, status = string(read.values.get("reason")), read.values.get("status")
+        return (
+            candidate.template.roles.isdisjoint((Role.REASON, Role.STATUS))
+            or any(each.word == word for each in refusals)
+            or any(each.status == status for each in refusals)
+        )
 
     def _denied(self, candidate: _Candidate, read: Read, data: bytes) -> Denied | None:
         """The reason by its word, else by a status that only one reason has, else by a form that only one has."""
