@@ -205,6 +205,7 @@ Object.assign(App.prototype, {
     const tall = 940, theme = document.documentElement.dataset.theme || "";
     document.documentElement.dataset.theme = "light";
     this.painter.readColours(document.documentElement);
+    this.painter.colours.bg = "#ffffff";
     const wide = Math.min(this.layout.width, 1400), pages = Math.ceil(this.layout.height / tall);
     for (let page = 0; page < Math.min(pages, PRINTED_PAGES_MAX); page++) {
       const canvas = this.element("canvas"), height = Math.min(tall, this.layout.height - page * tall) + 24;
