@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-IN_REAL_TIME = ("tests/net/", "tests/live/", *(f"tests/cli/test_{name}" for name in ("client", "sockets", "control")))
+IN_REAL_TIME = (
+    "tests/net/", "tests/live/", "tests/interop/", "tests/judge/test_command",
+    *(f"tests/cli/test_{name}" for name in ("client", "control", "listen", "server", "sockets", "step", "conform")),
+)  # fmt: skip
 """The beginnings of the files whose tests expect something within a time."""
 
 
