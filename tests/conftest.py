@@ -14,11 +14,24 @@ IN_REAL_TIME = (
 )  # fmt: skip
 """The beginnings of the files whose tests expect something within a time."""
 
+JUDGED = "tests/judge/"
+"""Tests that judge many servers at the same time: they wait too, but would disturb the others."""
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not hasattr(config, "workerinput"):
         return
     for item in items:
         file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("real time" if file.startswith(IN_REAL_TIME) else file))
-    items.sort(key=lambda item: not item.nodeid.startswith(IN_REAL_TIME))  # the longest group begins first
+        item.add_marker(pytest.mark.xdist_group(_group(file)))
+    items.sort(key=lambda item: _is_late(item.nodeid))  # the longest groups begin first
+
+
+def _group(file: str) -> str:
+    if file.startswith(IN_REAL_TIME):
+        return "real time"
+    return "judged" if file.startswith(JUDGED) else file
+
+
+def _is_late(file: str) -> int:
+    return 0 if file.startswith(IN_REAL_TIME) else 1 if file.startswith(JUDGED) else 2
