@@ -6,12 +6,28 @@ mean nothing give None or `Mismatch`, never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
 from tcrp.engine.datagrams import NAMES_MAX, Datagram, json_relay, relay_head, relay_reader, string
+from tcrp.engine.messages import (
+    by_operation,
+    compiled_refusal,
+    distinct,
+    has_status_bytes,
+    is_json,
+    is_tight,
+    json_object,
+    payload_alone,
+    request_keys,
+    rooms_field,
+    timeout,
+    unwrapped,
+    with_a_name,
+    with_any_value,
+)
 from tcrp.engine.templates import (
     EXTRA,
     SPAN,
@@ -24,22 +40,14 @@ from tcrp.engine.templates import (
     compile_message,
 )
 from tcrp.engine.text import shown
-from tcrp.spec.dialects import ByOperation, Dialect, LearnedFrom, Telling, dialect
+from tcrp.spec.dialects import Dialect, LearnedFrom, Telling, dialect
 from tcrp.spec.fields import (
-    Encoding,
-    Filler,
-    Group,
-    Item,
-    Json,
-    JsonTemplate,
     Message,
-    Number,
-    Order,
     Role,
     Text,
     roles_of,
 )
-from tcrp.spec.limits import PORT_MAX, PORT_MIN, SECOND_US, SETTINGS, TOKEN_BYTES, TOKEN_BYTES_MAX
+from tcrp.spec.limits import PORT_MAX, PORT_MIN, SECOND_US, TOKEN_BYTES, TOKEN_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Reason
 
 PORT_BYTES = 2
@@ -160,20 +168,20 @@ class Codec:
         """Whether its request can ask for answers to keep-alives."""
         self.codes = {own[Operation.CREATE]: Operation.CREATE, own[Operation.JOIN]: Operation.JOIN}
         known = frozenset(self.codes)
-        self._requests = _by_operation(data.request, Strictness.SHAPE, extras=EXTRA_MEMBERS, operations=known)
+        self._requests = by_operation(data.request, Strictness.SHAPE, extras=EXTRA_MEMBERS, operations=known)
         self._outer = [
-            compile_message(each, operations=known) for each in _distinct(map(unwrapped, data.request.values()))
+            compile_message(each, operations=known) for each in distinct(map(unwrapped, data.request.values()))
         ]
         self.frames = [each.message for each in self._outer]
-        self._payload = _payload_alone(data.request)
+        self._payload = payload_alone(data.request, EXTRA_MEMBERS)
         strictness = Strictness.WORDS if data.answer_is_exact else Strictness.NUMBERS
-        self._answers = _by_operation(data.answer or {}, strictness)
-        self._completions = _by_operation(data.completion, Strictness.LOOSE, extras=frozenset((IDLE_TIMEOUT,)))
+        self._answers = by_operation(data.answer or {}, strictness)
+        self._completions = by_operation(data.completion, Strictness.LOOSE, extras=frozenset((IDLE_TIMEOUT,)))
         self.tells_timeout = self.asks_for_answers and all(
-            _object(each) is not None for each in data.completion.values()
+            json_object(each) is not None for each in data.completion.values()
         )
         """Whether a server can be asked how much silence it tolerates: request and completions are JSON objects."""
-        self._refusals = {why: _compiled_refusal(each.frame) for why, each in data.refusals.items()}
+        self._refusals = {why: compiled_refusal(each.frame) for why, each in data.refusals.items()}
         self.refuses_silently = any(not each.message.items for each in self._refusals.values())
         """Whether a refusal may be the mere end of the stream."""
         self._thens = {why: compile_message(each.then) for why, each in data.refusals.items() if each.then is not None}
@@ -181,7 +189,7 @@ class Codec:
         self._list_request = compile_message(data.list_request) if data.list_request is not None else None
         self._list_reply = compile_message(data.list_reply) if data.list_reply is not None else None
         self._replies = {each: self._candidates(each) for each in (Operation.CREATE, Operation.JOIN)}
-        self._any_replies = [compile_message(each) for each in _distinct(self._loosened())]
+        self._any_replies = [compile_message(each) for each in distinct(self._loosened())]
         self.datagram = Datagram(data.datagram)
         self.head = self.datagram.head
         self.read_text = self.datagram.read_text
@@ -454,7 +462,7 @@ class Codec:
             else:
                 by_form.append((template, [reason]))
         refusals = [_Candidate(template, Denied, tuple(reasons)) for template, reasons in by_form]
-        if _object(self.dialect.completion[operation]) is not None:
+        if json_object(self.dialect.completion[operation]) is not None:
             return [*answers, *completions, *refusals]
         return [*answers, *refusals, *completions]
 
@@ -467,7 +475,7 @@ class Codec:
         raw = token.encode() if token is not None else read.values["token"]
         if not isinstance(raw, bytes) or not 0 < len(raw) <= TOKEN_BYTES_MAX or not self._takes_token(raw):
             return Denied(None, "the completion holds no token")
-        return Completed(raw, _timeout(read.values.get(EXTRA, {}).get(IDLE_TIMEOUT)))
+        return Completed(raw, timeout(read.values.get(EXTRA, {}).get(IDLE_TIMEOUT)))
 
     def _takes_token(self, token: bytes) -> bool:
         """Whether the client's datagrams have room for it: a length of one byte, say, has not for every token."""
@@ -491,9 +499,7 @@ class Codec:
         """The reason by its word, else by a status that only one reason has, else by a form that only one has."""
         values, refusals = read.values, self.dialect.refusals
         payload: bytes = values.get(SPAN, data[: read.size])
-        said = (
-            payload.hex() if _has_status_bytes(candidate.template.message.items) else payload.decode(errors="replace")
-        )
+        said = payload.hex() if has_status_bytes(candidate.template.message.items) else payload.decode(errors="replace")
         word, status = string(values.get("reason")), values.get("status")
         by_word = [reason for reason in candidate.reasons if refusals[reason].word == word]
         by_status = [reason for reason in candidate.reasons if refusals[reason].status == status]
@@ -514,7 +520,7 @@ class Codec:
         ):
             bare = unwrapped(message)
             if bare is not message:
-                yield replace(bare, items=tuple(map(_with_any_value, bare.items)))
+                yield replace(bare, items=tuple(map(with_any_value, bare.items)))
 
     # --- relays and notices ----------------------------------------------------------------------
 
@@ -581,121 +587,6 @@ class Codec:
 
 
 _SENTENCE = (Text(Role.SENTENCE),)
-
-
-# --- messages -----------------------------------------------------------------------------------------
-
-
-def unwrapped(message: Message) -> Message:
-    """The message with any payload at all; the same one where it has no payload of a given length."""
-    items = tuple(
-        replace(item, items=(Filler("payload", 0),)) if isinstance(item, Group) and item.label == SPAN else item
-        for item in message.items
-    )
-    return message if items == message.items else replace(message, items=items)
-
-
-def with_a_name(message: Message) -> Message:
-    """A relay that names nobody, with the sender's name in its text: `name: text` (R-REL-3)."""
-    if Role.NAME in roles_of(message) or message.items[-1:] != (Text(Role.TEXT),):
-        return message
-    return replace(message, items=(*message.items[:-1], Text(Role.NAME, until=b": "), Text(Role.TEXT)))
-
-
-def payload_of(message: Message) -> tuple[Item, ...]:
-    """The fields of its payload; all of them where it has none of a given length."""
-    return next((each.items for each in message.items if isinstance(each, Group) and each.label == SPAN), message.items)
-
-
-def _object(message: Message) -> Mapping[str, Any] | None:
-    """The template of a payload that is one JSON object."""
-    payload = payload_of(message)
-    template: JsonTemplate = payload[0].template if len(payload) == 1 and isinstance(payload[0], Json) else None
-    return template if isinstance(template, Mapping) else None
-
-
-def request_keys(message: Message) -> tuple[frozenset[str], frozenset[str]] | None:
-    """The keys that a request's JSON object must have, and those that it may have. None: it is no object."""
-    template = _object(message)
-    if template is None:
-        return None
-    optional = {key for key, part in template.items() if isinstance(part, str) and part.endswith("?}")}
-    return frozenset(template.keys() - optional), frozenset(template)
-
-
-def is_json(message: Message) -> bool:
-    """Whether its payload is JSON and nothing else."""
-    payload = payload_of(message)
-    return _object(message) is not None or (
-        len(payload) == 1 and isinstance(payload[0], Text) and payload[0].encoding is Encoding.JSON
-    )
-
-
-def is_tight(item: Item) -> bool:
-    """Whether a field may have no place for a name of 255 bytes."""
-    match item:
-        case Number():
-            return bool(item.measures) and (item.order is Order.DIGITS or item.plus > 0)
-        case Text():
-            return bool(item.width or item.until) and item.role not in (Role.TOKEN, Role.TEXT)
-        case Group():
-            return len(item.items) > 1 or any(map(is_tight, item.items))
-    return False
-
-
-def rooms_field(message: Message) -> Text:
-    """The field of a listing that holds the names."""
-    fields = [*message.items, *payload_of(message)]
-    return next(each for each in fields if isinstance(each, Text) and each.role is Role.ROOMS)
-
-
-def _has_status_bytes(items: Iterable[Item]) -> bool:
-    return any(
-        (isinstance(item, Number) and item.label == Role.STATUS)
-        or (isinstance(item, Group) and _has_status_bytes(item.items))
-        for item in items
-    )
-
-
-def _with_any_value(item: Item) -> Item:
-    return replace(item, takes_any=True) if isinstance(item, Number) and item.values else item
-
-
-def _compiled_refusal(message: Message) -> Template:
-    """Where neither word nor status tells the reason, its numbers do."""
-    says = roles_of(message).keys() & {Role.REASON, Role.STATUS}
-    return compile_message(message, Strictness.LOOSE if says else Strictness.NUMBERS)
-
-
-def _payload_alone(requests: ByOperation) -> Template | None:
-    """The payload of requests, where it can be read without its frame, whatever is asked for."""
-    message = requests[Operation.CREATE]
-    *_, last = message.items
-    if requests[Operation.JOIN] is not message or not isinstance(last, Group) or last.label != SPAN:
-        return None
-    if any(isinstance(item, Group) or getattr(item, "is_measured", False) for item in last.items):
-        return None
-    return compile_message(Message(last.items, is_stream=False), Strictness.SHAPE, extras=EXTRA_MEMBERS)
-
-
-def _by_operation(messages: ByOperation, strictness: Strictness, **more: frozenset[Any]) -> dict[Operation, Template]:
-    return {operation: compile_message(each, strictness, **more) for operation, each in messages.items()}
-
-
-def _distinct(messages: Iterable[Message]) -> list[Message]:
-    result: list[Message] = []
-    for each in messages:
-        if each not in result:
-            result.append(each)
-    return result
-
-
-def _timeout(seconds: object) -> int | None:
-    """How much silence the server tolerates, where the completion says a number of seconds that makes sense."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return None
-    setting = SETTINGS["idle_timeout"]
-    return round(seconds * SECOND_US) if setting.least <= seconds * SECOND_US <= setting.most else None
 
 
 # --- dialects -----------------------------------------------------------------------------------------
