@@ -90,6 +90,7 @@ swarm: $(VENV)/run
 bench: $(VENV)/dev
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.swarm
+	$(BIN)/python -m bench.explore
 	$(BIN)/python -m bench.sockets
 
 # Recreate the environment if a different or too old Python created it.

@@ -74,8 +74,9 @@ def times_of(world: World, path: Sequence[Link]) -> list[int]:
         if due is not None:
             fired = ("server", *due) if link.step.kind == "server due" else ("client", link.step.who, due.kind)
         if due is None or due.kind != Deadline.COMPLETION:
-            if previous >= 0:
-                constraints.after(previous, at, APART_US)
+            if previous >= 0:  # what is due at one moment the server does in one call
+                is_one_call = link.step.kind == path[previous].step.kind == "server due"
+                constraints.after(previous, at, 0 if is_one_call else APART_US)
             previous = at
         armed = dict(_armed(world, link))
         still = set(_pending(world, link.after))
