@@ -100,7 +100,6 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
                 ("tcrp.engine.codec", "if result is None or isinstance(read, Partial):"),
                 ("tcrp.engine.codec", "if not self._is_tight:"),
                 ("tcrp.engine.codec", "for operation in self._completions:"),
-                ("tcrp.engine.codec", "if Role.NAME in roles_of(message) or message.items[-1:] != (Text(Role.TEXT),):"),
                 ("tcrp.engine.codec", "if not isinstance(room, bytes):"),
                 ("tcrp.engine.codec", "elif name is not None:"),
                 ("tcrp.engine.codec", "if Role.TOKEN in self._notices[id(telling.form)].roles:"),
