@@ -99,6 +99,11 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
                 ("tcrp.engine.handshakes", "if not self._answers_head(handshake):"),
                 ("tcrp.engine.codec", "if result is None or isinstance(read, Partial):"),
                 ("tcrp.engine.codec", "if not self._is_tight:"),
+                ("tcrp.engine.codec", "if self._payload is not None:"),
+                ("tcrp.engine.codec", "for each, template in self._requests.items():"),
+                ("tcrp.engine.codec", "if Role.OPERATION in template.roles and operation is not each:"),
+                ("tcrp.engine.codec", "if isinstance(read, Read) and read.size == size:"),
+                ("tcrp.engine.codec", "if self._relay_head is not None and not self.relays_to_each:"),
                 ("tcrp.engine.codec", "for operation in self._completions:"),
                 ("tcrp.engine.codec", "if not isinstance(room, bytes):"),
                 ("tcrp.engine.codec", "elif name is not None:"),
@@ -110,7 +115,7 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
             ("tcrp.engine.codec", f"Codec.{function}"): _CLIENT
             for function in (
                 "write_request", "read_request", "write_list_request", "read_listing", "read_greeting", "read_reply",
-                "_read_unknown", "_candidates", "_says", "_denied", "_loosened", "read_relay",
+                "_read_unknown", "_candidates", "_says", "_denied", "_knows", "_loosened", "read_relay",
             )
         },
     }
