@@ -9,7 +9,7 @@ from typing import Any
 
 from tcrp.explore.model import Progress
 
-SCHEMA = "tcrp-exploration/1"
+SCHEMA = "tcrp-exploration/2"
 
 
 class CheckpointError(Exception):

@@ -57,14 +57,17 @@ def owner(fingerprint: int, partitions: int) -> int:
 
 
 class StatePartition(Generic[S]):
-    """A partition of a `Model`. It keeps of each known state its fingerprint and that of the state before it."""
+    """A partition of a `Model`. It keeps of each known state its fingerprint and that of the state before it: the
+    latter by level, in arrays that are looked through when a way is wanted.
+    """
 
     def __init__(self, model: Model[S], index: int, partitions: int) -> None:
         self._model = model
         self._index = index
         self._partitions = partitions
-        self._parents: dict[int, int] = {}  # of each known state that is owned here; its own at the start
-        self._level: set[int] = set()  # those of them that this level found
+        self._known: set[int] = set()  # that are owned here
+        self._level: dict[int, int] = {}  # those of them that this level found, with the state before each
+        self._history: list[tuple[array[int], array[int]]] = []  # by level: the same of those before
         self._frontier: list[tuple[int, S]] = []
         self._expanded = 0  # of the frontier, in this level
         self._next: list[tuple[int, S]] = []
@@ -76,11 +79,13 @@ class StatePartition(Generic[S]):
         report = Report()
         for state in self._model.initial:
             kept, mark = canonical(self._model, state)
-            if owner(mark, self._partitions) == self._index and mark not in self._parents:
-                self._parents[mark] = mark
+            if owner(mark, self._partitions) == self._index and mark not in self._known:
+                self._known.add(mark)
+                self._level[mark] = mark
                 self._frontier.append((mark, kept))
                 self._judge(mark, kept, report)
         report.new = report.left = len(self._frontier)
+        self._keep_level()
         return report
 
     def expand(self) -> list[Found]:
@@ -106,18 +111,17 @@ class StatePartition(Generic[S]):
 
     def admit(self, found: Sequence[Found]) -> list[bytes]:
         """For what each partition found: a byte for each state, 1 where that partition is to keep it."""
-        parents, level = self._parents, self._level
+        known, level = self._known, self._level
         marks = []
         for fingerprints, came_from in found:
             kept = bytearray(len(fingerprints) // 8)
             for place, (mark, parent) in enumerate(zip(_integers(fingerprints), _integers(came_from), strict=True)):
-                known = parents.get(mark)
-                if known is None:
-                    parents[mark] = parent
-                    level.add(mark)
+                if mark not in known:
+                    known.add(mark)
+                    level[mark] = parent
                     kept[place] = 1
-                elif parent < known and mark in level:
-                    parents[mark] = parent
+                elif mark in level and parent < level[mark]:
+                    level[mark] = parent
             marks.append(bytes(kept))
         return marks
 
@@ -136,12 +140,19 @@ class StatePartition(Generic[S]):
     def end_level(self) -> int:
         """Go on to the next frontier; how many states it has."""
         self._frontier, self._next, self._expanded = self._next, [], 0
-        self._level.clear()
+        self._keep_level()
         return len(self._frontier)
+
+    def _keep_level(self) -> None:
+        self._history.append((array("Q", self._level.keys()), array("Q", self._level.values())))
+        self._level = {}
 
     def parent(self, fingerprint: int, depth: int) -> int | None:
         """The state from which an owned one was first reached."""
-        return self._parents.get(fingerprint)
+        if depth >= len(self._history):
+            return self._level.get(fingerprint)
+        marks, parents = self._history[depth]
+        return parents[marks.index(fingerprint)] if fingerprint in marks else None
 
     def frontier_size(self) -> int:
         """How many states it is about to expand."""
@@ -156,17 +167,23 @@ class StatePartition(Generic[S]):
         """Work on a part of another's frontier."""
         self._frontier.extend(self._unpacked(share))
 
-    def save(self) -> tuple[bytes, bytes, Any]:
+    def save(self) -> tuple[list[Found], Any]:
         """All that it knows, to go on from."""
-        parents = self._parents
-        return array("Q", parents).tobytes(), array("Q", parents.values()).tobytes(), self._packed(self._frontier)
+        levels = [(marks.tobytes(), parents.tobytes()) for marks, parents in self._history]
+        return levels, self._packed(self._frontier)
 
-    def load(self, saved: Iterable[tuple[bytes, bytes, Any]]) -> None:
+    def load(self, saved: Iterable[tuple[list[Found], Any]]) -> None:
         """Go on from what all partitions of an earlier search saved, however many they were."""
-        for fingerprints, came_from, frontier in saved:
-            for mark, parent in zip(_integers(fingerprints), _integers(came_from), strict=True):
-                if owner(mark, self._partitions) == self._index:
-                    self._parents[mark] = parent
+        for levels, frontier in saved:
+            for depth, (fingerprints, came_from) in enumerate(levels):
+                if depth == len(self._history):
+                    self._history.append((array("Q"), array("Q")))
+                marks, parents = self._history[depth]
+                for mark, parent in zip(_integers(fingerprints), _integers(came_from), strict=True):
+                    if owner(mark, self._partitions) == self._index:
+                        self._known.add(mark)
+                        marks.append(mark)
+                        parents.append(parent)
             self._frontier += [
                 each for each in self._unpacked(frontier) if owner(each[0], self._partitions) == self._index
             ]
