@@ -66,7 +66,7 @@ def _index_of_file(path: Path) -> TraceIndex:
     try:
         index = TraceIndex(data, str(path))
     except TraceError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(f"{error}\nchat-sim step takes a trace, a scenario (*.yaml) or a bundle of a swarm") from None
     if not len(index):
         raise UsageError(f"{path}: the trace holds no record")
     return index

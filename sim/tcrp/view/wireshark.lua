@@ -42,9 +42,12 @@ for _, each in ipairs(EXPERTS) do
 end
 tcrp.experts = experts
 
-local BY_NAME = {}
+local BY_NAME, OURS = {}, {}
 for _, each in ipairs(DIALECTS) do
     BY_NAME[each.name] = each
+    if each.ours then
+        OURS[#OURS + 1] = each
+    end
 end
 
 -- What was learnt from packets before, and what each packet was found to be: Wireshark shows packets in any order.
@@ -363,8 +366,8 @@ local function read_message(items, s, at, ended, is_whole)
     local after, why = read(items, s, at, #s + 1, ended, got)
     if after == nil then
         return nil, why
-    elseif is_whole and after ~= #s + 1 then
-        return nil, OTHER
+    elseif (is_whole and after ~= #s + 1) or (not is_whole and after == at) then
+        return nil, OTHER -- in a stream, a message of no bytes would be found for ever
     end
     got.after = after
     return got
@@ -481,7 +484,7 @@ local function find_reply(s, at, stream)
     local own = stream.dialect and { stream.dialect } or dialects_to_try()
     local got, why = find_reply_in(own, s, at, stream, true)
     if got == nil and why == OTHER then
-        got, why = find_reply_in(DIALECTS, s, at, stream, true)
+        got, why = find_reply_in(OURS, s, at, stream, true)
         if got == nil and why == OTHER then
             got, why = find_reply_in(own, s, at, stream, false)
         end

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tcrp.spec.dialects import AUTO, NAMES, Dialect, Telling, dialect
+from tcrp.spec.dialects import AUTO, NAMES, SHIPPED, Dialect, Telling, dialect
 from tcrp.spec.fields import Constant, Filler, Group, Item, Json, Message, Number, Order, Role, Text, json_role, size_of
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
@@ -61,7 +61,7 @@ class Raw(str):
 
 def wireshark(dialects: Sequence[Dialect] | None = None) -> str:
     """The dissector of these dialects; by default, of all that come with the protocol."""
-    known = [dialect(name) for name in NAMES] if dialects is None else dialects
+    known = [dialect(name) for name in SHIPPED] if dialects is None else dialects
     auto = AUTO if dialects is None else [each.name for each in known]
     numbers: set[str] = {"len_room", "len_payload", "operation", "state", "port"}
     for items in _all_items(known):
@@ -107,7 +107,8 @@ def _dialect(each: Dialect, *, is_auto: bool) -> dict[str, Any]:
         requests.insert(0, {"operation": str(Operation.LIST), "items": listing, "plain": True})
     return {
         "name": each.name,
-        "auto": is_auto,
+        "auto": is_auto or None,
+        "ours": each.name in NAMES or None,
         "requests": requests,
         "replies": list(_replies(each)),
         "datagram": _message(each.datagram),
