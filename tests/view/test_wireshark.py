@@ -6,6 +6,7 @@ import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ import pytest
 from captures import capture, fields, tshark
 from processes import PATIENCE, live_server, room_of, until
 from system_tools import required
+from tcrp.cli.sources import play_for_a_look
+from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.dialects import AUTO, NAMES, dialect
 from tcrp.spec.names import Rule
+from tcrp.view.pcapng import write_pcapng
 from tcrp.view.wireshark import EXPERTS, wireshark
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +88,21 @@ def test_a_reply_tells_the_dialect_of_a_request_that_several_dialects_read(lua: 
     found = messages(path, lua, *ports, where="(tcp.len > 0 || udp)")
     assert not [row for row in found if row[1] in ("", "frame") or "not understood" in row[2]]
     assert ("name-port-list", "enter", "enter") in found  # its request is one of name-port, too
+
+
+def test_a_refusal_of_no_bytes_is_not_found_for_ever(lua: str, tmp_path: Path) -> None:
+    # Such is that of colon-fields: read as a reply of this dialect, it stands at each place of a stream.
+    read = read_scenario_text(scenario("at: 0s, a: {create: lobby}", "at: 1s, b: {join: lobby}", "at: 2s, a: leave",
+                                       "at: 9s, b: {join: nowhere}"))  # fmt: skip
+    played = play_for_a_look(
+        replace(read, users=tuple(replace(user, dialect="colon-fields") for user in read.users)),
+        None,
+        keeps_payloads=True,
+    )
+    path = tmp_path / "run.pcapng"
+    with path.open("wb") as file:
+        write_pcapng(played.header, played.records, file, played.payloads)
+    assert messages(path, lua, "-o", "tcrp.dialects:colon-fields")  # it returns
 
 
 def test_requests_in_pieces_are_put_together(lua: str, tmp_path: Path) -> None:
