@@ -103,7 +103,7 @@ endef
 
 $(VENV)/run: pyproject.toml
 	$(environment)
-	$(PIP) --editable .
+	$(PIP) --editable '.[view,watch,judge]'
 	touch $@
 
 $(VENV)/dev: pyproject.toml
