@@ -70,7 +70,7 @@ def section(root: Path) -> str:
         "[docs/explore.md](../docs/explore.md) says what is abstracted from; `make prove` does it again.\n\n"
         + markdown_table(rows)
         + f"\nPut to the test there: {', '.join(named)}.\n\n"
-        + (f"Not there: {', '.join(others)}; runs and swarms check these.\n" if others else "")
+        + (f"Not there: {', '.join(others)}; every run checks these.\n" if others else "")
     )
 
 

@@ -152,7 +152,10 @@ def tries(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_swarm_catches_what_no_test_is_asked_about_and_says_what_it_only_sees(tmp_path: Path) -> None:
     """One text after another has its number; a sample of the module's mutants, by a swarm of few scenarios."""
     kept = tmp_path / "kept.jsonl"
+    none = tmp_path / "explained.md"
+    none.touch()
     asked = ["engine.timers", "--by", "swarm", "--swarm", "5", "--sample", "6", "--seed", "3", "--resume", str(kept)]
+    asked += ["--explained", str(none)]
     done = tries(*asked)
     entries = [json.loads(line) for line in kept.read_text().splitlines()]
     assert {each["by"] for each in entries} == {"swarm"}

@@ -223,7 +223,9 @@ class HandshakeServer:
                 if is_over:
                     return  # half a request, or nothing
                 handshake.code = read.operation
-                raise Rejection(Reason.BAD_REQUEST, Rule.LIM_1 if is_too_long else Rule.TCP_2, read.why)
+                if is_too_long:
+                    raise Rejection(Reason.BAD_REQUEST, Rule.LIM_1, "request too long")
+                raise Rejection(Reason.BAD_REQUEST, Rule.TCP_2, read.why)
             case Recognised(speaks, asked):
                 self._begin(handshake)
                 handshake.code, handshake.operation, handshake.room_name = asked.code, asked.operation, asked.room
