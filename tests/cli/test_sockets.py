@@ -135,6 +135,16 @@ def test_a_handshake_timeout_below_a_second_is_left_to_the_simulator(
     assert "its handshake_timeout leaves real processes too little time" in capsys.readouterr().err
 
 
+def test_delays_of_more_than_a_quarter_of_the_idle_timeout_are_left_to_the_simulator(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "scenario.yaml"
+    settings = "server: {idle_timeout: 3s}\nnetwork: {default: {delay: 800ms}}\n"
+    file.write_text(settings + SCENARIO.replace("STEP", "shutdown"))
+    assert main(["run", "--sockets", str(file)]) == 2
+    assert "its delays are a large part of its idle_timeout" in capsys.readouterr().err
+
+
 def test_a_scenario_longer_than_the_patience_is_reported_with_its_duration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,7 +158,7 @@ def test_options_of_simulated_runs_are_rejected_with_sockets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--sockets", "--trace", str(tmp_path / "t"), str(SCENARIOS / "the-story.yaml")]) == 2
-    assert "--trace, --format and --strict do not work with --sockets" in capsys.readouterr().err
+    assert "--trace, --html, --format and --strict do not work with --sockets" in capsys.readouterr().err
     assert main(["run", "--sockets", "--patience", "soon", str(SCENARIOS / "the-story.yaml")]) == 2
     assert "--patience: a duration such as" in capsys.readouterr().err
 

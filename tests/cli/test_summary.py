@@ -49,7 +49,7 @@ def test_it_tells_who_came_said_what_and_left() -> None:
         "6.010 s  the room lobby closes: its host has gone.",
         "6.010 s  bob is told of the end of lobby.",
         "11.010 s  the name lobby is free again.",
-        "Not told above: 4 keep-alives and 5 retransmissions.",
+        "Not told above: 5 retransmissions.",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -82,8 +83,10 @@ def test_the_page_follows_three_clients(browser: Any) -> None:
         shows(tab, "document.getElementById('live').textContent === 'live'")
         with client(server, "ann", "--create") as ann:
             shows(tab, IN_ROOM.format("ann"))
-            with client(server, "bob", "--join"), client(server, "cay", "--join"):
-                shows(tab, IN_ROOM.format("ann, bob, cay"))
+            with contextlib.ExitStack() as guests:
+                for name, members in (("bob", "ann, bob"), ("cay", "ann, bob, cay")):
+                    guests.enter_context(client(server, name, "--join"))
+                    shows(tab, IN_ROOM.format(members))
                 assert tab.ask("() => app.trace.order.map((each) => app.trace.lifelines[each].name)") == [
                     "server", "ann", "bob", "cay",
                 ]  # fmt: skip

@@ -26,6 +26,7 @@ from tcrp.sim.scenario.model import (
     SetLimits,
     SetLinks,
     Shutdown,
+    Span,
     Spoof,
     Stall,
     StateClaim,
@@ -38,6 +39,8 @@ from tcrp.spec.names import Machine, RoomState, SessionState
 USERS_MAX = 100
 PATIENCE_US = 60_000_000
 HANDSHAKE_LEAST_US = SECOND_US
+DELAYS_IN_IDLE_TIMEOUT_LEAST = 4
+"""So many delays of the slowest link must fit into the idle timeout, or the moments of two runs differ too much."""
 
 # Actions that sockets cannot perform, and the reason.
 IMPOSSIBLE: dict[type[Any], str] = {
@@ -79,6 +82,9 @@ def unsupported(scenario: Scenario) -> str | None:
             return why
     if scenario.limits.handshake_timeout < HANDSHAKE_LEAST_US:
         return "its handshake_timeout leaves real processes too little time to keep to the simulated order"
+    slowest = max((each.delay.most_us for each in settings if isinstance(each.delay, Span)), default=0)
+    if DELAYS_IN_IDLE_TIMEOUT_LEAST * slowest > scenario.limits.idle_timeout:
+        return "its delays are a large part of its idle_timeout, and a proxy does not delay the opening of a connection"
     if any(":" in (user.address or "") for user in scenario.users):
         return "it needs several IPv6 addresses, and the loopback has only one"
     if len(scenario.users) > USERS_MAX:
