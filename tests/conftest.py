@@ -18,6 +18,7 @@ JUDGED = "tests/judge/"
 """Tests that judge many servers at the same time: they wait too, but would disturb the others."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not hasattr(config, "workerinput"):
         return
