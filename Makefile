@@ -9,9 +9,9 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/run
 	$(BIN)/chat-sim run sim/scenarios/the-story.yaml
 
-# On all cores; tests/conftest.py says how they are divided.
+# One after the other: tests that expect something within a time fail if others load the machine.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
