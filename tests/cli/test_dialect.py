@@ -74,10 +74,15 @@ def test_a_new_description_can_be_used_at_once(tmp_path: Path, capsys: pytest.Ca
         ([('payload = ["name"]', 'payload = ["nam"]')], "mine.toml:9: request.payload: 'nam' is no field; did you"),
         ([(RELAY, 'fields = ["name", "text"]')], "two fields of open length side by side: name and text"),
         # What only whole messages show:
-        ([('left = "{name} left the room"', 'left = "{name}: {any}"')], "relay: the text 'hello' reads as a notice"),
+        ([('left = "{name} left the room"', 'left = "{name}: {any}"')],
+         "mine.toml:29: relay: the text 'hello' reads as a notice"),
+        ([('[port]', '[refusal.bad_request]\npayload = ["hex 00"]\n\n[port]')],
+         "mine.toml:23: refusal.bad_request: it is read as an answer"),
         ([(CLOSED, CLOSED), ("[notices]", '[notice]\nfields = ["len(sentence): u1", "sentence"]\n\n[notices]'),
-          (CLOSED, 'room_closed = "{room} is closed"')], "notices.room_closed: it cannot be told where names have 255"),
-        ([('payload = ["token"]', "payload = [\"'ok'\", \"token: fixed 8\"]")], "a message cannot be written even for"),
+          (CLOSED, 'room_closed = "{room} is closed"')],
+         "mine.toml:41: notices.room_closed: it cannot be told where names have 255"),
+        ([('payload = ["token"]', "payload = [\"'ok'\", \"token: fixed 8\"]")],
+         "mine.toml:15: completion: a message cannot be written even for alice in room1"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said_before_anything_starts(

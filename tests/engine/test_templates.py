@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tcrp.engine.codec import codec, codec_of
 from tcrp.engine.notices import NoticeReader
-from tcrp.engine.self_check import faults
+from tcrp.engine.self_check import Fault, faults
 from tcrp.engine.templates import CannotWrite, Mismatch, Partial, Read, Strictness, Template, compile_message
 from tcrp.spec.dialects import SHIPPED, DialectError, dialect, parse, path_of
 from tcrp.spec.fields import NUMBERS, ROLES, FieldError, Item, message, read_item
@@ -166,7 +166,7 @@ def test_a_file_with_any_line_changed_is_a_dialect_or_an_error(name: str, data: 
     lines[at : at + 1] = {"replace": [other], "drop": [], "double": [lines[at], other]}[way]
     with contextlib.suppress(DialectError):
         speaks = codec_of(parse("\n".join(lines), "mine.toml"))
-        assert all(isinstance(fault, str) for fault in faults(speaks))
+        assert all(isinstance(fault, Fault) for fault in faults(speaks))
 
 
 @few

@@ -16,16 +16,18 @@ def dialect_named(name: str) -> Codec:
     """The codec of a dialect, given by name or by the path of a TOML file. Raises `UsageError`."""
     from tcrp.engine.codec import codec, codec_of
     from tcrp.engine.self_check import faults
+    from tcrp.spec.dialect_file import Source
     from tcrp.spec.dialects import SHIPPED, DialectError, parse
 
     if name in SHIPPED:
         return codec(name)
+    toml = toml_of(name)
     try:
-        speaks = codec_of(parse(toml_of(name), name))
+        speaks = codec_of(parse(toml, name))
     except DialectError as error:
         raise UsageError(str(error)) from None
-    for fault in faults(speaks):
-        raise UsageError(f"{name}: {fault}")
+    for key, what in faults(speaks):
+        raise UsageError(str(Source(toml, name).error(key, what)))
     return speaks
 
 

@@ -7,6 +7,7 @@ that reads as a token, a notice that no datagram can hold, a text that every mem
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tcrp.engine.codec import Accepted, Asked, Codec, Completed, Denied, Reply
 from tcrp.engine.notices import ENDINGS, NoticeReader, write_notice
@@ -21,52 +22,60 @@ TEXTS = ("hello", "a: b", "日本語", "")
 OPERATIONS = (Operation.CREATE, Operation.JOIN)
 
 
-def faults(speaks: Codec) -> Iterator[str]:
-    """What is wrong, as `kind: what`."""
-    try:
-        yield from _requests(speaks)
-        yield from _replies(speaks)
-        yield from _refusals(speaks)
-        yield from _datagrams(speaks)
-        yield from _relays(speaks)
-    except CannotWrite as error:
-        yield f"a message cannot be written even for {NAME} in {ROOM.decode()}: {error}"
-    yield from _notices(speaks)
+class Fault(NamedTuple):
+    """What is wrong with the message of this key of the file: `refusal.bad_request`."""
+
+    key: str
+    what: str
 
 
-def _requests(speaks: Codec) -> Iterator[str]:
+def faults(speaks: Codec) -> Iterator[Fault]:
+    """All that is wrong."""
+    for key, look in _LOOKS.items():
+        try:
+            yield from look(speaks)
+        except CannotWrite as error:
+            yield Fault(key, f"a message cannot be written even for {NAME} in {ROOM.decode()}: {error}")
+
+
+def _requests(speaks: Codec) -> Iterator[Fault]:
     carries = roles_of(speaks.dialect.request[Operation.CREATE])
     for operation in OPERATIONS:
         data = speaks.write_request(operation, ROOM, NAME, PASSWORD, IP, PORT)
         asked = speaks.read_request(data, is_over=True)
         if not isinstance(asked, Asked) or asked.request is None or asked.size != len(data):
-            yield f"request: what is written to {operation} is not read back: {data[:60]!r}"
+            yield Fault("request", f"what is written to {operation} is not read back: {data[:60]!r}")
         elif asked.operation is not operation:
-            yield f"request: what is written to {operation} is read as to {asked.operation}"
+            yield Fault("request", f"what is written to {operation} is read as to {asked.operation}")
         elif (asked.room, asked.request.name) != (ROOM, NAME.encode()):
-            yield f"request: {NAME} in room1 is read as {asked.request.name!r} in {asked.room!r}"
+            yield Fault("request", f"{NAME} in room1 is read as {asked.request.name!r} in {asked.room!r}")
         elif Role.PORT in carries and asked.request.port != PORT:
-            yield f"request: port {PORT} is read as {asked.request.port}"
+            yield Fault("request", f"port {PORT} is read as {asked.request.port}")
         elif Role.PASSWORD in carries and asked.request.password != PASSWORD:
-            yield f"request: the password {PASSWORD!r} is read as {asked.request.password!r}"
+            yield Fault("request", f"the password {PASSWORD!r} is read as {asked.request.password!r}")
 
 
-def _replies(speaks: Codec) -> Iterator[str]:
+def _answers(speaks: Codec) -> Iterator[Fault]:
     for operation in OPERATIONS:
         answer = speaks.write_answer(operation, ROOM, NAME)
+        if not answer:
+            continue  # the dialect has none
+        read = speaks.read_reply(answer, operation, is_over=True, is_accepted=False)
+        if not isinstance(read, Reply) or not isinstance(read.says, Accepted):
+            yield Fault(f"answer.{operation}", f"it is read as {_kind(read)}: {answer[:60]!r}")
+
+
+def _completions(speaks: Codec) -> Iterator[Fault]:
+    for operation in OPERATIONS:
         completion = speaks.write_completion(operation, ROOM, NAME, TOKEN, host=HOST, members=2)
-        if answer:
-            read = speaks.read_reply(answer, operation, is_over=True, is_accepted=False)
-            if not isinstance(read, Reply) or not isinstance(read.says, Accepted):
-                yield f"answer: it is read as {_kind(read)}: {answer[:60]!r}"
         read = speaks.read_reply(completion, operation, is_over=True)
         if not isinstance(read, Reply) or not isinstance(read.says, Completed):
-            yield f"completion: it is read as {_kind(read)}: {completion[:60]!r}"
+            yield Fault(f"completion.{operation}", f"it is read as {_kind(read)}: {completion[:60]!r}")
         elif read.says.token != TOKEN:
-            yield f"completion: the token {TOKEN.decode()} is read as {read.says.token!r}"
+            yield Fault(f"completion.{operation}", f"the token {TOKEN.decode()} is read as {read.says.token!r}")
 
 
-def _refusals(speaks: Codec) -> Iterator[str]:
+def _refusals(speaks: Codec) -> Iterator[Fault]:
     code = speaks.dialect.operations[Operation.JOIN]
     for reason in Reason:
         [data, *_] = speaks.write_refusal(code, ROOM, reason)
@@ -74,9 +83,9 @@ def _refusals(speaks: Codec) -> Iterator[str]:
             continue  # the end of the stream says it
         read = speaks.read_reply(data, Operation.JOIN, is_over=True, is_accepted=False)
         if not isinstance(read, Reply) or not isinstance(read.says, Denied):
-            yield f"refusal.{reason}: it is read as {_kind(read)}: {data[:60]!r}"
+            yield Fault(f"refusal.{reason}", f"it is read as {_kind(read)}: {data[:60]!r}")
         elif read.says.reason not in (reason, None):
-            yield f"refusal.{reason}: it is read as the refusal for {read.says.reason}"
+            yield Fault(f"refusal.{reason}", f"it is read as the refusal for {read.says.reason}")
 
 
 def _kind(read: object) -> str:
@@ -85,32 +94,32 @@ def _kind(read: object) -> str:
     return {Accepted: "an answer", Completed: "a completion", Denied: "a refusal"}[type(read.says)]
 
 
-def _datagrams(speaks: Codec) -> Iterator[str]:
+def _datagrams(speaks: Codec) -> Iterator[Fault]:
     words = [*speaks.dialect.leave_words, *([speaks.dialect.enter_word] if speaks.dialect.enter_word else [])]
     for text in (*TEXTS, *words):
         data = speaks.datagram.write(ROOM, TOKEN, NAME, text)
         head = speaks.head(data)
         if head is None or head[1] != TOKEN or head[0] not in (ROOM, None):
-            yield f"datagram: room and token are not read back from {data[:80]!r}"
+            yield Fault("datagram", f"room and token are not read back from {data[:80]!r}")
         elif speaks.read_text(data, head[2]) != text:
-            yield f"datagram: the text {text!r} is read as {speaks.read_text(data, head[2])!r}"
+            yield Fault("datagram", f"the text {text!r} is read as {speaks.read_text(data, head[2])!r}")
 
 
-def _relays(speaks: Codec) -> Iterator[str]:
+def _relays(speaks: Codec) -> Iterator[Fault]:
     reader = NoticeReader(speaks, ROOM.decode())
     for text in TEXTS[:3]:
         data = speaks.write_relay(NAME, text, ROOM, TOKEN)
         if data is None:
-            yield f"relay: {text!r} of {NAME} cannot be written"
+            yield Fault("relay", f"{text!r} of {NAME} cannot be written")
             continue
         read = speaks.read_relay(data)
         if read is None or (read.name, read.text) != (NAME, text):
-            yield f"relay: {text!r} of {NAME} is read as {read and tuple(read)}: {data[:60]!r}"
+            yield Fault("relay", f"{text!r} of {NAME} is read as {read and tuple(read)}: {data[:60]!r}")
         if reader.is_forged_by(data):
-            yield f"relay: the text {text!r} reads as a notice, so that members would never be sent it"
+            yield Fault("relay", f"the text {text!r} reads as a notice, so that members would never be sent it")
 
 
-def _notices(speaks: Codec) -> Iterator[str]:
+def _notices(speaks: Codec) -> Iterator[Fault]:
     tellings, room = speaks.dialect.notices, ROOM.decode()
     reader, longest = NoticeReader(speaks, room), "x" * NAME_BYTES_MAX
     for notice, telling in tellings.items():
@@ -118,7 +127,21 @@ def _notices(speaks: Codec) -> Iterator[str]:
         told = reader.read(data) if data is not None else None
         sharing = {each for each, other in tellings.items() if set(other.sentences) & set(telling.sentences)}
         if told is None or told.notice not in sharing:
-            yield f"notices.{notice}: it is read as {told.notice if told else 'nothing'}: {(data or b'')[:60]!r}"
+            yield Fault(
+                f"notices.{notice}", f"it is read as {told.notice if told else 'nothing'}: {(data or b'')[:60]!r}"
+            )
         data = write_notice(speaks, notice, name=longest, room=longest, host=longest, token=TOKEN)
         if notice in ENDINGS and (data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX):
-            yield f"notices.{notice}: it cannot be told where names have {NAME_BYTES_MAX} bytes"
+            yield Fault(f"notices.{notice}", f"it cannot be told where names have {NAME_BYTES_MAX} bytes")
+
+
+_LOOKS = {
+    "request": _requests,
+    "answer": _answers,
+    "completion": _completions,
+    "refusal": _refusals,
+    "datagram": _datagrams,
+    "relay": _relays,
+    "notices": _notices,
+}
+"""What looks at the messages of each key."""
