@@ -12,8 +12,8 @@ from tcrp.engine.notices import write_notice
 from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.self_check import HOST, IP, NAME, OPERATIONS, PASSWORD, PORT, ROOM, TOKEN
 from tcrp.engine.text import user_name_fault
-from tcrp.spec.field_words import json_in_words
-from tcrp.spec.fields import Constant, Encoding, Filler, Group, Item, Json, Message, Number, Order, Text
+from tcrp.spec.field_words import json_in_words, number_says
+from tcrp.spec.fields import Constant, Encoding, Filler, Group, Item, Json, Message, Number, Order, Text, word_for
 from tcrp.spec.names import Notice, Operation, Reason
 
 PROGRAM = "chat-sim"
@@ -159,11 +159,8 @@ def _cell(item: Item) -> tuple[str, str]:
         case Constant(data=data):
             return in_short(data), str(len(data))
         case Number():
-            word = f"len({item.measures})" if item.measures else item.label
-            word += f" {'+' if item.plus > 0 else '-'} {abs(item.plus)}" if item.plus else ""
-            word += f" = {' or '.join(map(str, item.values))}" if item.values else ""
             form = {Order.BIG: "", Order.LITTLE: " le", Order.DIGITS: " digits"}[item.order]
-            return word, f"{item.width}{form if item.width > 1 else ''}"
+            return word_for(item) + number_says(item), f"{item.width}{form if item.width > 1 else ''}"
         case Text():
             size = "…"
             if item.width:

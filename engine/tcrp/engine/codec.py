@@ -499,7 +499,7 @@ class Codec:
         """The reason by its word, else by a status that only one reason has, else by a form that only one has."""
         values, refusals = read.values, self.dialect.refusals
         payload: bytes = values.get(SPAN, data[: read.size])
-        said = payload.hex() if has_status_bytes(candidate.template.message.items) else payload.decode(errors="replace")
+        said = payload.hex() if has_status_bytes(candidate.template.message) else payload.decode(errors="replace")
         word, status = string(values.get("reason")), values.get("status")
         by_word = [reason for reason in candidate.reasons if refusals[reason].word == word]
         by_status = [reason for reason in candidate.reasons if refusals[reason].status == status]

@@ -160,11 +160,11 @@ def compile_fill(template: JsonTemplate) -> Fill:
     role = json_role(template)
     if role is not None:
         name, whole = str(role[0]), template
-        return lambda values: _as_json(values[name]) if name in values else whole
+        return lambda values: as_json(values[name]) if name in values else whole
     match template:
         case str() if "{" in template:
             pieces = template
-            return lambda values: fill_sentence(pieces, {key: _as_json(value) for key, value in values.items()})
+            return lambda values: fill_sentence(pieces, {key: as_json(value) for key, value in values.items()})
         case Mapping():
             parts = [(key, compile_fill(part)) for key, part in template.items()]
             return lambda values: {key: part(values) for key, part in parts}
@@ -174,7 +174,8 @@ def compile_fill(template: JsonTemplate) -> Fill:
     return lambda _: template
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """A value as JSON has it: text, where it is bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 

@@ -21,6 +21,7 @@ from tcrp.spec.fields import (
     Order,
     Role,
     Text,
+    numbers,
     roles_of,
 )
 from tcrp.spec.limits import SECOND_US, SETTINGS
@@ -85,12 +86,8 @@ def rooms_field(message: Message) -> Text:
     return next(each for each in fields if isinstance(each, Text) and each.role is Role.ROOMS)
 
 
-def has_status_bytes(items: Iterable[Item]) -> bool:
-    return any(
-        (isinstance(item, Number) and item.label == Role.STATUS)
-        or (isinstance(item, Group) and has_status_bytes(item.items))
-        for item in items
-    )
+def has_status_bytes(message: Message) -> bool:
+    return any(number.label == Role.STATUS for number in numbers(message.items))
 
 
 def with_any_value(item: Item) -> Item:

@@ -6,7 +6,6 @@ are partial, or are none of this message; it takes time in proportion to their n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +26,7 @@ from tcrp.spec.fields import (
     Text,
     roles_of,
     size_of,
+    word_for,
 )
 
 Values = Mapping[str, Any]
@@ -243,13 +243,6 @@ def _group_writer(label: str, writers: tuple[_Writer, ...]) -> _Writer:
     return write
 
 
-def _string(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode(errors="replace")
-
-
 def _value(label: str, values: Values) -> int:
     value = values.get(label)
     if not isinstance(value, int):
@@ -264,7 +257,7 @@ def _bytes_of(value: object) -> bytes:
 
 
 def _number_bytes(number: Number, value: int) -> bytes:
-    word = (number.measures and f"len({number.measures})") or number.label
+    word = word_for(number)
     if number.order is Order.DIGITS:
         digits = str(value).encode()
         if value < 0 or len(digits) > number.width:
@@ -286,7 +279,7 @@ def _text_bytes(item: Text, values: Values) -> bytes:
         value = values[role]
     match item.encoding:
         case Encoding.JSON:
-            data = json.dumps(_string(value) if isinstance(value, bytes) else value).encode()
+            data = json_templates.write(json_templates.as_json(value))
         case Encoding.HEX:
             data = _bytes_of(value).hex().encode()
         case Encoding.IPV4:
@@ -503,8 +496,7 @@ def _json(item: Json, context: _Context, waits: bool, behind: int) -> _Step:
 
 
 def _group(item: Group, waits: bool, steps: tuple[_Step, ...]) -> _Step:
-    label, sizes = item.label, [size_of(each) for each in item.items]
-    fixed = None if None in sizes else sum(size for size in sizes if size is not None)
+    label, fixed = item.label, size_of(item)
 
     def step(data: bytes, at: int, end: int, state: _State) -> int:
         size = state.lengths[label]

@@ -22,10 +22,10 @@ from tcrp.spec.fields import (
     Group,
     Item,
     Message,
-    Number,
     Role,
     message,
     near,
+    numbers,
     read_item,
     roles_of,
 )
@@ -331,7 +331,8 @@ class _Reader:
         except FieldError as error:
             raise table.error("fields" if fields is not None else "", str(error)) from None
         self._check_roles(kind, table, made, needed=needed)
-        unknown = [key for key in values if not _has_label(items, key)]
+        labels = {number.label for number in numbers(items)}
+        unknown = [key for key in values if key not in labels]
         if unknown:
             raise table.error(unknown[0], f"unknown key, and no number of this name{near(unknown[0], table.asked)}")
         return made
@@ -350,12 +351,10 @@ class _Reader:
     def _by_operation(self, kind: str, table: Table, frame: Sequence[Item] | None) -> ByOperation:
         """One message for creating and one for joining; `[kind.create]` and `[kind.join]` say in what they differ."""
         own = {each: table.table(each, optional=True) for each in (Operation.CREATE, Operation.JOIN)}
-        common = {key: value for key, value in table.content.items() if key not in own and key not in table.asked}
+        common = {key: value for key, value in table.content.items() if key not in table.asked}
         result: dict[Operation, Message] = {}
         for operation, special in own.items():
-            path = special.path if special.content else table.path
-            merged = Table(table.source, {**_without_forms(common, special.content), **special.content}, path)
-            made = self._message(kind, merged, frame)
+            made = self._message(kind, _specialised(table, common, special), frame)
             result[operation] = result[Operation.CREATE] if made in result.values() else made
         return MappingProxyType(result)
 
@@ -365,13 +364,11 @@ class _Reader:
         own = {reason: table.table(reason, optional=True) for reason in Reason}
         then = table.table("then", optional=True)
         second = self._message("refusal", then, frame) if then.content else None
-        common = {key: value for key, value in table.content.items() if key not in own and key != "then"}
+        common = {key: value for key, value in table.content.items() if key not in table.asked}
         result: dict[Reason, Refusal] = {}
         for reason, special in own.items():
-            path = special.path if special.content else table.path
-            merged = Table(table.source, {**_without_forms(common, special.content), **special.content}, path)
             result[reason] = Refusal(
-                frame=self._message("refusal", merged, frame),
+                frame=self._message("refusal", _specialised(table, common, special), frame),
                 status=statuses.integer(reason, 0, 2**32 - 1, STATUS[reason]),
                 word=words.string(reason, str(reason)),
                 then=second,
@@ -465,24 +462,18 @@ def _check_sentence(table: Table, key: str, sentence: str) -> None:
             raise table.error(key, f"{{{word}}} is no part of a notice{near(word, known)}", sentence)
 
 
-def _without_forms(common: Mapping[str, Any], special: Mapping[str, Any]) -> dict[str, Any]:
-    """What a special case takes over: fields of its own replace frame and payload, and the reverse."""
-    dropped = (
-        {"frame", "payload"} if "fields" in special else {"fields"} if {"frame", "payload"} & set(special) else set()
-    )
-    return {key: value for key, value in common.items() if key not in dropped}
+def _specialised(table: Table, common: Mapping[str, Any], special: Table) -> Table:
+    """A special case with what it takes over: fields of its own replace frame and payload, and the reverse."""
+    if not special.content:
+        return Table(table.source, common, table.path)
+    own = special.content
+    dropped = {"frame", "payload"} if "fields" in own else {"fields"} if {"frame", "payload"} & set(own) else set()
+    taken = {key: value for key, value in common.items() if key not in dropped}
+    return Table(table.source, {**taken, **own}, special.path)
 
 
 def _with_payload(item: Item, payload: Sequence[Item]) -> Item:
     return Group("payload", tuple(payload)) if isinstance(item, Group) and item.label == "payload" else item
-
-
-def _has_label(items: Sequence[Item], label: str) -> bool:
-    return any(
-        (isinstance(item, Number) and item.label == label)
-        or (isinstance(item, Group) and _has_label(item.items, label))
-        for item in items
-    )
 
 
 def _endings(table: Table) -> Endings:

@@ -19,6 +19,7 @@ from tcrp.spec.fields import (
     Role,
     Text,
     json_role,
+    word_for,
 )
 
 
@@ -88,10 +89,7 @@ def in_words(item: Item) -> str:
         case Number():
             form = f"digits {item.width}" if item.order is Order.DIGITS else f"{item.width}"
             order = ", little-endian" if item.order is Order.LITTLE and item.width > 1 else ""
-            word = f"len({item.measures})" if item.measures else item.label
-            plus = f" {'+' if item.plus > 0 else '-'} {abs(item.plus)}" if item.plus else ""
-            value = f" = {' or '.join(map(str, item.values))}" if item.values else ""
-            return f"{word}({form}{order}){plus}{value}{' or any' if item.takes_any else ''}"
+            return f"{word_for(item)}({form}{order}){number_says(item)}"
         case Text():
             form = "" if item.encoding in (Encoding.UTF8, Encoding.RAW) else f" as {item.encoding}"
             if item.width:
@@ -107,6 +105,13 @@ def in_words(item: Item) -> str:
             return _code(json_in_words(item.template))
         case Group():
             return ", ".join(_joined(list(item.items))) or "nothing"
+
+
+def number_says(number: Number) -> str:
+    """How much more than what it measures a number says, or which values: ` + 2`, ` = 0 or any`."""
+    plus = f" {'+' if number.plus > 0 else '-'} {abs(number.plus)}" if number.plus else ""
+    value = f" = {' or '.join(map(str, number.values))}" if number.values else ""
+    return f"{plus}{value}{' or any' if number.takes_any else ''}"
 
 
 def json_in_words(template: JsonTemplate) -> str:

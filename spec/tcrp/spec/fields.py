@@ -402,7 +402,7 @@ def check_roles(template: JsonTemplate) -> None:
 def message(items: Sequence[Item], values: Mapping[str, Sequence[int]], *, is_stream: bool) -> Message:
     """Checks that the fields say one thing, and settles how each one's length is known. Raises `FieldError`."""
     fixed = [_settle_values(item, values) for item in items]
-    measured = [number.measures for number in _numbers(fixed) if number.measures]
+    measured = [number.measures for number in numbers(fixed) if number.measures]
     for label in measured:
         if measured.count(label) > 1:
             raise FieldError(f"{label} is measured twice")
@@ -540,12 +540,13 @@ def word_for(item: Item) -> str:
             return item.label
 
 
-def _numbers(items: Iterable[Item]) -> Iterator[Number]:
+def numbers(items: Iterable[Item]) -> Iterator[Number]:
+    """The numbers among fields, those of groups too."""
     for item in items:
         if isinstance(item, Number):
             yield item
         elif isinstance(item, Group):
-            yield from _numbers(item.items)
+            yield from numbers(item.items)
 
 
 def _groups(items: Iterable[Item]) -> Iterator[Group]:
