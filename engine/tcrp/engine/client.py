@@ -307,17 +307,7 @@ class ClientEngine:
         """All replies that the buffer holds. `is_over`: nothing comes behind them."""
         while self._awaits_reply():
             data = bytes(self._buffer)
-            greeted = self.codec.read_greeting(data) if self.handshake is HandshakeState.REQUESTED else 0
-            reply = (
-                self.codec.read_reply(
-                    data[greeted:],
-                    self.config.operation,
-                    is_over=is_over,
-                    is_accepted=self.handshake is HandshakeState.ACCEPTED,
-                )
-                if isinstance(greeted, int)
-                else greeted
-            )
+            reply = self._first_reply(data, is_over=is_over)
             if isinstance(reply, Partial):
                 if len(data) > _REPLY_BUFFER_BYTES_MAX:
                     self._abandon()
@@ -327,8 +317,7 @@ class ClientEngine:
             if isinstance(reply, Unread):
                 self._abandon()
                 return
-            assert isinstance(greeted, int), "else it is what was not read"
-            del self._buffer[: greeted + reply.size]
+            del self._buffer[: reply.size]
             match reply.says:
                 case Accepted():
                     if self._tables.handshake.takes(self.handshake, HandshakeEvent.ACCEPTED):
@@ -341,6 +330,15 @@ class ClientEngine:
                     self._complete(token, now_us)
                 case Denied(reason, said):
                     self._denied(reason, said)
+
+    def _first_reply(self, data: bytes, *, is_over: bool) -> Reply | Partial | Unread:
+        """The first reply in `data`; a greeting before it counts as part of it."""
+        greeted = self.codec.read_greeting(data) if self.handshake is HandshakeState.REQUESTED else 0
+        if not isinstance(greeted, int):
+            return greeted
+        is_accepted = self.handshake is HandshakeState.ACCEPTED
+        reply = self.codec.read_reply(data[greeted:], self.config.operation, is_over=is_over, is_accepted=is_accepted)
+        return reply._replace(size=greeted + reply.size) if isinstance(reply, Reply) else reply
 
     def stream_closed(self, now_us: int) -> Outputs:
         """The connection has ended, by the server or by the network."""
