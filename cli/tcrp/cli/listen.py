@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcrp.cli.exits import UsageError
+from tcrp.spec.limits import PORT_MAX
 
 KEYS = ("tcp", "udp", "address", "dialect", "name")
 EXAMPLE = "tcp=8000,udp=8001,dialect=name-port"
 LISTENERS_MAX = 64
 NAME_CHARACTERS_MAX = 64
-PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,13 @@ def _read(values: Mapping[str, object], number: int, address: str, dialect: str,
     for key in ("tcp", "udp"):
         if key not in values:
             raise ValueError(f"{key} is missing; a listener has both ports, such as {EXAMPLE}")
-    tcp, udp = _port("tcp", values["tcp"]), _port("udp", values["udp"])
-    own_address = _text("address", values.get("address", address))
+    tcp, udp = parse_port("tcp", values["tcp"]), parse_port("udp", values["udp"])
+    own_address = parse_text("address", values.get("address", address))
     name = values.get("name")
     if name is None:
         name = str(tcp) if tcp else f"listener-{number}"
         name = f"{own_address}:{tcp}" if name in names else name
-    name = _text("name", name)
+    name = parse_text("name", name)
     if len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
         raise ValueError(f"name is {name!r}; allowed are 1 to {NAME_CHARACTERS_MAX} printable characters")
     if name in names:
@@ -105,7 +105,7 @@ def _read(values: Mapping[str, object], number: int, address: str, dialect: str,
 
 def _dialects(value: object) -> tuple[str, ...]:
     words = value if isinstance(value, list) else [value]
-    dialects = tuple(_text("dialect", word) for word in words)
+    dialects = tuple(parse_text("dialect", word) for word in words)
     if not dialects:
         raise ValueError('dialect is []; at least one is expected, or "auto"')
     if len(dialects) > 1 and "auto" in dialects:
@@ -115,7 +115,8 @@ def _dialects(value: object) -> tuple[str, ...]:
     return dialects
 
 
-def _port(key: str, value: object) -> int:
+def parse_port(key: str, value: object) -> int:
+    """A port, also one in digits. Raises `ValueError`."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     if type(value) is not int or not 0 <= value <= PORT_MAX:
@@ -123,7 +124,8 @@ def _port(key: str, value: object) -> int:
     return value
 
 
-def _text(key: str, value: object) -> str:
+def parse_text(key: str, value: object) -> str:
+    """Text that is not empty. Raises `ValueError`."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is {value!r}; a string is expected")
     return value

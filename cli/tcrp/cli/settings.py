@@ -11,15 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from tcrp.cli.exits import UsageError
-from tcrp.cli.listen import EXAMPLE, KEYS, ListenSettings, from_options, from_tables, read_listeners
+from tcrp.cli.listen import (
+    EXAMPLE,
+    KEYS,
+    ListenSettings,
+    from_options,
+    from_tables,
+    parse_port,
+    parse_text,
+    read_listeners,
+)
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.durations import write_duration
-from tcrp.spec.limits import SETTINGS, Limits, Setting, Unit, parse_setting, write_setting
+from tcrp.spec.limits import PORT_MAX, SETTINGS, Limits, Setting, Unit, parse_setting, write_setting
 
 AUTO = "auto"
 LOG_FORMATS = ("text", "json")
 SWITCH = ("no", "yes")
-PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +210,10 @@ def _parse_option(name: str, value: object) -> str | int:
     """Check and convert the value of an option. Raises `ValueError`."""
     option = OPTIONS[name]
     if option.is_port:
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-            value = int(value)
-        if type(value) is not int or not 0 <= value <= PORT_MAX:
-            raise ValueError(f"{name} is {value!r}; allowed are 0 to {PORT_MAX}")
-        return value
+        return parse_port(name, value)
     if option.is_switch and isinstance(value, bool):
         return SWITCH[value]
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is {value!r}; a string is expected")
+    value = parse_text(name, value)
     if name == "watch":
         parse_watch(value)
     if name == "trace" and value == "-":
