@@ -102,7 +102,7 @@ class Session:
         self.rejected_in_a_row = 0
         self.texts: Window | None = None  # made with the first text
         # The token of the session whose place it takes, b"" for none; None once its own token is handed over.
-        self.supersedes: bytes | None = None  # until its token is handed over: whose place it takes, b"" for nobody's
+        self.supersedes: bytes | None = None
         self.asks_for_answers = False  # its keep-alives are to be answered
         self._id = ""  # put together when first wanted
 

@@ -143,7 +143,7 @@ class ServerEngine:
     # --- UDP -------------------------------------------------------------------------------------
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
-        """One datagram has arrived by a listener. `room_len(1) token_len(1) room token text` (R-UDP-1).
+        """One datagram has arrived by a listener, usually `room_len(1) token_len(1) room token text` (R-UDP-1).
 
         Each is dealt with before the next, so one sender's texts leave as they came (R-REL-2).
         """
