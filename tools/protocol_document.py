@@ -111,7 +111,9 @@ By default a server recognises a request by its payload. A payload that begins w
 JSON, and its keys say which dialect. A valid user name is `text`. A valid user name and two more
 bytes is `name-port`. `name-port-list` cannot be told from `name-port` and must be configured; with it
 a join without a room lists the open rooms that have no password and no comma in their names.
+"""
 
+LISTENERS = """\
 ### Listeners
 
 A server may have several listeners, each a TCP and a UDP port of its own. Their members share rooms, names
@@ -154,6 +156,7 @@ def document(places: Mapping[Rule, tuple[Place, ...]], root: Path) -> str:
         markdown_table(word_rows()) + "\n",
         "What the server tells its members. Clients match whole sentences.\n",
         markdown_table(notice_rows()) + "\n",
+        LISTENERS,
         "## Properties\n",
         "True of every server and its clients after every step. The last three are true once nothing more happens.\n",
         markdown_table(
