@@ -12,38 +12,31 @@ import pytest
 
 from interop.forms import CREATE, JOIN, Asked, Form, Refused
 from interop.programs import SECONDS_MAX, ForeignClient, Stream, until
-from interop.which_programs import FORMS, NAMES, OTHERS, dialect_of, is_described
+from interop.which_programs import ALL, dialect_of
 from interop.wire_forms import WIRE
 from processes import BIN
 from tcrp.spec import dialects
 
 LISTENER = re.compile(r"TCP (\S+):(\d+) and UDP \S+:(\d+),")
-
-
-def form_of(name: str) -> Form:
-    """The form, if a dialect's file describes it."""
-    if name in OTHERS:
-        return OTHERS[name]
-    if not is_described(name):
-        pytest.skip(f"no dialect describes {name} yet")
-    return FORMS[name]
+PAUSING = [
+    name for name, form in ALL.items()
+    if form in WIRE and form.name not in dialects.NAMES and len(form.granted(Asked(CREATE, "r", "u"), "t")) > 1
+]  # fmt: skip
+"""Forms of two messages whose dialect pauses between them: the eight of the protocol do not."""
 
 
 @pytest.fixture(scope="module")
 def ours() -> Iterator[dict[str, tuple[str, int, int]]]:
     """One chat-server with a listener for each form. Where each is: address, TCP port, UDP port."""
-    forms = {name: form for name, form in {**FORMS, **OTHERS}.items() if name in OTHERS or is_described(name)}
-    listeners = [
-        option for form in forms.values() for option in ("--listen", f"tcp=0,udp=0,dialect={dialect_of(form)}")
-    ]
+    listeners = [option for form in ALL.values() for option in ("--listen", f"tcp=0,udp=0,dialect={dialect_of(form)}")]
     process = subprocess.Popen(
         [BIN / "chat-server", *listeners], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert process.stdout is not None
     try:
         process.stdout.readline()  # ready on so many listeners
-        places = [LISTENER.search(process.stdout.readline()) for _ in forms]
-        yield {name: (at[1], int(at[2]), int(at[3])) for name, at in zip(forms, places, strict=True) if at is not None}
+        places = [LISTENER.search(process.stdout.readline()) for _ in ALL]
+        yield {name: (at[1], int(at[2]), int(at[3])) for name, at in zip(ALL, places, strict=True) if at is not None}
     finally:
         process.terminate()
         process.wait(SECONDS_MAX)
@@ -59,11 +52,11 @@ def clients(form: Form, at: tuple[str, int, int], *users: str) -> Iterator[list[
         yield made
 
 
-@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
+@pytest.mark.parametrize("name", ALL)
 def test_foreign_clients_hold_a_whole_conversation_on_our_server(
     name: str, ours: dict[str, tuple[str, int, int]]
 ) -> None:
-    form = form_of(name)
+    form = ALL[name]
     at, room1 = ours[name], f"room of {name}"  # the listeners share the rooms
     with clients(form, at, "alice", "bob", "carol") as (a, b, c):
         password = "pw" if form.has_passwords else ""
@@ -96,13 +89,11 @@ def test_foreign_clients_hold_a_whole_conversation_on_our_server(
         assert not [line for each in (a, b, c) for line in each.lines if line.startswith("unreadable")]
 
 
-@pytest.mark.parametrize("name", [form.capture for form in WIRE if len(form.granted(Asked(CREATE, "r", "u"), "t")) > 1])
+@pytest.mark.parametrize("name", PAUSING)
 def test_a_client_that_takes_what_comes_at_once_for_one_message_gets_the_answer_alone(
     name: str, ours: dict[str, tuple[str, int, int]]
 ) -> None:
-    form = form_of(name)
-    if form.name in dialects.NAMES:
-        pytest.skip(f"{form.name} makes no pause")
+    form = ALL[name]
     asked = Asked(CREATE, f"naive {name}", "alice", "", 40000)
     host, tcp_port, _ = ours[name]
     with socket.create_connection((host, tcp_port), SECONDS_MAX) as tcp:

@@ -11,8 +11,7 @@ import pytest
 
 from interop.forms import Form
 from interop.programs import SECONDS_MAX, ForeignServer
-from interop.test_foreign_clients import form_of
-from interop.which_programs import NAMES, OTHERS, codec_for
+from interop.which_programs import ALL, codec_for
 from tcrp.engine.outputs import NoticeReceived, TextReceived, WordsReceived
 from tcrp.net.client import Client, RequestRefused, ServerAt, Unreachable
 from tcrp.spec.names import Notice, Operation
@@ -97,8 +96,8 @@ async def refuses(form: Form, server: ForeignServer, operation: Operation, room:
             pass
 
 
-@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
+@pytest.mark.parametrize("name", ALL)
 def test_our_client_holds_a_whole_conversation_on_a_foreign_server(name: str) -> None:
-    form = form_of(name)
+    form = ALL[name]
     with contextlib.closing(ForeignServer(form)) as server:
         asyncio.run(converse(form, server))
