@@ -183,6 +183,19 @@ class ForeignServer:
         (to.socket or self.udp).sendto(data, (to.ip, to.port))
 
 
+def _udp_of(form: Form) -> socket.socket:
+    """A socket, on a port that is free for TCP too where the form's clients have one for both."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        if not form.uses_tcp_port:
+            return udp
+        with socket.socket() as tcp, contextlib.suppress(OSError):
+            tcp.bind(udp.getsockname())
+            return udp
+        udp.close()
+
+
 class ForeignClient:
     """A client of one form. `lines` is what it has printed."""
 
@@ -192,8 +205,7 @@ class ForeignClient:
         self.room = self.token = ""
         self.lines: list[str] = []
         self._server = host, tcp_port
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
+        self.udp = _udp_of(form)
         # Of some the port would print as text: then a server that must guess takes it for a part of the name.
         self._to = host, udp_port
         threading.Thread(target=self._hear, daemon=True).start()

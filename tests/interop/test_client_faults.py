@@ -7,6 +7,7 @@ import contextlib
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,10 @@ import tcrp.net
 from interop.forms import EXISTS, Asked, Form, Json, JsonAddress, body_of
 from interop.programs import ForeignClient, ForeignServer
 from interop.test_foreign_servers import entered, until
-from interop.wire_forms import RelayPortPerClient, StateLength31
+from interop.wire_forms import RelayPortPerClient, StateLength31, StateOne
 from processes import BIN, PATIENCE
 from tcrp.engine.outputs import WordsReceived
-from tcrp.net.client import RequestRefused, Unreachable
+from tcrp.net.client import Client, RequestRefused, Unreachable
 from tcrp.spec.names import Notice, Operation, Reason
 
 
@@ -72,6 +73,34 @@ def test_where_relays_come_from_any_port_only_the_servers_address_is_heard(servi
             assert alice.texts() == [("bob", "from another port")]
 
     asyncio.run(main())
+
+
+def test_a_port_that_is_taken_for_tcp_is_not_used_where_the_connection_has_the_same(
+    serving: Callable[[Form], Serving], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = serving(StateOne())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        taken_port = taken.getsockname()[1]
+        opened, tries = Client._connected_udp, iter(range(100))
+
+        def opens(client: Client, family: socket.AddressFamily, to: tuple[Any, ...]) -> socket.socket:
+            udp = opened(client, family, to)
+            if next(tries) == 0:
+                udp.close()
+                udp = socket.socket(family, socket.SOCK_DGRAM)
+                udp.bind(("127.0.0.1", taken_port))
+                udp.setblocking(False)
+                udp.connect(to)
+            return udp
+
+        monkeypatch.setattr(Client, "_connected_udp", opens)
+
+        async def main() -> None:
+            async with entered(at.form, at.server, "alice", Operation.CREATE) as alice:
+                assert alice.client.address is not None
+                assert alice.client.address.port != taken_port
+
+        asyncio.run(main())
 
 
 class Wordy(JsonAddress):

@@ -43,7 +43,7 @@ from tcrp.trace.records import Trace
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 PORT_TRIES = 64
-"""How often another port is asked for, where a dialect needs one that cannot be mistaken for text."""
+"""How often another port is asked for, where not every one suits a dialect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ class Client:
         to = (address[0], self.server.udp_port, *address[2:])
         udp = self._connected_udp(family, to)
         for _ in range(PORT_TRIES):
-            if port_is_clear(self.codec, udp.getsockname()[1]):
+            if self._suits(udp):
                 break
             udp.close()
             udp = self._connected_udp(family, to)
@@ -265,6 +265,17 @@ class Client:
         name = udp.getsockname()
         self.address = Address(_scoped_ip(name), int(name[1]))
         return self.address
+
+    def _suits(self, udp: socket.socket) -> bool:
+        """Whether its port cannot be mistaken for text, and is free for the connection where that is to have it too."""
+        name = udp.getsockname()
+        if learns_port(self.codec, LearnedFrom.CONNECTION):
+            with socket.socket(udp.family, socket.SOCK_STREAM) as tcp:
+                try:
+                    tcp.bind(name)
+                except OSError:
+                    return False
+        return port_is_clear(self.codec, name[1])
 
     def _connected_udp(self, family: socket.AddressFamily, to: tuple[Any, ...]) -> socket.socket:
         udp = socket.socket(family, socket.SOCK_DGRAM)
