@@ -144,11 +144,12 @@ def server_dues(state: ServerState) -> list[Due]:
         # What ended in a room is forgotten before the room is, or with it; only a shutdown hurries.
         and not (each.kind is Deadline.LINGER and each.subject in remembered and not state.is_stopping)
     ]
-    dues += [Due(_silence(each.state), each.token) for each in state.sessions]
+    dues += [Due(silence_of(each.state), each.token) for each in state.sessions]
     return dues + [Due(ANSWER, each.token) for each in state.ended if each.answered_ago_us is not None]
 
 
-def _silence(state: SessionState) -> Deadline:
+def silence_of(state: SessionState) -> Deadline:
+    """The deadline that ends a session in this state for its silence."""
     return Deadline.UNUSED if state is SessionState.TOKENED else Deadline.IDLE
 
 

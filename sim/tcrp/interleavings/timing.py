@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tcrp.engine.state import ServerState
-from tcrp.interleavings.moments import ANSWER, Due
+from tcrp.interleavings.moments import ANSWER, Due, silence_of
 from tcrp.interleavings.server_part import Input
 from tcrp.interleavings.world import State, Step, World
 from tcrp.spec.limits import ANSWER_ENDED_EVERY_US, NOTICE_AGAIN_AFTER_US
-from tcrp.spec.names import Deadline, SessionState
+from tcrp.spec.names import Deadline
 
 APART_US = 10_000
 """Two steps that follow each other are this far apart, unless the second is to come at once."""
@@ -102,7 +102,7 @@ def _pending(world: World, state: State) -> Iterator[Key]:
     engine = _engine(world, state)
     if engine is not None:
         yield from (("server", each.kind, each.subject) for each in engine.timers)
-        yield from (("server", _silence(each.state), each.token) for each in engine.sessions)
+        yield from (("server", silence_of(each.state), each.token) for each in engine.sessions)
         yield from (("server", ANSWER, each.token) for each in engine.ended if each.answered_ago_us is not None)
         for at in range(len(world.users)):
             client = world.clients[at].numbers.of[state[2 + at]].client
@@ -139,7 +139,7 @@ def _armed(world: World, link: Link) -> Iterator[tuple[Key, int]]:
     states = {each.token: each.state for each in before.sessions}
     for session in after.sessions:
         if states.get(session.token) is not session.state or session.token in heard:
-            yield ("server", _silence(session.state), session.token), world.pace.silence_us(session.state)
+            yield ("server", silence_of(session.state), session.token), world.pace.silence_us(session.state)
     yield from _armed_by_client(world, link)
 
 
@@ -174,7 +174,3 @@ def _heard(world: World, link: Link) -> set[bytes]:
 
 def _engine(world: World, state: State) -> ServerState | None:
     return world.server.numbers.of[state[1]].engine if state[0] >= 0 else None
-
-
-def _silence(state: SessionState) -> Deadline:
-    return Deadline.UNUSED if state is SessionState.TOKENED else Deadline.IDLE
