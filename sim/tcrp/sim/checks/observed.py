@@ -42,6 +42,13 @@ class SessionRecord:
     answered_us: int | None = None
     tell_us: list[int] = field(default_factory=list)  # when it is to be told again
 
+    def held_by(self, user: UserHost, address: Address) -> None:
+        """Take what follows from the dialect of the user whose client holds it and asked for it from `address`."""
+        self.fixed = user.codec.dialect.port_fixed
+        self.told_at_most = user.codec.dialect.notice_repeat
+        if not learns_port(user.codec, LearnedFrom.DATAGRAM):
+            self.asked_from = address
+
 
 @dataclass(slots=True)
 class Call:
@@ -120,10 +127,8 @@ class ObservedServer:
             last_heard_us=self.call.local_us,
             listener=connection.listener if connection is not None else 0,
         )
-        entry.fixed = user is not None and user.codec.dialect.port_fixed
-        entry.told_at_most = user.codec.dialect.notice_repeat if user is not None else 1
-        if user is not None and connection is not None and not learns_port(user.codec, LearnedFrom.DATAGRAM):
-            entry.asked_from = connection.client_address
+        if user is not None and connection is not None:
+            entry.held_by(user, connection.client_address)
         self.living[step.subject] = self._last_granted = entry
         self.tokens.setdefault(room, set()).add(step.subject)
         self.call.granted.append(entry)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from tcrp.engine.codec import learns_port
 from tcrp.engine.outputs import Stepped
 from tcrp.engine.state import FrozenEnded, FrozenSession, ServerState
 from tcrp.sim.checks.monitor import PropertyMonitor
@@ -18,7 +17,6 @@ from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.reference.server import ReferenceServer
-from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import NOTICE_AGAIN_AFTER_US, Limits
 from tcrp.spec.names import Deadline, Machine, Property, RoomState, SessionState
 from tcrp.trace.records import StepRecord
@@ -51,10 +49,7 @@ def resumed(
             listener=each.listener,
         )  # fmt: skip
         if user is not None:
-            entry.fixed = user.codec.dialect.port_fixed
-            entry.told_at_most = user.codec.dialect.notice_repeat
-            if learns_port(user.codec, LearnedFrom.REQUEST):
-                entry.asked_from = user.address
+            entry.held_by(user, user.address)
         model.tokens.setdefault(entry.room, set()).add(token)
         return entry
 
