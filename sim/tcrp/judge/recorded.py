@@ -220,7 +220,7 @@ class Recorded:
             if found is not None and found[1] in self.sessions:
                 break
         else:
-            self._texts.append(Text(packet.number, packet.at_us, _after(packet), None, self._unknown(packet), ""))
+            self._texts.append(self._text_of_nobody(packet))
             return
         _, token, at = found
         session = self.sessions[token]
@@ -243,13 +243,14 @@ class Recorded:
         if text:
             self._texts.append(Text(packet.number, packet.at_us, text, session, fault, session.room))
 
-    def _unknown(self, packet: Packet) -> tuple[Rule, str] | None:
-        """A token that no one was granted: a fault only if all of the room is in the recording."""
-        found = self._recogniser.heads[0](packet.data)
-        room = (found[0] or b"").decode(errors="replace") if found else ""
-        if self._rooms.get(room) is None:
-            return None
-        return Rule.TOK_2, f"sent from {packet.client[0]}:{packet.client[1]} with a token that nobody was granted"
+    def _text_of_nobody(self, packet: Packet) -> Text:
+        """A text with a token that no one was granted: a fault only if all of the room is in the recording."""
+        room, _, at = self._recogniser.heads[0](packet.data) or (None, b"", len(packet.data))
+        fault = None
+        if self._rooms.get((room or b"").decode(errors="replace")) is not None:
+            where = f"{packet.client[0]}:{packet.client[1]}"
+            fault = Rule.TOK_2, f"sent from {where} with a token that nobody was granted"
+        return Text(packet.number, packet.at_us, packet.data[at:].decode(errors="replace"), None, fault, "")
 
     def _end(self, session: Session, event: SessionEvent, packet: Packet) -> None:
         if session.state is SessionState.EXPIRED:
@@ -337,7 +338,7 @@ class Recorded:
         if not inside:
             return self._breaks(packet, Rule.REL_1, f"{relay}, where {receivers[0].name} is, in another room")
         receiver = inside[0]
-        if not SESSION.takes(receiver.state, SessionEvent.RELAYED) and receiver.state is SessionState.EXPIRED:
+        if receiver.state is SessionState.EXPIRED:
             after_ms = (packet.at_us - receiver.ended_us) / 1000
             if text.at_us > receiver.ended_us:
                 return self._breaks(packet, Rule.TOK_4, f"{relay}, {after_ms:.0f} ms after its session expired")
@@ -354,12 +355,6 @@ class Recorded:
         if name is not None and name != text.sender.name:
             self._breaks(packet, Rule.REL_3, f"{relay} names {name!r}; it was sent by {text.sender.name}")
         return None
-
-
-def _after(packet: Packet) -> str:
-    """The text of a datagram with the common header, as far as there is one."""
-    data = packet.data
-    return data[2 + data[0] + data[1] :].decode(errors="replace") if len(data) >= 2 else ""
 
 
 def first_break_in_trace(records: Iterable[Record]) -> tuple[Break | None, int]:
