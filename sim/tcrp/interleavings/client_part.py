@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tcrp.engine.client import ClientConfig, ClientEngine, ClientState, Outputs
 from tcrp.engine.codec import learns_port
@@ -15,11 +15,11 @@ from tcrp.sim.hosts.user import UserHost
 from tcrp.sim.scenario.model import Create, Join, KeepAlive, Leave, Say
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
-from tcrp.spec.names import HandshakeEvent, Machine, Operation, PacketKind, Property, SessionEvent
-from tcrp.spec.table import HANDSHAKE, SESSION, Row
+from tcrp.spec.names import HandshakeEvent, Operation, PacketKind, Property, SessionEvent
+from tcrp.spec.render import TABLES
+from tcrp.spec.table import HANDSHAKE, SESSION
 
 Intent = Create | Join | Say | KeepAlive | Leave
-ROWS: dict[Machine, Mapping[Any, Row[Any]]] = {table.machine: table.rows for table in (SESSION, HANDSHAKE)}
 
 
 class Reaction(NamedTuple):
@@ -205,7 +205,7 @@ class ClientSide:
                 case CloseStream():
                     self._end_pipes(work, stream, says_so=True)
                 case Stepped(machine, _, _, event, from_, to):
-                    row = ROWS[machine].get((from_, event))
+                    row = TABLES[machine].rows.get((from_, event))
                     if row is None or row.to != to:
                         work.broken = Broken(Property.TABLE_STEPS, f"{self.user.id}: {event} led from {from_} to {to}")
                 case TextReceived(name, text):

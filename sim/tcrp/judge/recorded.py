@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Relayed, Told, Unread
 from tcrp.engine.notices import ENDINGS, NoticeReader
@@ -16,7 +16,8 @@ from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.templates import Mismatch, Partial
 from tcrp.spec.limits import SECOND_US, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Rule, SessionEvent, SessionState
-from tcrp.spec.table import SESSION, TABLES, Table
+from tcrp.spec.render import TABLES
+from tcrp.spec.table import SESSION
 from tcrp.trace.records import Record, StepRecord
 
 REQUEST_BYTES_MAX = 1 << 20
@@ -361,22 +362,17 @@ def first_break_in_trace(records: Iterable[Record]) -> tuple[Break | None, int]:
     """The first step that is no row of its machine's table, or does not begin where its machine was; and how many
     steps were read.
     """
-    tables: dict[str, Table[Any, Any]] = {
-        "session": TABLES.session,
-        "room": TABLES.room,
-        "handshake": TABLES.handshake,
-    }
     states: dict[tuple[str, str, str, int], str] = {}
     count = 0
     for step in _steps(records):
         count += 1
-        table = tables[str(step.machine)]
+        table = TABLES[step.machine]
         who = f"{step.machine} {step.id} of {step.actor}"
         key = step.actor, str(step.machine), step.id, step.instance
         state = states.get(key, str(table.initial))
         if step.from_ != state:
             return Break(step.n, step.rule, f"{who} steps from {step.from_}, but it was {state}"), count
-        row = next((row for (at, event), row in table.rows.items() if (at, event) == (step.from_, step.event)), None)
+        row = table.rows.get((step.from_, step.event))  # names of the trace: they are equal to the table's
         if row is None:
             return Break(step.n, step.rule, f"{who} takes {step.event} in {step.from_}, which it refuses"), count
         if row.to != step.to:
