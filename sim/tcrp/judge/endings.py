@@ -12,6 +12,7 @@ from tcrp.spec.names import Notice, Operation, Rule
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 MISSED = 3
 """So many texts in a row that reach one member and not another end the doubt that the network lost them."""
+REPEATED_AFTER = "{:g}, {:g} and {:g} s".format(*(us / SECOND_US for us in NOTICE_AGAIN_AFTER_US[1:]))
 REPEATS_US = NOTICE_AGAIN_AFTER_US[2] + 300_000, NOTICE_AGAIN_AFTER_US[3] - NOTICE_AGAIN_AFTER_US[2]
 """How long the judge waits for the first repetitions, and then, if there were none, for the last."""
 
@@ -114,7 +115,7 @@ async def told_again(stage: Stage) -> None:
         return stage.broken(
             Rule.END_1,
             "the end of the room is told once: whoever loses that datagram waits for ever; it is to be told again "
-            "after 0.5, 1.5 and 3.5 s",
+            f"after {REPEATED_AFTER}",
         )
     before = len(bob.heard)
     asked = bob.says("hello")

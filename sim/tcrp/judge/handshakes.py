@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from tcrp.engine.frames import write_request
+from tcrp.engine.frames import HEADER_BYTES, write_request
 from tcrp.engine.recognition import port_is_clear
 from tcrp.engine.text import SYSTEM_NAME
 from tcrp.judge.ground import End, Stream, Unreached
@@ -46,7 +46,7 @@ async def in_pieces(stage: Stage) -> None:
     await stage.needs(ann, CREATE, room)
     size = len(stage.codec.write_request(JOIN, room.encode(), "bob0", "", ann.ip, ann.port.number))
     ways = {
-        "cut behind the header": ([32], 60_000),
+        "cut behind the header": ([HEADER_BYTES], 60_000),
         "cut inside the header": ([7], 60_000),
         "cut inside the payload": ([size - 2], 60_000),
         "in many small pieces": (range(1, DRIPPED, 4), DRIP_US),

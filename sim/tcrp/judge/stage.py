@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from tcrp.engine.codec import Codec, Denied, Relayed, Told, Unread
+from tcrp.engine.codec import PORT_BYTES, Codec, Denied, Relayed, Told, Unread
 from tcrp.engine.notices import ENDINGS, NoticeReader
 from tcrp.engine.recognition import port_is_clear
 from tcrp.engine.templates import Partial
@@ -339,7 +339,7 @@ class Stage:
     async def send_trailer(self, user: User, stream: Stream) -> None:
         """Tell the server the user's UDP port over TCP, where its dialect does."""
         if self.dialect.learned_from is LearnedFrom.TRAILER:
-            data = user.port.number.to_bytes(2, "big")
+            data = user.port.number.to_bytes(PORT_BYTES, "big")
             self.log(user.name, "→", "TCP", data, "trailer")
             await stream.send(data)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from tcrp.engine.frames import HEADER_BYTES
 from tcrp.judge import endings, handshakes, hostile, load, relays
+from tcrp.judge.endings import REPEATED_AFTER
 from tcrp.judge.probe import Group, Probe
+from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, PORT_MIN, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Rule
 
 ALL: tuple[Probe, ...] = (
@@ -30,8 +33,8 @@ ADD_HOSTILE = "only with --hostile: it sends what no client would"
 REPAIRS: Mapping[Rule, str] = MappingProxyType(
     {
         Rule.TCP_1: "Send the token and nothing else over TCP; texts go out by UDP only.",
-        Rule.TCP_2: "TCP is a stream: collect bytes until the 32 bytes of the header are there, then until as many as "
-        "it promises are; one recv() is not one request. Answer a refused request with its reason.",
+        Rule.TCP_2: f"TCP is a stream: collect bytes until the {HEADER_BYTES} bytes of the header are there, then "
+        "until as many as it promises are; one recv() is not one request. Answer a refused request with its reason.",
         Rule.TCP_3: "After the last frame call shutdown(SHUT_WR), read and discard until the client closes (at most "
         "until the handshake timeout), then close. close() over unread bytes resets the connection, and the token on "
         "its way may be lost.",
@@ -46,10 +49,11 @@ REPAIRS: Mapping[Rule, str] = MappingProxyType(
         Rule.TOK_4: "Delete a token when its session ends, before anything else is received.",
         Rule.TOK_5: "Give each new token a deadline, and end the session if no datagram has used it by then.",
         Rule.ADDR_1: "Send relays to the IP address of the TCP connection; take only the port from the request, and "
-        "refuse ports below 1024.",
-        Rule.UDP_1: "Receive with a buffer of more than 4096 bytes, recvfrom(4097), and ignore longer datagrams.",
-        Rule.UDP_2: "Before sending, compare the length of a relay with 4094 bytes; leave out members for whom it is "
-        "too long, and cut nothing.",
+        f"refuse ports below {PORT_MIN}.",
+        Rule.UDP_1: f"Receive with a buffer of more than {CLIENT_DATAGRAM_BYTES_MAX} bytes, "
+        f"recvfrom({CLIENT_DATAGRAM_BYTES_MAX + 1}), and ignore longer datagrams.",
+        Rule.UDP_2: f"Before sending, compare the length of a relay with {SERVER_DATAGRAM_BYTES_MAX} bytes; leave out "
+        "members for whom it is too long, and cut nothing.",
         Rule.UDP_3: "Catch every error of decoding around the handling of one datagram, never around the loop; check "
         "lengths before slicing; answer nothing to what is not valid.",
         Rule.REL_1: "Send each text once to every member of the room but its sender, and to nobody else.",
@@ -59,9 +63,9 @@ REPAIRS: Mapping[Rule, str] = MappingProxyType(
         Rule.ROOM_1: "Keep which token created the room; only the end of that session closes it.",
         Rule.ROOM_2: "When the host's session ends, by leaving or by silence, end every other session in its room.",
         Rule.ROOM_3: "Delete the room, its members and their tokens when it closes, and free its name soon after.",
-        Rule.END_1: "Send every member whose session ends the notice of its dialect, and again after 0.5, 1.5 and "
-        "3.5 s: a datagram may be lost. Answer an ended token at most once a second, with at most three times the "
-        "bytes received.",
+        Rule.END_1: f"Send every member whose session ends the notice of its dialect, and again after "
+        f"{REPEATED_AFTER}: a datagram may be lost. Answer an ended token at most once a second, with at most three "
+        "times the bytes received.",
         Rule.EXIT_1: "Compare each text with the leave word before relaying it; end the session at once, and tell "
         "the others.",
         Rule.IDLE_1: "Note the time of each valid datagram, an empty one too, and end sessions that are silent for "
