@@ -16,7 +16,7 @@ NOT_UTF8 = b"\xff\xfe\xc3\x28"
 
 def _malformed(user: User) -> dict[str, bytes]:
     """Datagrams that mean nothing. None holds a living token, so none ends a session (R-IDLE-2)."""
-    room, token = user.room.encode(), b"f" * len(user.token)
+    token = b"f" * len(user.token)
     return {
         "an empty datagram": b"",
         "a single byte": b"\x05",
@@ -24,10 +24,10 @@ def _malformed(user: User) -> dict[str, bytes]:
         "a token of one byte": b"\x00\x01\xff",
         "lengths beyond the end": bytes((200, 200)) + b"short",
         "no room and no token": b"\x00\x00hello",
-        "a room that is not UTF-8": bytes((len(NOT_UTF8), len(token))) + NOT_UTF8 + token + b"hello",
-        "a token that is not UTF-8": bytes((len(room), len(NOT_UTF8))) + room + NOT_UTF8 + b"hello",
-        "a room that does not exist": bytes((4, len(token))) + b"none" + token + b"hello",
-        "an unknown token and a text that is not UTF-8": bytes((len(room), len(token))) + room + token + NOT_UTF8,
+        "a room that is not UTF-8": user.forged(b"hello", room=NOT_UTF8, token=token),
+        "a token that is not UTF-8": user.forged(b"hello", token=NOT_UTF8),
+        "a room that does not exist": user.forged(b"hello", room=b"none", token=token),
+        "an unknown token and a text that is not UTF-8": user.forged(NOT_UTF8, token=token),
         "4096 zero bytes": bytes(CLIENT_DATAGRAM_BYTES_MAX),
     }
 

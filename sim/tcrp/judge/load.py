@@ -54,10 +54,7 @@ async def many_rooms(stage: Stage) -> None:
     """50 rooms of 10 people at 2 texts a second each."""
     rooms: dict[User, list[User]] = {}
     for number in range(ROOMS):
-        users = [stage.user(f"r{number}-{member}") for member in range(ROOM_MEMBERS)]
-        await stage.needs(users[0], CREATE, room := stage.new_room())
-        for user in users[1:]:
-            await stage.needs(user, JOIN, room)
+        users = await stage.members(*(f"r{number}-{member}" for member in range(ROOM_MEMBERS)))
         rooms[users[0]] = users
     await stage.ground.sleep(SECOND_US)
     speakers = [user for users in rooms.values() for user in users]

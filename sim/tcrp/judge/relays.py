@@ -10,9 +10,8 @@ from tcrp.judge.probe import Group, Probe
 from tcrp.judge.stage import Skip, Stage, User
 from tcrp.spec.dialects import Match
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SERVER_DATAGRAM_BYTES_MAX
-from tcrp.spec.names import Notice, Operation, Rule
+from tcrp.spec.names import Notice, Rule
 
-CREATE, JOIN = Operation.CREATE, Operation.JOIN
 ROUNDS = 4
 IN_ORDER = 8
 CUT_BYTES_MAX = 8
@@ -23,9 +22,7 @@ PACE_US = 60_000
 
 async def relays(stage: Stage) -> None:
     """Each text reaches each other member once, and not its sender."""
-    room, users = stage.new_room(), [stage.user(name) for name in ("ann", "bob", "cat")]
-    for user in users:
-        await stage.needs(user, CREATE if user is users[0] else JOIN, room)
+    users = await stage.members("ann", "bob", "cat")
     missing = await stage.reaches_all(users)
     if missing:
         speaker, hearer = missing[0]

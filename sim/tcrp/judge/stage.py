@@ -130,10 +130,11 @@ class User:
         used = (self.room if room is None else room).encode()
         return self.codec.datagram.write(used, self.token, self.name if name is None else name, text)
 
-    def forged(self, text: bytes) -> bytes:
-        """The bytes of a datagram of this user, in the common form, with a text that need not be one."""
-        room = self.room.encode()
-        return bytes((len(room), len(self.token))) + room + self.token + text
+    def forged(self, text: bytes, *, room: bytes | None = None, token: bytes | None = None) -> bytes:
+        """The bytes of a datagram in the common form, whose parts need not be what they should."""
+        room = self.room.encode() if room is None else room
+        token = self.token if token is None else token
+        return bytes((len(room), len(token))) + room + token + text
 
     def send(self, data: bytes, note: str = "", through: Port | None = None) -> None:
         """Send a datagram as it is."""
@@ -386,22 +387,25 @@ class Stage:
             if size > REPLY_BYTES_MAX:
                 return Reply(Kind.STRANGE, said=f"more than {REPLY_BYTES_MAX} bytes came: {bytes(data[:48])!r}")
 
-    async def needs(self, user: User, operation: Operation, room: str, **options: str) -> User:
+    async def needs(self, user: User, operation: Operation, room: str, *, password: str = "") -> User:
         """Ask, and enter the room. Raises `CannotTest` if that is not granted."""
-        reply = await self.ask(user, operation, room, **options)  # type: ignore[arg-type]
+        reply = await self.ask(user, operation, room, password=password)
         if reply.kind is not Kind.GRANTED:
             raise CannotTest(f"{user.name} could not {operation} a room: {reply.words} (see {Rule.TCP_2})")
         user.takes(room, reply.token).enter()
         return user
 
-    async def room(self, *names: str, ip: str | None = None, password: str = "") -> list[User]:
+    async def room(self, *names: str) -> list[User]:
         """A room in which each of these reaches each other; the first is the host. Raises `CannotTest`."""
-        room, users = self.new_room(), [self.user(name, ip) for name in names]
+        users = await self.members(*names)
+        await self.meet(users)
+        return users
+
+    async def members(self, *names: str) -> list[User]:
+        """The members of a room, the host first, whether they reach each other or not. Raises `CannotTest`."""
+        room, users = self.new_room(), [self.user(name) for name in names]
         for user in users:
-            operation = Operation.CREATE if user is users[0] else Operation.JOIN
-            await self.needs(user, operation, room, password=password)
-        if len(users) > 1:
-            await self.meet(users)
+            await self.needs(user, Operation.CREATE if user is users[0] else Operation.JOIN, room)
         return users
 
     async def meet(self, users: Sequence[User]) -> None:
