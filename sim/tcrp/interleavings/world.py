@@ -37,13 +37,10 @@ from tcrp.spec.table import HANDSHAKE, SESSION
 State = tuple[int, ...]
 MASK = (1 << 64) - 1
 BROKEN = -1  # in place of the budgets: what follows in the state says which property does not hold
-FIELDS = ("drops", "duplicates", "races", "crashes", "texts", "attacks")
-DROPS, DUPLICATES, RACES, CRASHES, TEXTS, ATTACKS = (1 << 4 * at for at in range(len(FIELDS)))
+DROPS, DUPLICATES, RACES, CRASHES, TEXTS, ATTACKS = (1 << 4 * at for at in range(6))  # what one of each is in a budget
 ATTACKS_MAX = 2
 IN_FLIGHT = -1  # the rank of packets under way: they come before every deadline
 NOTHING = 9  # the rank of no deadline at all
-
-
 ALL_RACES, ALL_CRASHES, ALL_ATTACKS = 15 * RACES, 15 * CRASHES, 15 * ATTACKS
 FORGED = "forged"
 
@@ -400,24 +397,19 @@ class World:
         `unheard` are the users' states where all that is sent is lost, if those are others.
         """
         goes_to, dead = self._goes_to, self._dead
-        alive = []
-        for number in flights:
-            at = goes_to[number]
-            other = server if at < 0 else parties[at]
-            is_dead = dead.get((number, other))
-            if not (self._is_dead(number, at, other) if is_dead is None else is_dead):
-                alive.append(number)
+        alive: list[int] = []
+        new: list[int] = []
+        for numbers, living in ((flights, alive), (sent, new)):
+            for number in numbers:
+                at = goes_to[number]
+                other = server if at < 0 else parties[at]
+                is_dead = dead.get((number, other))
+                if not (self._is_dead(number, at, other) if is_dead is None else is_dead):
+                    living.append(number)
         if not sent:
             alive.sort()
             found.append((step, (budget, server, *parties, *alive)))
             return
-        new = []
-        for number in sent:
-            at = goes_to[number]
-            other = server if at < 0 else parties[at]
-            is_dead = dead.get((number, other))
-            if not (self._is_dead(number, at, other) if is_dead is None else is_dead):
-                new.append(number)
         for spent, kept in _fates(tuple(new), budget & 15, budget // DUPLICATES & 15):
             under_way = [*alive, *kept]
             under_way.sort()
