@@ -194,14 +194,22 @@ class ReferenceServer:
             self._drop(size, Rule.LIM_1)
             return
         session.texts_us.append(now_us)
-        for member in others(session):
-            data = wire.relay(member.dialect, session.name, text)  # R-REL-3: as the server knows the name
-            if data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX:  # R-UDP-2
-                self.rooms.outputs.append(Withheld((member.name,), "", Rule.UDP_2))
-            elif wire.reads_as_notice(member.dialect, data, session.room.name):  # R-REL-3
-                self.rooms.outputs.append(Withheld((member.name,), "", Rule.REL_3))
+        members = others(session)
+        spoken = {member.dialect.name: member.dialect for member in members}
+        relays = {name: self._relay_in(dialect, session, text) for name, dialect in spoken.items()}
+        for member in members:
+            relay = relays[member.dialect.name]
+            if isinstance(relay, Rule):
+                self.rooms.outputs.append(Withheld((member.name,), "", relay))
             else:
-                self.rooms.outputs.append(SendDatagram(data, member.address, PacketKind.RELAY, member.listener))
+                self.rooms.outputs.append(SendDatagram(relay, member.address, PacketKind.RELAY, member.listener))
+
+    def _relay_in(self, spoken: Dialect, session: Session, text: str) -> bytes | Rule:
+        """What members of one dialect are sent, or the rule by which it is withheld from them."""
+        data = wire.relay(spoken, session.name, text)  # R-REL-3: as the server knows the name
+        if data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX:
+            return Rule.UDP_2
+        return Rule.REL_3 if wire.reads_as_notice(spoken, data, session.room.name) else data
 
     def _hear_no_session(self, size: int, token: bytes, source: Address, listener: int, now_us: int) -> None:
         """R-TOK-2, R-TOK-4: no living session has this token. R-END-1: one that has ended is told why."""
