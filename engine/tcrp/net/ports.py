@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tcrp.engine.outputs import Address
 from tcrp.net.addresses import address_of, sockaddr_of
 from tcrp.net.listener import Listener
-from tcrp.net.udp import UdpSocket
+from tcrp.net.udp import Batch, UdpSocket, open_udp
 
 BACKLOG = 1024
 ANY = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
@@ -61,11 +61,11 @@ class Ports:
     def open(
         self,
         make_protocol: Callable[[], asyncio.Protocol],
-        receive: Callable[[bytes, Address], None],
+        receive: Callable[[Batch], None],
         exhausted: Callable[[OSError], None],
     ) -> None:
         """Take connections and datagrams from now on."""
-        self.udp = UdpSocket(self._bound_udp, receive)
+        self.udp = open_udp(self._bound_udp, receive)
         self._listener = Listener(self._tcp, BACKLOG, make_protocol, exhausted)
 
     @property

@@ -33,7 +33,7 @@ from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.net.addresses import address_of
 from tcrp.net.ports import CannotBind, Place, Ports
 from tcrp.net.tokens import system_token
-from tcrp.net.udp import BUFFER_BYTES, DRAIN_MAX
+from tcrp.net.udp import BUFFER_BYTES, DRAIN_MAX, Batch
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, PacketKind, RoomEvent, SessionEvent
 from tcrp.trace.counters import Counters, summed
@@ -106,6 +106,7 @@ class Server:
         self._started_us = time.monotonic_ns() // 1000
         self._connections: dict[StreamId, Connection] = {}
         self._streams = 0
+        self._relaying_since_us: list[int] = []  # when the texts arrived whose relays wait for `_flush`
         self._ports: list[Ports] = []  # by listener; none while it is not started
         self._alarm: asyncio.Handle | None = None
         self._alarm_us = 0
@@ -125,7 +126,7 @@ class Server:
                 raise
         self._ports = ports
         for number, each in enumerate(ports):
-            each.open(partial(Connection, self, number), partial(self._receive_datagram, number), self._exhausted)
+            each.open(partial(Connection, self, number), partial(self._receive_batch, number), self._exhausted)
 
     @property
     def addresses(self) -> list[tuple[Address, Address]]:
@@ -229,20 +230,39 @@ class Server:
         if self._records_chat:
             self._recorder.cause = Cause()
 
+    def _receive_batch(self, listener: int, batch: Batch) -> None:
+        """Datagrams have arrived. Each is dealt with before the next; their relays may leave together."""
+        counters = self.counters_by_listener[listener]
+        for data, source in batch:
+            counters.datagram()
+            try:
+                self._receive_datagram(listener, data, source)
+            except Exception as error:  # a defect; the datagrams behind it are other peers'
+                context = {"message": "a datagram was not dealt with", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+        self._flush()
+        self._rearm()
+
     def _receive_datagram(self, listener: int, data: bytes, source: Address) -> None:
         self._begin_cause()
-        self.counters_by_listener[listener].datagram()
         now_us = self.now_us()
         outputs = self.engine.receive_datagram(data, source, now_us, listener)
         first = self._trace.n + 1 if self._trace is not None else 0
-        self.perform(outputs, listener)
-        if self._observer is None and self._heard is None:
-            return
-        if any(effect.what is PacketKind.RELAY for effect in outputs if type(effect) is Relay):
-            if self._observer is not None:
-                self._observer.relay_took((self.now_us() - now_us) / 1_000_000)
-            if self._heard is not None:
-                self._heard(first, data)
+        is_relayed = self._carry_out(outputs, listener)
+        if is_relayed and self._observer is not None:
+            self._relaying_since_us.append(now_us)
+        if is_relayed and self._heard is not None:
+            self._heard(first, data)
+
+    def _flush(self) -> None:
+        """Hand over to the system what the sockets keep."""
+        for each in self._ports:
+            each.udp.flush()
+        if self._observer is not None and self._relaying_since_us:
+            now_us = self.now_us()
+            for since_us in self._relaying_since_us:
+                self._observer.relay_took((now_us - since_us) / 1_000_000)
+            self._relaying_since_us.clear()
 
     def opened(self, connection: Connection, peer: Address) -> StreamId:
         """A peer has connected. Returns the name of its stream."""
@@ -282,19 +302,29 @@ class Server:
 
         For `listener`, by which the input came, counts what names none itself.
         """
-        ports, counters = self._ports, self.counters_by_listener
+        self._carry_out(outputs, listener)
+        self._flush()
+        self._rearm()
+
+    def _carry_out(self, outputs: list[ServerOutput], listener: int) -> bool:
+        """The same, but datagrams may wait for `_flush`. Returns whether a text was relayed."""
+        ports, counters, is_relayed = self._ports, self.counters_by_listener, False
         assert ports, "effects are carried out while the sockets are open"
         for output in outputs:
             if isinstance(output, Relay):  # the commonest first, and no match: a text and its relays
                 data, targets, what, through = output
                 ports[through].udp.send(data, targets)
-                counters[through].counts[_RELAYS if what is _RELAY else _NOTICES] += len(targets)
+                if what is _RELAY:
+                    is_relayed = True
+                    counters[through].counts[_RELAYS] += len(targets)
+                else:
+                    counters[through].counts[_NOTICES] += len(targets)
             elif isinstance(output, Stepped) and output.event is _RELAYED and not self._records_chat:
                 counters[listener].counts[_TEXTS] += 1
             else:
                 counters[self._listener_of(output, listener)].add(output)
                 self._perform_rarer(output)
-        self._rearm()
+        return is_relayed
 
     def _listener_of(self, output: ServerOutput, listener: int) -> int:
         """For which listener an output counts."""
