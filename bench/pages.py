@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.results import Found
 from tcrp.cli.findings import about_run
-from tcrp.cli.results import Results, write_results
 from tcrp.cli.trace_headers import scenario_header
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -97,21 +97,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
-    parser.add_argument("--results", type=Path, help="write the figures there, for `chat-sim report`")
     options = parser.parse_args()
+    found = Found("pages in Chromium")
     begun = time.perf_counter()
     text, count = long_page(options.records)
     print(f"{count:,} records, {len(text) / 1e6:.1f} MB, made in {time.perf_counter() - begun:.1f} s")
     with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
         file = Path(folder) / "long.html"
         file.write_text(text, encoding="utf-8")
-        found = measure(file, options.chromium)
-    if options.results is not None:
-        figures = tuple((f"{name} ({count} records)", round(value, 1), "ms") for name, value in found.items())
-        took = time.perf_counter() - begun
-        write_results(options.results, Results("pages in Chromium", "benchmark", round(took, 1), figures=figures))
-    for name, value in found.items():
-        print(f"{name}: {value:.1f} ms")
+        figures = measure(file, options.chromium)
+    for name, value in figures.items():
+        found.figure(f"{name} ({count} records)", value, "ms")
+    found.write()
 
 
 if __name__ == "__main__":

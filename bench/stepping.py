@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.results import Found
 from tcrp.cli.sources import play_for_a_look
 from tcrp.cli.step_app import StepApp
 from tcrp.cli.what_if import open_source
@@ -67,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--records", type=int, default=1_000_000)
     options = parser.parse_args()
+    found = Found("chat-sim step")
     with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
         path = Path(folder) / "long.jsonl"
         write_trace(path, options.records)
@@ -74,10 +76,12 @@ def main() -> None:
         begun = time.perf_counter()
         subprocess.run([sys.executable, "-c", OPENING, str(path)], check=True)
         took, used = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(f"opens in {took:.2f} s, {used.ru_utime + used.ru_stime:.2f} s of them processor time, "
-              f"with the start of Python; {used.ru_maxrss // 1024} MiB")  # fmt: skip
+        found.figure("opens, with the start of Python", took, "s")
+        found.figure("opens, processor time", used.ru_utime + used.ru_stime, "s")
+        found.figure("memory", used.ru_maxrss // 1024, "MiB")
         for where, seconds in asyncio.run(go_places(path)):
-            print(f"goes to {where} in {seconds:.2f} s")
+            found.figure(f"goes to {where}", seconds, "s")
+    found.write()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def full(folder: Path) -> Path:
         (bundle / name).write_text(text, encoding="utf-8")
     rows = {"session anonymous granted": 12_345}
     write_results(
-        folder / "bench.json", Results("a bench", "benchmark", 2.5, figures=(("speed", 30.0, "per s"),), rows=rows)
+        folder / "bench.json",
+        Results("a bench", "benchmark", 2.5, figures=(("speed", 30.0, "per s"),), rows=rows, machine={"build": "pure"}),
     )
     (folder / "other.json").write_text("[1]", encoding="utf-8")
     return folder
@@ -50,7 +51,8 @@ def test_a_folder_with_everything(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "3 of 7 passed" in said
     page = (folder / "report.html").read_text(encoding="utf-8")
     for words in ("✗ 4 of 7 failed", "expected {alice: {state: anonymous}}", "relay-at-most-once: bob read it twice",
-                  'href="relay-at-most-once-seed-7/shrunk.html"', "torn.jsonl", "12k", "a bench", "per s"):  # fmt: skip
+                  'href="relay-at-most-once-seed-7/shrunk.html"', "torn.jsonl", "12k", "a bench", "per s",
+                  "<td>pure</td>"):  # fmt: skip
         assert words in page
     [link] = re.findall(r'<a href="(report-pages/[^"]+)">page', page)
     assert "✗ does not hold" in (folder / link).read_text(encoding="utf-8")

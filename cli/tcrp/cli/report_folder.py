@@ -166,7 +166,8 @@ def _results(path: Path, name: str, gathered: _Gathered) -> None:
     gathered.cases.append(
         Case(f"{name}: {results.title}", results.kind, outcome, results.failures, results.seconds, results.records)
     )
-    gathered.figures += [Figure(results.title, what, value, unit) for what, value, unit in results.figures]
+    where = ", ".join((results.machine or {}).values())
+    gathered.figures += [Figure(results.title, what, value, unit, where) for what, value, unit in results.figures]
     _add_counts(results, gathered)
 
 

@@ -15,7 +15,10 @@ BYTES_MAX = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """`failures` are sentences. `figures` are (what, value, unit). Counts are by `machine state event`, and by rule."""
+    """`failures` are sentences. `figures` are (what, value, unit). Counts are by `machine state event`, and by rule.
+
+    `machine` says what a benchmark was measured on: machine, kernel, python, commit, build (pure or compiled).
+    """
 
     title: str
     kind: str
@@ -27,6 +30,7 @@ class Results:
     rows: dict[str, int] | None = None
     refused: dict[str, int] | None = None
     rules: dict[str, int] | None = None
+    machine: dict[str, str] | None = None
 
 
 def write_results(path: Path, results: Results) -> None:
@@ -53,6 +57,8 @@ def read_results(path: Path) -> Results | None:
         for counts in (data["rows"], data["refused"], data["rules"]):
             if not all(type(times) is int for times in (counts or {}).values()):
                 raise ValueError("a count is a whole number")
+        if not all(type(each) is str for each in (data.get("machine") or {}).values()):
+            raise ValueError("what is said of the machine is text")
         figures = tuple((str(what), float(value), str(unit)) for what, value, unit in data.pop("figures"))
         return Results(**{**data, "failures": tuple(map(str, data["failures"])), "figures": figures})
     except (AttributeError, TypeError, KeyError, ValueError) as error:

@@ -60,12 +60,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measurement."""
+    """A measurement; `where` says on what machine, and of which code."""
 
     of: str
     name: str
     value: float
     unit: str
+    where: str = ""
 
 
 @dataclass(slots=True)
@@ -116,11 +117,11 @@ def _body(report: Report) -> Iterator[str]:
     yield from _slowest(report)
     if report.figures:
         yield "<section><h2>Measurements</h2><table><thead><tr><th>of</th><th>what</th><th class=n>value</th>"
-        yield "<th>unit</th></tr></thead><tbody>"
+        yield "<th>unit</th><th>measured on</th></tr></thead><tbody>"
         for each in report.figures:
             yield (
                 f"<tr><td>{_text(each.of)}</td><td>{_text(each.name)}</td><td class=n>{each.value:,.6g}</td>"
-                f"<td>{_text(each.unit)}</td></tr>"
+                f"<td>{_text(each.unit)}</td><td>{_text(each.where)}</td></tr>"
             )
         yield "</tbody></table></section>"
     yield from _all_cases(report)
