@@ -6,7 +6,8 @@ import pytest
 
 from conversation import SECOND
 from tcrp.engine.codec import codec
-from tcrp.engine.rooms import Ended, Room, Session, Window, latest
+from tcrp.engine.outputs import Address
+from tcrp.engine.rooms import Ended, FanoutGroup, Room, Session, Window, latest
 
 MINUTE = 60 * SECOND
 
@@ -20,6 +21,7 @@ def window(most: int, *moments_us: int) -> Window:
 
 def member(room: Room, name: str, dialect: str, listener: int = 0) -> Session:
     session = Session(name.encode(), name, room, codec(dialect), "10.0.0.1", 0, 0, listener)
+    session.address = Address("10.0.0.1", 1024 + sum(name.encode()))
     room.add(session)
     return session
 
@@ -80,6 +82,36 @@ def test_members_are_grouped_by_form_and_listener_in_the_order_of_coming_and_lea
     for session in (alice, bob, carol, dave, dave):  # the last a second time
         room.remove(session)
     assert room.fanout_groups == {}
+
+
+def test_the_addresses_of_a_group_are_its_members_in_the_order_of_coming_whoever_leaves_moves_or_comes() -> None:
+    room = Room(b"lobby", "", "10.0.0.1")
+    crowd = [member(room, f"user{number}", "text") for number in range(6)]
+    outsider = member(room, "eve", "json")
+    (group, _) = room.fanout_groups.values()
+
+    def agrees() -> bool:
+        return all(
+            group.addresses_without(each) == [other.address for other in group if other is not each]
+            and group.all_but(each) == [other for other in group if other is not each]
+            for each in (*crowd, outsider)
+        )
+
+    assert agrees()
+    room.remove(crowd[2])
+    crowd[4].address = Address("10.0.0.1", 7)
+    room.move(crowd[4])  # while the place of one who left is still there
+    room.add(crowd[2])
+    assert agrees()
+    assert list(group) == [crowd[0], crowd[1], crowd[3], crowd[4], crowd[5], crowd[2]]
+    crowd[2].address = Address("10.0.0.1", 8)
+    room.move(crowd[2])
+    for each in (crowd[0], crowd[5]):
+        room.remove(each)
+        assert agrees()
+    assert (len(group), crowd[0] in group, crowd[1] in group) == (4, False, True)
+    assert FanoutGroup([crowd[1]]).another_than(crowd[1]) is None
+    assert group.another_than(crowd[1]) is crowd[3]
 
 
 def test_one_reader_of_notices_serves_all_members_of_a_dialect() -> None:

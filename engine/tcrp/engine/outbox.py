@@ -66,6 +66,11 @@ class Outbox(Generic[O]):
             Stepped(machine, each.subject, each.id, event, state, to, by, why, each.listener) for each in moving
         ]
 
+    def is_unseen_loop(self, table: Table[Any, Any], state: str, event: str) -> bool:
+        """Whether a step of a session is in the table, changes nothing and is not observed: it is taken then."""
+        row = table.rows.get((state, event))
+        return row is not None and row.to is state and not self._observes_loops
+
     def refuse(self, machine: Machine, id: str, event: str, state: str, why: str, rule: Rule | None) -> None:
         """A machine was offered what its state does not take, and the engine asked the table first."""
         if self.detail:

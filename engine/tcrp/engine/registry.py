@@ -175,6 +175,7 @@ class SessionRegistry:
         """Relays follow the last valid datagram (R-TOK-3)."""
         self._release_address(session)
         self.set_address(session, address)
+        session.room.move(session)
 
     # --- a session ends --------------------------------------------------------------------------
 
@@ -257,8 +258,9 @@ class SessionRegistry:
         room = session.room
         host = room.host.name if room.host is not None else ""
         for (codec, listener), group in room.fanout_groups.items():
-            members = [member for member in group if member is not session and member.address is not None]
-            for token, targets in codec.audiences(members, notice):
+            if codec.dialect.notices.get(notice) is None:
+                continue
+            for token, targets in codec.audiences(group.all_but(session), notice):
                 data = write_notice(codec, notice, name=session.name, room=room.name, host=host, token=token)
                 if data is not None and not codec.dialect.endings.end(data):  # by a name in it (R-REL-3)
                     self.outbox.pending.append(Relay(data, targets, PacketKind.NOTICE, listener))

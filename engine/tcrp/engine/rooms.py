@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tcrp.engine.codec import Codec
@@ -119,6 +119,67 @@ class Session:
         return self._id
 
 
+class FanoutGroup:
+    """The members of a room who are sent the same bytes, in the order of coming. Each has an address.
+
+    Their addresses are kept side by side, so that a fan-out asks no member for its own.
+    """
+
+    __slots__ = ("_addresses", "_is_stale", "_places")
+
+    def __init__(self, members: Iterable[Session] = ()) -> None:
+        self._places: dict[Session, int] = {}  # where in `_addresses` each has its own
+        self._addresses: list[Address] = []
+        self._is_stale = False  # somebody has left, and the places are not what they were
+        for member in members:
+            self.add(member)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._places)
+
+    def __contains__(self, session: object) -> bool:
+        return session in self._places
+
+    def add(self, session: Session) -> None:
+        """One more, at the end."""
+        self._places[session] = len(self._addresses)
+        self._addresses.append(session.address)  # type: ignore[arg-type]  # who receives relays has an address
+
+    def remove(self, session: Session) -> None:
+        """One less."""
+        del self._places[session]
+        self._is_stale = True
+
+    def move(self, session: Session) -> None:
+        """The member has another address."""
+        self._addresses[self._places[session]] = session.address  # type: ignore[assignment]
+
+    def another_than(self, session: Session) -> Session | None:
+        """The first member who is not `session`."""
+        for member in self._places:
+            if member is not session:
+                return member
+        return None
+
+    def all_but(self, session: Session) -> list[Session]:
+        """The members who are not `session`."""
+        return [member for member in self._places if member is not session]
+
+    def addresses_without(self, session: Session) -> list[Address]:
+        """Where all but `session` are reached."""
+        if self._is_stale:
+            self._is_stale = False
+            self._addresses = [self._addresses[place] for place in self._places.values()]
+            self._places = {member: place for place, member in enumerate(self._places)}
+        place = self._places.get(session)
+        if place is None:
+            return self._addresses.copy()
+        return self._addresses[:place] + self._addresses[place + 1 :]
+
+
 class Room:
     """A room and who is in it. `members` and `fanout_groups` keep the order of coming: it is fan-out order."""
 
@@ -138,7 +199,7 @@ class Room:
         self.host: Session | None = None
         self.host_has_entered = False
         self.members: dict[str, Session] = {}  # by user name, tokened ones included
-        self.fanout_groups: dict[tuple[Codec, int], dict[Session, None]] = {}  # who is in-room, by form and listener
+        self.fanout_groups: dict[tuple[Codec, int], FanoutGroup] = {}  # who is in-room, by form and listener
         self.ended: dict[bytes, Ended] = {}  # tokens that are remembered
         self.notice_readers: dict[Codec, NoticeReader] = {}
         self.takeovers: dict[str, Window] = {}
@@ -146,16 +207,24 @@ class Room:
 
     def add(self, session: Session) -> None:
         """The session receives relays from now on."""
-        self.fanout_groups.setdefault((session.codec, session.listener), {})[session] = None
+        form = session.codec, session.listener
+        group = self.fanout_groups.get(form)
+        if group is None:
+            group = self.fanout_groups[form] = FanoutGroup()
+        group.add(session)
 
     def remove(self, session: Session) -> None:
         """The session receives nothing any more."""
         form = session.codec, session.listener
         group = self.fanout_groups.get(form)
         if group is not None and session in group:
-            del group[session]
+            group.remove(session)
             if not group:
                 del self.fanout_groups[form]
+
+    def move(self, session: Session) -> None:
+        """A member that receives relays is reached elsewhere from now on."""
+        self.fanout_groups[session.codec, session.listener].move(session)
 
     def notice_reader(self, codec: Codec) -> NoticeReader:
         """What a member of that dialect takes for a notice in this room."""

@@ -27,7 +27,7 @@ from tcrp.engine.outputs import (
 )
 from tcrp.engine.peers import unmap_ipv4
 from tcrp.engine.registry import SessionRegistry
-from tcrp.engine.rooms import Session, Window
+from tcrp.engine.rooms import FanoutGroup, Session, Window
 from tcrp.engine.state import ServerState, freeze, thaw
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
@@ -285,33 +285,32 @@ class ServerEngine:
         room, outbox = session.room, self._outbox
         outbox.step(self._tables.room, (room,), RoomEvent.RELAYED)
         for (codec, listener), group in room.fanout_groups.items():
-            # `is not`: all of them are this engine's own objects.
-            members = [member for member in group if member is not session]
-            if not members:
+            first = group.another_than(session)
+            if first is None:
                 continue
-            data = codec.write_relay(session.name, text, room.name_bytes, members[0].token)
+            data = codec.write_relay(session.name, text, room.name_bytes, first.token)
             if data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX:
-                self._withhold(members, listener, "too long", Rule.UDP_2)
+                self._withhold(group, session, listener, "too long", Rule.UDP_2)
             elif room.notice_reader(codec).is_forged_by(data):
-                self._withhold(members, listener, "reads as a notice", Rule.REL_3)
+                self._withhold(group, session, listener, "reads as a notice", Rule.REL_3)
             else:
-                outbox.step(self._tables.session, members, _RELAYED)
+                if not outbox.is_unseen_loop(self._tables.session, first.state, _RELAYED):
+                    outbox.step(self._tables.session, group.all_but(session), _RELAYED)
                 if codec.relays_to_each:
-                    self._relay_to_each(codec, session, text, members, listener)
+                    self._relay_to_each(codec, session, text, group, listener)
                     continue
-                # In-room members have an address.
-                targets = [member.address for member in members]
-                outbox.pending.append(Relay(data, targets, _RELAY, listener))  # type: ignore[arg-type]
+                outbox.pending.append(Relay(data, group.addresses_without(session), _RELAY, listener))
 
-    def _relay_to_each(self, codec: Codec, session: Session, text: str, members: list[Session], listener: int) -> None:
+    def _relay_to_each(self, codec: Codec, session: Session, text: str, group: FanoutGroup, listener: int) -> None:
         """A relay that holds its receiver's token: bytes of their own for each, of one length."""
-        for member in members:
+        for member in group.all_but(session):
             data = codec.write_relay(session.name, text, session.room.name_bytes, member.token)
             assert data is not None, "it fits: tokens are of one length"
             self._outbox.pending.append(Relay(data, [member.address], _RELAY, listener))  # type: ignore[list-item]
 
-    def _withhold(self, members: list[Session], listener: int, why: str, rule: Rule) -> None:
-        self._outbox.observe(Withheld(tuple(member.name for member in members), why, rule, listener))
+    def _withhold(self, group: FanoutGroup, sender: Session, listener: int, why: str, rule: Rule) -> None:
+        names = tuple(member.name for member in group.all_but(sender))
+        self._outbox.observe(Withheld(names, why, rule, listener))
 
     def _hear_no_session(self, token: bytes, source: Address, listener: int, size: int, now_us: int) -> None:
         """The token holds nothing: unknown, or ended and perhaps remembered (R-TOK-4)."""

@@ -12,7 +12,7 @@ from tcrp.engine.codec import Codec
 from tcrp.engine.handshakes import Handshake, HandshakeServer
 from tcrp.engine.outputs import Address, StreamId
 from tcrp.engine.registry import SessionRegistry
-from tcrp.engine.rooms import Ended, Room, Session, Window
+from tcrp.engine.rooms import Ended, FanoutGroup, Room, Session, Window
 from tcrp.engine.timers import TimerEntry, Timers
 from tcrp.spec.limits import ANSWER_ENDED_EVERY_US, MINUTE_US, SECOND_US, TAKEOVERS_A_MINUTE_MAX
 from tcrp.spec.names import HandshakeState, Operation, RoomState, SessionState
@@ -241,7 +241,7 @@ def thaw(state: ServerState, registry: SessionRegistry, handshake_server: Handsh
         room.members = {name: registry.sessions[token] for name, token in frozen.members}
         for dialect, listener, tokens in frozen.fanout_groups:
             form = speaks(dialect, listener), listener
-            room.fanout_groups[form] = {registry.sessions[token]: None for token in tokens}
+            room.fanout_groups[form] = FanoutGroup(registry.sessions[token] for token in tokens)
     for gone in state.ended:
         room = registry.rooms[gone.room]
         ended = Ended(
