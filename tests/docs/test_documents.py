@@ -61,6 +61,8 @@ NOT_RUN = {
     "chat-sim judge": "needs such a capture; tests/judge/test_recorded.py judges some",
     "chat-sim conform": "judges a server for a quarter of a minute; tests/judge/test_command.py does it",
     "tshark ": "need not be installed; tests/view/test_wireshark.py uses it",
+    "dask ": "runs until it is stopped; tests/cli/test_dask.py starts scheduler and workers",
+    "chat-sim swarm --dask": "needs them",
     "docker ": "needs Docker and the network; tests/deploy checks the Dockerfile",
 }
 """Commands that are not executed, by their beginning, and why."""

@@ -116,6 +116,7 @@ def _parser() -> ArgumentParser:
     swarm.add_argument("--runs", type=_count, metavar="N", help=f"how many scenarios to run ({SWARM_RUNS})")
     swarm.add_argument("--for", dest="lasting", metavar="TIME", help="run scenarios for this long")
     swarm.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one per core)")
+    swarm.add_argument("--dask", metavar="ADDRESS", help="run them on the workers of this Dask scheduler: HOST:8786")
     swarm.add_argument("--seed", type=int, default=0, help="seed of the first scenario; each next one adds 1 (0)")
     swarm.add_argument("--vary", metavar="FILE", help="TOML file of knobs: users, steps, horizon, attackers …")
     swarm.add_argument(
@@ -366,6 +367,9 @@ def _swarm(options: argparse.Namespace) -> int:
 
     if options.runs is not None and options.lasting is not None:
         raise UsageError("either --runs or --for, not both")
+    if options.dask is not None and (options.jobs is not None or options.coverage):
+        other = "--coverage" if options.coverage else "--jobs"
+        raise UsageError(f"{other} is about processes of this machine, --dask about workers elsewhere: leave one out")
     if options.scenarios and options.vary is not None:
         raise UsageError("--vary shapes random scenarios; leave it out when you name a SCENARIO")
     try:
@@ -388,6 +392,7 @@ def _swarm(options: argparse.Namespace) -> int:
         measures_branches=options.coverage,
         reference_every=options.reference_every,
         results=Path(options.results) if options.results is not None else None,
+        dask=options.dask,
     )
     return run_swarm(swarm)
 

@@ -9,10 +9,10 @@ import re
 import signal
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -25,6 +25,7 @@ from tcrp.cli import branches
 from tcrp.cli.console import console_for
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, OutputLost, UsageError, complain
 from tcrp.cli.failure_artifacts import PAGE, SHRUNK, shrink_into, write_bundle
+from tcrp.cli.swarm_workers import LocalWorkers, Result, Workers, WorkersLost
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE
 from tcrp.sim.hosts.server import EngineFactory
@@ -40,8 +41,6 @@ from tcrp.spec.names import Property, Rule
 PROGRAM = "chat-sim"
 BATCH = 20
 """How many scenarios a process runs before it reports back."""
-POLL_SECONDS = 0.2
-"""The longest delay before Ctrl-C is noticed."""
 PROGRESS_EVERY_SECONDS = 60
 """How often progress is printed where there is no terminal for a progress bar."""
 FOLDER_NAME_MAX = 80
@@ -65,6 +64,7 @@ class Swarm:
     measures_branches: bool = False
     reference_every: int = 1  # one run in so many is compared with the reference server
     results: Path | None = None
+    dask: str | None = None  # the address of a scheduler, whose workers then run the scenarios
 
 
 def read_knobs(file: str | None) -> Knobs:
@@ -115,8 +115,9 @@ def run_swarm(swarm: Swarm) -> int:
     tally = Tally()
     arcs: branches.Arcs = {}
     kinds: dict[str, Path] = {}
-    with interrupts() as interrupted:
-        for part, taken in _tallies(swarm, interrupted):
+    with interrupts() as interrupted, _workers(swarm) as workers:
+        batches = _Batches(swarm, workers, interrupted)
+        for part, taken in batches:
             tally.add(part)
             for file, steps in taken.items():
                 arcs.setdefault(file, set()).update(steps)
@@ -124,12 +125,16 @@ def run_swarm(swarm: Swarm) -> int:
                 if failure.kind not in kinds:
                     kinds[failure.kind] = _keep(swarm, seed, failure)
     seconds = time.monotonic() - began
-    _report(swarm, tally, kinds, seconds, is_whole=not interrupted.is_set())
+    is_whole = not interrupted.is_set() and not batches.lost
+    _report(swarm, tally, kinds, seconds, workers.names(), is_whole=is_whole)
     if swarm.results is not None:
         _write_results(swarm.results, swarm, tally, seconds)
     if interrupted.is_set():
         complain(PROGRAM, "interrupted")
         return INTERRUPTED
+    if batches.lost:
+        complain(PROGRAM, batches.lost)
+        return DOES_NOT_HOLD if tally.failures else CANNOT
     took_enough = not swarm.measures_branches or _report_branches(arcs) >= branches.PERCENT_MIN
     met_enough = not tally.unmet() and took_enough
     return DOES_NOT_HOLD if tally.failures or (_must_meet_all(swarm, tally) and not met_enough) else HOLDS
@@ -173,58 +178,102 @@ def interrupts() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _tallies(swarm: Swarm, interrupted: Event) -> Iterator[tuple[Tally, branches.Arcs]]:
-    """The tally of each batch as it completes, until there were enough runs or Ctrl-C."""
-    ends = None if swarm.seconds is None else time.monotonic() + swarm.seconds
-    starts = itertools.count(swarm.seed, BATCH)
-    last = None if swarm.runs is None else swarm.seed + swarm.runs
-    with ProcessPoolExecutor(swarm.jobs, initializer=_ignore_interrupts) as pool, _progress() as progress:
-        task = progress.add_task("", total=swarm.runs if swarm.runs is not None else swarm.seconds)
-        pending: set[Future[tuple[Tally, branches.Arcs]]] = set()
-        run = branches.measured_batch if swarm.measures_branches else _unmeasured_batch
-        done, records, covered, failed = 0, 0, Tally(), 0
-        how = (swarm.knobs, swarm.scenarios, swarm.make_engine, swarm.reference_every)
-        began = printed = time.monotonic()
-
-        def more() -> None:
-            while len(pending) < 2 * swarm.jobs and (ends is None or time.monotonic() < ends):
-                start = next(starts)
-                if last is not None and start >= last:
-                    return
-                seeds = range(start, start + BATCH if last is None else min(start + BATCH, last))
-                pending.add(pool.submit(run, seeds, *how))
-
-        try:
-            more()
-            while pending and not interrupted.is_set():
-                finished, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
-                more()
-                for each in finished:
-                    part, arcs = each.result()
-                    done, records, failed = done + part.runs, records + part.records, failed + len(part.failures)
-                    covered.add(part)
-                    spent = time.monotonic() - began
-                    rows = len(ROWS) - len(covered.coverage.missing_rows())
-                    so_far = (
-                        f"{done:,} scenarios, {records / spent:,.0f} events/s, rows {rows}/{len(ROWS)}, {failed} failed"
-                    )
-                    progress.update(task, completed=done if swarm.runs is not None else spent, description=so_far)
-                    if progress.disable and time.monotonic() >= printed + PROGRESS_EVERY_SECONDS:
-                        printed = time.monotonic()
-                        progress.console.print(so_far)
-                    yield part, arcs
-        finally:
-            for each in pending:
-                each.cancel()
+def _workers(swarm: Swarm) -> Workers:
+    """Where its batches run. Raises `UsageError`."""
+    run = branches.measured_batch if swarm.measures_branches else _unmeasured_batch
+    run_seeds = partial(_run_seeds, run, (swarm.knobs, swarm.scenarios, swarm.make_engine, swarm.reference_every))
+    if swarm.dask is None:
+        return LocalWorkers(swarm.jobs, run_seeds)
+    try:
+        from tcrp.cli.dask_workers import DaskWorkers
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith(("dask", "distributed")):
+            raise
+        raise UsageError("--dask needs distributed, which is not installed: pip install 'tcrp[dask]'") from None
+    return DaskWorkers(swarm.dask, run_seeds, partial(complain, PROGRAM))
 
 
-def _unmeasured_batch(*arguments: Any) -> tuple[Tally, branches.Arcs]:
+def _run_seeds(run: Callable[..., Result], how: tuple[Any, ...], seeds: range) -> Result:
+    return run(seeds, *how)
+
+
+def _unmeasured_batch(*arguments: Any) -> Result:
     return run_batch(*arguments), {}
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C is handled by the parent process, which ends its children."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+class _Batches:
+    """The results of a swarm's batches in the order of their seeds, whatever the order in which they end: so the
+    failures are the same, and in the same order, however many workers there are.
+    """
+
+    def __init__(self, swarm: Swarm, workers: Workers, interrupted: Event) -> None:
+        self.lost = ""  # why no more could be run
+        self._swarm = swarm
+        self._workers = workers
+        self._interrupted = interrupted
+        self._early: dict[int, Result] = {}  # by first seed: those that ended before one with lower seeds
+        self._due = swarm.seed
+        self._covered = Tally()
+        self._kinds: set[str] = set()
+
+    def __iter__(self) -> Iterator[Result]:
+        """Until there were enough runs, or Ctrl-C, or no worker is left."""
+        try:
+            for seeds, result in self._as_they_end():
+                self._early[seeds.start] = result
+                while self._due in self._early:
+                    yield self._early.pop(self._due)
+                    self._due += BATCH
+        except WorkersLost as lost:
+            self.lost = str(lost)
+        for _, result in sorted(self._early.items()):
+            yield result
+
+    def _as_they_end(self) -> Iterator[tuple[range, Result]]:
+        swarm, workers = self._swarm, self._workers
+        batches, under_way = self._seeds(), 0
+        with _progress() as progress:
+            task = progress.add_task("", total=swarm.runs if swarm.runs is not None else swarm.seconds)
+            began = printed = time.monotonic()
+            while not self._interrupted.is_set():
+                for seeds in itertools.islice(batches, max(0, workers.wanted())):
+                    workers.submit(seeds)
+                    under_way += 1
+                if not under_way:
+                    return
+                for seeds, result in workers.finished():
+                    under_way -= 1
+                    self._count(result[0], progress)
+                    yield seeds, result
+                spent = time.monotonic() - began
+                completed = self._covered.runs if swarm.runs is not None else spent
+                progress.update(task, completed=completed, description=self._so_far(spent))
+                if progress.disable and time.monotonic() >= printed + PROGRESS_EVERY_SECONDS and self._covered.runs:
+                    printed = time.monotonic()
+                    progress.console.print(self._so_far(spent))
+
+    def _seeds(self) -> Iterator[range]:
+        swarm, began = self._swarm, time.monotonic()
+        last = None if swarm.runs is None else swarm.seed + swarm.runs
+        for start in itertools.count(swarm.seed, BATCH):
+            is_late = swarm.seconds is not None and time.monotonic() >= began + swarm.seconds
+            if is_late or (last is not None and start >= last):
+                return
+            yield range(start, start + BATCH if last is None else min(start + BATCH, last))
+
+    def _count(self, part: Tally, progress: Progress) -> None:
+        self._covered.add(part)
+        for seed, failure in part.failures:
+            if failure.kind not in self._kinds:
+                self._kinds.add(failure.kind)
+                progress.console.print(Text(f"✗ seed {seed}: {failure.kind}", "red"))
+
+    def _so_far(self, spent: float) -> str:
+        rows = len(ROWS) - len(self._covered.coverage.missing_rows())
+        return (
+            f"{self._covered.runs:,} scenarios, {self._covered.records / max(spent, 1e-9):,.0f} events/s, "
+            f"rows {rows}/{len(ROWS)}, {len(self._covered.failures)} failed"
+        )
 
 
 def _progress() -> Progress:
@@ -239,7 +288,7 @@ def _progress() -> Progress:
     )
 
 
-def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, *, is_whole: bool) -> None:
+def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, where: str, *, is_whole: bool) -> None:
     console = console_for()
     coverage = tally.coverage
     rows = len(ROWS) - len(coverage.missing_rows())
@@ -247,8 +296,8 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, 
     rules = len(Rule) - len(coverage.missing_rules())
     rate = tally.records / max(seconds, 1e-9)
     console.print(
-        f"{tally.runs:,} scenarios from seed {swarm.seed} in {seconds:,.1f} s on {swarm.jobs} "
-        f"process{'es' if swarm.jobs > 1 else ''}: {tally.records:,} events, {rate:,.0f} events/s"
+        f"{tally.runs:,} scenarios from seed {swarm.seed} in {seconds:,.1f} s on {where}: "
+        f"{tally.records:,} events, {rate:,.0f} events/s"
     )
     judged = sum(1 for times in tally.judged.values() if times)
     shown_otherwise = len([rule for rule in coverage.missing_rules() if rule in SHOWN_OTHERWISE])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
@@ -104,6 +105,19 @@ def test_a_scenario_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
     shrunk = Shrinker(failure, Hangs, seconds_max=0.2).shrink(scenario)
     assert [step.action for step in shrunk.script] == [Shutdown()]
     assert failure_of(scenario)[0] is None  # and the timer is off again
+
+
+def test_a_scenario_that_never_ends_is_stopped_in_another_thread_too() -> None:
+    class Hangs(BUGS.Planted):  # type: ignore[misc, name-defined]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            while True:
+                pass
+
+    with ThreadPoolExecutor(1) as pool:
+        failure, _ = pool.submit(failure_of, generate(0), make_engine=Hangs, seconds_max=0.2).result()
+        assert failure is not None
+        assert failure.kind == TIMED_OUT
+        assert pool.submit(failure_of, generate(0)).result()[0] is None
 
 
 def test_of_settings_that_change_only_those_that_matter_are_left() -> None:

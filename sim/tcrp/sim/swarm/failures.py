@@ -7,13 +7,9 @@ if our own code raises, or if the run does not end in time. Random scenarios hav
 from __future__ import annotations
 
 import re
-import signal
-import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from tcrp.engine.server import ServerEngine
@@ -22,6 +18,7 @@ from tcrp.sim.fate import fate_of
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import Scenario
+from tcrp.sim.swarm.cpu_time import RunTimedOut, within
 from tcrp.spec.names import Property
 from tcrp.trace.records import Record
 
@@ -34,10 +31,6 @@ TIMED_OUT = "timed out"
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 BROKEN_RULE = re.compile(r": (R-[A-Z]+-\d): the reference gives ")
-
-
-class RunTimedOut(Exception):
-    """A run has used more CPU time than it may."""
 
 
 UNMET = "unmet: "
@@ -69,7 +62,7 @@ def failure_of(
     records: list[Record] = []
     keeps = [records.append] if scenario.expect else []
     try:
-        with _within(seconds_max):
+        with within(seconds_max):
             listeners = [*listeners, *keeps]
             run = Run(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows, leave_out=leave_out)
             verdict = run.go()
@@ -103,22 +96,3 @@ def _failure_of_verdict(verdict: Verdict, records: list[Record]) -> Failure | No
         step = verdict.never_taken[0]
         return Failure(f"never taken: {step.id}", "it waited for a state or packet that never occurred")
     return None
-
-
-@contextmanager
-def _within(seconds: float) -> Iterator[None]:
-    """Raise `RunTimedOut` in the block after this much CPU time, where setitimer exists and in the main thread only."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGVTALRM, _time_out)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-def _time_out(_signal: int, _frame: FrameType | None) -> None:
-    raise RunTimedOut

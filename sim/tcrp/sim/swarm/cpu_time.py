@@ -1,0 +1,71 @@
+"""Stops a run that uses too much CPU time: by a timer of the system in the main thread, else by a second thread."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+LOOK_SECONDS_MIN = 0.05
+"""The shortest time between two looks at another thread's CPU time."""
+
+
+class RunTimedOut(Exception):
+    """A run has used more CPU time than it may."""
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise `RunTimedOut` in the block after this much CPU time."""
+    if threading.current_thread() is not threading.main_thread():
+        with _watched(seconds):
+            yield
+        return
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, _time_out)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _time_out(_signal: int, _frame: FrameType | None) -> None:
+    raise RunTimedOut
+
+
+@contextmanager
+def _watched(seconds: float) -> Iterator[None]:
+    """The same in a thread other than the main one, such as those of Dask workers: signals do not reach them."""
+    clock, ended, turn = _clock_of_this_thread(), threading.Event(), threading.Lock()
+    watched, ends = threading.get_ident(), clock() + seconds
+
+    def watch() -> None:
+        while not ended.wait(max(ends - clock(), LOOK_SECONDS_MIN)):
+            with turn:
+                if not ended.is_set() and clock() >= ends:
+                    raised = ctypes.py_object(RunTimedOut)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(watched), raised)
+                    return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        with turn:
+            ended.set()
+
+
+def _clock_of_this_thread() -> Callable[[], float]:
+    """The CPU time of this thread, for another to read. macOS cannot tell: there it is the time that passes."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    return lambda: time.clock_gettime(clock)
