@@ -144,7 +144,7 @@ class Chat:
 
     def datagram(self, data: bytes, source: Address, listener: int = 0) -> None:
         """A datagram from anywhere."""
-        self.counters.datagram()
+        self.counters.datagrams(1)
         self.do(self.server.receive_datagram(data, source, self.now_us, listener))
 
     def sent_to(self, user: User) -> list[bytes]:

@@ -117,7 +117,7 @@ def test_what_only_a_driver_knows_is_counted_by_it() -> None:
     for _ in range(3):
         counters.stream_opened()
     counters.stream_lost()
-    counters.datagram()
+    counters.datagrams(1)
     assert (counters.counts[Counter.CONNECTIONS], counters.counts[Counter.DATAGRAMS]) == (2, 1)
     assert set(counters.counts) == set(Counter)
 

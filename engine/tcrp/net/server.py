@@ -143,6 +143,11 @@ class Server:
         """Datagrams that the system did not take, by listener."""
         return [each.udp.unsent for each in self._ports] or [0] * len(self.counters_by_listener)
 
+    @property
+    def buffer_bytes(self) -> list[tuple[int, int]]:
+        """What the system gave each listener's UDP socket for receiving and for sending."""
+        return [each.udp.buffer_bytes for each in self._ports]
+
     async def stop(self) -> None:
         """Close every room, tell everybody, and then close the sockets."""
         if not self._ports:
@@ -232,26 +237,31 @@ class Server:
 
     def _receive_batch(self, listener: int, batch: Batch) -> None:
         """Datagrams have arrived. Each is dealt with before the next; their relays may leave together."""
-        counters = self.counters_by_listener[listener]
+        self.counters_by_listener[listener].datagrams(len(batch))
+        receive, carry_out, now_us, records_chat = (
+            self.engine.receive_datagram, self._carry_out, self.now_us, self._records_chat,
+        )  # fmt: skip
+        follows = self._observer is not None or self._heard is not None
         for data, source in batch:
-            counters.datagram()
             try:
-                self._receive_datagram(listener, data, source)
+                if records_chat:
+                    self._begin_cause()
+                first = self._trace.n + 1 if follows and self._trace is not None else 0
+                since_us = now_us()
+                is_relayed = carry_out(receive(data, source, since_us, listener), listener)
+                if follows and is_relayed:
+                    self._follow(since_us, first, data)
             except Exception as error:  # a defect; the datagrams behind it are other peers'
                 context = {"message": "a datagram was not dealt with", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)
         self._flush()
         self._rearm()
 
-    def _receive_datagram(self, listener: int, data: bytes, source: Address) -> None:
-        self._begin_cause()
-        now_us = self.now_us()
-        outputs = self.engine.receive_datagram(data, source, now_us, listener)
-        first = self._trace.n + 1 if self._trace is not None else 0
-        is_relayed = self._carry_out(outputs, listener)
-        if is_relayed and self._observer is not None:
-            self._relaying_since_us.append(now_us)
-        if is_relayed and self._heard is not None:
+    def _follow(self, since_us: int, first: int, data: bytes) -> None:
+        """A text was relayed, for those who want to know."""
+        if self._observer is not None:
+            self._relaying_since_us.append(since_us)
+        if self._heard is not None:
             self._heard(first, data)
 
     def _flush(self) -> None:

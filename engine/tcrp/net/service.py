@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import platform
 import resource
@@ -25,6 +26,7 @@ from tcrp.net.log import Format, Log, written_address
 from tcrp.net.ports import CannotBind, Place, overlapping
 from tcrp.net.server import Server
 from tcrp.net.trace_file import TraceFile
+from tcrp.net.udp import BUFFER_BYTES, udp_path
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
 from tcrp.trace.header import Header, Mode, written_limits
@@ -33,6 +35,8 @@ from tcrp.trace.records import Record, Trace
 TICK_SECONDS = 1.0
 EXHAUSTED_AGAIN_SECONDS = 60
 SPARE_FILES = 64
+COLLECT_AFTER = (10_000, 10, 100)
+"""Of the garbage collector: after so many more objects the newest are looked at, after so many times older ones too."""
 LOG_BYTES_MAX = 1 << 20
 """What of the log may wait to be written; beyond that lines are lost, and counted."""
 
@@ -117,6 +121,18 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from pauses that relays would wait for.
+
+    What is there when serving begins stays, and need not be looked at again. What a server holds and lets go is no
+    garbage of its: sessions, rooms and outputs are freed when nothing refers to them. Cycles are few, so that it may
+    look for them rarely.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
 def _taken(error: CannotBind, listen: Listen) -> str:
     """What to say of taken ports, and of the options with which a server and its clients can go elsewhere."""
     tcp, udp = listen.tcp_port, listen.udp_port
@@ -183,6 +199,8 @@ class _Service:
             await self._open_control(control)
             served, metrics_port = self._serve_metrics(metrics, server)
             self._say_ready(server, metrics_port, self._open_watcher(server))
+            self._say_how_datagrams_go(server)
+            _spare_the_collector()
             ticking = asyncio.create_task(self._tick(server))
             await self._stop.wait()
             ticking.cancel()
@@ -321,6 +339,13 @@ class _Service:
                 self._log.warning("file_limit_not_raised", why=str(error))
         if soft != resource.RLIM_INFINITY and soft < wanted:
             self._log.warning("few_file_descriptors", allowed=soft, wanted=wanted)
+
+    def _say_how_datagrams_go(self, server: Server) -> None:
+        """Which way to the system the UDP sockets have, and whether it gave them the buffers that they asked for."""
+        self._log.info("udp_path", path=udp_path())
+        receive, send = (min(sizes) for sizes in zip(*server.buffer_bytes, strict=True))
+        if min(receive, send) < BUFFER_BYTES:
+            self._log.warning("small_udp_buffers", receive=receive, send=send, wanted=BUFFER_BYTES)
 
     def _open_watcher(self, server: Server) -> str | None:
         """The address of the live view, if there is one."""

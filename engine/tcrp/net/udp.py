@@ -11,6 +11,7 @@ import abc
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 from tcrp.engine.outputs import Address
@@ -63,7 +64,7 @@ class UdpSocket(abc.ABC):
         # Linux doubles what it is asked for, for its own accounting, and says the doubled size.
         options = (socket.SO_RCVBUF, socket.SO_SNDBUF)
         receive, send = (self._socket.getsockopt(socket.SOL_SOCKET, each) for each in options)
-        return (receive // 2, send // 2) if hasattr(socket, "SO_PASSCRED") else (receive, send)
+        return (receive // 2, send // 2) if sys.platform.startswith("linux") else (receive, send)
 
     @abc.abstractmethod
     def send(self, data: bytes, targets: Sequence[Address]) -> None:

@@ -62,9 +62,9 @@ class Counters:
         """A connection is gone that the engine has not closed."""
         self.counts[Counter.CONNECTIONS] -= 1
 
-    def datagram(self) -> None:
-        """A datagram has arrived."""
-        self.counts[Counter.DATAGRAMS] += 1
+    def datagrams(self, count: int) -> None:
+        """So many datagrams have arrived."""
+        self.counts[Counter.DATAGRAMS] += count
 
     def _count_step(self, step: Stepped) -> None:
         counts, machine, event = self.counts, step.machine, step.event

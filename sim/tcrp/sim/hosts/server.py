@@ -131,7 +131,7 @@ class ServerHost(Host):
         source, listener = self._shown(packet.source), self.udp.index(packet.target)
         call = EngineCall("receive_datagram", (packet.data, source, self.local_us(), listener))
         if self.observer is not None:
-            self._counters.datagram()
+            self._counters.datagrams(1)
             self.observer.before_call(self, packet, None, call)
         self._perform(engine.receive_datagram(*call.arguments))
 
