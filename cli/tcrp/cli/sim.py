@@ -92,7 +92,11 @@ def _parser() -> ArgumentParser:
     new.set_defaults(command=_new)
     spec = commands.add_parser("spec", help="show the protocol's machines")
     spec.add_argument("machine", nargs="?", choices=("session", "room", "handshake"), help="show only this one")
-    spec.add_argument("--format", choices=("table", "mermaid", "dot", "wireshark"), default="table")
+    spec.add_argument("--format", choices=("table", "mermaid", "dot", "wireshark", "tla"), default="table",
+                      help="wireshark: a dissector; tla: the machines and a small chat in TLA+")  # fmt: skip
+    spec.add_argument("--bounds", metavar="SCENARIO", help="with tla: as many users, texts and faults as its explore: "
+                      "says")  # fmt: skip
+    spec.add_argument("-o", "--output", metavar="FOLDER", help="with tla: write Tcrp.tla and Tcrp.cfg there")
     spec.set_defaults(command=_spec)
     step = commands.add_parser("step", help="step through a trace or the run of a scenario, on a full screen")
     step.add_argument("source", metavar="SOURCE", help="a trace, a scenario, or the bundle of a failure")
@@ -300,6 +304,19 @@ def _new(options: argparse.Namespace) -> int:
 def _spec(options: argparse.Namespace) -> int:
     from tcrp.cli.machines import print_dissector, print_machines
 
+    if options.format == "tla":
+        from tcrp.cli.tla import print_tla, write_tla
+
+        if options.machine is not None:
+            raise UsageError("--format tla has all machines; leave the name out")
+        [bounds] = _files([options.bounds]) if options.bounds is not None else [None]
+        if options.output is not None:
+            write_tla(Path(options.output), bounds)
+        else:
+            print_tla(bounds)
+        return HOLDS
+    if options.bounds is not None or options.output is not None:
+        raise UsageError("--bounds and --output are for --format tla")
     if options.format == "wireshark":
         if options.machine is not None:
             raise UsageError("--format wireshark is about messages, not about a machine; leave its name out")
