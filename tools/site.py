@@ -33,6 +33,29 @@ ELSEWHERE = {
 }
 """Pages of the site that are files of the project outside docs/."""
 OPTIONS_PAGE = "options.md"
+API_PAGE = "api.md"
+API = (
+    "tcrp.net.client",
+    "tcrp.net.bot",
+    "tcrp.engine.server",
+    "tcrp.engine.client",
+    "tcrp.engine.outputs",
+    "tcrp.engine.codec",
+    "tcrp.sim.scenario.reader",
+    "tcrp.sim.scenario.writer",
+    "tcrp.sim.run",
+    "tcrp.sim.swarm.generator",
+    "tcrp.sim.swarm.failures",
+    "tcrp.trace.reader",
+    "tcrp.trace.records",
+    "tcrp.trace.causes",
+    "tcrp.trace.sentences",
+    "tcrp.spec.names",
+    "tcrp.spec.limits",
+    "tcrp.spec.dialects",
+    "tcrp.spec.table",
+)
+"""The modules that other programs are meant to use, from the outside in."""
 INDEX_OF_DOCS = "README.md"
 """docs/README.md: the site's navigation stands for it."""
 PAGE_OF = {source: page for page, source in ELSEWHERE.items()} | {f"docs/{INDEX_OF_DOCS}": "index.md"}
@@ -44,13 +67,14 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages from elsewhere and the generated one."""
+    """Add the pages from elsewhere and the generated ones."""
     index = files.get_file_from_path(INDEX_OF_DOCS)
     if index is not None:
         files.remove(index)
     for page, source in ELSEWHERE.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
     files.append(File.generated(config, OPTIONS_PAGE, content=options_page()))
+    files.append(File.generated(config, API_PAGE, content=api_page()))
     return files
 
 
@@ -92,6 +116,15 @@ def _led(link: re.Match[str], source: str, pages: set[str]) -> str:
     if page not in pages:
         return str(words)
     return f"{picture}[{words}]({page}{'#' if anchor else ''}{anchor})"
+
+
+def api_page() -> str:
+    """The public modules; mkdocstrings puts their docstrings and signatures there."""
+    introduction = (
+        "# Python API\n\nMade from the docstrings of the modules that other programs use. "
+        "[Python](python.md) shows them at work.\n"
+    )
+    return introduction + "".join(f"\n## `{module}`\n\n::: {module}\n" for module in API)
 
 
 def options_page() -> str:

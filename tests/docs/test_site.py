@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tools.site import OPTIONS_PAGE, lead_links, options_page
+from tools.site import API, OPTIONS_PAGE, lead_links, options_page
 
 from tcrp.cli import server, sim
 from tcrp.spec.render import TABLES
@@ -32,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_document_is_a_page(site: Path) -> None:
     documents = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"README"}
     pages = {path.stem for path in site.glob("*.html")}
-    assert documents | {"index", "ja", "protocol", "contributing", "changelog", "options"} <= pages
+    assert documents | {"index", "ja", "protocol", "contributing", "changelog", "options", "api"} <= pages
 
 
 def test_a_page_loads_nothing_from_elsewhere(site: Path) -> None:
@@ -53,6 +55,14 @@ def test_the_protocol_page_draws_each_machine_with_all_its_states_and_events(sit
     for picture, table in zip(drawn, TABLES.values(), strict=True):
         words = set(re.findall(r"[a-z_-]+", " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", picture))))
         assert {str(word) for row in table.rows for word in row} <= words
+
+
+def test_the_page_of_the_python_api_has_docstrings_and_signatures(site: Path) -> None:
+    page = re.sub(r"<[^>]+>", "", (site / "api.html").read_text(encoding="utf-8"))
+    for module in API:
+        documentation = (importlib.import_module(module).__doc__ or "").splitlines()[0]
+        assert html.escape(documentation.replace("`", ""), quote=False) in page, module
+    assert "next_deadline_us() -&gt; int | None" in page
 
 
 def test_links_lead_to_pages_and_source_files_become_words() -> None:
