@@ -14,8 +14,10 @@ from pathlib import Path
 
 from tcrp.sim.swarm.sometimes import SOMETIMES
 from tcrp.spec import limits
+from tcrp.spec.cluster_names import DRIFT_PARTS, LEASE_US, OWN_SENTENCES, SAVE_EVERY_US, WAITING_MAX
 from tcrp.spec.limits import CONSTANTS, SETTINGS, Limits, Unit
 from tcrp.spec.names import Machine, Rule
+from tcrp.spec.ownership import LEASE, OWNERSHIP
 from tcrp.spec.properties import CLAIMS
 from tcrp.spec.render import TABLES, mermaid
 from tcrp.spec.rules import SENTENCES
@@ -166,8 +168,38 @@ def document(places: Mapping[Rule, tuple[Place, ...]], root: Path) -> str:
         + "\n",
         "## Proved\n",
         prove.section(root),
+        *_cluster(),
     ]
     return "\n".join(parts)
+
+
+CLUSTER = """\
+Several servers may share one space of room names (`chat-server --cluster`).
+To its clients each is a server as above. What makes them one is two more machines and the rules below; the three
+machines above know nothing of it. The bucket is a key-value store with compare-and-set and growing revisions.
+"""
+
+
+def _cluster() -> list[str]:
+    """The machines and rules of several servers that share rooms."""
+    parts = ["\n## Several servers\n", CLUSTER]
+    for table in (LEASE, OWNERSHIP):
+        parts += [
+            f"### {str(table.machine).capitalize()}\n",
+            f"```mermaid\n{mermaid(table)}\n```\n",
+            markdown_table(transitions(table)) + "\n",
+        ]
+    rules = markdown_table([["id", "rule"], *([str(rule), text] for rule, text in OWN_SENTENCES.items())])
+    figures = markdown_table(
+        [
+            ["name", "value", "what"],
+            ["`lease`", f"{LEASE_US / limits.SECOND_US:g} s", "the usual length of a lease"],
+            ["`drift`", f"1 in {DRIFT_PARTS}", "how far clocks of two processes may go apart"],
+            ["`save_every`", f"{SAVE_EVERY_US / limits.SECOND_US:g} s", "how often a room in use is saved"],
+            ["`waiting_max`", f"{WAITING_MAX}", "inputs that wait for a room's next owner at each process"],
+        ]
+    )
+    return [*parts, "### Rules of several servers\n", rules + "\n", figures]
 
 
 def sometimes() -> str:

@@ -6,13 +6,22 @@ granted session then does is the registry's affair.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hmac import compare_digest
-from typing import Any
+from typing import Any, Protocol
 
 from tcrp.engine.codec import PORT_BYTES, Asked, Codec, Request, learns_port, port_fault
 from tcrp.engine.listeners import ListenerConfig
-from tcrp.engine.outputs import Address, CloseStream, FinishStream, Forgotten, SendDatagram, SendFrame, StreamId
+from tcrp.engine.outputs import (
+    Address,
+    CloseStream,
+    Elsewhere,
+    FinishStream,
+    Forgotten,
+    SendDatagram,
+    SendFrame,
+    StreamId,
+)
 from tcrp.engine.peers import PeerCounts, peer_of, unmap_ipv4
 from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.registry import SessionRegistry
@@ -36,12 +45,22 @@ from tcrp.spec.names import (
 )
 
 
+class Beside(Protocol):
+    """The rooms of other servers, for a server that shares one space of names with them."""
+
+    def serves(self, room: bytes) -> bool:
+        """Whether requests for this room are to be decided here."""
+
+    def listed(self) -> Iterable[bytes]:
+        """The rooms of others that a list of open rooms names."""
+
+
 class Handshake:
     """One connection. `name` is how traces call it."""
 
     __slots__ = (
-        "asks_for_timeout", "buffer", "code", "codec", "ip", "is_finished", "listener", "name", "operation",
-        "peer_ended", "peer_port", "port", "room_name", "session", "state", "stream", "user_name",
+        "asks_for_timeout", "buffer", "code", "codec", "held", "held_data", "ip", "is_finished", "listener", "name",
+        "operation", "peer_ended", "peer_port", "port", "room_name", "session", "state", "stream", "user_name",
     )  # fmt: skip
 
     def __init__(self, stream: StreamId, name: str, ip: str, peer_port: int, listener: int) -> None:
@@ -62,6 +81,8 @@ class Handshake:
         self.session: bytes | None = None  # the token that it was granted
         self.is_finished = False  # the last frame is out; what still comes is a trailer or nothing
         self.peer_ended = False
+        self.held: tuple[Codec, Asked] | None = None  # a request that waits, for a room of another server
+        self.held_data = b""  # its bytes
 
     @property
     def subject(self) -> StreamId:
@@ -86,9 +107,12 @@ class Rejection(Exception):
 class HandshakeServer:
     """All connections of a server, whichever listener they came in by."""
 
-    def __init__(self, registry: SessionRegistry, listeners: Sequence[ListenerConfig]) -> None:
+    def __init__(
+        self, registry: SessionRegistry, listeners: Sequence[ListenerConfig], beside: Beside | None = None
+    ) -> None:
         self.registry = registry
-        self.listeners = listeners
+        self.beside = beside
+        self.listeners = tuple(listeners)
         self.recognisers = [Recogniser(each.codecs) for each in listeners]
         self.learns_from_connections = any(
             learns_port(each, LearnedFrom.CONNECTION) for listener in listeners for each in listener.codecs
@@ -139,6 +163,8 @@ class HandshakeServer:
         if handshake is None:
             return
         handshake.peer_ended = True
+        if handshake.held is not None:
+            return
         if handshake.is_finished:
             self._close(handshake)
         elif not self._is_accepted(handshake):  # else the completion is on its way
@@ -176,6 +202,27 @@ class HandshakeServer:
         if not handshake.is_finished:
             self._take_request(handshake, now_us, is_over=True)
 
+    # --- requests for rooms of other servers -----------------------------------------------------
+
+    def resume(self, stream: StreamId, now_us: int, *, refused: str = "") -> None:
+        """A request that waits is decided here after all, or refused for the reason of that name."""
+        handshake = self.handshakes[stream]
+        assert handshake.held is not None, f"the request of {stream!r} waits"
+        try:
+            if refused:
+                raise Rejection(Reason.TOO_MANY_REQUESTS, Rule.LIM_1, refused)
+            self._serve(handshake, *handshake.held, now_us)
+        except Rejection as rejection:
+            self._refuse(handshake, rejection)
+        handshake.held = None
+
+    def take_away(self, stream: StreamId) -> tuple[bytes, bool]:
+        """A request that waits goes to another server: its bytes, and whether its peer has half-closed."""
+        handshake = self.handshakes[stream]
+        assert handshake.held is not None, f"the request of {stream!r} waits"
+        self._remove(handshake)
+        return handshake.held_data + handshake.buffer, handshake.peer_ended
+
     def _abandon(self, handshake: Handshake, now_us: int) -> None:
         self._step(handshake, HandshakeEvent.ABANDONED)
         session = self._session_of(handshake)
@@ -185,6 +232,10 @@ class HandshakeServer:
     def _close(self, handshake: Handshake) -> None:
         self._remove(handshake)
         self.registry.outbox.pending.append(CloseStream(handshake.stream))
+
+    def forget(self, handshake: Handshake) -> None:
+        """Hold nothing of a connection any more; it stays open."""
+        self._remove(handshake)
 
     def _remove(self, handshake: Handshake) -> None:
         del self.handshakes[handshake.stream]
@@ -202,7 +253,7 @@ class HandshakeServer:
             self._refuse(handshake, rejection)
 
     def _read_request(self, handshake: Handshake, now_us: int, is_over: bool) -> None:
-        if self._is_accepted(handshake):
+        if self._is_accepted(handshake) or handshake.held is not None:
             return  # the bytes wait for the completion: they are a trailer, or nothing
         data, limit = bytes(handshake.buffer), self.registry.limits.request_bytes_max
         recogniser = self.recognisers[handshake.listener]
@@ -230,6 +281,7 @@ class HandshakeServer:
                 self._begin(handshake)
                 handshake.code, handshake.operation, handshake.room_name = asked.code, asked.operation, asked.room
                 handshake.buffer = handshake.buffer[asked.size :]
+                handshake.held_data = data[: asked.size]
                 self._serve(handshake, speaks, asked, now_us)
 
     def _begin(self, handshake: Handshake) -> None:
@@ -255,6 +307,11 @@ class HandshakeServer:
         if not speaks.carries(asked.room, name):
             raise Rejection(Reason.BAD_REQUEST, Rule.NAME_1, f"names that do not fit in {speaks.dialect.name}")
         handshake.user_name = name
+        if self.beside is not None and handshake.held is None and not self.beside.serves(asked.room):
+            handshake.held = speaks, asked
+            creates = handshake.operation is Operation.CREATE
+            self.registry.outbox.pending.append(Elsewhere(handshake.stream, asked.room, creates, not request.password))
+            return
         self._judge_load(handshake)
         room = self._find_room(handshake, asked.room, name, request, now_us)
         handshake.asks_for_timeout = request.asks_for_timeout
@@ -412,6 +469,8 @@ class HandshakeServer:
             and not room.password
             and speaks.list_separator not in room.name_bytes
         ]
+        if self.beside is not None:
+            names += [each for each in self.beside.listed() if speaks.list_separator not in each]
         self._step(handshake, HandshakeEvent.LISTED)
         self._send(handshake, speaks.write_listing(names), PacketKind.LISTING)
         self._finish(handshake)

@@ -111,6 +111,18 @@ class ServerSilent(NamedTuple):
     last_heard_us: int
 
 
+class Elsewhere(NamedTuple):
+    """A whole request for a room that this server does not serve waits, until it is resumed, taken away or refused.
+
+    Only a server that shares its rooms' names with others puts it out. `is_listed`: without a password.
+    """
+
+    stream: StreamId
+    room: bytes
+    creates: bool
+    is_listed: bool
+
+
 # --- observations --------------------------------------------------------------------------------
 
 
@@ -174,7 +186,7 @@ class Forgotten(NamedTuple):
     subject: Subject
 
 
-ServerEffect = SendFrame | FinishStream | CloseStream | SendDatagram | Relay
+ServerEffect = SendFrame | FinishStream | CloseStream | SendDatagram | Relay | Elsewhere
 ClientEffect = SendFrame | CloseStream | SendDatagram | TextReceived | NoticeReceived | WordsReceived | ServerSilent
 Observation = Stepped | Refused | Dropped | Withheld | TimerFired | Forgotten
 OBSERVATIONS: tuple[type[Observation], ...] = get_args(Observation)

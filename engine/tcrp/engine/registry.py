@@ -365,6 +365,30 @@ class SessionRegistry:
         self.end(session, SessionEvent.IDLED, Notice.IDLED, now_us, why=why)
         return True
 
+    # --- a room comes from another server, or goes there -----------------------------------------
+
+    def count_room(self, room: Room) -> None:
+        """A room is here now."""
+        self.rooms_per_ip.add(room.owner_ip)
+        if not room.host_has_entered:
+            self.unentered_rooms_per_ip.add(room.owner_ip)
+
+    def take_out_room(self, room: Room) -> None:
+        """A room without sessions and ended tokens is here no more."""
+        del self.rooms[room.name_bytes]
+        self.timers.cancel(Deadline.LINGER, room.name_bytes)
+        self.rooms_per_ip.remove(room.owner_ip)
+        if not room.host_has_entered:
+            self.unentered_rooms_per_ip.remove(room.owner_ip)
+
+    def take_out(self, session: Session) -> None:
+        """A session is here no more, which is no step of it."""
+        del self.sessions[session.token]
+        self.sessions_per_ip.remove(session.ip)
+        self._release_address(session)
+        self.outbox.observe(Forgotten(session.token))
+        self._compact_silences()
+
     # --- small steps -----------------------------------------------------------------------------
 
     def _step(self, session: Session, event: SessionEvent) -> None:

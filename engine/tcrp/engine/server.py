@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.datagrams import Head
-from tcrp.engine.handshakes import HandshakeServer
+from tcrp.engine.handshakes import Beside, HandshakeServer
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import (
@@ -26,9 +26,10 @@ from tcrp.engine.outputs import (
     Withheld,
 )
 from tcrp.engine.peers import unmap_ipv4
+from tcrp.engine.recognition import Recogniser
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import FanoutGroup, Session, Window
-from tcrp.engine.state import ServerState, freeze, thaw
+from tcrp.engine.state import ServerState, forget_room, freeze, freeze_room, thaw
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
     REJECTED_IN_A_ROW_MAX,
@@ -75,7 +76,8 @@ class ServerEngine:
 
     `new_token` gives 32 lowercase hexadecimal digits and is the only source of chance (R-TOK-1).
     `detail` says how much is observed. With `state`, which an engine of the same configuration has
-    frozen, it goes on from there; `now_us` is the moment at which it does.
+    frozen, it goes on from there; `now_us` is the moment at which it does. `beside` are the rooms of other servers
+    that share one space of names with this one.
     """
 
     def __init__(
@@ -86,12 +88,13 @@ class ServerEngine:
         state: ServerState | None = None,
         now_us: int = 0,
         detail: Detail = Detail.NOTHING,
+        beside: Beside | None = None,
     ) -> None:
         self._outbox: Outbox[ServerOutput] = Outbox(detail)
         self.registry = SessionRegistry(config.limits, new_token, config.tables, self._outbox)
-        self.handshake_server = HandshakeServer(self.registry, config.listeners)
-        heads = [each.heads for each in self.handshake_server.recognisers]
-        self._heads = [each[0] if len(each) == 1 else self._any_of(each) for each in heads]
+        self.handshake_server = HandshakeServer(self.registry, config.listeners, beside)
+        self._heads: list[Head] = []
+        self._read_heads()
         self._tables = config.tables
         self._now_us = now_us
         self._fire: dict[Deadline, Callable[[Subject, int], None]] = {
@@ -111,6 +114,45 @@ class ServerEngine:
         States that behave in the same way from here on are equal and hash equal.
         """
         return freeze(self.registry, self.handshake_server, self._now_us)
+
+    # --- several servers that share one space of names -------------------------------------------
+
+    def add_listeners(self, listeners: Sequence[ListenerConfig]) -> None:
+        """More listeners, behind those that there are: another server's, whose clients it speaks for."""
+        server = self.handshake_server
+        server.listeners += tuple(listeners)
+        server.recognisers += [Recogniser(each.codecs) for each in listeners]
+        self._read_heads()
+
+    def head_of(self, data: bytes, listener: int) -> tuple[bytes | None, bytes] | None:
+        """The room, if it is said, and the token of a datagram; None: it is of no form."""
+        found = self._heads[listener](data)
+        return found[:2] if found is not None else None
+
+    def resume_request(self, stream: StreamId, now_us: int, *, refused: str = "") -> Outputs:
+        """Decide a request here that was `Elsewhere`; or refuse it (too_many_requests), because of `refused`."""
+        self._tick(now_us)
+        self.handshake_server.resume(stream, now_us, refused=refused)
+        return self._outbox.take()
+
+    def take_request_away(self, stream: StreamId) -> tuple[bytes, bool, Outputs]:
+        """Forget a stream whose request was `Elsewhere`: its bytes, and whether the peer has half-closed."""
+        data, has_ended = self.handshake_server.take_away(stream)
+        return data, has_ended, self._outbox.take()
+
+    def freeze_room(self, room: bytes) -> ServerState:
+        """What `freeze` gives, of one room that there is: its sessions, ended tokens, deadlines and open handshakes."""
+        return freeze_room(self.registry, self.handshake_server, self.registry.rooms[room], self._now_us)
+
+    def adopt(self, state: ServerState, now_us: int) -> None:
+        """Go on with the rooms of `state` from now on, besides those that are here. None of them is here."""
+        self._tick(now_us)
+        thaw(state, self.registry, self.handshake_server, now_us)
+
+    def forget_room(self, room: bytes) -> Outputs:
+        """Hold nothing of a room any more, and tell nobody: another server goes on with it."""
+        forget_room(self.registry, self.handshake_server, self.registry.rooms[room])
+        return self._outbox.take()
 
     # --- TCP -------------------------------------------------------------------------------------
 
@@ -173,6 +215,10 @@ class ServerEngine:
         else:
             self._hear(session, text, source, size, now_us)
         return self._outbox.take()
+
+    def _read_heads(self) -> None:
+        heads = [each.heads for each in self.handshake_server.recognisers]
+        self._heads = [each[0] if len(each) == 1 else self._any_of(each) for each in heads]
 
     def _any_of(self, heads: Sequence[Head]) -> Head:
         """Reads a datagram in the form in which its token is known, else in the first that fits."""

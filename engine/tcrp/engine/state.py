@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.handshakes import Handshake, HandshakeServer
-from tcrp.engine.outputs import Address, StreamId
+from tcrp.engine.outputs import Address, Forgotten, StreamId, Subject
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import Ended, FanoutGroup, Room, Session, Window
-from tcrp.engine.timers import TimerEntry, Timers
+from tcrp.engine.timers import TimerEntry
 from tcrp.spec.limits import ANSWER_ENDED_EVERY_US, MINUTE_US, SECOND_US, TAKEOVERS_A_MINUTE_MAX
-from tcrp.spec.names import HandshakeState, Operation, RoomState, SessionState
+from tcrp.spec.names import Deadline, HandshakeState, Operation, RoomState, SessionState
 
 Ages = tuple[int, ...]
 """How many microseconds ago each of some moments was, the oldest first."""
@@ -125,6 +125,51 @@ def freeze(registry: SessionRegistry, handshake_server: HandshakeServer, now_us:
     )
 
 
+def freeze_room(registry: SessionRegistry, handshake_server: HandshakeServer, room: Room, now_us: int) -> ServerState:
+    """The same of one room alone."""
+    sessions = _sessions_of(registry, room)
+    tokens = {each.token for each in sessions}
+    handshakes = [each for each in handshake_server.handshakes.values() if each.session in tokens]
+    subjects: list[tuple[Deadline, Subject]] = [(Deadline.LINGER, room.name_bytes)]
+    subjects += [(kind, token) for token in sorted(room.ended) for kind in (Deadline.NOTICE, Deadline.FORGET)]
+    subjects += [
+        (kind, each.stream) for each in handshakes for kind in (Deadline.HANDSHAKE, Deadline.COMPLETION, Deadline.QUIET)
+    ]
+    armed = [(registry.timers.when_us(*each), each) for each in subjects]
+    return ServerState(
+        sessions=tuple(_freeze_session(each, now_us) for each in sessions),
+        rooms=(_freeze_room(room, now_us),),
+        ended=tuple(_freeze_ended(room.ended[token], now_us) for token in sorted(room.ended)),
+        handshakes=tuple(_freeze_handshake(each) for each in sorted(handshakes, key=lambda h: str(h.stream))),
+        timers=tuple(
+            TimerEntry(when_us - now_us, *each)
+            for when_us, each in sorted(armed, key=lambda e: e[0] or 0)
+            if when_us is not None
+        ),
+    )
+
+
+def forget_room(registry: SessionRegistry, handshake_server: HandshakeServer, room: Room) -> None:
+    """Take out what `freeze_room` gives, without a step of any machine."""
+    sessions = _sessions_of(registry, room)
+    tokens = {each.token for each in sessions}
+    for handshake in [each for each in handshake_server.handshakes.values() if each.session in tokens]:
+        handshake_server.forget(handshake)
+    for token in sorted(room.ended):
+        registry.forget(room.ended[token])
+    for session in sessions:
+        registry.take_out(session)
+    registry.take_out_room(room)
+    registry.outbox.observe(Forgotten(room.name_bytes))
+
+
+def _sessions_of(registry: SessionRegistry, room: Room) -> list[Session]:
+    """The living sessions of a room in the order of their grants, with those that others are about to supersede."""
+    sessions = list(room.members.values())
+    sessions += [old for each in sessions if (old := registry.superseded_by(each)) is not None]
+    return sorted(sessions, key=lambda each: each.number)
+
+
 def _freeze_session(session: Session, now_us: int) -> FrozenSession:
     return FrozenSession(
         token=session.token,
@@ -192,7 +237,7 @@ def _freeze_handshake(handshake: Handshake) -> FrozenHandshake:
         ip=handshake.ip,
         peer_port=handshake.peer_port,
         state=handshake.state,
-        buffer=bytes(handshake.buffer),
+        buffer=(handshake.held_data if handshake.held is not None else b"") + bytes(handshake.buffer),
         operation=handshake.operation,
         room_name=handshake.room_name,
         user_name=handshake.user_name,
@@ -210,7 +255,7 @@ def _freeze_handshake(handshake: Handshake) -> FrozenHandshake:
 
 
 def thaw(state: ServerState, registry: SessionRegistry, handshake_server: HandshakeServer, now_us: int) -> None:
-    """Fill an empty registry and an empty handshake server with `state`, whose moment is `now_us`."""
+    """Add `state`, whose moment is `now_us`, to a registry and a handshake server that hold nothing of it."""
 
     def speaks(name: str, listener: int) -> Codec:
         return handshake_server.listeners[listener].speaks(name)
@@ -220,7 +265,8 @@ def thaw(state: ServerState, registry: SessionRegistry, handshake_server: Handsh
         room.state, room.host_has_entered = frozen.state, frozen.host_has_entered
         room.takeovers = _thaw_windows(frozen.takeovers, TAKEOVERS_A_MINUTE_MAX, now_us)
         room.wrong_passwords = _thaw_windows(frozen.wrong_passwords, registry.limits.password_tries_max, now_us)
-    for number, each in enumerate(state.sessions):
+        registry.count_room(room)
+    for number, each in enumerate(state.sessions, registry.granted):
         heard_us = now_us - each.silent_us
         session = Session(
             each.token, each.name, registry.rooms[each.room], speaks(each.dialect, each.listener), each.ip, heard_us,
@@ -231,10 +277,11 @@ def thaw(state: ServerState, registry: SessionRegistry, handshake_server: Handsh
         if each.texts:
             session.texts = Window(registry.limits.texts_per_second_max, SECOND_US).thaw(each.texts, now_us)
         registry.sessions[each.token] = session
+        registry.sessions_per_ip.add(session.ip)
         if each.address is not None:
             registry.set_address(session, each.address)
         registry.expect_speech(session)
-    registry.granted = len(state.sessions)
+    registry.granted += len(state.sessions)
     for frozen in state.rooms:
         room = registry.rooms[frozen.name]
         room.host = registry.sessions[frozen.host] if frozen.host is not None else None
@@ -255,10 +302,10 @@ def thaw(state: ServerState, registry: SessionRegistry, handshake_server: Handsh
         speaking = speaks(open_one.dialect, open_one.listener) if open_one.dialect else None
         handshake = _thaw_handshake(open_one, speaking)
         handshake_server.handshakes[open_one.stream] = handshake
-    registry.timers = Timers(state.timers, now_us)
-    registry.is_stopping = state.is_stopping
-    registry.count_peers()
-    handshake_server.count_peers()
+        handshake_server.per_ip.add(handshake.ip)
+    for timer in state.timers:
+        registry.timers.arm(timer.kind, timer.subject, now_us + timer.when_us)
+    registry.is_stopping = registry.is_stopping or state.is_stopping
 
 
 def _thaw_windows(frozen: tuple[tuple[str, Ages], ...], most: int, now_us: int) -> dict[str, Window]:

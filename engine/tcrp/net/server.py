@@ -18,6 +18,7 @@ from tcrp.engine.outputs import (
     CloseStream,
     Detail,
     Dropped,
+    Elsewhere,
     FinishStream,
     Observation,
     Relay,
@@ -357,8 +358,8 @@ class Server:
                 self._connections[stream].finish()
             case CloseStream(stream):
                 self._connections.pop(stream).close()
-            case Relay():
-                raise AssertionError("relays are sent above")
+            case Relay() | Elsewhere():
+                raise AssertionError("relays are sent above, and all rooms are here")
             case _:
                 self._observe(output)
 

@@ -1,0 +1,221 @@
+"""The lease of one process, and whom it sees alive. Knows the bucket's keys and its own clock, no rooms.
+
+The holder counts from when it asked, less the drift; the others from when they saw it, plus the drift (R-OWN-2,
+R-OWN-3). So no two clocks are ever compared, only how fast they run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tcrp.cluster.outputs import Answer, ClusterOutput, ClusterStepped, Delete, Entry, Happened, Put, What
+from tcrp.spec.cluster_names import DRIFT_PARTS, ClusterMachine, LeaseEvent, LeaseState, OwnRule
+from tcrp.spec.ownership import LEASE
+from tcrp.spec.table import IllegalEvent
+
+NODE = "node."
+RENEWALS = 3
+"""Renewals within one lease."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """Another process: its address, and until when it counts as alive."""
+
+    address: str
+    until_us: int
+    revision: int
+
+
+class Lease:
+    """`name` is the process's place in the cluster, `life` tells its lives apart, `kin` its version and settings."""
+
+    def __init__(self, name: str, life: str, kin: str, lease_us: int, new_ask: Callable[[], int]) -> None:
+        self.name = name
+        self.kin = kin
+        self.lease_us = lease_us
+        self.state = LeaseState.FREE
+        self.until_us = 0  # by its own clock
+        self.seen: dict[str, Seen] = {}  # the others, by name
+        self.pending: list[ClusterOutput] = []
+        self._life = life
+        self._lives = 1
+        self._beat = 0
+        self._revision = 0
+        self._holder: Seen | None = None  # who has the name
+        self._asked: tuple[int, int] | None = None  # the ask that is not answered, and when it was sent
+        self._renew_us = 0
+        self._new_ask = new_ask
+        self._was_contested = False
+        self._strangers: dict[str, None] = {}  # who has been spoken of
+
+    @property
+    def address(self) -> str:
+        """Where this life of the process is spoken to."""
+        return f"{self.name}.{self._life}.{self._lives}"
+
+    def holds(self, now_us: int) -> bool:
+        """Whether the process may own rooms at this moment."""
+        return self.state in (LeaseState.HELD, LeaseState.RENEWING) and now_us < self.until_us
+
+    @property
+    def key(self) -> str:
+        """Of the bucket."""
+        return NODE + self.name
+
+    @property
+    def revision(self) -> int:
+        """Of its key, as it knows it."""
+        return self._revision
+
+    def is_alive(self, address: str) -> bool:
+        """Whether the lease of the process at `address` is taken to hold."""
+        if address == self.address:
+            return self.state in (LeaseState.HELD, LeaseState.RENEWING)
+        seen = self.seen.get(address.partition(".")[0])
+        return seen is not None and seen.address == address
+
+    def next_us(self) -> int | None:
+        """When `tick` is to be called next."""
+        times = [each.until_us for each in self.seen.values()]
+        if self.state is LeaseState.RELEASED:
+            return None
+        if self.state in (LeaseState.HELD, LeaseState.RENEWING):
+            times.append(self.until_us)
+        times.append(self._renew_us if self._asked is None else self._asked[1] + self._bound_us())
+        return min(times)
+
+    def tick(self, now_us: int) -> list[str]:
+        """Do what is due. Returns the addresses of processes whose leases have run out."""
+        lost = []
+        for name, each in list(self.seen.items()):
+            if now_us >= each.until_us:
+                del self.seen[name]
+                lost.append(each.address)
+                self.pending.append(Happened(What.NODE_LOST, name))
+        if self._holder is not None and now_us >= self._holder.until_us:
+            self._revision, self._holder = self._holder.revision, None
+        if self.state in (LeaseState.HELD, LeaseState.RENEWING) and now_us >= self.until_us:
+            self._step(LeaseEvent.RAN_OUT)
+            self._lives += 1
+            self._renew_us, self._asked = now_us, None
+        if self.state in (LeaseState.CLAIMING, LeaseState.RENEWING) and self._is_overdue(now_us):
+            self._asked = None
+            if self.state is LeaseState.CLAIMING:
+                self._step(LeaseEvent.RAN_OUT)
+        if now_us >= self._renew_us:
+            self._ask(now_us)
+        return lost
+
+    def release(self) -> None:
+        """Own nothing from now on."""
+        if self.state in (LeaseState.HELD, LeaseState.RENEWING):
+            self._step(LeaseEvent.RELEASED)
+            self.pending.append(Delete(self.key, self._revision))
+
+    def answered(self, ask: int, answer: Answer) -> bool:
+        """The bucket has answered. Returns whether it was about the lease."""
+        if self._asked is None or ask != self._asked[0]:
+            return False
+        _, sent_us = self._asked
+        self._asked = None
+        if answer.revision is not None:
+            if self.state in (LeaseState.CLAIMING, LeaseState.RENEWING):
+                self._revision = answer.revision
+                self.until_us = sent_us + self.lease_us - self.lease_us // DRIFT_PARTS
+                self._step(LeaseEvent.GRANTED)
+        elif self.state is LeaseState.CLAIMING:
+            self._step(LeaseEvent.REFUSED)
+        elif self.state is LeaseState.RENEWING and self._holder is not None:  # its name is another process's
+            self._step(LeaseEvent.REFUSED)
+            self._lives += 1
+        # Otherwise an earlier renewal was written whose answer was lost: the bucket tells its revision.
+        return True
+
+    def saw(self, entry: Entry, now_us: int) -> tuple[str, str] | None:
+        """A process's key has changed. Returns (address lost, address joined), each or both empty, if that is news."""
+        name = entry.key.removeprefix(NODE)
+        kin, address = _read(entry.value)
+        if name == self.name:
+            self._saw_own(entry, address, now_us)
+            return None
+        old = self.seen.get(name)
+        if entry.value is None or kin != self.kin:
+            if entry.value is not None and name not in self._strangers:
+                self._strangers[name] = None
+                self.pending.append(Happened(What.STRANGER, name, "another version, or other listeners"))
+            if old is None:
+                return None
+            del self.seen[name]
+            self.pending.append(Happened(What.NODE_LOST, name))
+            return old.address, ""
+        self.seen[name] = Seen(address, now_us + self.lease_us + self.lease_us // DRIFT_PARTS, entry.revision)
+        if old is None:
+            self.pending.append(Happened(What.NODE_JOINED, name))
+        if old is not None and old.address == address:
+            return None
+        return old.address if old is not None else "", address
+
+    def _saw_own(self, entry: Entry, address: str, now_us: int) -> None:
+        if address == self.address:  # also the renewal whose answer was lost
+            self._revision = max(self._revision, entry.revision)
+            return
+        if entry.value is None:
+            self._holder, self._revision = None, 0
+            if self.state is LeaseState.FREE:
+                self._renew_us = now_us
+            return
+        if address.rpartition(".")[0] == self.address.rpartition(".")[0]:  # an earlier life of this very process
+            self._revision = max(self._revision, entry.revision)
+            return
+        if self._holder is not None and self._holder.revision != entry.revision and not self._was_contested:
+            self._was_contested = True
+            self.pending.append(Happened(What.NAME_IN_USE, self.name))
+        until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
+        self._holder = Seen(address, until_us, entry.revision)
+        self._renew_us = max(self._renew_us, until_us)
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def _bound_us(self) -> int:
+        return self.lease_us // RENEWALS
+
+    def _is_overdue(self, now_us: int) -> bool:
+        return self._asked is not None and now_us - self._asked[1] >= self._bound_us()
+
+    def _ask(self, now_us: int) -> None:
+        if self.state is LeaseState.RELEASED or self._asked is not None:
+            return
+        self._renew_us = now_us + self._bound_us()
+        if self._holder is not None:
+            self._renew_us = self._holder.until_us
+            return
+        if self.state in (LeaseState.FREE, LeaseState.LOST):
+            self._step(LeaseEvent.CLAIMED)
+        elif self.state is LeaseState.HELD:
+            self._step(LeaseEvent.RENEWAL_SENT)
+        self._beat += 1
+        ask = self._new_ask()
+        self._asked = ask, now_us
+        value = json.dumps([self.kin, self.address, self._beat]).encode()
+        self.pending.append(Put(ask, self.key, value, self._revision))
+
+    def _step(self, event: LeaseEvent) -> None:
+        row = LEASE.rows.get((self.state, event))
+        if row is None:
+            raise IllegalEvent(LEASE.machine, self.state, event)
+        self.pending.append(
+            ClusterStepped(ClusterMachine.LEASE, self.address, event, self.state, row.to, OwnRule(row.rule))
+        )
+        self.state = row.to
+
+
+def _read(value: bytes | None) -> tuple[str, str]:
+    """A process's version and settings, and its address; empty, if it is none of ours."""
+    try:
+        kin, address, _ = json.loads(value or b"null")
+    except (ValueError, TypeError):
+        return "", ""
+    return (kin, address) if isinstance(kin, str) and isinstance(address, str) else ("", "")

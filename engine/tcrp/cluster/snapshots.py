@@ -1,0 +1,116 @@
+"""A room's state in bytes, which another process reads: `freeze_room` there and back.
+
+JSON, one list for each value in the order of its fields. The first field is a digest of all fields and their types,
+so that a process never reads what another version has written. Streams and listeners are written with the name of
+their gateway, because each process numbers them in its own way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from hashlib import sha256
+from typing import Any, get_args, get_origin, get_type_hints
+
+from tcrp.engine.outputs import Address, StreamId
+from tcrp.engine.state import FrozenEnded, FrozenHandshake, FrozenRoom, FrozenSession, ServerState
+from tcrp.engine.timers import TimerEntry
+from tcrp.spec.names import Deadline
+
+STREAM_DEADLINES = (Deadline.HANDSHAKE, Deadline.COMPLETION, Deadline.QUIET)
+PARTS = (ServerState, FrozenSession, FrozenRoom, FrozenEnded, FrozenHandshake, TimerEntry)
+
+
+class NotRead(Exception):
+    """Bytes that are no state of this version. The message says why."""
+
+
+@cache
+def version() -> str:
+    """A digest of what a state consists of: two versions that differ in it cannot read each other's."""
+    shape = [[part.__name__, *((each.name, each.type) for each in fields(part))] for part in PARTS]
+    return sha256(json.dumps(shape).encode()).hexdigest()[:16]
+
+
+def write(state: ServerState, fence: int, gateway_of: Callable[[int], tuple[str, int]], own: str) -> bytes:
+    """The bytes of a state. `gateway_of` gives a listener's gateway and number there; `own` owns integer streams."""
+
+    def plain(value: Any, name: str = "") -> Any:
+        if name == "listener":
+            return gateway_of(value)
+        if name == "stream":
+            return value if isinstance(value, tuple) else (own, value)
+        if isinstance(value, TimerEntry):
+            is_stream = value.kind in STREAM_DEADLINES
+            return [value.when_us, value.kind, plain(value.subject, "stream" if is_stream else "")]
+        if isinstance(value, FrozenRoom):
+            groups = [(form, gateway_of(listener), plain(tokens)) for form, listener, tokens in value.fanout_groups]
+            rows = {**{each.name: plain(getattr(value, each.name), each.name) for each in fields(value)}}
+            return list({**rows, "fanout_groups": groups}.values())
+        if is_dataclass(value):
+            return [plain(getattr(value, each.name), each.name) for each in fields(value)]
+        if isinstance(value, bytes):
+            return value.decode("latin-1")
+        return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+    return json.dumps([version(), fence, plain(state)], separators=(",", ":")).encode()
+
+
+def read(data: bytes, listener_at: Callable[[str, int], int], own: str) -> ServerState:
+    """The state, whose listeners and streams are numbered as this process does. Raises `NotRead`."""
+    try:
+        written, _, plain = json.loads(data)
+    except (ValueError, TypeError, RecursionError):
+        raise NotRead("it is no snapshot") from None
+    if written != version():
+        raise NotRead(f"it is of another version ({written}; this one is {version()})")
+
+    def stream(value: Any) -> StreamId:
+        at, number = value
+        return number if at == own else (str(at), int(number))
+
+    def value_of(hint: Any, given: Any, name: str = "") -> Any:
+        if name == "listener":
+            return listener_at(*given)
+        if name == "stream":
+            return stream(given)
+        if name == "fanout_groups":
+            return tuple(
+                (form, listener_at(*at), tuple(token.encode("latin-1") for token in tokens))
+                for form, at, tokens in given
+            )
+        if hint is TimerEntry:
+            kind = Deadline(given[1])
+            subject = stream(given[2]) if kind in STREAM_DEADLINES else given[2].encode("latin-1")
+            return TimerEntry(given[0], kind, subject)
+        if is_dataclass(hint):
+            assert isinstance(hint, type), "a class, not an instance of it"
+            return hint(
+                **{key: value_of(each, got, key) for (key, each), got in zip(_hints(hint).items(), given, strict=True)}
+            )
+        options = [each for each in get_args(hint) if each is not type(None)]
+        if get_origin(hint) is tuple:
+            if options[-1] is Ellipsis:
+                return tuple(value_of(options[0], each) for each in given)
+            return tuple(value_of(option, each) for option, each in zip(options, given, strict=True))
+        if options:  # something or None
+            return None if given is None else value_of(options[0], given)
+        if hint is Address:
+            return Address(given[0], given[1])
+        if hint is bytes:
+            return given.encode("latin-1")
+        return hint(given) if isinstance(hint, type) and issubclass(hint, Enum) else given
+
+    try:
+        state: ServerState = value_of(ServerState, plain)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise NotRead(f"it cannot be read: {error}") from None
+    return state
+
+
+@cache
+def _hints(part: type) -> dict[str, Any]:
+    return get_type_hints(part)

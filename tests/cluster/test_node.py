@@ -1,0 +1,293 @@
+"""Several servers, one space of room names: who owns a room, what its gateways do, and what survives a loss."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster_world import LEASE_US, SECOND, Cluster, User
+from tcrp.cluster.messages import Kind, Message, write
+from tcrp.cluster.outputs import What
+from tcrp.engine.outputs import Relay
+from tcrp.spec.cluster_names import LeaseState, OwnershipState
+from tcrp.spec.names import Operation
+
+CREATE, JOIN = Operation.CREATE, Operation.JOIN
+LEASE = LEASE_US / SECOND
+FOUND_OUT = LEASE * 1.01 + 0.2
+"""After so long the rooms of a process that is gone are elsewhere, at the latest."""
+
+
+def two_talk() -> tuple[Cluster, User, User]:
+    world = Cluster("a", "b", "c")
+    alice = world.user("alice", "a", "json").creates()
+    bob = world.user("bob", "b").joins()
+    return world, alice, bob
+
+
+# --- gateways ------------------------------------------------------------------------------------
+
+
+def test_members_at_different_processes_hear_each_other_each_in_its_dialect() -> None:
+    world = Cluster("a", "b", "c")
+    alice = world.user("alice", "a", "json-port").creates()
+    bob = world.user("bob", "b").joins()
+    carol = world.user("carol", "c", "json-name").joins()
+    for each in (alice, bob, carol):
+        each.sees.clear()
+    bob.says("hi")
+    carol.says("hello")
+    assert alice.sees == ["[bob]: hi", "[carol]: hello"]
+    assert bob.sees == ["carol: hello"]
+    assert [each[-2:] for each in carol.sees] == ["hi"]
+    assert world.owner_of("lobby") == ["a"]
+
+
+def test_a_request_may_be_cut_anywhere_and_goes_to_the_owner_whole() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    bob = world.user("bob", "b").asks(JOIN, "lobby", cut_at=33)
+    assert len(bob.heard) > 32
+    assert (bob.is_finished, bob.is_closed) == (True, True)
+
+
+@pytest.mark.parametrize("dialect", ["text", "json", "json-address", "json-endpoint", "name-port", "name-port-list"])
+def test_refusals_are_the_same_at_every_process(dialect: str) -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    heard = [
+        [
+            world.user(name, at, dialect).asks(operation, room).heard
+            for name, operation, room in (("bob", CREATE, "lobby"), ("alice", JOIN, "lobby"), ("bob", JOIN, "attic"))
+        ]
+        for at in ("a", "b")
+    ]
+    assert heard[0] == heard[1]
+    assert all(heard[0])
+
+
+def test_a_room_made_this_moment_is_found_by_another_process() -> None:
+    world = Cluster("a", "b")
+    b = world.nodes["b"]
+    world.user("alice", "a").creates()
+    b.node.ownership.rooms.clear()  # as if the bucket's news had not come yet
+    assert world.user("bob", "b").joins().token
+
+
+def test_two_who_create_a_room_at_once_get_one_room() -> None:
+    world = Cluster("a", "b")
+    alice, bob = world.user("alice", "a"), world.user("bob", "b")
+    before = world.now_us
+    world.later(0, lambda: None)
+    for each in (alice, bob):
+        process = world.nodes[each.at]
+        process.streams[1] = each
+        data = each.speaks.write_request(CREATE, b"lobby", each.name, "", "127.0.0.1", 5000)
+        process.does(process.node.stream_opened(1, each.address, before))
+        process.does(process.node.receive_stream(1, data, before))
+    world.passes(0.1)
+    assert len(world.owner_of("lobby")) == 1
+    assert sorted(b"\x01" in each.heard[-1:] for each in (alice, bob)) == [False, True]  # room_exists is 1
+
+
+def test_a_list_names_the_open_rooms_of_all_processes() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates("attic")
+    world.user("carol", "a", "json").creates("cellar", password="sesame")
+    bob = world.user("bob", "b", "name-port-list").creates("lobby")
+    for node in ("a", "b"):
+        assert sorted([*world.nodes[node].node.listed(), *world.nodes[node].node.registry.rooms]) != []
+    assert list(world.nodes["b"].node.listed()) == [b"attic"]
+    assert list(world.nodes["a"].node.listed()) == [b"lobby"]
+    assert bob.token
+
+
+def test_a_token_is_worth_nothing_at_another_gateway() -> None:
+    _, alice, bob = two_talk()
+    alice.sees.clear()
+    bob.says("psst", at="c")
+    assert alice.sees == []
+
+
+def test_a_room_that_closes_is_gone_everywhere_and_its_name_is_free() -> None:
+    world, alice, bob = two_talk()
+    alice.says("/exit")
+    assert bob.sees[-1] == "Room closed"
+    world.passes(world.limits.linger / SECOND + 1)
+    assert not [key for key in world.keys if not key.startswith("node.")]
+    assert all(not each.node.ownership.rooms and not each.node.sessions for each in world.nodes.values())
+    assert world.user("carol", "c").creates().token
+    assert bob.sees.count("Server shutdown") == 0
+
+
+# --- a hand-over ---------------------------------------------------------------------------------
+
+
+def test_a_handover_loses_no_session_and_no_text() -> None:
+    world, alice, bob = two_talk()
+    carol = world.user("carol", "c").joins()
+    a = world.nodes["a"]
+    a.does(a.node.hand_over(world.now_us))
+    bob.says("on the way")
+    world.passes(0.1)
+    assert world.owner_of("lobby") in (["b"], ["c"])
+    assert not a.node.has_rooms
+    bob.says("there")
+    alice.says("me too")
+    assert carol.sees[-3:] == ["bob: on the way", "bob: there", "alice: me too"]
+    assert alice.sees[-2:] == ["bob: on the way", "bob: there"]
+
+
+def test_the_last_process_closes_its_rooms_and_tells_their_members() -> None:
+    world = Cluster("a")
+    alice = world.user("alice", "a").creates()
+    a = world.nodes["a"]
+    a.does(a.node.hand_over(world.now_us))
+    a.does(a.node.shutdown(world.now_us))
+    assert alice.sees == ["Server shutdown"]
+    world.passes(1)
+    assert not a.node.has_rooms
+
+
+def test_a_gateway_that_comes_back_under_its_name_serves_its_clients_again() -> None:
+    world, alice, bob = two_talk()
+    b = world.nodes["b"]
+    b.does(b.node.release(world.now_us))
+    b.crash()
+    world.passes(0.5)
+    alice.says("nobody there")
+    world.passes(FOUND_OUT)
+    world.begin("b")
+    world.passes(0.1)
+    alice.says("again")
+    bob.says("yes")
+    assert bob.sees[-1] == "alice: again"
+    assert alice.sees[-1] == "bob: yes"
+
+
+# --- a loss --------------------------------------------------------------------------------------
+
+
+def test_a_room_goes_on_elsewhere_within_the_lease_when_its_owner_crashes() -> None:
+    world, _, bob = two_talk()
+    carol = world.user("carol", "c").joins()
+    world.nodes["a"].crash()
+    world.passes(FOUND_OUT)
+    assert world.owner_of("lobby") in (["b"], ["c"])
+    assert [each.why for each in world.told(What.ROOM_RECOVERED)] == [""]
+    bob.says("still here")
+    assert carol.sees[-1] == "bob: still here"
+    assert world.user("dave", "c").joins().token
+
+
+def test_what_clients_send_while_a_room_has_no_owner_is_relayed_afterwards() -> None:
+    world, _, bob = two_talk()
+    carol = world.user("carol", "c").joins()
+    world.nodes["a"].crash()
+    world.passes(FOUND_OUT - 0.3)
+    world.nodes["b"].node.lease.tick(world.now_us)
+    bob.says("anyone?")
+    world.passes(0.5)
+    assert [each for each in carol.sees if "anyone" in each] in ([], ["bob: anyone?"])
+
+
+def test_a_process_that_was_stopped_for_longer_than_its_lease_relays_nothing_on_its_own() -> None:
+    world, alice, bob = two_talk()
+    carol = world.user("carol", "c").joins()
+    a = world.nodes["a"]
+    a.stop()
+    world.passes(FOUND_OUT)
+    assert len(world.owner_of("lobby")) == 1
+    bob.says("while it slept")
+    alice.says("queued")  # in its socket
+    assert a.missed
+    a.go_on()
+    assert world.owner_of("lobby") != ["a"], "it finds out before it looks at what waits"
+    assert a.node.lease.state is not LeaseState.HELD
+    world.passes(1)
+    assert [each for each in carol.sees if "alice" in each and "queued" in each] == ["alice: queued"]
+    assert len(world.owner_of("lobby")) == 1
+    alice.says("back")
+    assert (carol.sees[-1], bob.sees[-1]) == ("alice: back", "alice: back")
+    assert "Server shutdown" not in [*alice.sees, "チャットルームが閉じられました"][:-1]
+
+
+def test_an_output_of_an_owner_that_has_been_replaced_is_dropped() -> None:
+    world, _, _ = two_talk()
+    b = world.nodes["b"]
+    at = b.node.ownership.rooms[b"lobby"]
+    what = ("relay", 0, [["10.0.0.2", 40002]], True)
+    stale = Message(Kind.SEND, b"lobby", at.fence - 1, world.nodes["a"].node.lease.address, what, b"stale")
+    assert not [each for each in b.node.receive_message(write(stale), world.now_us) if isinstance(each, Relay)]
+    fresh = stale._replace(fence=at.fence)
+    assert [each for each in b.node.receive_message(write(fresh), world.now_us) if isinstance(each, Relay)]
+
+
+def test_the_bucket_may_be_away_for_less_than_a_lease() -> None:
+    world, alice, bob = two_talk()
+    world.fails()
+    world.passes(LEASE / 2)
+    bob.says("meanwhile")
+    world.is_back()
+    world.passes(LEASE * 2)
+    bob.says("after")
+    assert alice.sees[-2:] == ["bob: meanwhile", "bob: after"]
+    assert world.owner_of("lobby") == ["a"]
+    assert not world.told(What.MEMBERS_TOLD)
+
+
+def test_members_are_told_when_the_bucket_is_away_for_longer_and_the_room_is_free_afterwards() -> None:
+    world, alice, bob = two_talk()
+    world.fails()
+    world.passes(LEASE + 0.1)
+    assert world.owner_of("lobby") == []
+    assert bob.sees[-1] == "Server shutdown"
+    assert alice.sees[-1] == "サーバーが停止しました"
+    refused = world.user("dave", "c").asks(CREATE, "attic").heard
+    assert refused[-1] == 7  # too_many_requests
+    world.is_back()
+    world.passes(LEASE * 2 + 1)
+    assert not world.owner_of("lobby") or not world.nodes[world.owner_of("lobby")[0]].node.registry.sessions
+    world.passes(world.limits.linger / SECOND + 3)
+    assert world.user("dave", "c").creates().token
+
+
+def test_a_snapshot_of_another_version_closes_the_room_and_its_members_are_told() -> None:
+    world, _, bob = two_talk()
+    world.nodes["a"].crash()
+    key = f"state.{b'lobby'.hex()}"
+    value, revision = world.keys[key]
+    world.keys[key] = value.replace(value[2:18], b"f" * 16), revision
+    world.passes(FOUND_OUT + 1)
+    assert "another version" in world.told(What.ROOM_NOT_RECOVERED)[0].why
+    assert bob.sees[-1] == "Server shutdown"
+    assert not [each for each in world.keys if each.startswith(("owner", "state"))]
+
+
+def test_two_processes_of_one_name_do_not_both_own() -> None:
+    world, _, _ = two_talk()
+    first = world.nodes.pop("a")
+    world.begin("a")
+    second = world.nodes["a"]
+    world.nodes["a, the first"] = first
+    first.name = "a, the first"
+    world.passes(LEASE * 3)
+    assert first.node.lease.holds(world.now_us)
+    assert not second.node.lease.holds(world.now_us)
+    assert [each.subject for each in world.told(What.NAME_IN_USE)] == ["a"]
+
+
+def test_a_process_of_another_version_is_not_spoken_to() -> None:
+    world, _, _ = two_talk()
+    stranger = world.begin("d", kin="other")
+    world.passes(1)
+    assert [(by, each.subject) for by, each in world.happened if each.what is What.STRANGER] == [
+        ("d", "a"), ("d", "b"), ("d", "c"), ("a", "d"), ("b", "d"), ("c", "d"),
+    ]  # fmt: skip
+    assert not stranger.node.lease.seen
+    assert world.user("dave", "d").asks(JOIN, "lobby").heard[-1] == 2  # no_such_room: not of its cluster
+
+
+def test_a_room_keeps_the_state_that_each_process_sees() -> None:
+    world, _, _ = two_talk()
+    seen = [world.nodes[name].node.ownership.rooms[b"lobby"].state for name in ("a", "b", "c")]
+    assert seen == [OwnershipState.OWNED, OwnershipState.ELSEWHERE, OwnershipState.ELSEWHERE]
