@@ -25,8 +25,7 @@ imports: $(VENV)/dev
 
 document: $(VENV)/run
 	$(BIN)/python -m tools.protocol_document write
-	$(BIN)/python -m tcrp.sim.scenario.schema > sim/scenarios/scenario.schema.json
-	$(BIN)/python -m tools.scenario_words > docs/scenarios.md
+	$(BIN)/python -m tools.generated write
 
 # Draws docs/run.svg, the picture in the README, and docs/view.svg and view.png from runs of the current code.
 .PHONY: picture
@@ -47,6 +46,7 @@ words: $(VENV)/dev
 
 check-document: $(VENV)/run
 	$(BIN)/python -m tools.protocol_document check
+	$(BIN)/python -m tools.generated check
 
 coverage: $(VENV)/run
 	$(BIN)/chat-sim coverage sim/scenarios

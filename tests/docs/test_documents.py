@@ -29,14 +29,14 @@ from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec import dialects
 from tcrp.spec.names import HandshakeEvent, RoomEvent, SessionEvent
 from tcrp.spec.render import TABLES
-from tcrp.trace.header import HEADER_KEYS
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord
 from terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 LINKS_ONLY = {
     "mutants.md": "for contributors; its commands take hours, and tests/tools reads its list",
     "scenarios.md": "generated, and its examples have their own tests",
+    "dialect-format.md": "generated, and its examples have their own tests",
+    "trace-records.md": "generated, and its examples have their own tests",
 }
 """Documents of which only the links are checked, and why."""
 DOCUMENTS = [
@@ -345,27 +345,6 @@ def test_the_documented_record_is_one_of_the_documented_run() -> None:
         return re.sub(r'"(n|cause)":\d+', "", line)
 
     assert without_numbers(shown) in map(without_numbers, lines)
-
-
-def test_the_documented_keys_of_a_trace_are_those_of_its_records() -> None:
-    text = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`[a-z`, ]+`) \| ([^|]+) \| (`[a-z`, ]+`) \|$", text, re.MULTILINE)
-    documented = {kind: set(re.findall(r"\w+", keys)) for kinds, _, keys in rows for kind in re.findall(r"\w+", kinds)}
-    common = set(re.findall(r"^\| `(\w+)` \| ", text.partition("## Records")[2].partition("| kind |")[0], re.MULTILINE))
-    kinds = {
-        "step": StepRecord._fields,
-        "refuse": RefusalRecord._fields,
-        "timer": TimerRecord._fields,
-        "fault": FaultRecord._fields,
-        "show": ShowRecord._fields,
-        **dict.fromkeys(("send", "arrive", "drop"), PacketRecord._fields),
-    }
-    assert documented.keys() == kinds.keys() == set(Kind)
-    for kind, names in kinds.items():
-        assert documented[kind] | common == {name.rstrip("_") for name in names}
-    header = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text.partition("## Records")[0].partition(
-        "key of the header")[2], re.MULTILINE))))  # fmt: skip
-    assert header == set(HEADER_KEYS)
 
 
 # --- statements ----------------------------------------------------------------------------------

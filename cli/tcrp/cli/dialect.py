@@ -44,7 +44,7 @@ def new(like: str, name: str) -> int:
     if not name.replace("-", "").isalnum():
         raise UsageError(f"--name {name!r}: letters, digits and - are expected")
     print(f"# Begun from {like}: {head.lstrip('# ')}")
-    print("# docs/dialects.md explains each key. Then: chat-sim dialect check FILE, chat-sim dialect show FILE")
+    print("# docs/dialect-format.md lists each key. Then: chat-sim dialect check FILE, chat-sim dialect show FILE")
     print("format = " + body.replace(old, f'name = "{name}"', 1), end="")
     return HOLDS
 

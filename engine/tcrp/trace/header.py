@@ -26,32 +26,39 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CastMember:
-    """A user of the run. `address` is the IP address that the scenario gives; None: it gives none."""
+    """A user of the run."""
 
     name: str
+    """The name that others see."""
     dialect: str
+    """The dialect that the user speaks."""
     address: str | None = None
+    """The IP address that the scenario gives, if it gives one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a trace says about itself. What is not known is left out of the line.
-
-    `cast` is by user id, `limits` by the name of the setting, with its value as it is written
-    (`300s`). `dialects` are the names of those that the users of a scenario speak, or the client; of a
-    server's trace, which begins before anybody speaks, those that the server takes. `listeners` are those of a
-    server that has several: by name, what each recognises (`auto`, or dialects with `, ` between them).
-    """
+    """What a trace says about itself. What is not known is left out of the line."""
 
     mode: Mode
+    """`sockets` is a server or a client, `live` a scenario that is played on real sockets."""
     scenario: str | None = None
+    """The scenario's file."""
     seed: int | None = None
+    """The seed of the run."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Of Python and tcrp."""
     cast: Mapping[str, CastMember] = field(default_factory=dict)
+    """The users by id."""
     limits: Mapping[str, str] = field(default_factory=dict)
+    """The settings of the server by name, each value as it is written in a scenario (`300s`)."""
     dialects: tuple[str, ...] = ()
+    """What the users of a scenario speak, or the client. Of a server, whose trace begins before anybody speaks: what it
+    takes."""
     listeners: Mapping[str, str] = field(default_factory=dict)
+    """Of a server that has several, by name: what each recognises (`auto`, or dialects with `, ` between them)."""
     schema: str = SCHEMA
+    """The format and its version."""
 
     def line(self) -> str:
         """The header as one line of JSON with sorted keys, without a newline."""

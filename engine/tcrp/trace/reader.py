@@ -40,7 +40,7 @@ from tcrp.trace.records import (
     TimerRecord,
 )
 
-__all__ = ["TraceError", "read_record", "read_trace"]
+__all__ = ["KeyShape", "TraceError", "keys_of", "read_record", "read_trace"]
 
 
 def read_trace(
@@ -265,6 +265,41 @@ def _shape_of(line: Line, data: dict[str, Any]) -> _Shape:
     return shape or _SHAPES_BY_MACHINE[kind][_word(line, data, "machine", _MACHINES)]
 
 
+class KeyShape(NamedTuple):
+    """One key of a kind of record. `attribute` is its name in the record's class."""
+
+    name: str
+    attribute: str
+    type: Any
+    words: tuple[str, ...]
+    may_be_missing: bool
+
+
+def keys_of(kind: Kind) -> list[KeyShape]:
+    """The keys of a kind of record, with the words that each can hold where they are known."""
+    shapes = [_SHAPES[kind]] if kind in _SHAPES else list(_SHAPES_BY_MACHINE[kind].values())
+    return [
+        KeyShape(
+            name=same[0].key,
+            attribute=attribute,
+            type=same[0].type,
+            words=tuple(dict.fromkeys(word for each in same for word in each.words or ())),
+            may_be_missing=same[0].default is not _REQUIRED,
+        )
+        for attribute, *same in zip(_CLASSES[kind]._fields, *(shape.fields for shape in shapes), strict=True)
+    ]
+
+
+_CLASSES: Mapping[Kind, type[Record]] = {
+    Kind.STEP: StepRecord,
+    Kind.REFUSE: RefusalRecord,
+    Kind.SEND: PacketRecord,
+    Kind.ARRIVE: PacketRecord,
+    Kind.DROP: PacketRecord,
+    Kind.TIMER: TimerRecord,
+    Kind.FAULT: FaultRecord,
+    Kind.SHOW: ShowRecord,
+}
 _KINDS = _words(Kind)
 _MACHINES = _words(Machine)
 

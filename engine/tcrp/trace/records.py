@@ -32,23 +32,38 @@ class Kind(StrEnum):
 
 
 class StepRecord(NamedTuple):
-    """A machine moved."""
+    """A state machine has taken a step."""
 
     n: int
+    """Its number, from 1."""
     cause: int
+    """The number of the record that it follows from, or 0: a step of the script, or something from outside."""
     t_us: int
+    """Its time: since the start of the run, or on sockets since the start of the program."""
     actor: str
+    """`server`, `network`, or the id of a user."""
     machine: Machine
+    """Which of the three machines."""
     id: str
+    """Of a session `bob@lobby`, of a room its name, of a handshake the user's id."""
     event: str
+    """What the machine was told."""
     from_: str
+    """The state before."""
     to: str
+    """The state after; it may be the same."""
     rule: Rule
+    """The rule of the protocol that this follows."""
     why: str
-    token: str  # of a server's session, as `token_in_trace` writes it
-    instance: int  # tells apart machines of one id, such as a user's connections; from 1
+    """Why the event was this one, such as the reason of a refusal."""
+    token: str
+    """Of a server's session: the first 8 hexadecimal digits of its token's SHA-256. No trace holds a token."""
+    instance: int
+    """Tells apart machines of one id, such as a user's connections; from 1."""
     kind: Kind = Kind.STEP
-    listener: str = ""  # of a session or handshake of a server that has several
+    """What kind of record it is, which says what other keys it has."""
+    listener: str = ""
+    """The listener of a server that has several, by which a session or handshake came."""
 
     def line(self) -> str:
         n, cause, t_us, actor, machine, id, event, from_, to, rule, why, token, instance, _, listener = self
@@ -72,9 +87,12 @@ class RefusalRecord(NamedTuple):
     machine: Machine
     id: str
     event: str
+    """What it was told and did not take."""
     from_: str
+    """The state that it stays in."""
     rule: Rule | None
     why: str
+    """The reason."""
     kind: Kind = Kind.REFUSE
 
     def line(self) -> str:
@@ -87,7 +105,7 @@ class RefusalRecord(NamedTuple):
 
 
 class PacketRecord(NamedTuple):
-    """A packet was sent, arrived, or was dropped. `link` is `from>to`; bytes are of its payload."""
+    """A packet was sent, arrived, or was dropped."""
 
     n: int
     cause: int
@@ -95,13 +113,20 @@ class PacketRecord(NamedTuple):
     actor: str
     kind: Kind
     proto: str
+    """The transport."""
     link: str
+    """`from>to`."""
     packet: str
+    """The name of the packet; all its copies have it."""
     bytes: int
+    """Of its payload."""
     what: str
+    """What kind of packet it is."""
     why: str
+    """Why it was dropped; of an arrival `duplicate` or `corrupted`."""
     rule: Rule | None
-    listener: str = ""  # of a server that has several, if the server dropped it
+    listener: str = ""
+    """The listener of a server that has several, if the server dropped it."""
 
     def line(self) -> str:
         n, cause, t_us, actor, kind, proto, link, packet, size, what, why, rule, listener = self
@@ -115,14 +140,16 @@ class PacketRecord(NamedTuple):
 
 
 class TimerRecord(NamedTuple):
-    """A deadline of an engine was reached, by the rule that set it."""
+    """A deadline of an engine was reached."""
 
     n: int
     cause: int
     t_us: int
     actor: str
     what: str
+    """Which deadline."""
     rule: Rule
+    """The rule that sets the deadline."""
     kind: Kind = Kind.TIMER
 
     def line(self) -> str:
@@ -140,7 +167,9 @@ class FaultRecord(NamedTuple):
     t_us: int
     actor: str
     what: str
+    """Which fault begins or ends."""
     why: str
+    """On which links, for how long, with which settings; may be empty."""
     kind: Kind = Kind.FAULT
 
     def line(self) -> str:
@@ -151,15 +180,18 @@ class FaultRecord(NamedTuple):
 
 
 class ShowRecord(NamedTuple):
-    """A text or a notice reached a user's screen. `what` is `relay` or the notice's name."""
+    """A text or a notice has reached a user's screen."""
 
     n: int
     cause: int
     t_us: int
     actor: str
     what: str
+    """`relay` for a text, else the name of the notice, or of what the client found out by itself."""
     name: str
+    """Whom it is from, or about."""
     text: str
+    """What was said; empty for a notice."""
     rule: Rule | None
     kind: Kind = Kind.SHOW
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from tcrp.spec.dialect_keys import KEYS, Key, Shape
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.fields import near
 
@@ -60,7 +61,7 @@ class Source:
 
 
 class Table:
-    """One table of the file. Every key is to be asked for; `done` finds those that were not."""
+    """One table of the file, whose keys are read as `KEYS` declares them. `done` finds those that nobody asked for."""
 
     def __init__(self, source: Source, content: Mapping[str, Any], path: str = "") -> None:
         self.source = source
@@ -68,44 +69,42 @@ class Table:
         self.path = path
         self.asked: set[str] = set()
 
-    def table(self, key: str, *, optional: bool = False) -> Table:
-        value = self._take(key, dict, {} if optional else None)
-        return Table(self.source, value, f"{self.path}{key}.")
+    def table(self, key: str) -> Table:
+        return Table(self.source, self._take(key, Shape.TABLE)[0], f"{self.path}{key}.")
 
-    def string(self, key: str, default: str | None = None) -> str:
-        return str(self._take(key, str, default))
+    def string(self, key: str) -> str:
+        value, declared = self._take(key, Shape.STRING)
+        if declared.choices and value not in declared.choices:
+            raise self.error(key, f"{value!r} is none of {', '.join(declared.choices)}")
+        return str(value)
 
-    def strings(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
-        values = self._take(key, list, default)
+    def strings(self, key: str) -> tuple[str, ...]:
+        values, _ = self._take(key, Shape.STRINGS)
         if not all(isinstance(value, str) and value for value in values):
             raise self.error(key, "a list of non-empty strings is expected")
         return tuple(values)
 
     def boolean(self, key: str) -> bool:
-        return bool(self._take(key, bool, False))
+        return bool(self._take(key, Shape.BOOLEAN)[0])
 
-    def integer(self, key: str, least: int, most: int, default: int | None = None) -> int:
-        value = int(self._take(key, int, default))
-        if not least <= value <= most:
-            raise self.error(key, f"{value} is not between {least} and {most}")
-        return value
+    def integer(self, key: str) -> int:
+        value, declared = self._take(key, Shape.NUMBER)
+        if not declared.least <= value <= declared.most:
+            raise self.error(key, f"{value} is not between {declared.least} and {declared.most}")
+        return int(value)
 
-    def duration_us(self, key: str, most_us: int) -> int:
+    def duration_us(self, key: str) -> int:
+        declared = KEYS[f"{self.path}{key}"]
         if key not in self.content:
-            return 0
+            self.asked.add(key)
+            return int(declared.default)
+        written, _ = self._take(key, Shape.DURATION)
         try:
-            value = parse_duration(self.string(key))
+            value = parse_duration(written)
         except ValueError as error:
             raise self.error(key, str(error)) from None
-        if value > most_us:
-            raise self.error(key, f"{self.content[key]} is longer than {most_us // 1_000_000}s")
-        return value
-
-    def choice(self, key: str, choices: Iterable[str], default: str | None = None) -> str:
-        value = self.string(key, default)
-        allowed = [str(choice) for choice in choices]
-        if value not in allowed:
-            raise self.error(key, f"{value!r} is none of {', '.join(allowed)}")
+        if value > declared.most:
+            raise self.error(key, f"{written} is longer than {declared.most // 1_000_000}s")
         return value
 
     def value(self, key: str) -> Any:
@@ -121,12 +120,24 @@ class Table:
     def error(self, key: str, fault: str, text: object = None) -> DialectError:
         return self.source.error(f"{self.path}{key}".rstrip("."), fault, text)
 
-    def _take(self, key: str, kind: type, default: Any) -> Any:
+    def _take(self, key: str, shape: Shape) -> tuple[Any, Key]:
+        declared = KEYS[f"{self.path}{key}"]
+        assert declared.shape is shape, f"{self.path}{key} is declared as {declared.shape}"
         self.asked.add(key)
-        value = self.content.get(key, default)
+        value = self.content.get(key, declared.default)
         if value is None:
             raise self.error(key, "missing")
+        kind, word = _IN_TOML[shape]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            words = {dict: "table", list: "list", str: "string", int: "number", bool: "true or false"}
-            raise self.error(key, f"{value!r} is not a {words[kind]}".replace("a true", "true"))
-        return value
+            raise self.error(key, f"{value!r} is not {word}")
+        return value, declared
+
+
+_IN_TOML: Mapping[Shape, tuple[type, str]] = {
+    Shape.TABLE: (Mapping, "a table"),
+    Shape.STRINGS: (list, "a list"),
+    Shape.STRING: (str, "a string"),
+    Shape.DURATION: (str, "a string"),
+    Shape.NUMBER: (int, "a number"),
+    Shape.BOOLEAN: (bool, "true or false"),
+}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from tcrp.spec.dialect_file import DialectError, Source, Table
+from tcrp.spec.dialect_keys import ENDING, FORMAT, STATUS, After, LearnedFrom, Match, RelayFrom
 from tcrp.spec.fields import (
     PARTS_DEEP_MAX,
     FieldError,
@@ -29,12 +29,12 @@ from tcrp.spec.fields import (
     read_item,
     roles_of,
 )
-from tcrp.spec.limits import NOTICE_AGAIN_AFTER_US
 from tcrp.spec.names import Notice, Operation, Reason, Rule
 
-__all__ = ["AUTO", "FORMAT", "FURTHER", "NAMES", "SHIPPED", "STATUS", "Dialect", "DialectError", "dialect", "parse"]
-
-FORMAT = "tcrp-dialect/2"
+__all__ = [
+    "AUTO", "FORMAT", "FURTHER", "NAMES", "SHIPPED", "STATUS", "Dialect", "DialectError", "LearnedFrom", "Match",
+    "RelayFrom", "dialect", "parse",
+]  # fmt: skip
 
 NAMES = ("text", "json", "json-address", "json-port", "json-endpoint", "json-name", "name-port", "name-port-list")
 """The dialects that come with the protocol, in the order of the documents."""
@@ -50,41 +50,6 @@ SHIPPED = (*NAMES, *FURTHER)
 
 AUTO = NAMES[:-1]
 """Those that a server recognises by their requests unless told otherwise, in this order."""
-
-PAUSE_US_MAX = 2_000_000
-OPERATION_MAX = 2**32 - 1
-
-STATUS: Mapping[Reason, int] = MappingProxyType(
-    {
-        Reason.ROOM_EXISTS: 1,
-        Reason.NO_SUCH_ROOM: 2,
-        Reason.WRONG_PASSWORD: 3,
-        Reason.BAD_REQUEST: 4,
-        Reason.ROOM_FULL: 5,
-        Reason.NAME_TAKEN: 6,
-        Reason.TOO_MANY_REQUESTS: 7,
-    }
-)
-"""The status of a refusal where a dialect has no other. Done is 0."""
-
-CODES: Mapping[Operation, int] = MappingProxyType({Operation.CREATE: 1, Operation.JOIN: 2, Operation.LIST: 2})
-"""The numbers of the operations where a dialect has no others."""
-
-
-class LearnedFrom(StrEnum):
-    """Where the server learns the UDP port to send to."""
-
-    REQUEST = "request"
-    TRAILER = "trailer"  # or the first datagram, whichever is first
-    DATAGRAM = "datagram"
-    CONNECTION = "connection"  # it is the port from which the client's TCP connection comes
-
-
-class RelayFrom(StrEnum):
-    """From which port of the server its datagrams may come."""
-
-    SAME_PORT = "same-port"
-    ANY_PORT = "any-port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +68,6 @@ class Telling:
 
     sentences: tuple[str, ...]
     form: Message
-
-
-class Match(StrEnum):
-    """How clients of a dialect compare a datagram with a phrase that ends them."""
-
-    WHOLE = "whole"
-    PREFIX = "prefix"
-    CONTAINS = "contains"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,23 +195,23 @@ class _Reader:
         if (found := top.string("format")) != FORMAT:
             raise top.error("format", f"{found!r} is not {FORMAT!r}, which this program reads (docs/dialects.md)")
         name, sentence = top.string("name"), top.string("sentence")
-        parts = top.table("parts", optional=True)
+        parts = top.table("parts")
         self.parts = parts.content
         for part in parts.content:
             self._lines(parts, part, parts.value(part), ())
         frame = self._optional_lines("frame", None)
         replies = self._optional_lines("reply_frame", frame)
         operations = self._operations()
-        statuses = top.table("status", optional=True)
-        self.done_status = statuses.integer("done", 0, 2**32 - 1, 0)
-        words = top.table("words", optional=True)
-        answer_table = top.table("answer", optional=True)
-        pause_us = answer_table.duration_us("pause", PAUSE_US_MAX)
+        statuses = top.table("status")
+        self.done_status = statuses.integer("done")
+        words = top.table("words")
+        answer_table = top.table("answer")
+        pause_us = answer_table.duration_us("pause")
         answer_is_exact = answer_table.boolean("exact")
-        answers_head = answer_table.choice("after", ("request", "head"), "request") == "head"
+        answers_head = answer_table.string("after") == After.HEAD
         has_answer = "answer" in top.content
         refusal = top.table("refusal")
-        port, relay, leave, enter = (top.table(key, optional=True) for key in ("port", "relay", "leave", "enter"))
+        port, relay, leave, enter = (top.table(key) for key in ("port", "relay", "leave", "enter"))
         notices, tellings, host_quit = self._notices()
         result = Dialect(
             name=name,
@@ -272,16 +229,16 @@ class _Reader:
             relay=self._message("relay", relay, None),
             list_request=self._listing("request", frame),
             list_reply=self._listing("reply", replies),
-            learned_from=LearnedFrom(port.choice("learned_from", LearnedFrom)),
+            learned_from=LearnedFrom(port.string("learned_from")),
             port_fixed=port.boolean("fixed"),
-            relay_from=RelayFrom(port.choice("relay_from", RelayFrom, RelayFrom.SAME_PORT)),
-            leave_words=leave.strings("words", []),
+            relay_from=RelayFrom(port.string("relay_from")),
+            leave_words=leave.strings("words"),
             leave_repeats=leave.boolean("repeats"),
-            enter_word=enter.string("word", ""),
+            enter_word=enter.string("word"),
             notices=MappingProxyType(tellings),
             host_quit=host_quit,
-            notice_repeat=notices.integer("repeat", 1, len(NOTICE_AGAIN_AFTER_US), len(NOTICE_AGAIN_AFTER_US)),
-            endings=_endings(top.table("endings", optional=True)),
+            notice_repeat=notices.integer("repeat"),
+            endings=_endings(top.table("endings")),
         )
         for table in (statuses, words, port, leave, enter, notices, top):
             table.done()
@@ -350,7 +307,7 @@ class _Reader:
 
     def _by_operation(self, kind: str, table: Table, frame: Sequence[Item] | None) -> ByOperation:
         """One message for creating and one for joining; `[kind.create]` and `[kind.join]` say in what they differ."""
-        own = {each: table.table(each, optional=True) for each in (Operation.CREATE, Operation.JOIN)}
+        own = {each: table.table(each) for each in (Operation.CREATE, Operation.JOIN)}
         common = {key: value for key, value in table.content.items() if key not in table.asked}
         result: dict[Operation, Message] = {}
         for operation, special in own.items():
@@ -361,22 +318,22 @@ class _Reader:
     def _refusals(
         self, table: Table, frame: Sequence[Item] | None, statuses: Table, words: Table
     ) -> dict[Reason, Refusal]:
-        own = {reason: table.table(reason, optional=True) for reason in Reason}
-        then = table.table("then", optional=True)
+        own = {reason: table.table(reason) for reason in Reason}
+        then = table.table("then")
         second = self._message("refusal", then, frame) if then.content else None
         common = {key: value for key, value in table.content.items() if key not in table.asked}
         result: dict[Reason, Refusal] = {}
         for reason, special in own.items():
             result[reason] = Refusal(
                 frame=self._message("refusal", _specialised(table, common, special), frame),
-                status=statuses.integer(reason, 0, 2**32 - 1, STATUS[reason]),
-                word=words.string(reason, str(reason)),
+                status=statuses.integer(reason),
+                word=words.string(reason),
                 then=second,
             )
         return result
 
     def _listing(self, key: str, frame: Sequence[Item] | None) -> Message | None:
-        table = self.top.table("list", optional=True)
+        table = self.top.table("list")
         for each in table.content:
             if each not in ("request", "reply"):
                 raise table.error(each, f"unknown key{near(each, ('request', 'reply'))}")
@@ -420,8 +377,8 @@ class _Reader:
     # --- the rest --------------------------------------------------------------------------------
 
     def _operations(self) -> dict[Operation, int]:
-        table = self.top.table("operations", optional=True)
-        codes = {each: table.integer(each, 0, OPERATION_MAX, CODES[each]) for each in Operation}
+        table = self.top.table("operations")
+        codes = {each: table.integer(each) for each in Operation}
         table.done()
         return codes
 
@@ -431,7 +388,7 @@ class _Reader:
         form = self._message("notice", self.top.table("notice") if has_form else plain, None)
         table = self.top.table("notices")
         tellings = {notice: self._telling(table, notice, form) for notice in Notice if notice in table.content}
-        for notice in (Notice.ROOM_CLOSED, Notice.IDLED, Notice.REMOVED, Notice.SUPERSEDED, Notice.SHUTDOWN):
+        for notice in ENDING:
             if notice not in tellings:
                 fault = f"missing: every session must be told why it ended ({Rule.END_1})"
                 raise table.error(notice, fault)
@@ -441,7 +398,8 @@ class _Reader:
     def _telling(self, table: Table, key: str, form: Message) -> Telling:
         value = table.value(key)
         if isinstance(value, Mapping):
-            return Telling(("",), self._message("notice", table.table(key), None, needed=False))
+            own = Table(table.source, value, f"{table.path}{key}.")
+            return Telling(("",), self._message("notice", own, None, needed=False))
         sentences = [value] if isinstance(value, str) else value
         if (
             not isinstance(sentences, list)
@@ -479,6 +437,6 @@ def _with_payload(item: Item, payload: Sequence[Item]) -> Item:
 def _endings(table: Table) -> Endings:
     if not table.content:
         return Endings()
-    endings = Endings(Match(table.choice("match", Match)), table.strings("phrases"))
+    endings = Endings(Match(table.string("match")), table.strings("phrases"))
     table.done()
     return endings

@@ -1,7 +1,7 @@
 """Fields: the lines by which a dialect's file describes the bytes of a message, and what they are read into.
 
 Knows the notation and what makes a list of fields total and unambiguous; makes no bytes (`tcrp.engine.templates` does).
-`docs/dialects.md` explains the notation. Widths are in bytes: `u1`, `u2`, `u2le`, `u29`.
+`docs/dialect-format.md` lists the notation. Widths are in bytes: `u1`, `u2`, `u2le`, `u29`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from tcrp.sim.scenario.verbs import USER_VERBS, filled
 from tcrp.sim.scenario.writer import write_scenario
 
 HERE = Place(0, 0)
-DOCUMENT = Path(__file__).parents[3] / "docs" / "scenarios.md"
 WORDS = [(section.title, word) for section in sections() for word in section.words]
 BEFORE = {
     "claim": "claim: a",
@@ -83,10 +81,6 @@ def test_every_kind_of_value_reads_its_example_and_writes_it_back(name: str) -> 
     Draft202012Validator(check).validate(written)
     assert kind.meaning.endswith(".")
     assert kind.holds(value)
-
-
-def test_the_document_is_fresh() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: make document"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The JSON Schema of scenarios, for editors: the shapes that the words declare.
 
 A schema knows words and shapes; which users there are and what fits together, only the reader knows.
-`python -m tcrp.sim.scenario.schema` prints it.
+`make document` writes it to sim/scenarios/.
 """
 
 from __future__ import annotations
@@ -22,5 +22,6 @@ def schema() -> Schema:
     }
 
 
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=1, ensure_ascii=False))  # noqa: T201 (a program)
+def text() -> str:
+    """The schema as the file that editors read."""
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
