@@ -1,9 +1,9 @@
-"""How chat-server does on real sockets, beside a relay in C that does the least: in turns, in one run.
+"""How chat-server does on real sockets, on each way to the system, beside a relay in C that does the least: in turns.
 
-    python -m bench.sockets [--seconds 60]
+    python -m bench.sockets [--seconds 60] [--turns 3]
 
 Everything stays on the loopback, and ends by itself. `bench/native/` holds the load generator and the
-relay; both are compiled here, for which a C compiler is needed.
+relay; both are compiled here, for which a C compiler is needed. The figures are written to `.bench/sockets.json`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -21,13 +22,19 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.results import Found
+from tcrp.net.udp import PATH_VARIABLE
+
 NATIVE = Path(__file__).parent / "native"
 TCP_PORT, UDP_PORT = 19002, 19003
 TURNS = 3
+OURS, PORTABLE, RELAY = "ours", "ours, a call for each datagram", "the relay in C"
+SHAPES = {"500 rooms of 10": (500, 10), "50 rooms of 100": (50, 100), "one room of 1000": (1, 1000)}
+FULL_SPEED, PACED = ("--window", "32"), ("--rate", "10000")
 SHORT_SECONDS = 5
 # What a room server has limits for is what a load generator does.
 OPTIONS = [
-    "--rooms-max", "100000", "--members-max", "4000", "--sessions-per-ip-max", "300000",
+    "--rooms-max", "100000", "--members-max", "4000", "--sessions-per-ip-max", "300000", "--rooms-per-ip-max", "100000",
     "--unentered-rooms-per-ip-max", "100000", "--texts-per-second-max", "100000", "--token-timeout", "600s",
     "--idle-timeout", "3600s",
 ]  # fmt: skip
@@ -47,12 +54,15 @@ class Loadgen:
 
     @contextlib.contextmanager
     def server(self, name: str) -> Iterator[int]:
-        """`ours` or `relay`, up and ready; gives its process id."""
+        """`OURS`, `PORTABLE` or `RELAY`, up and ready; gives its process id."""
         command: list[str] = [str(self._folder / "relay"), str(TCP_PORT), str(UDP_PORT)]
-        if name == "ours":
+        if name != RELAY:
             ports = ["--tcp-port", str(TCP_PORT), "--udp-port", str(UDP_PORT)]
             command = [sys.executable, "-m", "tcrp.cli.server", *ports, *OPTIONS]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        environment = {**os.environ, PATH_VARIABLE: "portable" if name == PORTABLE else ""}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        ) as process:
             assert process.stdout is not None
             if "ready" not in process.stdout.readline():
                 raise SystemExit(f"bench: {name} did not begin; are ports {TCP_PORT} and {UDP_PORT} free?")
@@ -72,56 +82,63 @@ class Loadgen:
         return figures
 
 
-def paced(native: Loadgen, what: str, *options: str) -> None:
-    """A load of so many texts a second: is anything lost?"""
-    for name in ("ours", "relay"):
-        figures = native.load(name, *options)
-        print(
-            f"{what}, {name}: {figures['messages_per_s']:.0f} in and {figures['deliveries_per_s']:.0f} out a second, "
-            f"{figures['lost']:.0f} lost, latency {figures['latency_us_p50']:.0f} us "
-            f"(99 %: {figures['latency_us_p99']:.0f} us), {figures['cpu_us_per_delivery']:.2f} us of CPU a delivery"
-        )
+def in_turns(native: Loadgen, turns: int, *options: str) -> dict[str, dict[str, float]]:
+    """The medians of each server's figures; every turn is a fresh server of each."""
+    figures: dict[str, list[dict[str, float]]] = {OURS: [], PORTABLE: [], RELAY: []}
+    for _ in range(turns):
+        for name, found in figures.items():
+            found.append(native.load(name, *options))
+    return {
+        name: {key: statistics.median(each[key] for each in measured) for key in measured[0]}
+        for name, measured in figures.items()
+    }
 
 
-def full_speed(native: Loadgen, rooms: int, members: int) -> None:
-    """As many texts as it takes, ours and the relay in turns; ratios of medians."""
-    options = ["--rooms", str(rooms), "--members", str(members), "--window", "32", "--seconds", str(SHORT_SECONDS)]
-    turns: dict[str, list[dict[str, float]]] = {"ours": [], "relay": []}
-    for _ in range(TURNS):
-        for name, figures in turns.items():
-            figures.append(native.load(name, *options))
-
-    def median(name: str, key: str) -> float:
-        return statistics.median(each[key] for each in turns[name])
-
-    speed, least = median("ours", "deliveries_per_s"), median("relay", "deliveries_per_s")
-    cpu, least_cpu = median("ours", "cpu_us_per_delivery"), median("relay", "cpu_us_per_delivery")
-    print(
-        f"{rooms} rooms of {members}, full speed: {speed:.0f} deliveries a second, {speed / least:.2f} of the relay's "
-        f"{least:.0f}; CPU a delivery {cpu:.2f} us, {cpu / least_cpu:.2f} times {least_cpu:.2f}; "
-        f"joins a second {median('ours', 'joins_per_s'):.0f}, the relay's {median('relay', 'joins_per_s'):.0f}"
-    )
+def full_speed(found: Found, native: Loadgen, turns: int) -> None:
+    """As many texts as each takes."""
+    for shape, (rooms, members) in SHAPES.items():
+        options = ("--rooms", str(rooms), "--members", str(members), "--seconds", str(SHORT_SECONDS), *FULL_SPEED)
+        medians = in_turns(native, turns, *options)
+        for key, unit in (("deliveries_per_s", "deliveries per s"), ("cpu_us_per_delivery", "µs of CPU a delivery")):
+            for name in (OURS, PORTABLE):
+                found.figure(f"{shape}, {name}", medians[name][key], unit, against=(RELAY, medians[RELAY][key]))
 
 
-def main(seconds: int) -> None:
-    """Print all figures."""
+def paced(found: Found, native: Loadgen, turns: int, seconds: int) -> None:
+    """A load of so many texts a second: how late do they come, and is anything lost?"""
+    medians = in_turns(native, turns, "--rooms", "500", "--members", "10", "--seconds", str(seconds), *PACED)
+    shape = f"500 rooms of 10, 10,000 texts a second for {seconds} s"
+    for name in (OURS, PORTABLE):
+        for key, what in (("latency_us_p50", "median"), ("latency_us_p99", "99 %"), ("latency_us_max", "most")):
+            latency = medians[name][key]
+            found.figure(f"{shape}, {name}: latency, {what}", latency, "µs", against=(RELAY, medians[RELAY][key]))
+    for name, measured in medians.items():
+        found.figure(f"{shape}, {name}: lost", measured["lost"], "deliveries")
+
+
+def sessions(found: Found, native: Loadgen, count: int) -> None:
+    """Joins, and what an idle session takes."""
+    idle = native.load(OURS, "--rooms", str(count // 10), "--members", "10", "--idle")
+    found.figure(f"{count:,} idle sessions", idle["kib_per_session"], "KiB each")
+    found.figure(f"{count:,} joins, one after the other", idle["joins_per_s"], "per s")
+
+
+def main(seconds: int, turns: int, idle: int) -> None:
+    """Print all figures and write them."""
+    found = Found("sockets")
     with tempfile.TemporaryDirectory() as folder:
         native = Loadgen(Path(folder))
         print(f"with uvloop {version('uvloop')}" if find_spec("uvloop") else "without uvloop")
-        many = ["--rooms", "500", "--members", "10", "--rate", "10000", "--seconds", str(seconds)]
-        paced(native, f"500 rooms of 10 for {seconds} s", *many)
-        large = ["--rooms", "1", "--members", "1000", "--rate", "10", "--seconds", str(seconds)]
-        paced(native, f"one room of 1000 for {seconds} s", *large)
-        full_speed(native, 500, 10)
-        full_speed(native, 20, 100)
-        idle = native.load("ours", "--rooms", "20000", "--members", "10", "--idle")
-        print(
-            f"200,000 idle sessions: {idle['kib_per_session']:.2f} KiB of memory each, "
-            f"{idle['joins_per_s']:.0f} joins a second"
-        )
+        full_speed(found, native, turns)
+        paced(found, native, turns, seconds)
+        sessions(found, native, idle)
+    print(f"written to {found.write()}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="how long each paced load lasts (60)")
-    main(parser.parse_args().seconds)
+    parser.add_argument("--turns", type=int, default=TURNS, help=f"of each measurement ({TURNS})")
+    parser.add_argument("--idle", type=int, default=200_000, help="how many idle sessions (200000)")
+    given = parser.parse_args()
+    main(given.seconds, given.turns, given.idle)

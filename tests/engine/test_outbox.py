@@ -118,3 +118,30 @@ def test_effects_are_always_put_out_and_once(detail: Detail) -> None:
     outbox.pending.append(CloseStream(1))
     assert outbox.take() == [CloseStream(1)]
     assert outbox.take() == []
+
+
+def test_a_step_is_taken_again_only_from_the_state_in_which_it_stays() -> None:
+    outbox: Outbox[ServerOutput] = Outbox(Detail.CHANGES)
+    room = Thing(RoomState.OPEN)
+    assert not outbox.step_again(None, room)
+    outbox.step(ROOM, (room,), RoomEvent.RELAYED)
+    step = outbox.latest_step()
+    assert step is not None
+    outbox.take()
+    assert outbox.latest_step() is None
+    assert outbox.step_again(step, room)
+    assert outbox.take() == [step]
+    assert not outbox.step_again(step, Thing(RoomState.CLOSING))
+    assert not outbox.step_again(step._replace(to=RoomState.CLOSED), room)
+    assert outbox.take() == []
+
+
+@pytest.mark.parametrize("detail", Detail)
+@pytest.mark.parametrize(("table", "state", "event"), [*WITH_ROW, *WITHOUT_ROW], ids=called)
+def test_a_loop_is_unseen_where_a_step_would_change_and_say_nothing(
+    table: Table[Any, Any], state: StrEnum, event: StrEnum, detail: Detail
+) -> None:
+    outbox: Outbox[ServerOutput] = Outbox(detail)
+    if table.machine is Machine.SESSION:
+        row, is_observed = table.rows.get((state, event)), detail is Detail.EVERYTHING
+        assert outbox.is_unseen_loop(table, state, event) == (row is not None and row.to is state and not is_observed)

@@ -39,7 +39,7 @@ class ReadText(Protocol):
 ReadRelay = Callable[[bytes], "tuple[str, str] | None"]
 """Reads a relay: whose text (empty: nobody is named), and the text."""
 
-NAMES_MAX = 4096  # heads of relays that are remembered for each dialect
+NAMES_MAX = 1 << 16  # heads of relays that are remembered for each dialect, of those who speak
 
 COMMON_HEAD: tuple[Item, ...] = (
     Number("", 1, measures="room"),

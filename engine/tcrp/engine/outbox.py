@@ -66,6 +66,21 @@ class Outbox(Generic[O]):
             Stepped(machine, each.subject, each.id, event, state, to, by, why, each.listener) for each in moving
         ]
 
+    def step_again(self, step: Stepped | None, moving: Moving) -> bool:
+        """Take a step once more that changes nothing and was observed, if `moving` is in the state where it starts.
+
+        The table had it then, and has it now. False: it is to be looked up.
+        """
+        if step is None or step.from_ is not moving.state or step.to is not moving.state:
+            return False
+        self.pending.append(step)
+        return True
+
+    def latest_step(self) -> Stepped | None:
+        """The latest output of this call, if it is a step."""
+        last = self.pending[-1] if self.pending else None
+        return last if isinstance(last, Stepped) else None
+
     def is_unseen_loop(self, table: Table[Any, Any], state: str, event: str) -> bool:
         """Whether a step of a session is in the table, changes nothing and is not observed: it is taken then."""
         row = table.rows.get((state, event))

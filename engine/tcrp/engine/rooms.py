@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import NoticeReader
-from tcrp.engine.outputs import Address
+from tcrp.engine.outputs import Address, Stepped
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import RoomState, SessionState
 
@@ -185,7 +185,7 @@ class Room:
 
     __slots__ = (
         "ended", "fanout_groups", "host", "host_has_entered", "id", "members", "name", "name_bytes",
-        "notice_readers", "owner_ip", "password", "state", "subject", "takeovers", "wrong_passwords",
+        "notice_readers", "owner_ip", "password", "relayed", "state", "subject", "takeovers", "wrong_passwords",
     )  # fmt: skip
 
     listener = None  # its members may be of any
@@ -201,6 +201,7 @@ class Room:
         self.members: dict[str, Session] = {}  # by user name, tokened ones included
         self.fanout_groups: dict[tuple[Codec, int], FanoutGroup] = {}  # who is in-room, by form and listener
         self.ended: dict[bytes, Ended] = {}  # tokens that are remembered
+        self.relayed: Stepped | None = None  # what is observed of a text: the same for each, so that it is made once
         self.notice_readers: dict[Codec, NoticeReader] = {}
         self.takeovers: dict[str, Window] = {}
         self.wrong_passwords: dict[str, Window] = {}  # by peer

@@ -329,7 +329,10 @@ class ServerEngine:
     def _relay(self, session: Session, text: str) -> None:
         """One text to every other member who is in-room (R-REL-1), in each dialect's own form."""
         room, outbox = session.room, self._outbox
-        outbox.step(self._tables.room, (room,), RoomEvent.RELAYED)
+        if not outbox.step_again(room.relayed, room):
+            outbox.step(self._tables.room, (room,), RoomEvent.RELAYED)
+            if outbox.detail:
+                room.relayed = outbox.latest_step()
         for (codec, listener), group in room.fanout_groups.items():
             first = group.another_than(session)
             if first is None:

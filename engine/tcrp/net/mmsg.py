@@ -230,6 +230,6 @@ class _Sources(dict[bytes, Address]):
             found = address_of((socket.inet_ntop(socket.AF_INET6, ip), int.from_bytes(port, "big"), 0, scope))
         else:
             _, port, ip = _IPV4.unpack(packed)
-            found = Address(socket.inet_ntoa(ip), int.from_bytes(port, "big"))
+            found = Address(sys.intern(socket.inet_ntoa(ip)), int.from_bytes(port, "big"))  # one text for many ports
         self[packed] = found
         return found
