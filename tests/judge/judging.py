@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from tcrp.engine.codec import codec
+from tcrp.judge.record import Waits
 from tcrp.judge.runner import Runner
-from tcrp.judge.stage import Waits
 from tcrp.judge.suite import probes
 from tcrp.judge.verdicts import Judgement, Outcome
 from tcrp.live.conform_ground import LiveGround

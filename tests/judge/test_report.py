@@ -12,7 +12,7 @@ import pytest
 from tcrp.cli.conform import FORMATS, report
 from tcrp.cli.conform_html import as_html, badge
 from tcrp.cli.conform_report import as_junit, shown_bytes
-from tcrp.judge.stage import Waits
+from tcrp.judge.record import Waits
 from tcrp.judge.verdicts import Exchange, Finding, Judgement, Outcome, merge
 from tcrp.spec.names import Rule
 

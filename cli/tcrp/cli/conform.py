@@ -18,7 +18,7 @@ from tcrp.cli.output import utf8_stdout
 
 if TYPE_CHECKING:
     from tcrp.engine.codec import Codec
-    from tcrp.judge.stage import Waits
+    from tcrp.judge.record import Waits
     from tcrp.judge.verdicts import Judgement
     from tcrp.live.conform_ground import LiveGround
 
@@ -136,7 +136,7 @@ def _free(path: Path) -> Path:
 
 
 def _waits(patience: str | None) -> Waits:
-    from tcrp.judge.stage import Waits
+    from tcrp.judge.record import Waits
     from tcrp.spec.durations import parse_duration
 
     if patience is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from tcrp.cli.conform_report import bounds, shown_bytes, summary
-from tcrp.judge.stage import Waits
+from tcrp.judge.record import Waits
 from tcrp.judge.suite import REPAIRS
 from tcrp.judge.verdicts import Exchange, Judgement, Outcome, Verdict
 from tcrp.spec.rules import SENTENCES

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tcrp.cli.console import console_for, fitted, is_screen, print_table
-from tcrp.judge.stage import Waits
+from tcrp.judge.record import Waits
 from tcrp.judge.suite import REPAIRS
 from tcrp.judge.verdicts import Exchange, Judgement, Outcome, Verdict
 from tcrp.spec.durations import write_duration

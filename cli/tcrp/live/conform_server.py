@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from tcrp.engine.codec import Codec
 from tcrp.judge.discovery import Fit, discover
 from tcrp.judge.probe import Probe
+from tcrp.judge.record import Waits
 from tcrp.judge.runner import Runner
-from tcrp.judge.stage import Kind, Reply, Stage, Waits
+from tcrp.judge.stage import Kind, Reply, Stage
 from tcrp.judge.verdicts import Judgement
 from tcrp.live.conform_ground import LiveGround
 from tcrp.spec.names import Operation

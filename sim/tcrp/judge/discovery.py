@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from tcrp.engine.codec import Codec, Relayed
 from tcrp.judge.ground import Ground
-from tcrp.judge.stage import Kind, Reply, Skip, Stage, User, Waits
+from tcrp.judge.record import Skip, Waits
+from tcrp.judge.stage import Kind, Reply, Stage, User
 from tcrp.spec.dialects import DialectError, parse
 from tcrp.spec.names import Operation
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tcrp.engine.codec import Told
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import CannotTest, Kind, Skip, Stage, User
+from tcrp.judge.record import CannotTest, Skip
+from tcrp.judge.stage import Kind, Stage, User
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import ANSWER_ENDED_FACTOR_MAX, NOTICE_AGAIN_AFTER_US, SECOND_US
 from tcrp.spec.names import Notice, Operation, Rule

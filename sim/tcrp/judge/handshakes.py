@@ -9,7 +9,8 @@ from tcrp.engine.recognition import port_is_clear
 from tcrp.engine.text import SYSTEM_NAME
 from tcrp.judge.ground import End, Stream, Unreached
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import CannotTest, Kind, Reply, Skip, Stage, User
+from tcrp.judge.record import CannotTest, Skip
+from tcrp.judge.stage import Kind, Reply, Stage, User
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.fields import Role, roles_of
 from tcrp.spec.limits import SECOND_US

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tcrp.engine.frames import HEADER_BYTES, write_frame
 from tcrp.judge.ground import Unreached
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import CannotTest, Kind, Stage, User
+from tcrp.judge.record import CannotTest
+from tcrp.judge.stage import Kind, Stage, User
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, REJECTED_IN_A_ROW_MAX
 from tcrp.spec.names import Operation, Rule
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import CannotTest, Kind, Reply, Stage, User
+from tcrp.judge.record import CannotTest
+from tcrp.judge.stage import Kind, Reply, Stage, User
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Operation, Reason, Rule
 

@@ -7,7 +7,8 @@ from tcrp.engine.json_templates import fill_sentence
 from tcrp.engine.notices import NoticeReader
 from tcrp.judge.ground import Port
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import Skip, Stage, User
+from tcrp.judge.record import Skip
+from tcrp.judge.stage import Stage, User
 from tcrp.spec.dialects import Match
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Notice, Rule

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from tcrp.engine.codec import Codec
 from tcrp.judge.ground import Ground
 from tcrp.judge.probe import Group, Probe
-from tcrp.judge.stage import TRIES, CannotTest, Skip, Stage, Waits
+from tcrp.judge.record import CannotTest, Skip, Waits, agreed, is_bad
+from tcrp.judge.stage import TRIES, Stage
 from tcrp.judge.suite import unasked
 from tcrp.judge.verdicts import Finding, Judgement, Outcome, merge
 from tcrp.spec.limits import SECOND_US
@@ -80,14 +81,14 @@ class Runner:
             return
         self._progress(probe.name)
         tries = [await self._try(probe)]
-        while _is_bad(tries[-1]) and len(tries) <= self._confirmations(probe):
+        while is_bad(tries[-1]) and len(tries) <= self._confirmations(probe):
             if probe.group is not Group.CORE and not await self._is_alive():
                 self._dead_after = self._dead_after or probe.name
                 break
             tries.append(await self._try(probe))
         if probe.group is Group.HOSTILE and self._dead_after is None and not await self._is_alive():
             self._dead_after = probe.name
-        self._findings[probe.name] = _agreed(tries)
+        self._findings[probe.name] = agreed(tries)
         is_blamed = any(each.outcome is Outcome.BROKEN for each in tries[0]) or probe.group is Group.WAITING
         if self._dead_after == probe.name and not is_blamed:
             self._findings[probe.name] = [
@@ -109,7 +110,9 @@ class Runner:
         within_us = (LOAD_US if probe.group is Group.LOAD else PROBE_US) + self._waits.patience_us
         try:
             if not await self._ground.bounded(_story(probe, stage), within_us):
-                _left_open(probe, stage, f"the probe did not end within {within_us / SECOND_US:.0f} s", True)
+                stage.left_open(
+                    probe.rules, f"the probe did not end within {within_us / SECOND_US:.0f} s", inconclusive=True
+                )
         finally:
             stage.close()
         self._remember(stage, probe)
@@ -148,9 +151,9 @@ async def _story(probe: Probe, stage: Stage) -> None:
     try:
         await probe.story(stage)
     except Skip as skip:
-        _left_open(probe, stage, str(skip), False)
+        stage.left_open(probe.rules, str(skip), inconclusive=False)
     except CannotTest as error:
-        _left_open(probe, stage, str(error), True)
+        stage.left_open(probe.rules, str(error), inconclusive=True)
 
 
 async def _control(stage: Stage, alive: list[bool]) -> None:
@@ -159,40 +162,3 @@ async def _control(stage: Stage, alive: list[bool]) -> None:
     except CannotTest:
         return
     alive.append(True)
-
-
-def _left_open(probe: Probe, stage: Stage, why: str, inconclusive: bool) -> None:
-    """The rules of which the probe has said nothing are not tested."""
-    said = {each.rule for each in stage.findings}
-    for rule in probe.rules:
-        if rule not in said:
-            stage.untested(rule, why, inconclusive=inconclusive)
-
-
-def _is_bad(findings: Sequence[Finding]) -> bool:
-    return any(each.outcome is Outcome.BROKEN or each.inconclusive for each in findings)
-
-
-def _agreed(tries: Sequence[list[Finding]]) -> list[Finding]:
-    """The findings of all tries as one: broken is only what each try found broken."""
-    best = next((each for each in reversed(tries) if not _is_bad(each)), None)
-    if best is not None:
-        doubts = {each.rule: each.said for found in tries for each in found if _is_bad([each])}
-        return [
-            each._replace(said=f"{each.said} (not at the first try, when {doubts[each.rule]})")
-            if each.rule in doubts
-            else each
-            for each in best
-        ]
-    broken = [{each.rule for each in found if each.outcome is Outcome.BROKEN} for found in tries]
-    always = set.intersection(*broken)
-    return [
-        each
-        if each.outcome is not Outcome.BROKEN or each.rule in always
-        else each._replace(
-            outcome=Outcome.NOT_TESTED,
-            said=f"the network may have lost a packet: not in all of {len(tries)} tries, {each.said}",
-            inconclusive=True,
-        )
-        for each in tries[-1]
-    ]

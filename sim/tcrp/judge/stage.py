@@ -16,35 +16,15 @@ from tcrp.engine.notices import ENDINGS, NoticeReader
 from tcrp.engine.recognition import port_is_clear
 from tcrp.engine.templates import Partial
 from tcrp.judge.ground import End, Ground, Port, Stream, Unreached
-from tcrp.judge.verdicts import Exchange, Finding, Outcome
+from tcrp.judge.record import CannotTest, ProbeRecord, Skip, Waits
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Notice, Operation, Reason, Rule
 
-EXCHANGES_MAX = 60
-DATA_BYTES_MAX = 8192
 REPLY_BYTES_MAX = 256 * 1024
 CROWD = 20
 TRIES = 4
 """How often a text is said until it counts as not relayed."""
-
-
-class Waits(NamedTuple):
-    """How long the judge waits, in microseconds. All are printed with the report."""
-
-    answer_us: int = 3 * SECOND_US  # for an answer over TCP
-    relay_us: int = 800_000  # for a datagram that should come
-    quiet_us: int = 120_000  # for one that should not, after a text that did
-    patience_us: int = 12 * SECOND_US  # for a timeout of the server
-    patience_is_given: bool = False  # the user says that the server's timeouts are shorter
-
-
-class CannotTest(Exception):
-    """A probe cannot go on: what it builds on does not work. The message says what."""
-
-
-class Skip(Exception):
-    """A probe cannot be asked here: the dialect has no word for it, or this machine no second address."""
 
 
 class Kind(StrEnum):
@@ -205,71 +185,28 @@ class User:
         return await self.port.wait(lambda: self.times(text) > 0, within_us or self.stage.waits.relay_us)
 
 
-class Stage:
+class Stage(ProbeRecord):
     """What a probe acts on, and where it says what it found."""
 
     def __init__(
         self, ground: Ground, codec: Codec, waits: Waits, probe: str, numbers: itertools.count[int], tries: int = TRIES
     ) -> None:
+        super().__init__(ground.now_us, waits, probe)
         self.ground = ground
         self.codec = codec
         self.dialect = codec.dialect
-        self.waits = waits
         self.tries = tries
-        self.findings: list[Finding] = []
         self.met = False  # whether everybody in a room has once reached everybody else
         self.granted: list[bytes] = []
         self.controls: list[tuple[User, str]] = []  # texts that should arrive, and at whom
-        self.exchanges: list[Exchange] = []
-        self._probe = probe
         self._numbers = numbers
-        self._began_us = ground.now_us()
         self._users: list[User] = []
         self._streams: list[Stream] = []
 
-    # --- what the probe found ---------------------------------------------------------------------
-
-    def holds(self, rule: Rule, said: str) -> None:
-        """The rule holds, as far as this probe asks."""
-        self._found(rule, Outcome.HOLDS, said)
-
-    def broken(self, rule: Rule, said: str) -> None:
-        """The rule is broken; what was exchanged up to now proves it."""
-        self._found(rule, Outcome.BROKEN, said)
-
-    def untested(self, rule: Rule, said: str, *, inconclusive: bool = False) -> None:
-        """This probe cannot say."""
-        self._found(rule, Outcome.NOT_TESTED, said, inconclusive=inconclusive)
-
-    def judge(self, rule: Rule, good: bool, holds: str, broken: str) -> None:
-        """The rule holds if `good`, else it is broken."""
-        if good:
-            self.holds(rule, holds)
-        else:
-            self.broken(rule, broken)
-
-    def outlives(self, rule: Rule, said: str) -> None:
-        """Something did not end in time: broken if the user says that the server's timeouts are shorter."""
-        patience = f"{self.waits.patience_us / SECOND_US:g} s"
-        if self.waits.patience_is_given:
-            self.broken(rule, f"{said} after {patience} (--patience)")
-        else:
-            self.untested(rule, f"{said} after {patience}; give --patience longer than the server's timeout")
-
-    def _found(self, rule: Rule, outcome: Outcome, said: str, *, inconclusive: bool = False) -> None:
+    def catch_up(self) -> None:
+        """Put on record what has arrived at its users."""
         for user in self._users:
-            user.heard  # noqa: B018 (what has arrived is put on record)
-        evidence = tuple(sorted(self.exchanges, key=lambda each: each.at_us)[-EXCHANGES_MAX:])
-        self.findings.append(Finding(rule, outcome, said, self._probe, evidence, inconclusive))
-
-    def log(self, who: str, sign: str, transport: str, data: bytes, note: str = "", at_us: int | None = None) -> None:
-        """Put an exchange on record."""
-        at_us = (self.ground.now_us() if at_us is None else at_us) - self._began_us
-        self.exchanges.append(Exchange(at_us, who, sign, transport, data[:DATA_BYTES_MAX], note))
-
-    def note(self, text: str) -> None:
-        """Put a remark on record."""
-        self.log("judge", "·", "", b"", text)
+            user.heard  # noqa: B018 (reading it does so)
 
     # --- people -----------------------------------------------------------------------------------
 
