@@ -1,4 +1,4 @@
-"""`chat-sim conform server`: judges a running server by the rules of the protocol.
+"""`chat-sim conform server` and `client`: judge a running server, or a client, by the rules of the protocol.
 
 Exit code 0: no rule is broken; 1: one is; 2: it could not be tested.
 """
@@ -30,8 +30,8 @@ FORMATS = ("table", "json", "junit", "html")
 
 def add_conform(commands: Any) -> None:
     """Add `conform` to the commands of `chat-sim`."""
-    conform = commands.add_parser("conform", help="judge a running server, ours or another, by the protocol's rules")
-    kinds = conform.add_subparsers(title="what to judge", required=True, metavar="server")
+    conform = commands.add_parser("conform", help="judge a server or a client, ours or another, by the rules")
+    kinds = conform.add_subparsers(title="what to judge", required=True, metavar="server|client")
     server = kinds.add_parser(
         "server",
         help="play clients against a running server",
@@ -56,6 +56,46 @@ def add_conform(commands: Any) -> None:
     server.add_argument("--format", choices=FORMATS, default="table", help="what to print (table)")
     server.add_argument("--badge", metavar="FILE", help="also write an SVG badge there")
     server.set_defaults(command=_server)
+    _add_client(kinds)
+
+
+def _add_client(kinds: Any) -> None:
+    client = kinds.add_parser(
+        "client",
+        help="start a client under a terminal, and play its server",
+        usage="%(prog)s [OPTION…] -- COMMAND [ARGUMENT…]",
+        description="Starts a client under a pseudo-terminal, several times, plays its server, and says for each rule "
+        "that concerns clients whether it holds, is broken or was not tested. In COMMAND, {host} {tcp_port} {udp_port} "
+        "{room} {name} {operation} stand for what the judge chooses; without {tcp_port} the client is expected at "
+        "--tcp-port and --udp-port. Exit code 0: no rule is broken; 1: one is; 2: it could not be tested.",
+    )
+    client.add_argument("words", nargs="*", metavar="COMMAND", help="the client and its arguments, behind --")
+    client.add_argument(
+        "--script", metavar="NAME|FILE", help="how its questions are answered (default; chat-client for that program)"
+    )
+    client.add_argument("--print-script", action="store_true", help="print that script, to start from, and end")
+    client.add_argument("--tcp-port", type=_port, metavar="P", help=f"where the client asks ({TCP_PORT}, see above)")
+    client.add_argument("--udp-port", type=_port, metavar="P", help=f"where it sends chat ({UDP_PORT}, see above)")
+    client.add_argument("--dialect", default=AUTO, metavar="NAME|FILE", help="its dialect (auto: known by its request)")
+    client.add_argument(
+        "--patience", metavar="TIME", help="longer than the client's timeouts: what outlives it is broken"
+    )
+    client.add_argument(
+        "--at-a-time",
+        type=_count,
+        default=4,
+        metavar="N",
+        help="so many runs of the client at once, if ports allow (4)",
+    )
+    client.add_argument("--format", choices=FORMATS, default="table", help="what to print (table)")
+    client.add_argument("--badge", metavar="FILE", help="also write an SVG badge there")
+    client.set_defaults(command=_client)
+
+
+def _count(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and 0 < int(word) <= 64):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 1 to 64")
+    return int(word)
 
 
 def _port(word: str) -> int:
@@ -98,6 +138,57 @@ def _server(options: argparse.Namespace) -> int:
         return CANNOT
     except OSError as error:
         complain(PROGRAM, f"{subject}: {error.strerror or error}")
+        return CANNOT
+    return report(judgement, waits, options.format, options.badge)
+
+
+def _client(options: argparse.Namespace) -> int:
+    from tcrp.judge.client_script import ScenarioError, script_named
+
+    command: list[str] = options.words
+    is_ours = bool(command) and Path(command[0]).name == "chat-client"
+    named = options.script or ("chat-client" if is_ours else "default")
+    try:
+        script = script_named(named)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from None
+    if options.print_script:
+        utf8_stdout()
+        print(script.text, end="")
+        return HOLDS
+    if not command:
+        raise UsageError(
+            "which client? Write its command behind --, as in: chat-sim conform client -- python3 client.py"
+        )
+    try:
+        from tcrp.live.conform_client import LiveClientGround, end_strays
+    except ImportError as error:
+        raise UsageError(f"judging clients needs {error.name}: pip install 'tcrp[judge]'") from None
+    from tcrp.cli.dialects import dialect_named
+    from tcrp.engine.codec import codec
+    from tcrp.judge.client_ground import CannotStart
+    from tcrp.judge.client_stage import CannotJudge
+    from tcrp.judge.client_suite import ALONE, CHAT, ClientRunner
+    from tcrp.spec.dialects import SHIPPED
+
+    codecs = [codec(name) for name in SHIPPED] if options.dialect == AUTO else [dialect_named(options.dialect)]
+    waits = _waits(options.patience)
+    is_free = any("{tcp_port}" in word for word in [*command, *(step.what for step in script.enter)])
+    tcp, udp = options.tcp_port or (0 if is_free else TCP_PORT), options.udp_port or (0 if is_free else UDP_PORT)
+
+    async def judged() -> Judgement:
+        ground = LiveClientGround(tcp, udp, options.at_a_time if not (tcp or udp) else 1)
+        with _progress(1 + len(CHAT) + len(ALONE)) as progress:
+            runner = ClientRunner(ground, codecs, waits, script, command, progress)
+            try:
+                return await runner.run(" ".join(command))
+            finally:
+                end_strays(ground.nonce)
+
+    try:
+        judgement = asyncio.run(judged())
+    except (CannotJudge, CannotStart) as error:
+        complain(PROGRAM, f"{' '.join(command)}: {error}")
         return CANNOT
     return report(judgement, waits, options.format, options.badge)
 

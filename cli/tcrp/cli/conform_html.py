@@ -6,7 +6,6 @@ import html
 
 from tcrp.cli.conform_report import bounds, shown_bytes, summary
 from tcrp.judge.record import Waits
-from tcrp.judge.suite import REPAIRS
 from tcrp.judge.verdicts import Exchange, Judgement, Outcome, Verdict
 from tcrp.spec.rules import SENTENCES
 
@@ -34,7 +33,7 @@ svg { width: 100%; height: auto; background: #fafafa; border: 1px solid #ddd }
 
 def as_html(judgement: Judgement, waits: Waits) -> str:
     """One file: a summary, and a page for each rule, shown when its link is followed."""
-    pages = "".join(_rule_page(verdict) for verdict in judgement.verdicts)
+    pages = "".join(_rule_page(judgement, verdict) for verdict in judgement.verdicts)
     rows = "".join(
         f'<tr><td><a href="#{each.rule}">{each.rule}</a></td><td class="{_class(each.outcome)}">{each.outcome}</td>'
         f"<td>{html.escape(each.said)}</td></tr>"
@@ -46,7 +45,7 @@ def as_html(judgement: Judgement, waits: Waits) -> str:
         f'conformance</title><meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
         f'{pages}<main id="summary"><h1>{html.escape(judgement.subject)}</h1>'
         f"<p>Dialect {html.escape(judgement.dialect)}. "
-        f"<strong>{summary(judgement)}.</strong></p><p>{html.escape(bounds(waits))}</p>{notes}"
+        f"<strong>{summary(judgement)}.</strong></p><p>{html.escape(bounds(judgement, waits))}</p>{notes}"
         "<table><thead><tr><th>rule</th><th>verdict</th><th>what was seen</th></tr></thead>"
         f"<tbody>{rows}"
         "</tbody></table></main></body></html>"
@@ -57,14 +56,14 @@ def _class(outcome: Outcome) -> str:
     return outcome.replace(" ", "-")
 
 
-def _rule_page(verdict: Verdict) -> str:
+def _rule_page(judgement: Judgement, verdict: Verdict) -> str:
     parts = [
         f'<section class="rule" id="{verdict.rule}"><p><a href="#summary">all rules</a></p><h1>{verdict.rule}: '
         f'<span class="{_class(verdict.outcome)}">{verdict.outcome}</span></h1><blockquote>'
         f"{html.escape(SENTENCES[verdict.rule])}</blockquote>"
     ]
     if verdict.outcome is Outcome.BROKEN:
-        parts.append(f"<h2>How to repair it</h2><p>{html.escape(REPAIRS.get(verdict.rule, ''))}</p>")
+        parts.append(f"<h2>How to repair it</h2><p>{html.escape(judgement.repairs.get(verdict.rule, ''))}</p>")
     if not verdict.findings:
         parts.append(f"<p>{html.escape(verdict.said)}</p>")
     for finding in verdict.findings:

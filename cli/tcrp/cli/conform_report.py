@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tcrp.cli.console import console_for, fitted, is_screen, print_table
+from tcrp.judge.client_stage import ENTER_US
 from tcrp.judge.record import Waits
-from tcrp.judge.suite import REPAIRS
 from tcrp.judge.verdicts import Exchange, Judgement, Outcome, Verdict
 from tcrp.spec.durations import write_duration
 from tcrp.spec.rules import SENTENCES
@@ -85,8 +85,14 @@ def summary(judgement: Judgement) -> str:
     return f"{broken} {'rule is' if broken == 1 else 'rules are'} broken, {good} hold, {rest} were not tested"
 
 
-def bounds(waits: Waits) -> str:
+def bounds(judgement: Judgement, waits: Waits) -> str:
     """How long the judge waits for what."""
+    if judgement.of_client:
+        return (
+            f"It waits at most {write_duration(ENTER_US)} for a request, {write_duration(waits.answer_us)} for what it "
+            f"does over TCP, {write_duration(waits.relay_us)} for a datagram or for what is shown (sent again "
+            f"twice), {write_duration(waits.patience_us)} for a timeout of the client (--patience)."
+        )
     return (
         f"It waits at most {write_duration(waits.answer_us)} for an answer, {write_duration(waits.relay_us)} for a "
         f"relay (said again three times), {write_duration(waits.patience_us)} for a timeout of the server (--patience)."
@@ -100,7 +106,7 @@ def print_report(judgement: Judgement, waits: Waits) -> None:
     """The verdicts, and below them for each broken rule the proof and the repair."""
     console = console_for()
     console.print(Text(f"{judgement.subject}, dialect {judgement.dialect}", "bold"))
-    console.print(Text(bounds(waits), "dim"))
+    console.print(Text(bounds(judgement, waits), "dim"))
     console.print()
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     for column in ("sign", "rule", "outcome"):
@@ -116,18 +122,22 @@ def print_report(judgement: Judgement, waits: Waits) -> None:
         )
     print_table(console, table)
     for verdict in judgement.with_outcome(Outcome.BROKEN):
-        _print_broken(console, verdict)
+        _print_broken(console, judgement, verdict)
     console.print()
     for note in judgement.notes:
         console.print(fitted(Text(f"Note: {note}."), console))
     console.print(Text(summary(judgement) + ".", "red" if judgement.is_broken else "bold"))
 
 
-def _print_broken(console: Any, verdict: Verdict) -> None:
+def _print_broken(console: Any, judgement: Judgement, verdict: Verdict) -> None:
     proof = verdict.proof
     console.print()
     console.print(Text(f"{verdict.rule} is broken", "bold red"))
-    rows = [("rule", SENTENCES[verdict.rule]), ("seen", verdict.said), ("repair", REPAIRS.get(verdict.rule, ""))]
+    rows = [
+        ("rule", SENTENCES[verdict.rule]),
+        ("seen", verdict.said),
+        ("repair", judgement.repairs.get(verdict.rule, "")),
+    ]
     if proof is not None:
         rows.append(("probe", proof.probe))
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
@@ -165,7 +175,7 @@ def as_json(judgement: Judgement, waits: Waits) -> str:
             "said": verdict.said,
             "inconclusive": verdict.is_inconclusive,
             "text": SENTENCES[verdict.rule],
-            "repair": REPAIRS.get(verdict.rule),
+            "repair": judgement.repairs.get(verdict.rule),
             "findings": [
                 {
                     "probe": each.probe,
@@ -209,7 +219,7 @@ def as_junit(judgement: Judgement) -> str:
         lines.append(f'  <testcase classname="{judgement.dialect}" name={name}>')
         if verdict.outcome is Outcome.BROKEN:
             exchange = verdict.proof.evidence if verdict.proof is not None else ()
-            body = [REPAIRS.get(verdict.rule, ""), *(exchange_line(each, 200) for each in exchange)]
+            body = [judgement.repairs.get(verdict.rule, ""), *(exchange_line(each, 200) for each in exchange)]
             message, text = quoteattr(_printable(verdict.said)), escape(_printable("\n".join(body)))
             lines.append(f"    <failure message={message}>{text}</failure>")
         elif verdict.outcome is Outcome.NOT_TESTED:

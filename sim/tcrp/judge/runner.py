@@ -10,7 +10,7 @@ from tcrp.judge.ground import Ground
 from tcrp.judge.probe import Group, Probe
 from tcrp.judge.record import CannotTest, Skip, Waits, agreed, is_bad
 from tcrp.judge.stage import TRIES, Stage
-from tcrp.judge.suite import unasked
+from tcrp.judge.suite import REPAIRS, unasked
 from tcrp.judge.verdicts import Finding, Judgement, Outcome, merge
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Rule
@@ -66,7 +66,11 @@ class Runner:
             findings.append(Finding(Rule.REL_1, Outcome.NOT_TESTED, said, "all probes", inconclusive=True))
         notes = [] if self._dead_after is None else [self._death]
         return Judgement(
-            subject, self._codec.dialect.name, merge([*findings, *self._certain], unasked(tuple(probes))), tuple(notes)
+            subject,
+            self._codec.dialect.name,
+            merge([*findings, *self._certain], unasked(tuple(probes))),
+            tuple(notes),
+            REPAIRS,
         )
 
     async def _in_turn(self, probes: Sequence[Probe]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -72,6 +72,8 @@ class Judgement:
     dialect: str
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...] = ()
+    repairs: Mapping[Rule, str] = field(default_factory=dict)  # what to change where a rule is broken
+    of_client: bool = False
 
     def with_outcome(self, outcome: Outcome) -> tuple[Verdict, ...]:
         """The verdicts of this outcome."""
