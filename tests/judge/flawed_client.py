@@ -53,7 +53,9 @@ LIMIT, TIMEOUT = 4096, 2.0
 
 
 class Client:
-    def __init__(self, flaw, host, tcp_port, udp_port, room, name, operation):
+    def __init__(
+        self, flaw: str, host: str, tcp_port: str, udp_port: str, room: str, name: str, operation: str
+    ) -> None:
         self.flaw, self.host = flaw, host
         self.server = host, int(udp_port)
         self.room, self.name = room.encode(), name.encode()
@@ -61,7 +63,7 @@ class Client:
         self.token = b""
         self.over = False
         self.heard = False
-        self.held = []
+        self.held: list[str] = []
         self.udp = self.listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(("127.0.0.2" if flaw == "another_address" else "", 0))
         if flaw in ("announces_another_port", "hears_at_the_first_port_only"):
@@ -75,7 +77,7 @@ class Client:
 
     # --- TCP
 
-    def request(self, tcp):
+    def request(self, tcp: socket.socket) -> None:
         room, body = self.room, self.name
         if self.flaw in WITH_PORT:
             body += self.announced.to_bytes(2, "big")
@@ -83,7 +85,7 @@ class Client:
         size = len(body) + (7 if self.flaw == "wrong_lengths" else 0)
         tcp.sendall(bytes((room_size, self.operation, 0)) + size.to_bytes(29, "big") + room + body)
 
-    def read(self, tcp, size):
+    def read(self, tcp: socket.socket, size: int) -> bytes:
         data = b""
         while len(data) < size:
             more = tcp.recv(size - len(data))
@@ -92,7 +94,7 @@ class Client:
             data += more
         return data
 
-    def frame(self, tcp):
+    def frame(self, tcp: socket.socket) -> tuple[int, bytes]:
         if self.flaw == "one_recv_is_one_frame":
             data = tcp.recv(4096)
             if len(data) < 32:
@@ -109,7 +111,7 @@ class Client:
         room_size = 0 if self.flaw in WITH_PORT else head[0]  # that dialect leaves the room out
         return head[2], self.read(tcp, room_size + size)[room_size:]
 
-    def enter(self, tcp_port):
+    def enter(self, tcp_port: str) -> None:
         self.tcp = tcp = socket.create_connection((self.host, int(tcp_port)), timeout=5)
         if self.flaw != "no_timeout":
             tcp.settimeout(TIMEOUT)
@@ -119,8 +121,7 @@ class Client:
         if self.flaw == "speaks_before_it_joins":
             self.send("hello everybody")
         state, body = self.frame(tcp)
-        word = {b"\0": "done", b"OK": "done"}.get(body, body)
-        if state != 1 or word != "done":
+        if state != 1 or body not in (b"\0", b"OK"):
             print("refused:", body, flush=True)
             if self.flaw != "ignores_refusals":
                 sys.exit(1)
@@ -133,14 +134,14 @@ class Client:
 
     # --- UDP
 
-    def datagram(self, text):
+    def datagram(self, text: str) -> bytes:
         token = b"f" * 32 if self.flaw == "forgets_its_token" else self.token
         room = b"lobby" if self.flaw == "another_room_in_datagrams" else self.room
         data = text.encode("latin-1", "replace") if self.flaw == "latin_1" else text.encode()
         token_size = len(token) + (self.flaw == "wrong_datagram_lengths")
         return bytes((len(room), token_size)) + room + token + data
 
-    def send(self, text):
+    def send(self, text: str) -> None:
         data = self.datagram(text)
         if len(data) > LIMIT and self.flaw != "sends_what_is_too_long":
             print("too long", flush=True)
@@ -149,7 +150,7 @@ class Client:
         if self.flaw == "sends_twice" and text:
             self.udp.sendto(data, self.server)
 
-    def announce(self):
+    def announce(self) -> None:
         for pause in (0, 0.2, 0.4, 0.8):
             time.sleep(pause)
             if self.heard or self.over:
@@ -158,12 +159,12 @@ class Client:
             if self.flaw == "enters_once":
                 return
 
-    def keep_alive(self):
+    def keep_alive(self) -> None:
         while self.flaw == "keeps_alive_for_ever" or not self.over:
             time.sleep(0.3)
             self.send("")
 
-    def receive(self):
+    def receive(self) -> None:
         while not self.over:
             data = self.listener.recv(1024 if self.flaw == "small_buffer" else 65536)
             self.heard = True
@@ -173,7 +174,7 @@ class Client:
                 if self.flaw in ("dies_on_bad_utf8", "dies_on_rubbish"):
                     os._exit(1)
 
-    def show(self, data):
+    def show(self, data: bytes) -> None:
         text = data.decode("utf-8", "strict" if self.flaw == "dies_on_bad_utf8" else "replace")
         if self.flaw == "dies_on_rubbish" and ": " not in text and " left " not in text and text not in ENDS:
             raise ValueError(text)
@@ -202,9 +203,10 @@ class Client:
 
     # --- the user
 
-    def run(self):
+    def run(self) -> None:
         if self.flaw == "one_thread":
-            return self.one_thread()
+            self.one_thread()
+            return
         for each in (self.announce, self.receive):
             if each != self.announce or self.flaw not in WITH_PORT:
                 threading.Thread(target=each, daemon=True).start()
@@ -219,9 +221,8 @@ class Client:
             self.send("exit")
         if self.flaw == "keeps_alive_for_ever":
             time.sleep(5)
-        return None
 
-    def one_thread(self):
+    def one_thread(self) -> None:
         for _ in range(4):
             self.send("")
             time.sleep(0.2)
@@ -233,7 +234,7 @@ class Client:
                 self.show(self.udp.recv(65536))
 
 
-def main():
+def main() -> None:
     client = Client(*sys.argv[1:])
     try:
         client.enter(sys.argv[3])

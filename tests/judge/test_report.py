@@ -13,6 +13,7 @@ from tcrp.cli.conform import FORMATS, report
 from tcrp.cli.conform_html import as_html, badge
 from tcrp.cli.conform_report import as_junit, shown_bytes
 from tcrp.judge.record import Waits
+from tcrp.judge.suite import REPAIRS
 from tcrp.judge.verdicts import Exchange, Finding, Judgement, Outcome, merge
 from tcrp.spec.names import Rule
 
@@ -25,7 +26,8 @@ LOST = Finding(Rule.REL_1, Outcome.NOT_TESTED, "the network lost 2 of 8", "relay
 
 
 def judgement(*findings: Finding) -> Judgement:
-    return Judgement("127.0.0.1", "json", merge(findings, {Rule.SHOW_1: "a rule for clients"}), ("a note",))
+    verdicts = merge(findings, {Rule.SHOW_1: "a rule for clients"})
+    return Judgement("127.0.0.1", "json", verdicts, ("a note",), REPAIRS)
 
 
 def outcome_of(rule: Rule, *findings: Finding) -> tuple[Outcome, str]:

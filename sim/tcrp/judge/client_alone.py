@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tcrp.engine.notices import NoticeReader
-from tcrp.judge.client_stage import Client, ClientStage, Misread
+from tcrp.engine.notices import NoticeReader, write_notice
+from tcrp.judge.client_stage import GUEST, HOST, Client, ClientStage, Misread
 from tcrp.judge.record import CannotTest, Skip
 from tcrp.spec.dialects import LearnedFrom
-from tcrp.spec.limits import SECOND_US
+from tcrp.spec.limits import SECOND_US, TOKEN_BYTES
 from tcrp.spec.names import Notice, Operation, Reason, Rule
 
 ENTRIES = 3
@@ -203,23 +203,30 @@ async def told_of_end(stage: ClientStage) -> None:
 
 async def told_of_other_ends(stage: ClientStage) -> None:
     """The same for every other end for which the dialect has a sentence of its own."""
-    client = await stage.start()
-    await client.asks()
-    assert client.codec is not None, "it has made a request"
-    reader = NoticeReader(client.codec, client.room)
-    client.granting()
-    sentences = {client.notice_of(each): each for each in reversed(ENDS)}
-    sentences.pop(client.notice_of(Notice.ROOM_CLOSED), None)
+    assert stage.codec is not None, "the first probe has found the dialect"
+    reader = NoticeReader(stage.codec, "room")
+    sentences = {
+        write_notice(stage.codec, each, name=GUEST, room="room", host=HOST, token=b"0" * TOKEN_BYTES): each
+        for each in reversed(ENDS)
+    }
     others = [notice for data, notice in reversed(sentences.items()) if data is not None and reader.read(data)]
-    if not others:
+    if others in ([], [Notice.ROOM_CLOSED]):
         raise Skip("this dialect has one sentence for every end")
-    await client.scene.close()
     for notice in others:
-        await _told(stage, notice)
+        if notice is not Notice.ROOM_CLOSED:
+            await _told(stage, notice)
 
 
 async def _told(stage: ClientStage, notice: Notice) -> None:
     client = await stage.granted()
+    try:
+        await _takes_its_end(stage, client, notice)
+    finally:
+        stage.catch_up()
+        await client.scene.close()
+
+
+async def _takes_its_end(stage: ClientStage, client: Client, notice: Notice) -> None:
     data = client.notice_of(notice)
     if data is None:
         raise Skip(f"this dialect has no sentence for {notice}")

@@ -21,7 +21,7 @@ from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SECOND_US
 from tcrp.spec.names import Notice, Operation, Rule
 
 REQUEST_BYTES_MAX = 1 << 20
-STUCK_US = 6 * SECOND_US
+STUCK_US = 8 * SECOND_US
 """How long a client may say and ask nothing before it has made a request."""
 ENTER_US = 20 * SECOND_US
 """How long a client may take from its start to its request."""
@@ -48,6 +48,12 @@ def plain(output: bytes) -> str:
 def squeezed(text: str) -> str:
     """Without blanks and line ends: where a terminal breaks lines is of no account."""
     return "".join(text.split())
+
+
+def chosen(operation: Operation) -> dict[str, str]:
+    """An operation, as placeholders."""
+    number = "1" if operation is Operation.CREATE else "2"
+    return {"operation": str(operation), "number": number, "letter": operation[0]}
 
 
 class Client:
@@ -212,7 +218,14 @@ class Client:
     async def _stirs(self, size: int, within_us: int) -> bool:
         """Wait until it has written more than so many bytes, has made its request, or has ended."""
         return await self.scene.wait(
-            lambda: len(self.scene.output) > size or self.has_ended or self._requests() or bool(self._fault), within_us
+            lambda: (
+                len(self.scene.output) > size
+                or self.has_ended
+                or self._requests()
+                or bool(self._fault)
+                or self.scene.is_flooded
+            ),
+            within_us,
         )
 
     def _look_for_a_fault(self, deadline_us: int) -> None:
@@ -234,10 +247,9 @@ class Client:
         return found + len(answer.encode()) if answer and found >= 0 else written
 
     def _values(self) -> dict[str, str]:
-        is_create = self.operation is Operation.CREATE
         return {
             **self.scene.places, "room": self.asked_room, "name": self.asked_name,
-            "operation": str(self.operation), "number": "1" if is_create else "2", "letter": self.operation[0],
+            **chosen(self.operation),
             "leave_word": next(iter(self.codec.dialect.leave_words), "") if self.codec is not None else "",
         }  # fmt: skip
 
@@ -467,7 +479,7 @@ class ClientStage(ProbeRecord):
     async def start(self, operation: Operation = Operation.JOIN, *, name: str = GUEST, room: str = "") -> Client:
         """Start the client. Raises `CannotStart`."""
         room = room or f"judge-{self.ground.nonce}-{next(self._numbers)}"
-        values = {"room": room, "name": name, "operation": str(operation)}
+        values = {"room": room, "name": name, **chosen(operation)}
         scene = await self.ground.scene(self._command, values)
         client = Client(self, scene, operation, name, room)
         self.clients.append(client)

@@ -12,18 +12,18 @@ from tcrp.judge import client_alone as alone
 from tcrp.judge import client_chat as chat
 from tcrp.judge.client_ground import ClientGround
 from tcrp.judge.client_script import PLACEHOLDER, Script
-from tcrp.judge.client_stage import Client, ClientStage
+from tcrp.judge.client_stage import CannotJudge, Client, ClientStage
 from tcrp.judge.record import CannotTest, Skip, Waits, agreed, is_bad
 from tcrp.judge.verdicts import Finding, Judgement, Outcome, merge
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, PORT_MIN, SECOND_US, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Rule
 
-CONFIRMATIONS = 2
-"""How often a probe that finds something broken is run again: all runs must agree."""
+CONFIRMATIONS = 1
+"""How often a probe that finds something broken is run again: both runs must agree. One that waits for a timeout is
+not run again: no network is between the judge and the client.
+"""
 PROBE_US = 60 * SECOND_US
 """How long a probe may take, besides the patience."""
-LONG_US = 15 * SECOND_US
-"""A probe that waits longer than this is not run again."""
 
 
 class ChatProbe(NamedTuple):
@@ -159,13 +159,16 @@ class ClientRunner:
         self, subject: str, chats: Sequence[ChatProbe] = CHAT, alones: Sequence[AloneProbe] = ALONE
     ) -> Judgement:
         """Run the probes. Raises `CannotJudge`, `CannotStart` where the client never makes a request."""
-        for probe in CORE:
-            await self._one(probe)
-        self._is_deaf = any(
-            each.outcome is Outcome.BROKEN and each.rule in (Rule.REL_1, Rule.ADDR_1)
-            for each in self._findings[RELAYS.name]
-        )
-        await self._ground.together([self._conversation(chats), *map(self._one, alones)])
+        try:
+            for probe in CORE:
+                await self._one(probe)
+            self._is_deaf = any(
+                each.outcome is Outcome.BROKEN and each.rule in (Rule.REL_1, Rule.ADDR_1)
+                for each in self._findings[RELAYS.name]
+            )
+            await self._ground.together([self._conversation(chats), *map(self._one, alones)])
+        finally:
+            await self._end_client()
         findings = [each for name in self._names(chats, alones) for each in self._findings.get(name, [])]
         [codec] = self._codecs if len(self._codecs) == 1 else [None]
         name = codec.dialect.name if codec is not None else "?"
@@ -176,11 +179,9 @@ class ClientRunner:
         return [*(each.name for each in CORE), *(each.name for each in chats), *(each.name for each in alones)]
 
     async def _conversation(self, probes: Sequence[ChatProbe]) -> None:
-        try:
-            for probe in probes:
-                await self._one(probe)
-        finally:
-            await self._end_client()
+        for probe in probes:
+            await self._one(probe)
+        await self._end_client()
 
     async def _end_client(self) -> None:
         client, self._client = self._client, None
@@ -196,7 +197,8 @@ class ClientRunner:
             ]
             return
         tries = [await self._try(probe)]
-        while is_bad(tries[-1]) and len(tries) <= self._confirmations(probe):
+        is_long = isinstance(probe, AloneProbe) and probe.waits_for_a_timeout
+        while is_bad(tries[-1]) and len(tries) <= CONFIRMATIONS and not is_long:
             tries.append(await self._try(probe))
         self._findings[probe.name] = agreed(tries)
 
@@ -207,10 +209,6 @@ class ClientRunner:
         if probe.needs_ears and self._is_deaf:
             return f"it does not show what others say (see {Rule.REL_1}, {Rule.ADDR_1})"
         return ""
-
-    def _confirmations(self, probe: ChatProbe | AloneProbe) -> int:
-        is_long = isinstance(probe, AloneProbe) and probe.waits_for_a_timeout and self._waits.patience_us > LONG_US
-        return 0 if is_long else CONFIRMATIONS
 
     async def _try(self, probe: ChatProbe | AloneProbe) -> list[Finding]:
         """What one run of the probe finds."""
@@ -250,6 +248,10 @@ class ClientRunner:
             stage.left_open(probe.rules, str(skip), inconclusive=False)
         except CannotTest as error:
             stage.left_open(probe.rules, str(error), inconclusive=True)
+        except CannotJudge as error:
+            if not self._has_entered:
+                raise
+            stage.left_open(probe.rules, f"this run of it failed: {error}", inconclusive=True)
 
     async def _in_room(self, stage: ClientStage) -> Client:
         """A client that is in its room: the one of the last probe, if that still is."""

@@ -1,0 +1,186 @@
+"""`chat-sim conform client` as its users meet it, with our own chat-client and with what is no client at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from judge.client_judging import FOREIGN, PLACES, judge_all
+from judge.judging import broken, doubtful
+from processes import BIN, PATIENCE, until
+from tcrp.cli.sim import main
+from tcrp.judge.client_script import ScenarioError, read_script, script_named
+from tcrp.judge.client_suite import ALONE
+from tcrp.judge.record import Waits
+from tcrp.judge.verdicts import Judgement, Outcome
+from tcrp.spec.dialects import NAMES
+
+OURS = (
+    str(BIN / "chat-client"), "--plain", "--host", "{host}", "--tcp-port", "{tcp_port}", "--udp-port", "{udp_port}",
+    "--name", "{name}", "--{operation}", "{room}", "--dialect",
+)  # fmt: skip
+FEW = ("refused to join", "lost at entering", "end of the room")
+"""Probes that depend on the dialect, and need a run of the client each."""
+WAITS = Waits()
+
+
+def conform(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "chat-sim", "conform", "client", *arguments], capture_output=True, text=True, timeout=3 * PATIENCE,
+        check=False,
+    )  # fmt: skip
+
+
+@cache
+def ours() -> dict[str, Judgement]:
+    """The verdicts on our client in each of the eight dialects but json, which the command judges below."""
+    few = [each for each in ALONE if each.name in FEW]
+    names = [each for each in NAMES if each != "json"]
+    clients = [((*OURS, name), name, "chat-client") for name in names]
+    return dict(zip(names, judge_all(clients, WAITS, few, at_a_time=4, runs=2), strict=True))
+
+
+@pytest.mark.parametrize("dialect", [each for each in NAMES if each != "json"])
+def test_our_client_conforms_in_each_dialect(dialect: str) -> None:
+    judgement = ours()[dialect]
+    assert (broken(judgement), doubtful(judgement)) == ({}, {})
+    assert len(judgement.with_outcome(Outcome.HOLDS)) >= 14
+
+
+def test_the_command_judges_our_client_and_knows_its_dialect() -> None:
+    result = conform("--at-a-time", "8", "--", *OURS, "json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[0].endswith(", dialect json")
+    assert "12s for a timeout of the client" in result.stdout
+    assert result.stdout.splitlines()[-1] == "0 rules are broken, 21 hold, 10 were not tested."
+
+
+def test_the_report_of_a_flawed_client_names_rule_proof_and_repair() -> None:
+    result = conform(
+        "--dialect", "text", "--patience", "4s", "--at-a-time", "8", "--", *FOREIGN, "small_buffer", *PLACES
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "R-UDP-2 is broken" in result.stdout
+    assert "Receive with recvfrom(4096) or more" in result.stdout
+    assert "(4094 bytes)" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("1 rule is broken, 19 hold")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("no-such-program",), "no-such-program: no such command"),
+        (("sh", "-c", "exit 3"), "it ended with 3 before it made a request; it said: nothing"),
+        (("sh", "-c", "yes"), "it prints without end"),
+        (("sh", "-c", "read -p Colour? x"), "made no request within 8 s"),
+    ],
+)
+def test_what_is_no_client_is_named_and_cannot_be_judged(
+    command: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["conform", "client", "--", *command, "{tcp_port}"])  # with the placeholder ports are free ones
+    shown = capsys.readouterr()
+    assert (code, shown.out) == (2, "")
+    assert said in shown.err
+    assert "Colour?" not in command[-1] or "it said: 'Colour?'. If it asks something, answer that" in shown.err
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_a_client_and_what_it_has_started_end_with_the_judge(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    stray = f"import os, time; open({str(note)!r}, 'a').write(f'{{os.getpid()}}\\n'); os.setsid(); time.sleep(60)"
+    script = f"setsid {sys.executable} -c {shlex.quote(stray)} & {sys.executable} -c {shlex.quote(stray)} & sleep 60"
+    judge = subprocess.Popen(
+        [BIN / "chat-sim", "conform", "client", "--", "sh", "-c", script, "{tcp_port}"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until(lambda: note.exists() and len(note.read_text().splitlines()) == 2, "what the client starts")
+    judge.send_signal(signal.SIGINT)
+    _, said = judge.communicate(timeout=PATIENCE)
+    assert judge.returncode == 130
+    assert "Traceback" not in said
+    for pid in note.read_text().split():
+        until(lambda pid=pid: not runs(int(pid)), "the end of what it has started")
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text() if Path("/proc").exists() else True
+
+
+# --- scripts -----------------------------------------------------------------------------------------
+
+VALUES = {"operation": "join", "number": "2", "letter": "j", "name": "bob", "room": "lobby", "host": "h",
+          "tcp_port": "1", "udp_port": "2"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed"),
+    [
+        ("Enter your username: ", "bob"),
+        ("Room name: ", "lobby"),
+        ("1: Create room\n2: Join room\n> ", "2"),
+        ("1) join a room\n2) create a room\nchoice: ", "1"),
+        ("create(1) or join(2)? ", "2"),
+        ("Create or join? ", "join"),
+        ("[c]reate / [j]oin: ", "j"),
+        ("server address [localhost]: ", "h"),
+        ("UDP port: ", "2"),
+        ("port: ", "1"),
+        ("ユーザー名を入力してください: ", "bob"),
+        ("ルーム名を入力してください: ", "lobby"),
+        ("1: ルームを作成 2: ルームに参加\n> ", "2"),
+        ("Favourite colour? ", None),
+    ],
+)
+def test_the_default_script_answers_what_clients_ask(asked: str, typed: str | None) -> None:
+    assert script_named("default").answer_to(asked, VALUES) == typed
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("answers:\n  '(': x\n", "2:3: '(' is no regular expression"),
+        ("say:\n  - type: '{tezt}'\n", "unknown placeholder {tezt}"),
+        ("enter:\n  - {wait: a, type: b}\n", "a step has one of wait, type, key, had, expect"),
+        ("enter:\n  - {wait: a, within: 3}\n", "a unit is missing: 3s"),
+        ("enter:\n  - {key: f13}\n", "'f13' is none of enter, ctrl-c"),
+        ("leafe: []\n", "unknown key 'leafe'"),
+    ],
+)
+def test_a_mistake_in_a_script_is_named_with_its_place(text: str, said: str) -> None:
+    with pytest.raises(ScenarioError, match=r"mine\.yaml") as error:
+        read_script(text, "mine.yaml")
+    assert said in str(error.value)
+
+
+def test_the_scripts_of_the_document_are_read() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "conform.md").read_text(encoding="utf-8")
+    scripts = [
+        read_script(found[2], found[1]) for found in re.finditer(r"```yaml (my-\w+\.yaml)\n(.*?)```", text, re.S)
+    ]
+    assert len(scripts) == 2
+    assert scripts[0].answer_to("1: create\n2: join\n> ", VALUES) == "2"
+
+
+def test_a_script_waits_types_and_expects(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "enter:\n  - {wait: colour}\n  - {type: red}\n  - {had: request, within: 10s}\n"
+        "say:\n  - {type: '{text}'}\n  - {had: datagram}\nleave:\n  - {key: ctrl-d}\n"
+    )  # fmt: skip
+    words = " ".join(shlex.quote(each) for each in (*FOREIGN, "none", *PLACES))
+    result = conform("--script", str(path), "--patience", "4s", "--dialect", "text", "--at-a-time", "8", "--",
+                     "sh", "-c", f"read -p 'colour? ' x; test $x = red && exec {words}")  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
