@@ -179,6 +179,10 @@ class Process:
         else:
             self.missed.append(lambda: self.hears(what))
 
+    def forgets_the_others(self) -> None:
+        """It has not seen the others' renewals for too long."""
+        self.node.lease.seen.clear()
+
     def is_shown(self, entry: Entry) -> None:
         if not self.is_cut:
             self.world.later(MS, lambda: self.hears(lambda now_us: self.node.bucket_changed(entry, now_us)))

@@ -256,7 +256,7 @@ def test_a_snapshot_of_another_version_closes_the_room_and_its_members_are_told(
     world.nodes["a"].crash()
     key = f"state.{b'lobby'.hex()}"
     value, revision = world.keys[key]
-    world.keys[key] = value.replace(value[2:18], b"f" * 16), revision
+    world.keys[key] = b"f" * 16 + value[16:], revision
     world.passes(FOUND_OUT + 1)
     assert "another version" in world.told(What.ROOM_NOT_RECOVERED)[0].why
     assert bob.sees[-1] == "Server shutdown"
@@ -291,3 +291,21 @@ def test_a_room_keeps_the_state_that_each_process_sees() -> None:
     world, _, _ = two_talk()
     seen = [world.nodes[name].node.ownership.rooms[b"lobby"].state for name in ("a", "b", "c")]
     assert seen == [OwnershipState.OWNED, OwnershipState.ELSEWHERE, OwnershipState.ELSEWHERE]
+
+
+def test_a_connection_whose_owner_never_answers_is_closed() -> None:
+    world, _, _ = two_talk()
+    world.nodes["a"].is_cut = True  # for less than its lease
+    dave = world.user("dave", "b").asks(JOIN, "lobby")
+    assert (dave.heard, dave.is_closed) == (b"", False)
+    world.passes(world.limits.handshake_timeout / SECOND + LEASE)
+    assert dave.is_closed
+
+
+def test_what_waits_for_an_owner_goes_on_when_the_owner_is_seen_after_its_room() -> None:
+    world, alice, bob = two_talk()
+    world.nodes["b"].forgets_the_others()
+    bob.says("is anybody there?")
+    assert "bob: is anybody there?" not in alice.sees
+    world.passes(LEASE / 2)
+    assert alice.sees[-1] == "bob: is anybody there?"

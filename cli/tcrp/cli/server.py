@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tcrp.cli.cluster import cluster_config
 from tcrp.cli.control import control
 from tcrp.cli.dialects import dialect_named, toml_of
 from tcrp.cli.exits import HOLDS, UsageError
@@ -121,8 +122,10 @@ def _configuration(settings: ServerSettings, ends_at_hangup: bool) -> Configurat
         Listen(each.name, each.address, each.tcp, each.udp, _dialects(each.dialects, f"listener {each.name}: "))
         for each in settings.listen
     ]
+    listeners = tuple(several) if several else (only,)
     return Configuration(
-        listeners=tuple(several) if several else (only,),
+        listeners=listeners,
+        cluster=cluster_config(settings, listeners, tcrp_version()),
         limits=settings.limits,
         trace=Path(settings.trace) if settings.trace is not None else None,
         log_format="json" if settings.log_format == "json" else "text",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tcrp.cli.cluster import check_cluster_option
 from tcrp.cli.exits import UsageError
 from tcrp.cli.listen import (
     EXAMPLE,
@@ -56,6 +57,16 @@ OPTIONS: Mapping[str, ServerOption] = {
         "loopback address for a page that shows the machines as they move, such as 127.0.0.1:8080",
     ),
     "watch_texts": ServerOption("no", "show the texts on that page too", SWITCH, is_switch=True),
+    "cluster": ServerOption(
+        None, "NATS server, such as nats://127.0.0.1:4222, by which several servers share their rooms"
+    ),
+    "cluster_name": ServerOption("tcrp", "name of the cluster, and of its bucket at NATS"),
+    "cluster_lease": ServerOption("5s", "how soon others go on with the rooms of a server that is lost; 1s to 1m"),
+    "cluster_credentials": ServerOption(None, "file for NATS: .creds, or a line user:password, or a token"),
+    "cluster_ca": ServerOption(None, "certificates of authorities that NATS's is checked with (TLS)"),
+    "cluster_cert": ServerOption(None, "this server's certificate for NATS"),
+    "cluster_key": ServerOption(None, "the key of that certificate"),
+    "node": ServerOption(None, "name of this server in the cluster; without one: the machine's name and the TCP port"),
     "control": ServerOption(None, "Unix socket to make for `chat-server ctl`; only the server's own user may use it"),
 }
 
@@ -73,6 +84,14 @@ class ServerSettings:
     metrics_port: int | None
     watch: str | None
     watch_texts: str
+    cluster: str | None
+    cluster_name: str
+    cluster_lease: str
+    cluster_credentials: str | None
+    cluster_ca: str | None
+    cluster_cert: str | None
+    cluster_key: str | None
+    node: str | None
     control: str | None
     limits: Limits
     listen: tuple[ListenSettings, ...] = ()
@@ -216,6 +235,8 @@ def _parse_option(name: str, value: object) -> str | int:
     value = parse_text(name, value)
     if name == "watch":
         parse_watch(value)
+    if name == "node" or name.startswith("cluster"):
+        check_cluster_option(name, value)
     if name == "trace" and value == "-":
         raise ValueError("trace is '-', but a server writes no trace to standard output; name a file (./- is one)")
     if option.choices and value not in option.choices:

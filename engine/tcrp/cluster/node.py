@@ -92,6 +92,7 @@ class ClusterNode:
         self._slots: dict[str, int] = {config.name: 0}  # by process: which listeners of the engine are its
         self._names = [config.name]
         self._streams: dict[StreamId, bytes] = {}  # own ones that other processes serve: their rooms
+        self._given_up_us: dict[StreamId, int] = {}  # when they are closed, if no owner does it
         self._guests: dict[StreamId, bytes] = {}  # others' that are served here
         self._sent: dict[StreamId, int] = {}  # answers that were sent to own streams
         self._skip: dict[StreamId, int] = {}  # answers that their gateways have sent to others'
@@ -140,7 +141,7 @@ class ClusterNode:
     def stream_closed(self, stream: StreamId, now_us: int) -> list[NodeOutput]:
         """The connection of one of its own clients is gone."""
         self._to_stream(Kind.GONE, stream, b"", now_us, lambda: self.engine.stream_closed(stream, now_us))
-        self._streams.pop(stream, None)
+        self._forget_stream(stream)
         self._sent.pop(stream, None)
         return self._take(now_us)
 
@@ -176,11 +177,13 @@ class ClusterNode:
         self._pass_on(self.engine.handle_timeout(now_us), now_us)
         self.ownership.tick(now_us)
         self._tell_cut_off(now_us)
+        self._close_given_up(now_us)
         return self._take(now_us)
 
     def next_deadline_us(self) -> int | None:
         """When `handle_timeout` is to be called next."""
         times = [self.engine.next_deadline_us(), self.lease.next_us(), self.ownership.next_us()]
+        times.append(next(iter(self._given_up_us.values()), None))
         if self._cut_off_us is not None and not self._is_told:
             times.append(self._tell_us())
         return min((each for each in times if each is not None), default=None)
@@ -250,6 +253,7 @@ class ClusterNode:
                     self.ownership.node_lost(lost, now_us)
                 if joined:
                     self._remind(joined)
+                    self.ownership.node_joined(joined, now_us)
         elif entry.key.startswith(OWNER):
             self.ownership.saw(entry, now_us)
         return self._take(now_us)
@@ -386,7 +390,7 @@ class ClusterNode:
         self._tell(here, room.decode("utf-8", "replace"))
         self._told.pop(room, None)
         for stream in [stream for stream, at in self._streams.items() if at == room]:
-            del self._streams[stream]
+            self._forget_stream(stream)
             self._outputs.append(CloseStream(stream))
 
     # --- from own clients to owners --------------------------------------------------------------
@@ -400,6 +404,16 @@ class ClusterNode:
             self._pass_on(own(), now_us)
         else:
             self._to_owner(Message(kind, room, 0, self.lease.address, (stream,), data), now_us)
+
+    def _forget_stream(self, stream: StreamId) -> None:
+        self._streams.pop(stream, None)
+        self._given_up_us.pop(stream, None)
+
+    def _close_given_up(self, now_us: int) -> None:
+        """No owner has closed these streams: it was lost, or what it said."""
+        while (first := next(iter(self._given_up_us.items()), None)) is not None and first[1] <= now_us:
+            self._forget_stream(first[0])
+            self._outputs.append(CloseStream(first[0]))
 
     def _to_owner(self, message: Message, now_us: int) -> None:
         """Send it to the owner of its room, or keep it until there is one."""
@@ -440,6 +454,8 @@ class ClusterNode:
         data, has_ended, outputs = self.engine.take_request_away(stream)
         self._pass_on(outputs, now_us)
         self._streams[stream] = at.name
+        # An owner closes it after this time at the latest; its own clock began later.
+        self._given_up_us[stream] = now_us + self.registry.limits.handshake_timeout + self.lease.lease_us
         for kind, body in ((Kind.OPEN, data), *(((Kind.END, b""),) if has_ended else ())):
             args = tuple(what) if kind is Kind.OPEN else (stream,)
             self._to_owner(Message(kind, at.name, at.fence, self.lease.address, args, body), now_us)
@@ -477,7 +493,7 @@ class ClusterNode:
                 self._skip[stream] = sent
                 at_listener = self._listener_at(sender.partition(".")[0], listener)
                 if stream == message.what[0]:  # its own client's, whose room has come here meanwhile
-                    self._streams.pop(stream, None)
+                    self._forget_stream(stream)
                 opened = engine.stream_opened(stream, Address(ip, port), now_us, at_listener, name=f"{ip}:{port}")
                 self._pass_on(opened, now_us)
                 self._pass_on(engine.receive_stream(stream, message.body, now_us), now_us)
@@ -511,7 +527,7 @@ class ClusterNode:
             elif message.kind is Kind.FINISH:
                 self._outputs.append(FinishStream(stream))
             else:
-                del self._streams[stream]
+                self._forget_stream(stream)
                 self._outputs.append(CloseStream(stream))
         elif message.kind is Kind.SEND:
             kind, listener, targets = PacketKind(what[0]), what[1], [Address(ip, port) for ip, port in what[2]]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Protocol
 
+from tcrp.cluster import snapshots
 from tcrp.cluster.lease import Lease
 from tcrp.cluster.messages import Message
 from tcrp.cluster.outputs import Answer, ClusterStepped, Delete, Entry, Get, Happened, Put, What
@@ -122,6 +123,10 @@ class Ownership:
         """The rooms that are here, or on their way to another process."""
         return [each for each in self.rooms.values() if each.state in (_S.OWNED, _S.HANDING_OVER)]
 
+    def handing_over(self) -> bool:
+        """Whether a room is on its way to another process."""
+        return any(each.state is _S.HANDING_OVER for each in self.rooms.values())
+
     def next_us(self) -> int | None:
         """When `tick` is to be called next."""
         return self._soon_us
@@ -192,6 +197,12 @@ class Ownership:
                 self._to_save.pop(at.name, None)
                 self._holder.drop(at.name)
                 at.save_us, at.since_us, at.owner = None, now_us, at.owner or "?"
+
+    def node_joined(self, address: str, now_us: int) -> None:
+        """A process is there, perhaps after its rooms: what waits for it goes on."""
+        for at in list(self.rooms.values()):
+            if at.owner == address and at.state is _S.ELSEWHERE and (at.waiting or at.held):
+                self._holder.settled(at, now_us)
 
     def node_lost(self, address: str, now_us: int) -> None:
         """The lease of a process is over: its rooms need another owner (R-OWN-3)."""
@@ -356,7 +367,7 @@ class Ownership:
             self._give_up(at, "nothing was saved")
             return
         at.saved, at.saved_revision = answer.value, answer.revision
-        fenced = _with_fence(answer.value, at.fence)
+        fenced = snapshots.with_fence(answer.value, at.fence)
         self._ask(at, "fence", now_us, lambda ask: Put(ask, key_of(STATE, at.name), fenced, at.saved_revision))
 
     def _go_on(self, at: RoomAt, now_us: int) -> None:
@@ -387,7 +398,7 @@ class Ownership:
     def _was_checked(self, at: RoomAt, answer: Answer, now_us: int) -> None:
         if at.state is _S.ACQUIRING:
             self._load(at, now_us)
-        elif at.state in (_S.OWNED, _S.HANDING_OVER) and _fence(answer.value) <= at.fence:
+        elif at.state in (_S.OWNED, _S.HANDING_OVER) and snapshots.fence_of(answer.value) <= at.fence:
             at.saved_revision = answer.revision or 0
             self._save(at, now_us)
         # A higher fencing number is a later owner's, whom the bucket shows.
@@ -482,21 +493,3 @@ class Ownership:
 def _word(at: RoomAt) -> str:
     """How people call the room."""
     return at.name.decode("utf-8", "replace")
-
-
-def _fence(saved: bytes) -> int:
-    """The fencing number in what was saved; 0, if there is none."""
-    try:
-        _, fence, _ = json.loads(saved)
-    except (ValueError, TypeError):
-        return 0
-    return fence if isinstance(fence, int) else 0
-
-
-def _with_fence(saved: bytes, fence: int) -> bytes:
-    """The same, saved by an owner of that fencing number; what is no snapshot stays as it is."""
-    try:
-        version, _, plain = json.loads(saved)
-    except (ValueError, TypeError):
-        return saved
-    return json.dumps([version, fence, plain], separators=(",", ":")).encode()

@@ -1,13 +1,14 @@
 """A room's state in bytes, which another process reads: `freeze_room` there and back.
 
-JSON, one list for each value in the order of its fields. The first field is a digest of all fields and their types,
-so that a process never reads what another version has written. Streams and listeners are written with the name of
-their gateway, because each process numbers them in its own way.
+A line with a digest of all fields and their types, so that a process never reads what another version has written,
+and the owner's fencing number; then compressed JSON, one list for each value in the order of its fields. Streams and
+listeners are written with the name of their gateway, because each process numbers them in its own way.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -21,6 +22,7 @@ from tcrp.engine.timers import TimerEntry
 from tcrp.spec.names import Deadline
 
 STREAM_DEADLINES = (Deadline.HANDSHAKE, Deadline.COMPLETION, Deadline.QUIET)
+DIGITS_MAX = 20
 PARTS = (ServerState, FrozenSession, FrozenRoom, FrozenEnded, FrozenHandshake, TimerEntry)
 
 
@@ -56,15 +58,28 @@ def write(state: ServerState, fence: int, gateway_of: Callable[[int], tuple[str,
             return value.decode("latin-1")
         return [plain(each) for each in value] if isinstance(value, tuple) else value
 
-    return json.dumps([version(), fence, plain(state)], separators=(",", ":")).encode()
+    text = json.dumps(plain(state), separators=(",", ":")).encode()
+    return b"%s %d\n" % (version().encode(), fence) + zlib.compress(text, 1)
+
+
+def fence_of(saved: bytes) -> int:
+    """The fencing number of who saved it; 0, if it is no snapshot."""
+    number = saved.partition(b"\n")[0].partition(b" ")[2]
+    return int(number) if number.isdigit() and len(number) < DIGITS_MAX else 0
+
+
+def with_fence(saved: bytes, fence: int) -> bytes:
+    """The same, saved by an owner of that fencing number; what is no snapshot stays as it is."""
+    head, newline, body = saved.partition(b"\n")
+    return b"%s %d\n" % (head.partition(b" ")[0], fence) + body if newline else saved
 
 
 def read(data: bytes, listener_at: Callable[[str, int], int], own: str) -> ServerState:
     """The state, whose listeners and streams are numbered as this process does. Raises `NotRead`."""
-    try:
-        written, _, plain = json.loads(data)
-    except (ValueError, TypeError, RecursionError):
-        raise NotRead("it is no snapshot") from None
+    head, newline, body = data.partition(b"\n")
+    written = head.partition(b" ")[0].decode("ascii", "replace")
+    if not newline or len(written) != len(version()):
+        raise NotRead("it is no snapshot")
     if written != version():
         raise NotRead(f"it is of another version ({written}; this one is {version()})")
 
@@ -105,8 +120,8 @@ def read(data: bytes, listener_at: Callable[[str, int], int], own: str) -> Serve
         return hint(given) if isinstance(hint, type) and issubclass(hint, Enum) else given
 
     try:
-        state: ServerState = value_of(ServerState, plain)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        state: ServerState = value_of(ServerState, json.loads(zlib.decompress(body)))
+    except (zlib.error, RecursionError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise NotRead(f"it cannot be read: {error}") from None
     return state
 

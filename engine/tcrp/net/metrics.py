@@ -111,3 +111,4 @@ class Metrics(Collector):
             for rule, count in dict(each.by_rule).items():
                 by_rule.add_metric([*values, rule], count)
         yield by_rule
+        yield from server.further_metrics()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from tcrp.engine.listeners import ListenerConfig
@@ -40,6 +40,9 @@ from tcrp.spec.names import Counter, PacketKind, RoomEvent, SessionEvent
 from tcrp.trace.counters import Counters, summed
 from tcrp.trace.recorder import Cause, Recorder
 from tcrp.trace.records import Trace
+
+if typing.TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 # Of an enum's members those that every text looks up: before Python 3.12 each look-up is slow.
 _RELAY = PacketKind.RELAY
@@ -102,8 +105,7 @@ class Server:
         self._records_chat = records_chat
         self.counters_by_listener = [Counters() for _ in listeners]
         detail = Detail.EVERYTHING if records_chat else Detail.CHANGES
-        config = ServerConfig(limits, tuple(listeners))
-        self.engine = ServerEngine(config, new_token=system_token, detail=detail)
+        self.engine = self._make_engine(ServerConfig(limits, tuple(listeners)), detail)
         self._started_us = time.monotonic_ns() // 1000
         self._connections: dict[StreamId, Connection] = {}
         self._streams = 0
@@ -111,6 +113,9 @@ class Server:
         self._ports: list[Ports] = []  # by listener; none while it is not started
         self._alarm: asyncio.Handle | None = None
         self._alarm_us = 0
+
+    def _make_engine(self, config: ServerConfig, detail: Detail) -> ServerEngine:
+        return ServerEngine(config, new_token=system_token, detail=detail)
 
     # --- beginning and end -----------------------------------------------------------------------
 
@@ -138,6 +143,10 @@ class Server:
     def counters(self) -> Counters:
         """What was counted, by all listeners together."""
         return summed(self.counters_by_listener)
+
+    def further_metrics(self) -> Iterable[Metric]:
+        """What a server of another kind has to show besides; called by the metrics' thread."""
+        return ()
 
     @property
     def unsent(self) -> list[int]:
@@ -308,7 +317,7 @@ class Server:
 
     # --- what goes out ---------------------------------------------------------------------------
 
-    def perform(self, outputs: list[ServerOutput], listener: int = 0) -> None:
+    def perform(self, outputs: Sequence[ServerOutput], listener: int = 0) -> None:
         """Carry out the effects, count, and write down what was observed.
 
         For `listener`, by which the input came, counts what names none itself.
@@ -317,7 +326,7 @@ class Server:
         self._flush()
         self._rearm()
 
-    def _carry_out(self, outputs: list[ServerOutput], listener: int) -> bool:
+    def _carry_out(self, outputs: Sequence[ServerOutput], listener: int) -> bool:
         """The same, but datagrams may wait for `_flush`. Returns whether a text was relayed."""
         ports, counters, is_relayed = self._ports, self.counters_by_listener, False
         assert ports, "effects are carried out while the sockets are open"

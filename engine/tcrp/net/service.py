@@ -14,8 +14,9 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.listeners import ListenerConfig
@@ -31,6 +32,9 @@ from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
 from tcrp.trace.header import Header, Mode, written_limits
 from tcrp.trace.records import Record, Trace
+
+if TYPE_CHECKING:
+    from tcrp.net.cluster import ClusterConfig
 
 TICK_SECONDS = 1.0
 EXHAUSTED_AGAIN_SECONDS = 60
@@ -84,6 +88,7 @@ class Configuration:
     control: Path | None = None
     version: str = ""
     watcher: Watcher | None = None
+    cluster: ClusterConfig | None = None
     ends_at_hangup: bool = False
     """SIGHUP says that the server's terminal is gone, not that there is something to read again."""
 
@@ -192,10 +197,12 @@ class _Service:
         # nohup has the signal ignored, because the server is to survive its terminal.
         if not (self.configuration.ends_at_hangup and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN):
             loop.add_signal_handler(signal.SIGHUP, self._on_hangup, server)
+        await self._join(server)
         await self._open(server)
         control = Control(server, self._stop.set, lambda **what: self._log.info("control_command", **what))
         served = None
         try:
+            await self._begin(server)
             await self._open_control(control)
             served, metrics_port = self._serve_metrics(metrics, server)
             self._say_ready(server, metrics_port, self._open_watcher(server))
@@ -244,7 +251,12 @@ class _Service:
                 why = f"{configuration.trace}: the trace cannot be written: {error.strerror}"
                 raise CannotServe(why) from None
             trace.listeners.append(self._trace_file)
-        server = Server(
+        make: Callable[..., Server] = Server
+        if configuration.cluster is not None:
+            from tcrp.net.cluster import ClusterServer  # a single server needs no NATS
+
+            make = partial(ClusterServer, configuration.cluster, self._log)
+        server = make(
             configuration.limits,
             listeners=[ListenerConfig(each.dialects) for each in configuration.listeners],
             names=self._names,
@@ -256,6 +268,27 @@ class _Service:
             heard=watcher.heard if watcher is not None and watcher.wants_texts else None,
         )
         return server, metrics
+
+    async def _join(self, server: Server) -> None:
+        """Find the cluster, if the server is to be one of several."""
+        if self.configuration.cluster is not None:
+            from tcrp.net.cluster import CannotJoin, ClusterServer
+
+            assert isinstance(server, ClusterServer), "it was made as one"
+            try:
+                await server.join()
+            except CannotJoin as error:
+                raise CannotServe(str(error)) from None
+
+    async def _begin(self, server: Server) -> None:
+        if self.configuration.cluster is not None:
+            from tcrp.net.cluster import CannotJoin, ClusterServer
+
+            assert isinstance(server, ClusterServer), "it was made as one"
+            try:
+                await server.begin()
+            except CannotJoin as error:
+                raise CannotServe(str(error)) from None
 
     def _header(self) -> Header:
         configuration = self.configuration
@@ -362,6 +395,8 @@ class _Service:
         where = [f"TCP {written_address(tcp)} and UDP {written_address(udp)}" for tcp, udp in server.addresses]
         several = f"{len(where)} listener{'s' if len(where) > 1 else ''}"
         line = f"chat-server: ready on {several if self._names else where[0]}"
+        if self.configuration.cluster is not None:
+            line += f", as {self.configuration.cluster.node} of the cluster {self.configuration.cluster.bucket}"
         if metrics_port is not None:
             line += f", metrics on http://127.0.0.1:{metrics_port}/metrics"
         for listen, each in zip(self.configuration.listeners if self._names else (), where, strict=False):
