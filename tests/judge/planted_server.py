@@ -1,45 +1,83 @@
-"""A server of ours with a planted bug on real sockets: `serving(bug)` in the loop of a test."""
+"""chat-server processes with planted bugs: `with planted_servers(bugs) as ports`.
+
+One process imports what all of them need and forks a child for each bug. A child is chat-server as its users start it,
+but for the engine, which is made by the bug.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from tcrp.engine.outputs import Detail
-from tcrp.engine.server import ServerConfig, ServerEngine
-from tcrp.net import server as net_server
-from tcrp.net.ports import Place
-from tcrp.net.tokens import system_token
-from tcrp.spec.limits import SECOND_US, Limits
-
-LIMITS = Limits(
-    idle_timeout=3 * SECOND_US, token_timeout=1 * SECOND_US, handshake_timeout=3 * SECOND_US, linger=5 * SECOND_US
-)
+OPTIONS = (
+    "--host", "127.0.0.1", "--tcp-port", "0", "--udp-port", "0", "--idle-timeout", "3s", "--token-timeout", "1s",
+    "--handshake-timeout", "3s", "--linger", "5s",
+)  # fmt: skip
+READY = re.compile(r"ready on TCP 127\.0\.0\.1:(\d+) and UDP 127\.0\.0\.1:(\d+)")
+TESTS = Path(__file__).parents[1]
 
 
-@contextlib.asynccontextmanager
-async def serving(make_engine: Callable[..., Any] = ServerEngine) -> AsyncIterator[tuple[int, int]]:
-    """The TCP and UDP port of a running server, whose engine is made by `make_engine`."""
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of bugs that raise
-    server = net_server.Server(LIMITS)
-    server.engine = make_engine(ServerConfig(LIMITS), new_token=system_token, detail=Detail.EVERYTHING)
-    server.start([Place("127.0.0.1", 0, 0)])
-    try:
-        [(tcp, udp)] = server.addresses
-        yield tcp.port, udp.port
-    finally:
-        kill(server)
+@contextlib.contextmanager
+def planted_servers(bugs: Sequence[Callable[..., Any]]) -> Iterator[list[tuple[int, int]]]:
+    """The TCP and UDP port of a running server for each bug, in their order."""
+    parent = subprocess.Popen(
+        [sys.executable, __file__, *(bug.__name__ for bug in bugs)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, env={**os.environ, "PYTHONPATH": str(TESTS)},
+    )  # fmt: skip
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    with parent.stdin, parent.stdout:
+        try:
+            found = [READY.search(parent.stdout.readline()) for _ in bugs]
+            assert all(found), f"a server did not start: {found}"
+            yield [(int(each[1]), int(each[2])) for each in found if each is not None]
+        finally:
+            parent.stdin.close()
+            parent.wait(20)
 
 
-def kill(server: net_server.Server) -> None:
-    """Close its sockets, as if its process had been killed: a server with a bug may fail to stop."""
-    if server._alarm is not None:
-        server._alarm.cancel()
-    for connection in list(server._connections.values()):
-        connection.abort()
-    for each in server._ports:
-        each.stop_accepting()
-        each.close()
-    server._ports = []
+def main(names: Sequence[str]) -> None:
+    """Start a server for each bug, say where it is, and end them all when the input ends."""
+    from sim.checks import test_planted
+    from tcrp.cli.server import main as chat_server  # noqa: F401 (imported once for all)
+
+    children = []
+    for name in names:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.dup2(writing, 1)
+            serve(getattr(test_planted, name))
+        children.append(child)
+        os.close(writing)
+        with open(reading, encoding="utf-8") as said:
+            print(said.readline().strip(), flush=True)
+    sys.stdin.read()
+    for child in children:
+        os.kill(child, signal.SIGKILL)  # with a bug it may fail to stop
+        os.waitpid(child, 0)
+
+
+def serve(make_engine: Callable[..., Any]) -> None:
+    """chat-server, whose engine is made by the bug. Does not return."""
+    from tcrp.cli import server
+    from tcrp.engine.outputs import Detail
+    from tcrp.net import server as driver
+
+    def make(config: Any, *, new_token: Any, detail: Any) -> Any:  # noqa: ARG001 (some bugs need all of it)
+        return make_engine(config, new_token=new_token, detail=Detail.EVERYTHING)
+
+    driver.ServerEngine = make  # type: ignore[assignment,misc]
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # its log
+    os._exit(server.main(OPTIONS))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

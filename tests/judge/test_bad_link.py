@@ -6,21 +6,21 @@ import asyncio
 
 from judge.judging import WAITS, broken, doubtful, judged
 from judge.lossy_proxy import BadLink, Loss
-from judge.planted_server import serving
+from processes import live_server
 from tcrp.judge.verdicts import Judgement
 
 
 def judged_through(probability: float, seed: int) -> tuple[Judgement, int]:
     async def body() -> tuple[Judgement, int]:
-        async with serving() as (tcp, udp):
-            link = BadLink(tcp, udp, Loss(probability, seed))
-            try:
-                ports = await link.open()
-                return await judged(*ports, "json", WAITS), link.loss.lost
-            finally:
-                await link.close()
+        link = BadLink(server.tcp, server.udp, Loss(probability, seed))
+        try:
+            ports = await link.open()
+            return await judged(*ports, "json", WAITS), link.loss.lost
+        finally:
+            await link.close()
 
-    return asyncio.run(body())
+    with live_server("--idle-timeout", "3s", "--token-timeout", "1s", "--handshake-timeout", "3s") as server:
+        return asyncio.run(body())
 
 
 def test_what_a_link_loses_is_not_held_against_the_server() -> None:

@@ -1,16 +1,15 @@
-"""Our own server with each planted bug of the simulator's tests, on real sockets: the judge reports it at its rule."""
+"""chat-server processes, each with a planted bug of the simulator's tests: the judge reports it at its rule."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pytest
 
-from judge.judging import AT_A_TIME, WAITS, broken, doubtful, judged
-from judge.planted_server import serving
+from judge.judging import broken, doubtful, judge_all
+from judge.planted_server import planted_servers
 from sim.checks import test_planted as planted
 from tcrp.engine.server import ServerEngine
 from tcrp.judge.verdicts import Judgement
@@ -56,18 +55,9 @@ NOT_FROM_OUTSIDE = {
 @cache
 def judgements() -> dict[Callable[..., Any], Judgement]:
     """The verdicts on each server, judged at the same time."""
-
-    async def all_of_them() -> dict[Callable[..., Any], Judgement]:
-        turns, result = asyncio.Semaphore(AT_A_TIME), {}
-
-        async def one(make_engine: Callable[..., Any]) -> None:
-            async with turns, serving(make_engine) as (tcp, udp):
-                result[make_engine] = await judged(tcp, udp, "json", WAITS)
-
-        await asyncio.gather(*map(one, (ServerEngine, *VISIBLE)))
-        return result
-
-    return asyncio.run(all_of_them())
+    bugs = [ServerEngine, *VISIBLE]
+    with planted_servers(bugs) as ports:
+        return dict(zip(bugs, judge_all([(tcp, udp, "json") for tcp, udp in ports]), strict=True))
 
 
 def test_every_planted_bug_is_judged_or_cannot_be_seen_from_outside() -> None:
