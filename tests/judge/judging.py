@@ -13,7 +13,7 @@ from tcrp.judge.verdicts import Judgement, Outcome
 from tcrp.live.conform_ground import LiveGround
 
 WAITS = Waits(answer_us=4_000_000, patience_us=6_000_000, patience_is_given=True)
-AT_A_TIME = 16
+AT_A_TIME = 32
 
 
 async def judged(tcp: int, udp: int, dialect: str, waits: Waits = WAITS) -> Judgement:

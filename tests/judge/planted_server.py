@@ -74,7 +74,7 @@ def serve(make_engine: Callable[..., Any]) -> None:
     def make(config: Any, *, new_token: Any, detail: Any) -> Any:  # noqa: ARG001 (some bugs need all of it)
         return make_engine(config, new_token=new_token, detail=Detail.EVERYTHING)
 
-    driver.ServerEngine = make  # type: ignore[assignment,misc]
+    driver.ServerEngine = make  # type: ignore[assignment,attr-defined]
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # its log
     os._exit(server.main(OPTIONS))
 

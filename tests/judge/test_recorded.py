@@ -137,6 +137,14 @@ def join_after_the_end(film: Film) -> int:
     return film.number - 2
 
 
+def never_relayed(film: Film) -> int:
+    number = film.says("ann", "is anybody here?")
+    film.hears("bob", "ann: is anybody here?")
+    film.waits(3)
+    film.says("eve", "")
+    return number
+
+
 def never_told(film: Film) -> int:
     number = film.says("ann", "exit")
     film.waits(5)
@@ -167,6 +175,7 @@ def another_room(film: Film) -> int:
         (a_token_again, "R-TOK-1", "was granted before, to bob"),
         (created_twice, "R-TCP-4", "is granted room 'lobby', which is open"),
         (join_after_the_end, "R-ROOM-2", "whose host has left"),
+        (never_relayed, "R-REL-1", "2 s later it is not relayed to cat, though present"),
         (never_told, "R-END-1", "2 s later bob is not told"),
         (another_room, "R-REL-1", "where eve is, in another room"),
     ],
@@ -182,6 +191,42 @@ def test_the_first_packet_that_breaks_a_rule_is_named(
     assert first.startswith(f"packet {number}: ")
     assert first.endswith(f": {rule}")
     assert said in first
+
+
+def over_the_limit(film: Film) -> None:
+    film.says("ann", "x" * 4096)
+
+
+def silent_for_long(film: Film) -> None:
+    film.waits(11)
+    film.says("ann", "is anybody here?")
+
+
+def left_at_once(film: Film) -> None:
+    film.says("ann", "bye")
+    film.says("ann", "exit")
+    for who in ("bob", "cat"):
+        film.hears(who, "Room closed")
+
+
+def too_fast(film: Film) -> None:
+    for number in range(40):
+        film.says("ann", f"text {number}")
+        if number < 12:
+            film.hears("bob", f"ann: text {number}")
+            film.hears("cat", f"ann: text {number}")
+
+
+@pytest.mark.parametrize("why", [over_the_limit, silent_for_long, left_at_once, too_fast])
+def test_a_text_that_a_server_may_keep_to_itself_is_not_missed(
+    judged: Judged, why: Callable[[Film], None], tmp_path: Path
+) -> None:
+    film = opening()
+    why(film)
+    film.waits(5)
+    film.says("eve", "")
+    result = judged(film.written(tmp_path / "capture.pcap"))
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_what_happened_before_the_capture_began_is_not_held_against_the_server(judged: Judged, tmp_path: Path) -> None:
@@ -242,3 +287,11 @@ def test_a_trace_is_walked_step_by_step_and_a_forged_step_is_named(judged: Judge
     result = judged(path)
     assert result.returncode == 1
     assert result.stdout.startswith(f"record {number}: session ")
+
+
+def test_a_capture_of_a_run_in_seven_dialects_breaks_no_rule(judged: Judged, tmp_path: Path) -> None:
+    path = tmp_path / "run.pcapng"
+    scenario = ROOT / "sim" / "scenarios" / "a-shutdown-closes-every-room-and-tells-every-member.yaml"
+    assert main(["show", str(scenario), "--format", "pcapng", "-o", str(path)]) == 0
+    result = judged(path)  # a trailer tells a port, and an enter word is no text
+    assert result.returncode == 0, result.stdout + result.stderr

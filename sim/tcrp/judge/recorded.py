@@ -6,15 +6,17 @@ cannot know (limits, timeouts, what happened before the capture began) is never 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tcrp.engine.codec import Accepted, Codec, Completed, Denied, Relayed, Told, Unread
+from tcrp.engine.codec import PORT_BYTES, Accepted, Codec, Completed, Denied, Relayed, Told, Unread, learns_port
 from tcrp.engine.notices import ENDINGS, NoticeReader
 from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.templates import Mismatch, Partial
-from tcrp.spec.limits import SECOND_US, SERVER_DATAGRAM_BYTES_MAX
+from tcrp.spec.dialects import LearnedFrom, RelayFrom
+from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SECOND_US, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Rule, SessionEvent, SessionState
 from tcrp.spec.render import TABLES
 from tcrp.spec.table import SESSION
@@ -23,6 +25,12 @@ from tcrp.trace.records import Record, StepRecord
 REQUEST_BYTES_MAX = 1 << 20
 TEXT_US = 30 * SECOND_US
 """How long a text may be on its way."""
+RELAYED_US = 2 * SECOND_US
+"""How long after a text a member may not have been sent it."""
+PRESENT_US = 10 * SECOND_US
+"""Who has spoken so recently is there, whatever the server's timeouts are."""
+FAST = 10
+"""A sender of more texts a second may be over a limit of the server."""
 TOLD_US = 2 * SECOND_US
 """How long after the end of a room its members may not have been told."""
 
@@ -64,6 +72,7 @@ class Session:
     state: SessionState = SessionState.TOKENED
     ended_us: int = 0
     ended_by: SessionEvent | None = None
+    heard_us: int | None = None  # when its latest valid datagram came
     is_told: bool = False
     latest: dict[bytes, int] = field(default_factory=dict)  # sender -> number of its latest text that arrived
 
@@ -79,6 +88,7 @@ class Text:
     fault: tuple[Rule, str] | None  # why it must not be relayed
     room: str
     reached: set[bytes] = field(default_factory=set)
+    due: tuple[Session, ...] = ()  # who was there, and must be sent it
 
 
 class Half:
@@ -119,6 +129,7 @@ class Connection:
     recognised: Recognised | None = None
     is_read: bool = False  # the request, or what can be none
     is_over: bool = False  # granted or refused
+    granted: Session | None = None
 
 
 class Recorded:
@@ -131,12 +142,14 @@ class Recorded:
         self._recogniser = Recogniser(codecs)
         self._connections: dict[tuple[str, int], Connection] = {}
         self._texts: list[Text] = []
+        self._due: deque[Text] = deque()  # those of which it is not known yet whether they reach everybody
         self._rooms: dict[str, bool] = {}  # rooms created in this recording: whether they are open
         self._closed_us: dict[str, tuple[int, int]] = {}  # when rooms ended, and by which packet
 
     def take(self, packet: Packet) -> None:
         """The next packet."""
         self._look_for_the_untold(packet.at_us)
+        self._look_for_the_unrelayed(packet.at_us)
         if packet.is_tcp:
             self._take_segment(packet)
         elif packet.to_server:
@@ -163,6 +176,7 @@ class Recorded:
             self.requests += connection.is_read and not isinstance(read, Mismatch)
         if not packet.to_server:
             self._read_replies(packet, connection)
+        self._read_trailer(packet, connection)
 
     def _read_replies(self, packet: Packet, connection: Connection) -> None:
         read = connection.recognised
@@ -178,7 +192,7 @@ class Recorded:
                 case Accepted():
                     continue
                 case Completed(token):
-                    self._grant(packet, read.codec, read, token)
+                    connection.granted = self._grant(packet, read.codec, read, token)
                 case Denied():
                     data.clear()  # some dialects say it in two frames
             connection.is_over = True
@@ -186,7 +200,17 @@ class Recorded:
             self._breaks(packet, Rule.TCP_1, f"{len(data)} bytes over TCP behind the last frame: {bytes(data[:40])!r}")
             data.clear()
 
-    def _grant(self, packet: Packet, speaks: Codec, read: Recognised, token: bytes) -> None:
+    def _read_trailer(self, packet: Packet, connection: Connection) -> None:
+        """The port that a client tells behind its request, where its dialect has that."""
+        session, read = connection.granted, connection.recognised
+        if session is None or read is None or session.state is not SessionState.TOKENED:
+            return
+        behind = connection.up.data[read.asked.size :][:PORT_BYTES]
+        if learns_port(session.codec, LearnedFrom.TRAILER) and len(behind) == PORT_BYTES:
+            session.address = packet.client[0], int.from_bytes(behind, "big")
+            session.state = SESSION.rows[session.state, SessionEvent.ENTERED].to
+
+    def _grant(self, packet: Packet, speaks: Codec, read: Recognised, token: bytes) -> Session:
         request, room = read.asked.request, read.asked.room.decode(errors="replace")
         assert request is not None, "only what was read is granted"
         is_create = read.asked.operation is Operation.CREATE
@@ -209,6 +233,7 @@ class Recorded:
             session.address = packet.client[0], request.port
             session.state = SessionState.IN_ROOM
         self.sessions[token] = session
+        return session
 
     def _members(self, room: str) -> list[Session]:
         return [each for each in self.sessions.values() if each.room == room and each.state is not SessionState.EXPIRED]
@@ -235,6 +260,7 @@ class Recorded:
         elif text is not None:
             if session.state is SessionState.TOKENED:
                 session.state = SESSION.rows[session.state, SessionEvent.ENTERED].to
+            session.heard_us = packet.at_us
             if not session.codec.dialect.port_fixed:
                 session.address = packet.client
             if text in session.codec.leave_words:
@@ -242,7 +268,36 @@ class Recorded:
                 fault = Rule.EXIT_1, f"the leave word of {session.name}"
         self.texts_seen += 1
         if text:
-            self._texts.append(Text(packet.number, packet.at_us, text, session, fault, session.room))
+            said = Text(packet.number, packet.at_us, text, session, fault, session.room)
+            self._texts.append(said)
+            is_entering = text == session.codec.dialect.enter_word
+            if fault is None and not is_entering and len(packet.data) <= CLIENT_DATAGRAM_BYTES_MAX:
+                said.due = self._receivers(said, session)
+            if said.due:
+                self._due.append(said)
+
+    def _receivers(self, text: Text, sender: Session) -> tuple[Session, ...]:
+        """Who must be sent a text: those of its room who surely are there, and to whom its relay may go."""
+        if text.room not in self._rooms:
+            return ()
+        recent = [each for each in self._texts[-FAST - 1 :] if each.sender is sender]
+        if len(recent) > FAST and text.at_us - recent[0].at_us < SECOND_US:
+            return ()
+        return tuple(each for each in self._members(text.room) if each is not sender and _may_hear(each, text, sender))
+
+    def _look_for_the_unrelayed(self, now_us: int) -> None:
+        """Texts that were not relayed to everybody in time."""
+        while self._due and now_us - self._due[0].at_us >= RELAYED_US:
+            text = self._due.popleft()
+            sender = text.sender
+            assert sender is not None, "what is due has a sender"
+            missed = [each for each in text.due if each.token not in text.reached and not _left_before(each, text)]
+            if missed:
+                said = (
+                    f"text of {sender.name} in {text.room!r}, and {RELAYED_US / SECOND_US:g} s later it is not "
+                    f"relayed to {', '.join(each.name for each in missed)}, though present"
+                )
+                self.breaks.append(Break(text.number, Rule.REL_1, said))
 
     def _text_of_nobody(self, packet: Packet) -> Text:
         """A text with a token that no one was granted: a fault only if all of the room is in the recording."""
@@ -315,6 +370,7 @@ class Recorded:
                 same = [each for each in self._texts if each.text == relayed.text]
                 ours = [each for each in same if each.room == receiver.room] or same
                 fresh = [each for each in ours if receiver.token not in each.reached] or ours[-1:]
+                fresh.sort(key=lambda each: each.fault is not None)  # of equal texts, one that may be relayed
                 if fresh:
                     return fresh[0], relayed.name
         named = [each for each in self._texts if len(each.text) > 2 and each.text.encode() in data]
@@ -356,6 +412,20 @@ class Recorded:
         if name is not None and name != text.sender.name:
             self._breaks(packet, Rule.REL_3, f"{relay} names {name!r}; it was sent by {text.sender.name}")
         return None
+
+
+def _may_hear(member: Session, text: Text, sender: Session) -> bool:
+    """Whether a member is there, and its dialect has a form for the text that it does not read as a notice."""
+    is_there = member.heard_us is not None and text.at_us - member.heard_us <= PRESENT_US and member.address is not None
+    if not is_there or member.codec.dialect.relay_from is RelayFrom.ANY_PORT:
+        return False  # relays from other ports may not be in the recording
+    relay = member.codec.write_relay(sender.name, text.text, text.room.encode(), member.token)
+    return relay is not None and len(relay) <= SERVER_DATAGRAM_BYTES_MAX and not member.reader.is_forged_by(relay)
+
+
+def _left_before(member: Session, text: Text) -> bool:
+    """Whether a member had ended before the text could have been relayed to it."""
+    return member.state is SessionState.EXPIRED and member.ended_us - text.at_us < RELAYED_US
 
 
 def first_break_in_trace(records: Iterable[Record]) -> tuple[Break | None, int]:

@@ -159,7 +159,8 @@ class User:
 
     def times(self, text: str) -> int:
         """How often a datagram that holds `text` has arrived."""
-        return sum(text.encode() in each.data for each in self.heard)
+        wanted = text.encode()
+        return sum(wanted in each.data for each in self.heard)
 
     def told(self, notice: Notice | None = None, since: int = 0) -> list[Heard]:
         """The notices that have arrived; only those of a kind, if it is named."""
