@@ -396,7 +396,7 @@ def test_without_textual_the_message_says_how_to_install_it(monkeypatch: pytest.
 
     monkeypatch.delitem(sys.modules, "tcrp.cli.step_app", raising=False)
     monkeypatch.setitem(sys.modules, "textual", None)
-    with pytest.raises(UsageError, match=re.escape("pip install 'tcrp[view]'")):
+    with pytest.raises(UsageError, match=re.escape("(in a clone of tcrp: pip install -e '.[view]')")):
         step(str(CUT), None, 1)
 
 

@@ -254,7 +254,7 @@ def test_without_its_library_it_says_what_to_install(
     monkeypatch.delitem(sys.modules, "tcrp.live.watch")
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     assert main(["--watch", "127.0.0.1:0"]) == CANNOT
-    assert "pip install 'tcrp[watch]'" in capsys.readouterr().err
+    assert "pip install aiohttp (in a clone of tcrp: pip install -e '.[watch]')" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_explained() -> None:

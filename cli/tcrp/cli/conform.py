@@ -163,7 +163,9 @@ def _client(options: argparse.Namespace) -> int:
     try:
         from tcrp.live.conform_client import LiveClientGround, end_strays
     except ImportError as error:
-        raise UsageError(f"judging clients needs {error.name}: pip install 'tcrp[judge]'") from None
+        from tcrp.live.extras import missing
+
+        raise UsageError(missing("judging clients", str(error.name), "judge")) from None
     from tcrp.cli.dialects import dialect_named
     from tcrp.engine.codec import codec
     from tcrp.judge.client_ground import CannotStart

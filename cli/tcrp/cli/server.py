@@ -24,6 +24,7 @@ from tcrp.cli.settings import (
     with_dashes,
 )
 from tcrp.cli.version import tcrp_version
+from tcrp.live.extras import missing
 
 if TYPE_CHECKING:
     from tcrp.engine.codec import Codec
@@ -146,7 +147,7 @@ def _watcher(settings: ServerSettings) -> Watcher | None:
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] != "aiohttp":
             raise
-        raise UsageError("--watch needs aiohttp, which is not installed: pip install 'tcrp[watch]'") from None
+        raise UsageError(missing("--watch", "aiohttp", "watch")) from None
     host, port = parse_watch(settings.watch)
     return Watch(host, port, texts=settings.watch_texts == "yes")
 

@@ -7,6 +7,7 @@ import sys
 
 from tcrp.cli.exits import HOLDS, UsageError
 from tcrp.cli.what_if import open_source
+from tcrp.live.extras import missing
 
 
 def step(name: str, seed: int | None, start: int) -> int:
@@ -16,7 +17,7 @@ def step(name: str, seed: int | None, start: int) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("textual"):
             raise
-        raise UsageError("step needs textual, which is not installed: pip install 'tcrp[view]'") from None
+        raise UsageError(missing("step", "textual", "view")) from None
     opened = open_source(name, seed)
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") in ("dumb", ""):
         raise UsageError("step needs a terminal that can move its cursor; chat-sim run --summary says it in sentences")

@@ -27,6 +27,7 @@ from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, OutputLost
 from tcrp.cli.failure_artifacts import PAGE, SHRUNK, shrink_into, write_bundle
 from tcrp.cli.swarm_workers import LocalWorkers, Result, Workers, WorkersLost
 from tcrp.engine.server import ServerEngine
+from tcrp.live.extras import missing
 from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.errors import ScenarioError
@@ -189,7 +190,7 @@ def _workers(swarm: Swarm) -> Workers:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith(("dask", "distributed")):
             raise
-        raise UsageError("--dask needs distributed, which is not installed: pip install 'tcrp[dask]'") from None
+        raise UsageError(missing("--dask", "distributed", "dask")) from None
     return DaskWorkers(swarm.dask, run_seeds, partial(complain, PROGRAM))
 
 

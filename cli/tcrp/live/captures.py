@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tcrp.judge.recorded import Packet
+from tcrp.live.extras import missing
 
 PCAP = (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1")
 PCAP_HEADER_BYTES, PCAP_PACKET_BYTES = 24, 16
@@ -48,7 +49,7 @@ class Capture:
         try:
             import dpkt
         except ModuleNotFoundError:
-            raise CannotRead("reading captures needs the library dpkt: pip install 'tcrp[judge]'") from None
+            raise CannotRead(missing("reading captures", "dpkt", "judge")) from None
         with self._path.open("rb") as file:
             is_whole = _is_whole(file)
             reader = self._reader(file, dpkt)

@@ -454,11 +454,6 @@ class Picture:
         """The records whose cause is record `n`."""
         return self._effects.get(n, ())
 
-    def states_at(self, n: int) -> dict[int, str]:
-        """By track, the states of the machines after record `n`; machines that have not begun are not in it."""
-        found = ((track.index, track.state_at(n)) for track in self.tracks)
-        return {index: state for index, state in found if state is not None}
-
 
 def picture_of(header: Header, records: Iterable[Record], *, first: int = 1, last: int | None = None) -> Picture:
     """The picture of a trace, as `tcrp.trace.reader.read_trace` gives it. Raises what reading raises."""

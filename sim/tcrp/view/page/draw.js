@@ -13,8 +13,18 @@ class Painter {
   }
 
   readColours(element) {
-    const style = getComputedStyle(element);
-    this.colours = new Proxy({}, { get: (known, name) => known[name] || (known[name] = style.getPropertyValue(`--${name}`).trim()) });
+    if (!this.probe) {
+      this.probe = document.createElement("span"); // a variable may hold light-dark(…), which only a property resolves
+      this.probe.hidden = true;
+      element.querySelector("body").append(this.probe);
+    }
+    const style = getComputedStyle(element), resolved = getComputedStyle(this.probe);
+    const read = (name) => {
+      if (!style.getPropertyValue(`--${name}`)) return "";
+      this.probe.style.color = `var(--${name})`;
+      return resolved.color;
+    };
+    this.colours = new Proxy({}, { get: (known, name) => known[name] || (known[name] = read(name)) });
   }
 
   stateColour(state) { return this.colours[`state-${state}`] || this.colours.ink3; }

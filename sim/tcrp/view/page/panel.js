@@ -171,7 +171,8 @@ Object.assign(App.prototype, {
   },
 
   switchTheme() {
-    const root = document.documentElement, isDark = getComputedStyle(root).colorScheme === "dark";
+    const root = document.documentElement, chosen = root.dataset.theme;
+    const isDark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = isDark ? "light" : "dark";
     this.resize();
   },
