@@ -309,3 +309,12 @@ def test_what_waits_for_an_owner_goes_on_when_the_owner_is_seen_after_its_room()
     assert "bob: is anybody there?" not in alice.sees
     world.passes(LEASE / 2)
     assert alice.sees[-1] == "bob: is anybody there?"
+
+
+def test_a_request_that_comes_before_the_first_lease_waits_for_it() -> None:
+    world = Cluster()
+    world.begin("a")
+    alice = world.user("alice", "a")
+    assert not world.nodes["a"].node.lease.holds(world.now_us)
+    assert alice.asks(CREATE, "lobby").heard[34:]  # a token, and no refusal
+    assert world.owner_of("lobby") == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from nats_process import Nats
 from processes import BIN, PATIENCE, live_server, until
 
 ROOT = Path(__file__).parents[2]
@@ -127,3 +129,27 @@ def test_the_composition_opens_the_ports_of_its_configuration() -> None:
     assert server["ports"] == [f"{each[way]}:{each[way]}/{way}" for each in tables for way in ("tcp", "udp")]
     assert server["volumes"] == [f"./listeners.toml:{server['command'][1]}:ro"]
     assert (DEPLOY / ".." / server["build"]["dockerfile"]).is_file()
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "cluster.compose.yaml"])
+def test_a_composition_is_what_the_compose_specification_allows(name: str) -> None:
+    command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(DEPLOY / name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_commands_of_the_composed_cluster_make_a_cluster(tmp_path: Path) -> None:
+    """The same commands as processes: NATS with its folder, and each server with its own ports."""
+    services = YAML(typ="safe", pure=True).load((DEPLOY / "cluster.compose.yaml").read_text(encoding="utf-8"))[
+        "services"
+    ]
+    assert services.pop("nats")["command"] == ["--jetstream", "--store_dir", "/data"]
+    nats = Nats(tmp_path)
+    try:
+        with contextlib.ExitStack() as stack:
+            for service in services.values():
+                options = [word.replace("nats://nats:4222", nats.url) for word in service["command"]]
+                server = stack.enter_context(live_server(*options))
+            until(lambda: server.log().count("node_joined") == len(services) - 1, "the last server sees the others")
+    finally:
+        nats.end()

@@ -63,6 +63,10 @@ NOT_RUN = {
     "tshark ": "need not be installed; tests/view/test_wireshark.py uses it",
     "dask ": "runs until it is stopped; tests/cli/test_dask.py starts scheduler and workers",
     "chat-sim swarm --dask": "needs them",
+    "nats-server ": "runs until it is stopped; tests/net/test_cluster.py starts one",
+    "chat-server --cluster": "needs it",
+    "chat-client --name ann --create lobby --tcp-port 9002": "needs such servers",
+    "chat-client --name bob --join lobby --tcp-port 9102": "needs such servers",
     "docker ": "needs Docker and the network; tests/deploy checks the Dockerfile",
 }
 """Commands that are not executed, by their beginning, and why."""

@@ -103,6 +103,8 @@ class ClusterNode:
         self._cut_off_us: int | None = None  # since when it holds no lease
         self._is_told = False
         self._has_held = False  # the lease, until now
+        self._is_new = True  # it has never held one
+        self._early: list[Elsewhere] = []  # requests that came before its first lease
         self._told: dict[bytes, list[bytes]] = {}  # whose sessions are over here and perhaps not at the room's owner
 
     # --- what an engine has ----------------------------------------------------------------------
@@ -298,7 +300,11 @@ class ClusterNode:
 
     def _follow_lease(self, now_us: int) -> None:
         if self.lease.state in (LeaseState.HELD, LeaseState.RENEWING):
-            self._cut_off_us, self._is_told, self._has_held = None, False, True
+            self._cut_off_us, self._is_told, self._has_held, self._is_new = None, False, True, False
+            early, self._early = self._early, []
+            for output in early:
+                if output.stream in self.engine.handshake_server.handshakes:
+                    self._held(output, now_us)
         elif self._has_held and self.lease.state is not LeaseState.RELEASED:
             self._cut_off_us, self._has_held = now_us, False
             self.ownership.lease_lost(now_us)
@@ -429,6 +435,9 @@ class ClusterNode:
 
     def _held(self, output: Elsewhere, now_us: int) -> None:
         """A request for a room that is not here."""
+        if not self.lease.holds(now_us) and self._is_new:
+            self._early.append(output)
+            return
         if not self.lease.holds(now_us):
             refused = self.engine.resume_request(output.stream, now_us, refused="the cluster is out of reach")
             self._pass_on(refused, now_us)
