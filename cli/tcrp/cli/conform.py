@@ -197,13 +197,12 @@ def _client(options: argparse.Namespace) -> int:
 
 def _discovered(ground: LiveGround, subject: str) -> Codec | None:
     """The dialect that fits a server; None, with a report and a file to start from, where none does."""
-    from tcrp.cli.dialects import toml_of
     from tcrp.engine.codec import codec
     from tcrp.judge.discovery import description
     from tcrp.live.conform_server import discovered
     from tcrp.spec.dialects import SHIPPED
 
-    fits = asyncio.run(discovered(ground, [codec(name) for name in SHIPPED], subject))
+    fits, guess = asyncio.run(discovered(ground, [codec(name) for name in SHIPPED], subject))
     whole = [fit.codec.dialect.name for fit in fits if fit.is_whole]
     if whole:
         others = f"; so do {', '.join(whole[1:])}" if len(whole) > 1 else ""
@@ -213,9 +212,13 @@ def _discovered(ground: LiveGround, subject: str) -> Codec | None:
     path = _free(Path("discovered.toml"))
     complain(PROGRAM, f"{subject}: none of {len(fits)} dialects fits. The nearest is {best.codec.dialect.name}:")
     for what, how in best.fields:
-        print(f"    {what:<7} {how}", file=sys.stderr)
+        print(f"    {what:<8} {how}", file=sys.stderr)
+    if guess is not None:
+        print("From what it answers, this is guessed:", file=sys.stderr)
+        for what, how in guess.fields:
+            print(f"    {what:<8} {how}", file=sys.stderr)
     try:
-        path.write_text(description(best, toml_of(best.codec.dialect.name), path.stem), encoding="utf-8")
+        path.write_text(description(best, guess, path.stem), encoding="utf-8")
     except OSError as error:
         raise OutputLost(f"{path}: a description to start from cannot be written: {error.strerror}") from None
     print(f"{path} describes it as far as it was seen: correct it, and judge with --dialect {path}", file=sys.stderr)

@@ -8,7 +8,8 @@ import socket
 from collections.abc import Callable, Sequence
 
 from tcrp.engine.codec import Codec
-from tcrp.judge.discovery import Fit, discover
+from tcrp.judge.discovery import FORM_OF_RELAY, REPLIES, Fit, discover
+from tcrp.judge.guessing import Guess, guess
 from tcrp.judge.probe import Probe
 from tcrp.judge.record import Waits
 from tcrp.judge.runner import Runner
@@ -60,15 +61,26 @@ async def judge_server(
     return await Runner(ground, codec, waits, progress).run(probes, subject)
 
 
-async def discovered(ground: LiveGround, codecs: Sequence[Codec], subject: str) -> list[Fit]:
-    """How each dialect fits, the best first. Raises `CannotJudge` if nothing at all is answered."""
+async def discovered(ground: LiveGround, codecs: Sequence[Codec], subject: str) -> tuple[list[Fit], Guess | None]:
+    """How each dialect fits, the best first; and where none does, what can be guessed. Raises `CannotJudge` if nothing
+    at all is answered.
+    """
     reply = await _first_reply(ground, codecs[0])
     if reply.kind in (Kind.UNREACHED, Kind.SILENT) or "HTTP/" in reply.said or TLS in reply.said:
         raise CannotJudge(f"{subject}: {first_contact(reply, codecs[0])}")
     fits = await discover(ground, codecs, Waits(answer_us=DISCOVERY_US, relay_us=RELAY_US))
-    if not fits[0].steps and not fits[0].first.speaks:
+    guessed = None if fits[0].is_whole else await _guessed(ground, fits[0])
+    if guessed is None and not fits[0].steps and not fits[0].first.speaks:
         raise CannotJudge(f"{subject}: {first_contact(fits[0].first, fits[0].codec)}")
-    return fits
+    return fits, guessed
+
+
+async def _guessed(ground: LiveGround, best: Fit) -> Guess | None:
+    """What can be guessed of a server that no dialect fits, besides what the nearest shows."""
+    if best.steps == FORM_OF_RELAY:
+        return None  # all but the relay is of that dialect
+    known = best.codec.dialect.name if best.steps > REPLIES else None
+    return await guess(ground, Waits(answer_us=DISCOVERY_US, relay_us=RELAY_US), known)
 
 
 async def _first_reply(ground: LiveGround, codec: Codec) -> Reply:

@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 from tcrp.engine.codec import Codec, Relayed
 from tcrp.judge.ground import Ground
+from tcrp.judge.guessing import HEARER, SPEAKER, Guess, toml_of, with_relay
 from tcrp.judge.record import Skip, Waits
 from tcrp.judge.stage import Kind, Reply, Stage, User
-from tcrp.spec.dialects import DialectError, parse
 from tcrp.spec.names import Operation
 
-SPEAKER, HEARER = "annika", "bobby"
 PREFERRED = "json"
 """Of several dialects that fit, this one is judged: it can say most."""
 
@@ -39,7 +38,8 @@ class Fit(NamedTuple):
         return self.steps >= WHOLE
 
 
-WHOLE = 4
+REPLIES, FORM_OF_RELAY, WHOLE = 1, 3, 4
+"""Steps: more than the first means that both requests were granted; at the second a relay came, in another form."""
 
 
 async def discover(ground: Ground, codecs: Iterable[Codec], waits: Waits) -> list[Fit]:
@@ -100,44 +100,17 @@ async def _leaves(stage: Stage, ann: User, bob: User) -> str | None:
 # --- a file to start from ----------------------------------------------------------------------------
 
 
-def description(fit: Fit, toml: str, name: str) -> str:
-    """The description of the dialect that fits best, `toml`, with what was seen; it can be read as it is."""
-    said = "\n".join(f"#   {what}: {how}" for what, how in fit.fields)
-    head = (
-        f"# Written by chat-sim conform --dialect auto, from the included dialect {fit.codec.dialect.name}, which fits "
-        f"best.\n# Seen:\n{said}\n# Correct it, and judge again with --dialect and this file.\n"
+def description(fit: Fit, guessed: Guess | None, name: str) -> str:
+    """A description to start from, that can be read as it is: the dialect that fits best, with what was seen."""
+    base = fit.codec.dialect.name
+    fields = (*fit.fields, *(guessed.fields if guessed is not None else ()))
+    said = "\n".join(f"#   {what}: {how}" for what, how in fields)
+    origin = (
+        f"from the included dialect {base}, which fits best" if guessed is None else "from what the server answered"
     )
-    named = re.sub(r"^name = .*$", f"name = {json.dumps(name)}", toml, count=1, flags=re.MULTILINE)
-    guessed = _with_relay(named, fit)
-    return head + (guessed if guessed is not None and _is_readable(guessed) else named)
-
-
-def _with_relay(toml: str, fit: Fit) -> str | None:
-    """The description with the relay that was seen, if its form can be guessed."""
-    fields = relay_fields(fit.relay, SPEAKER, fit.text)
-    if fields is None:
-        return None
-    table = f"[relay]\nfields = {json.dumps(fields, ensure_ascii=False)}\n"
-    return re.sub(r"^\[relay\]\n(?:(?!\[).*\n)*?(?=\n|\[|\Z)", lambda _: table, toml, count=1, flags=re.MULTILINE)
-
-
-def relay_fields(relay: bytes, name: str, text: str) -> list[str] | None:
-    """The fields of a relay of `text` by `name`, as a description writes them, or None."""
-    if relay == bytes((len(name),)) + f"{name}{text}".encode():
-        return ["len(name): u1", "name", "text"]
-    try:
-        said = relay.decode()
-    except UnicodeDecodeError:
-        return None
-    before, found, behind = said.partition(text)
-    if not found or behind or "'" in before or "{" in before or not before.isprintable():
-        return None
-    return [f"'{before.replace(name, '{name}')}{{text}}'"]
-
-
-def _is_readable(toml: str) -> bool:
-    try:
-        parse(toml, "discovered")
-    except DialectError:
-        return False
-    return True
+    head = (
+        f"# Written by chat-sim conform --dialect auto, {origin}.\n# Seen:\n{said}\n"
+        "# Correct it, try it with chat-sim dialect check, and judge again with --dialect and this file.\n"
+    )
+    toml = guessed.toml if guessed is not None else with_relay(toml_of(base), fit.relay, SPEAKER, fit.text)
+    return head + re.sub(r"^name = .*$", lambda _: f"name = {json.dumps(name)}", toml, count=1, flags=re.MULTILINE)
