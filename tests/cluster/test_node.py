@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cluster_world import LEASE_US, SECOND, Cluster, User
-from tcrp.cluster.messages import Kind, Message, write
+from tcrp.cluster.messages import Kind, Message, read, write
 from tcrp.cluster.outputs import What
 from tcrp.engine.outputs import Relay
 from tcrp.spec.cluster_names import LeaseState, OwnershipState
@@ -318,3 +320,60 @@ def test_a_request_that_comes_before_the_first_lease_waits_for_it() -> None:
     assert not world.nodes["a"].node.lease.holds(world.now_us)
     assert alice.asks(CREATE, "lobby").heard[34:]  # a token, and no refusal
     assert world.owner_of("lobby") == ["a"]
+
+
+def test_an_open_connection_goes_with_its_room_and_stays_with_its_gateway() -> None:
+    world, _, _ = two_talk()
+    a, b = world.nodes["a"], world.nodes["b"]
+    carol, dave = world.user("carol", "a"), world.user("dave", "b")
+    streams = []
+    for each, process in ((carol, a), (dave, b)):
+        streams.append((process, stream := 7000 + each.address.port, each))
+        process.streams[stream] = each
+        data = each.speaks.write_request(JOIN, b"lobby", each.name, "", "127.0.0.1", 5000)
+        process.does(process.node.stream_opened(stream, each.address, world.now_us))
+        process.does(process.node.receive_stream(stream, data, world.now_us))
+    world.passes(0.1)
+    a.does(a.node.hand_over(world.now_us))
+    world.passes(0.1)
+    assert world.owner_of("lobby") != ["a"]
+    for process, stream, each in streams:
+        assert (each.is_finished, each.is_closed) == (True, False)
+        process.does(process.node.stream_ended(stream, world.now_us))
+        world.passes(0.1)
+        assert each.is_closed, each.name
+
+
+# --- what others may send ------------------------------------------------------------------------
+
+
+WHOLE = Message(Kind.DATAGRAM, b"lobby \xff", 7, "a.life1.1", (0, "10.0.0.1", 5000), b"text\n", 1)
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=20).map(lambda data: write(WHOLE)[:-9] + data))
+def test_every_byte_string_is_a_message_or_none(data: bytes) -> None:
+    found = read(data)
+    assert found is None or read(write(found)) == found
+    assert read(write(WHOLE)) == WHOLE
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=5),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(Kind), st.lists(JUNK, max_size=6), st.binary(max_size=64), st.integers(0, 2**40))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_message_of_wrong_content_harms_nobody(kind: Kind, what: list[object], body: bytes, fence: int) -> None:
+    world, alice, bob = TALKING
+    a = world.nodes["a"]
+    sender = world.nodes["b"].node.lease.address
+    a.does(a.node.receive_message(write(Message(kind, b"lobby", fence, sender, tuple(what), body)), world.now_us))
+    assert world.owner_of("lobby") == ["a"]
+    bob.says("still")
+    assert alice.sees[-1] == "bob: still"
+
+
+TALKING = two_talk()

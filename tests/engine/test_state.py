@@ -633,3 +633,33 @@ def test_a_clients_different_ways_lead_to_one_state() -> None:
         engine.handle_timeout(now_us)
         assert not engine.is_living
     assert (one.freeze(), hash(one.freeze())) == (other.freeze(), hash(other.freeze()))
+
+
+# --- one room of several -------------------------------------------------------------------------
+
+
+def test_a_room_is_taken_out_and_put_into_another_engine_as_it_is() -> None:
+    chat = Chat()
+    for room in ROOMS:
+        host = chat.user(f"host of {room}", "json").creates(room)
+        guest = chat.user("guest", "text").joins(room)
+        gone = chat.user("gone", "text").joins(room)
+        guest.says("hello")
+        gone.leaves()
+        host.says("hi")
+    chat.settles()
+    whole = chat.server.freeze()
+    parts = [chat.server.freeze_room(room.encode()) for room in ROOMS]
+    other = ServerEngine(ServerConfig(chat.limits), new_token=lambda: b"0" * 32)
+    for part in reversed(parts):
+        other.adopt(part, 0)
+    assert [other.freeze_room(room.encode()) for room in ROOMS] == parts
+    for name in ("sessions", "rooms", "ended", "handshakes", "timers"):
+        both = [each for part in parts for each in getattr(part, name)]
+        assert sorted(map(repr, both)) == sorted(map(repr, getattr(whole, name)))
+    for room in ROOMS:
+        chat.server.forget_room(room.encode())
+    assert chat.server.freeze() == ServerState()
+    assert chat.server.next_deadline_us() is None
+    assert not chat.server.registry.sessions_at
+    assert chat.server.registry.rooms_per_ip.of("10.0.0.1") == chat.server.registry.sessions_per_ip.of("10.0.0.1") == 0

@@ -17,6 +17,7 @@ import pytest
 
 from nats_process import Nats
 from processes import BIN, CREATE, PATIENCE, LiveServer, Peer, frame, live_server, read_all, until
+from system_tools import required
 from tcrp.engine.codec import codec
 from tcrp.spec.names import Operation
 
@@ -269,3 +270,26 @@ def test_credentials_come_from_a_file(tmp_path: Path) -> None:
             assert Peer(server, "bob").joins("lobby").token
     finally:
         locked.end()
+
+
+def test_tls_is_checked_both_ways(tmp_path: Path) -> None:
+    required("openssl")
+    for command in (
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+        "req -newkey rsa:2048 -nodes -keyout own.key -out own.csr -subj /CN=own",
+        "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out own.pem -days 2 -extfile names",
+    ):
+        (tmp_path / "names").write_text("subjectAltName=IP:127.0.0.1")
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, capture_output=True, timeout=60, check=True)
+    ca, own, key = (str(tmp_path / name) for name in ("ca.pem", "own.pem", "own.key"))
+    nats = Nats(tmp_path / "nats", "--tlsverify", "--tlscert", own, "--tlskey", key, "--tlscacert", ca)
+    url = nats.url.replace("nats:", "tls:")
+    try:
+        assert "Try --cluster-ca FILE" in refused("--cluster", url)
+        assert "and --cluster-key if it asks for them" in refused("--cluster", url, "--cluster-ca", ca)
+        assert f"{tmp_path}/no.pem: the certificates" in refused("--cluster", url, "--cluster-ca", f"{tmp_path}/no.pem")
+        options = ("--cluster-ca", ca, "--cluster-cert", own, "--cluster-key", key)
+        with live_server("--cluster", url, *options) as server:
+            assert Peer(server, "alice").creates("lobby").token
+    finally:
+        nats.end()

@@ -270,7 +270,7 @@ class ClusterNode:
                     self._serve(message, now_us)
                 else:
                     self._deliver(message)
-            except (ValueError, TypeError, IndexError):  # its `what` is none of its kind
+            except (ValueError, TypeError, IndexError, AttributeError, KeyError):  # its `what` is none of its kind
                 self._outputs.append(Happened(What.STRANGER, message.sender, "a message that cannot be read"))
         return self._take(now_us)
 
@@ -349,14 +349,21 @@ class ClusterNode:
         self.engine.adopt(state, now_us)
         self._rooms_of.update(dict.fromkeys([each.token for each in state.sessions], room))
         self._rooms_of.update(dict.fromkeys([each.token for each in state.ended], room))
-        self._guests.update({each.stream: room for each in state.handshakes if isinstance(each.stream, tuple)})
+        for handshake in state.handshakes:
+            if isinstance(handshake.stream, tuple):
+                self._guests[handshake.stream] = room
+            else:
+                self._forget_stream(handshake.stream)
         for each in state.sessions:
             self._send_remember(each.token)
         return ""
 
-    def drop(self, room: bytes) -> None:
+    def drop(self, room: bytes, now_us: int) -> None:
         """Hold nothing of a room any more."""
         if room in self.registry.rooms:
+            for handshake in self.engine.freeze_room(room).handshakes:
+                if not isinstance(handshake.stream, tuple):  # the next owner speaks to it by this gateway
+                    self._take_over(handshake.stream, room, now_us)
             self._outputs += self.engine.forget_room(room)
             for token in [token for token, at in self._rooms_of.items() if at == room]:
                 del self._rooms_of[token]
@@ -411,6 +418,12 @@ class ClusterNode:
         else:
             self._to_owner(Message(kind, room, 0, self.lease.address, (stream,), data), now_us)
 
+    def _take_over(self, stream: StreamId, room: bytes, now_us: int) -> None:
+        """An own client's stream is served by another process from now on."""
+        self._streams[stream] = room
+        # An owner closes it after this time at the latest; its own clock began later.
+        self._given_up_us[stream] = now_us + self.registry.limits.handshake_timeout + self.lease.lease_us
+
     def _forget_stream(self, stream: StreamId) -> None:
         self._streams.pop(stream, None)
         self._given_up_us.pop(stream, None)
@@ -426,7 +439,9 @@ class ClusterNode:
         at = self.ownership.rooms.get(message.room)
         if at is None:
             return
-        if at.state is OwnershipState.ELSEWHERE and self.lease.is_alive(at.owner):
+        if at.state is OwnershipState.OWNED:
+            self._serve(message, now_us)
+        elif at.state is OwnershipState.ELSEWHERE and self.lease.is_alive(at.owner):
             self._outputs.append(SendMessage(at.owner, messages.write(message._replace(hops=message.hops + 1))))
         else:
             if len(at.waiting) == at.waiting.maxlen:
@@ -462,9 +477,7 @@ class ClusterNode:
         what = [stream, handshake.ip, handshake.peer_port, handshake.listener, self._sent.pop(stream, 0)]
         data, has_ended, outputs = self.engine.take_request_away(stream)
         self._pass_on(outputs, now_us)
-        self._streams[stream] = at.name
-        # An owner closes it after this time at the latest; its own clock began later.
-        self._given_up_us[stream] = now_us + self.registry.limits.handshake_timeout + self.lease.lease_us
+        self._take_over(stream, at.name, now_us)
         for kind, body in ((Kind.OPEN, data), *(((Kind.END, b""),) if has_ended else ())):
             args = tuple(what) if kind is Kind.OPEN else (stream,)
             self._to_owner(Message(kind, at.name, at.fence, self.lease.address, args, body), now_us)
@@ -496,6 +509,8 @@ class ClusterNode:
             return
         stream = message.what[0] if sender == self.lease.address else (sender, message.what[0])
         match message.kind:
+            case Kind.OPEN if stream in engine.handshake_server.handshakes:
+                raise ValueError(f"the stream {stream} is open")
             case Kind.OPEN:
                 _, ip, port, listener, sent = message.what
                 self._guests[stream] = message.room

@@ -42,7 +42,7 @@ class Holder(Protocol):
     def load(self, room: bytes, saved: bytes, now_us: int) -> str:
         """Go on with a room. Returns why it cannot be, or nothing."""
 
-    def drop(self, room: bytes) -> None:
+    def drop(self, room: bytes, now_us: int) -> None:
         """Hold nothing of a room any more, if it is here."""
 
     def settled(self, room: RoomAt, now_us: int) -> None:
@@ -183,7 +183,7 @@ class Ownership:
             if at.state is _S.OWNED:
                 at.saved = self._holder.save(at.name, at.fence)
                 self._step(at, _E.HANDING_OVER)
-                self._holder.drop(at.name)
+                self._holder.drop(at.name, now_us)
                 self._to_save.pop(at.name, None)
                 if at.asked is None:
                     self._save(at, now_us)
@@ -195,7 +195,7 @@ class Ownership:
                 self._step(at, _E.ORPHANED)
                 self._ask_no_more(at)
                 self._to_save.pop(at.name, None)
-                self._holder.drop(at.name)
+                self._holder.drop(at.name, now_us)
                 at.save_us, at.since_us, at.owner = None, now_us, at.owner or "?"
 
     def node_joined(self, address: str, now_us: int) -> None:
@@ -442,7 +442,7 @@ class Ownership:
             self._to_save.pop(room, None)
             at.owner, at.since_us, at.save_us, at.saved = owner, 0, None, b""
             self._step(at, _E.SEEN)
-            self._holder.drop(room)
+            self._holder.drop(room, now_us)
             self._holder.settled(at, now_us)
 
     def _saw_own(self, at: RoomAt, is_news: bool, now_us: int) -> None:
@@ -461,7 +461,7 @@ class Ownership:
         self._step(at, _E.VACATED)
         self._ask_no_more(at)
         self._to_save.pop(room, None)
-        self._holder.drop(room)
+        self._holder.drop(room, now_us)
         self._holder.vacated(room)
         at.owner, at.revision, at.fence, at.saved, at.saved_revision = "", 0, 0, b"", 0
         self._holder.settled(at, now_us)

@@ -126,8 +126,10 @@ class ClusterServer(Server):
             why = self._last_error or str(error) or "no answer"
             if "authorization" in why.lower() or "authentication" in why.lower():
                 raise CannotJoin(f"NATS at {url} refuses these credentials. Try --cluster-credentials FILE") from None
-            hint = "Is nats-server -js running there?"
-            raise CannotJoin(f"NATS at {url} cannot be reached: {why}. {hint}") from None
+            if self._uses_tls() and "refused" not in why:  # the other end may just hang up
+                hint = "Try --cluster-ca FILE, and --cluster-cert and --cluster-key if it asks for them"
+                raise CannotJoin(f"there is no TLS with NATS at {url}: {why}. {hint}") from None
+            raise CannotJoin(f"NATS at {url} cannot be reached: {why}. Is nats-server -js running there?") from None
         try:
             self._bucket = await self._open_bucket()
         except CannotJoin:
@@ -143,7 +145,7 @@ class ClusterServer(Server):
         options: dict[str, Any] = {}
         if cluster.credentials is not None:
             options.update(_credentials(cluster.credentials))
-        if cluster.ca is not None or cluster.certificate is not None or cluster.url.startswith("tls:"):
+        if self._uses_tls():
             options["tls"] = _tls(cluster)
         connection: Any = Client()
         await connection.connect(
@@ -155,6 +157,10 @@ class ClusterServer(Server):
         connection.options["allow_reconnect"] = True
         connection.options["max_reconnect_attempts"] = -1
         return connection
+
+    def _uses_tls(self) -> bool:
+        cluster = self.cluster
+        return cluster.ca is not None or cluster.certificate is not None or cluster.url.startswith("tls:")
 
     async def _open_bucket(self) -> KeyValue:
         name = self.cluster.bucket
@@ -435,7 +441,8 @@ def _tls(cluster: ClusterConfig) -> ssl.SSLContext:
         if cluster.certificate is not None:
             context.load_cert_chain(cluster.certificate, cluster.key)
     except (OSError, ssl.SSLError) as error:
-        raise CannotJoin(f"the certificates for NATS cannot be read: {_word(error)}") from None
+        files = ", ".join(str(each) for each in (cluster.ca, cluster.certificate, cluster.key) if each is not None)
+        raise CannotJoin(f"{files}: the certificates for NATS cannot be read: {_word(error)}") from None
     return context
 
 
