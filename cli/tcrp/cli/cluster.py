@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tcrp.cli.exits import UsageError
+from tcrp.live.extras import missing
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.limits import SECOND_US
 
@@ -56,7 +57,7 @@ def cluster_config(settings: ServerSettings, listeners: Sequence[Listen], versio
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] != "nats":
             raise
-        raise UsageError("--cluster needs nats-py, which is not installed: pip install 'tcrp[cluster]'") from None
+        raise UsageError(missing("--cluster", "nats-py", "cluster")) from None
     import platform
     from pathlib import Path
 

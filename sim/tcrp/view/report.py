@@ -152,7 +152,13 @@ def _coverage(report: Report) -> Iterator[str]:
     for rule in Rule:
         count = report.rules.get(rule, 0)
         otherwise = report.otherwise.get(rule, "")
-        said = f"{count:,} times" if count else f"shown by {otherwise}" if otherwise else "never"
+        said = (
+            ("once" if count == 1 else f"{count:,} times")
+            if count
+            else f"shown by {otherwise}"
+            if otherwise
+            else "never"
+        )
         kind = f"s{_shade(count)}" if count or not otherwise else "other"
         title = f"{rule}: {said}. {SENTENCES[rule]}"
         yield f'<li class="{kind}" title="{_text(title)}">{str(rule).removeprefix("R-")}<span>{_text(said)}</span></li>'
