@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tcrp.explore.fingerprints import fingerprint
-from tcrp.explore.model import Model, PackedModel, Step
+from tcrp.explore.model import ArrayModel, Model, PackedModel, Step
 
 # --- two-phase commit ----------------------------------------------------------------------------
 
@@ -137,6 +137,28 @@ class Channel:
                 add([s + doubled for s in under_way if s & duplicates and s & field != limit])
         return found
 
+    def expand_array(self, states: Any) -> Any:
+        """The same of an array of states."""
+        import numpy as np
+
+        acknowledged, received = np.uint64(self._at("acknowledged")), np.uint64(self._at("received"))
+        loss, duplicate = self._at("losses"), self._at("duplicates")
+        told, got = states & (7 * acknowledged), states & (7 * received)
+        may_lose, may_double = (states & (7 * loss)) != 0, (states & (7 * duplicate)) != 0
+        found = []
+        for text in range(self.texts):
+            one, ack = 1 << 2 * text, 1 << 2 * (self.texts + text)
+            data, acks = states & (3 * one), states & (3 * ack)
+            is_told, has, has_ack = told == text * acknowledged, data != 0, acks != 0
+            found.append(states[is_told & (data != self.copies * one)] + one)
+            grown = states[has] - one + (got[has] == text * received) * received
+            found.append(grown + (acks[has] != self.copies * ack) * np.uint64(ack))
+            found.append(states[has_ack] - ack + is_told[has_ack] * acknowledged)
+            for under_way, there, unit in ((has, data, one), (has_ack, acks, ack)):
+                found.append(states[under_way & may_lose] - (unit + loss))
+                found.append(states[under_way & may_double & (there != self.copies * unit)] - duplicate + unit)
+        return np.concatenate(found)
+
     def explain(self, before: int, after: int) -> Step:
         """The numbers say it."""
         return f"{before:#x} to {after:#x}"
@@ -159,6 +181,26 @@ class Channel:
             always={"in order": self.is_in_order},
             sometimes={"done": self.is_done},
         )
+
+    def array_model(self) -> ArrayModel:
+        """The same for arrays: what is asked of one state is asked of many."""
+        return ArrayModel(
+            name=str(self),
+            initial=(self.start,),
+            expand=self.expand_array,
+            explain=self.explain,
+            always={"in order": self.is_in_order},
+            sometimes={"done": self.is_done},
+        )
+
+
+def array_channel(texts: int, **most: int) -> partial[ArrayModel]:
+    """Makes the model for arrays, in whatever process."""
+    return partial(_array_channel_model, texts, tuple(most.items()))
+
+
+def _array_channel_model(texts: int, most: tuple[tuple[str, int], ...]) -> ArrayModel:
+    return Channel(texts, **dict(most)).array_model()
 
 
 def channel(texts: int, **most: int) -> partial[PackedModel]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from bench.models import Channel, channel, two_phase_commit
+from bench.models import Channel, array_channel, channel, two_phase_commit
 
+from tcrp.explore.arrays import KnownStates
 from tcrp.explore.checkpoint import CheckpointError
 from tcrp.explore.depth import depth_first
 from tcrp.explore.fingerprints import collision_odds, fingerprint
-from tcrp.explore.model import Bounds, Exploration, Model, PackedModel
+from tcrp.explore.model import ArrayModel, Bounds, Exploration, Model, PackedModel
 from tcrp.explore.search import breadth_first
 from tcrp.explore.team import WorkerError
 
@@ -47,15 +50,40 @@ def test_with_a_state_for_each_orbit_any_search_finds_the_number_of_orbits() -> 
     assert depth_first(two_phase_commit(5, "orbits")).progress.distinct == 314
 
 
+@pytest.mark.parametrize("property", ["consistent", "none committed", "few aborted"])
+def test_with_and_without_symmetry_the_verdicts_are_the_same(property: str) -> None:
+    always = {
+        "consistent": lambda state: not {2, 3} <= set(state[0]),
+        "none committed": lambda state: 2 not in state[0],
+        "few aborted": lambda state: state[0].count(3) < 2,
+    }
+
+    def make(representative: str) -> Model[Any]:
+        model = two_phase_commit(4, representative)
+        return replace(model, always={property: always[property]})
+
+    whole, less = breadth_first(partial(make, "")), breadth_first(partial(make, "orbits"))
+    assert less.progress.distinct < whole.progress.distinct
+    assert less.met == whole.met
+    lengths = [[(each.property, len(each.path.steps)) for each in result.violations] for result in (whole, less)]
+    assert lengths[0] == lengths[1]
+    assert bool(lengths[0]) == (property != "consistent")
+
+
 def test_the_channels_states_are_as_many_as_a_plain_count_finds() -> None:
     for texts, limits in ((1, SMALL), (2, SMALL), (3, SMALL), (2, {"copies": 3, "losses": 1, "duplicates": 2})):
         result = breadth_first(channel(texts, **limits))
         assert result.progress.distinct == len(_count_by_hand(texts, **limits))
         assert result.violations == []
         assert "done" in result.met
+        assert figures(breadth_first(array_channel(texts, **limits))) == figures(result)
 
 
-@pytest.mark.parametrize("make", [partial(two_phase_commit, 5), channel(2, **SMALL)], ids=["states", "packed"])
+@pytest.mark.parametrize(
+    "make",
+    [partial(two_phase_commit, 5), channel(2, **SMALL), array_channel(2, **SMALL)],
+    ids=["states", "packed", "arrays"],
+)
 def test_results_do_not_depend_on_the_number_of_jobs(make: Any) -> None:
     alone = figures(breadth_first(make))
     assert figures(breadth_first(make, jobs=2)) == alone
@@ -86,7 +114,17 @@ def packed_staircase(top: int, limit: int = 3) -> PackedModel:
     )
 
 
-@pytest.mark.parametrize("make", [staircase, packed_staircase])
+def array_staircase(top: int, limit: int = 3) -> ArrayModel:
+    return ArrayModel(
+        name=f"staircase to {top} in arrays",
+        initial=(0,),
+        expand=lambda states: np.concatenate([states[states + by <= top] + by for by in (1, 2)]),
+        explain=lambda before, after: f"+{after - before}",
+        always={f"below {limit}": lambda states: states < limit},
+    )
+
+
+@pytest.mark.parametrize("make", [staircase, packed_staircase, array_staircase])
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_violation_comes_with_a_shortest_way_there(make: Any, jobs: int) -> None:
     result = breadth_first(partial(make, 100, 7), jobs=jobs)
@@ -117,8 +155,6 @@ def test_with_symmetry_the_way_leads_through_states_that_follow_each_other() -> 
 
 
 def _broken_commit() -> Model[Any]:
-    from dataclasses import replace
-
     return replace(two_phase_commit(3, "orbits"), always={"none committed": lambda state: 2 not in state[0]})
 
 
@@ -140,11 +176,25 @@ def test_a_search_that_is_cut_says_so_and_goes_on_from_its_checkpoint(tmp_path: 
         assert figures(rest) == figures(whole)
 
 
-def test_a_packed_search_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [channel(2, **SMALL), array_channel(2, **SMALL)], ids=["packed", "arrays"])
+def test_a_packed_search_goes_on_from_its_checkpoint(make: Any, tmp_path: Path) -> None:
     file = tmp_path / "search"
-    breadth_first(channel(2, **SMALL), Bounds(depth=4), checkpoint=file)
-    rest = breadth_first(channel(2, **SMALL), jobs=2, checkpoint=file, resume=True)
-    assert figures(rest) == figures(breadth_first(channel(2, **SMALL)))
+    breadth_first(make, Bounds(depth=4), checkpoint=file)
+    rest = breadth_first(make, jobs=2, checkpoint=file, resume=True)
+    assert figures(rest) == figures(breadth_first(make))
+
+
+def test_states_that_fall_on_one_place_of_the_table_are_all_kept_once() -> None:
+    known = KnownStates()
+    states = np.array([*range(0, 3000, 3), *range(0, 3000, 2), 5, 5], dtype=np.uint64)
+    expected = {*range(0, 3000, 3), *range(0, 3000, 2), 5}
+    fresh = known.add(states)
+    assert sorted(map(int, fresh)) == sorted(expected)
+    assert len(known.add(states)) == 0
+    more = known.add(np.arange(100_000, dtype=np.uint64))  # the table grows
+    assert set(map(int, more)) == set(range(100_000)) - expected
+    assert all(each in known for each in (0, 5, 99_999))
+    assert 100_000 not in known
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:

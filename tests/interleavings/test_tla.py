@@ -92,6 +92,8 @@ def test_with_symmetry_there_are_fewer_states_and_the_same_verdicts() -> None:
     less = breadth_first(partial(small_world, bounds, symmetry=True))
     assert less.progress.distinct < 0.6 * whole.progress.distinct
     assert less.violations == whole.violations == []
+    assert less.levels[-1] <= whole.levels[-1]
+    assert len(less.levels) == len(whole.levels)
 
 
 def test_the_documented_count_is_that_of_the_explorer() -> None:

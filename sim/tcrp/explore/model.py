@@ -78,6 +78,21 @@ class PackedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ArrayModel:
+    """A `PackedModel` whose functions take NumPy arrays of states (uint64) and give one of successors, or of truths.
+
+    States are below 2**64 - 1.
+    """
+
+    name: str
+    initial: tuple[int, ...]
+    expand: Callable[[Any], Any]
+    explain: Callable[[int, int], Step]
+    always: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    sometimes: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """Where a search ends even if there is more: steps from the start, distinct states, seconds."""
 

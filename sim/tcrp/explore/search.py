@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from tcrp.explore.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from tcrp.explore.model import Bounds, Exploration, Model, PackedModel, Path, Progress, Violation
+from tcrp.explore.model import ArrayModel, Bounds, Exploration, Model, PackedModel, Path, Progress, Violation
 from tcrp.explore.partition import Report, canonical
 from tcrp.explore.team import MakeModel, Team
 
@@ -50,7 +50,7 @@ def breadth_first(
 class _Search:
     def __init__(
         self,
-        model: Model[Any] | PackedModel,
+        model: Model[Any] | PackedModel | ArrayModel,
         team: Team,
         bounds: Bounds,
         on_progress: OnProgress,
@@ -161,7 +161,7 @@ class _Search:
             marks.append(min(parents))
         marks.reverse()
         model = self._model
-        if isinstance(model, PackedModel):
+        if isinstance(model, PackedModel | ArrayModel):
             return Path(marks[0], tuple((model.explain(a, b), b) for a, b in pairwise(marks)))
         return follow(model, marks)
 

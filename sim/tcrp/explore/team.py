@@ -12,11 +12,11 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from tcrp.explore.model import Model, PackedModel
+from tcrp.explore.model import ArrayModel, Model, PackedModel
 from tcrp.explore.packed import PackedPartition
 from tcrp.explore.partition import Partition, StatePartition
 
-MakeModel = Callable[[], Model[Any] | PackedModel]
+MakeModel = Callable[[], Model[Any] | PackedModel | ArrayModel]
 """Makes a model, the same in each process. With several processes it must be possible to pickle it."""
 
 _KIBIBYTE = 1024
@@ -96,6 +96,10 @@ def make_partition(make_model: MakeModel, index: int, partitions: int) -> Partit
     model = make_model()
     if isinstance(model, PackedModel):
         return PackedPartition(model, index, partitions)
+    if isinstance(model, ArrayModel):
+        from tcrp.explore.arrays import ArrayPartition  # NumPy need not be installed
+
+        return ArrayPartition(model, index, partitions)
     return StatePartition(model, index, partitions)
 
 

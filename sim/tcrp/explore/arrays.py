@@ -1,0 +1,201 @@
+"""A share of a breadth-first search through an `ArrayModel`: levels, and what is known, as NumPy arrays.
+
+The way of working is that of `PackedPartition`; each operation is on tens of thousands of states at once. Needs NumPy
+(`pip install 'tcrp[explore]'`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tcrp.explore.model import ArrayModel
+from tcrp.explore.partition import Found, Report
+
+States: TypeAlias = npt.NDArray[np.uint64]
+
+CHUNK = 1 << 14
+"""States that are expanded at once: enough to make the calls cheap, few enough to stay in a processor's cache."""
+CHUNKS_IN_A_SLICE = 32
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio: multiplying by it spreads numbers evenly
+_FIRST_BITS = 12
+_FULL = 2  # a table has at least so many places for each state
+
+
+class KnownStates:
+    """A set of states: a hash table with open addressing, in which many are looked for at once."""
+
+    def __init__(self) -> None:
+        self._bits = _FIRST_BITS
+        self._places: States = np.zeros(1 << self._bits, np.uint64)  # state + 1; 0: free
+        self._count = 0
+
+    def __contains__(self, state: int) -> bool:
+        return bool(np.any(self._places == state + 1))
+
+    def add(self, states: States) -> States:
+        """Those that were not known, each once."""
+        while _FULL * (self._count + len(states)) > len(self._places):
+            known = self._places[self._places != 0]
+            self._bits += 1
+            self._places = np.zeros(1 << self._bits, np.uint64)
+            for at in range(0, len(known), CHUNK):  # in pieces, as each step of it makes arrays as long
+                self._insert(known[at : at + CHUNK])
+        new = self._insert(states + np.uint64(1))
+        self._count += len(new)
+        return new - np.uint64(1)
+
+    def _insert(self, keys: States) -> States:
+        places, last = self._places, len(self._places) - 1
+        at = ((keys * _MIX) >> np.uint64(64 - self._bits)).view(np.int64)
+        new = [keys[:0]]
+        while len(keys):
+            held = places[at]
+            left = np.flatnonzero(held != keys)
+            keys, at, held = keys[left], at[left], held[left]
+            free = np.flatnonzero(held == 0)
+            if len(free):
+                places[at[free]] = keys[free]  # of several for one place the last stays
+                new.append(places[np.unique(at[free])])
+                left = np.flatnonzero(places[at] != keys)
+                keys, at = keys[left], at[left]
+            at = (at + 1) & last
+        return np.concatenate(new)
+
+
+class ArrayPartition:
+    """A partition of an `ArrayModel`."""
+
+    def __init__(self, model: ArrayModel, index: int, partitions: int) -> None:
+        self._model = model
+        self._index = index
+        self._partitions = partitions
+        self._known = KnownStates()
+        self._levels: list[States] = []
+        self._frontier = _states([])
+        self._expanded = 0  # of the frontier, in this level
+        self._next: list[States] = []
+        self._report = Report()
+
+    def start(self) -> Report:
+        """Take the initial states that fall to this partition as the first frontier."""
+        self._report = Report()
+        self._admit(self._mine(_states(self._model.initial)))
+        report = self._report
+        report.left = self.end_level()
+        return report
+
+    def expand(self) -> list[Found]:
+        """The successors of the next slice of the frontier, by owner; those of this partition are admitted at once."""
+        self._report = Report()
+        found: list[list[States]] = [[] for _ in range(self._partitions)]
+        for _ in range(CHUNKS_IN_A_SLICE):
+            chunk = self._frontier[self._expanded : self._expanded + CHUNK]
+            if not len(chunk):
+                break
+            self._expanded += len(chunk)
+            successors = self._model.expand(chunk)
+            self._report.generated += len(successors)
+            if self._partitions == 1:
+                self._admit(successors)
+                continue
+            owners = _owners(successors, self._partitions)
+            for index, states in enumerate(found):
+                share = successors[owners == index]
+                if index == self._index:
+                    self._admit(share)
+                else:
+                    states.append(share)
+        return [(b"".join(share.tobytes() for share in states), b"") for states in found]
+
+    def admit(self, found: Sequence[Found]) -> list[bytes]:
+        """Tell new states from known ones."""
+        for data, _ in found:
+            if data:
+                self._admit(np.frombuffer(data, np.uint64))
+        return [b""] * len(found)
+
+    def keep(self, marks: Sequence[bytes]) -> Report:
+        """Nothing is left to do: owners keep the states themselves."""
+        self._report.left = len(self._frontier) - self._expanded
+        return self._report
+
+    def end_level(self) -> int:
+        """Go on to the next frontier; how many states it has."""
+        self._frontier, self._next, self._expanded = np.concatenate([_states([]), *self._next]), [], 0
+        self._levels.append(self._frontier)
+        return len(self._frontier)
+
+    def _admit(self, states: States) -> None:
+        """Put those that are new into the next frontier, and judge them."""
+        fresh, report = self._known.add(states), self._report
+        if not len(fresh):
+            return
+        self._next.append(fresh)
+        report.new += len(fresh)
+        for name, holds in self._model.always.items():
+            report.violations += [(name, int(state)) for state in fresh[~holds(fresh)]]
+        report.met.update(name for name, is_met in self._model.sometimes.items() if is_met(fresh).any())
+
+    def _mine(self, states: States) -> States:
+        mine: States = states[_owners(states, self._partitions) == self._index]
+        return mine
+
+    def parent(self, fingerprint: int, depth: int) -> int | None:
+        """The smallest state of this partition's level before `depth` from which a step leads to that state."""
+        if depth == 0:
+            return fingerprint if fingerprint in self._known else None
+        before, goal = self._levels[depth - 1], np.uint64(fingerprint)
+        leads = [
+            int(each) for at in range(0, len(before), CHUNK) for each in self._leading(before[at : at + CHUNK], goal)
+        ]
+        return min(leads) if leads else None
+
+    def _leading(self, states: States, goal: np.uint64) -> States:
+        """Those from which a step leads there: halves are tried until single states are left."""
+        successors: States = self._model.expand(states)
+        if goal not in successors:
+            return states[:0]
+        if len(states) == 1:
+            return states
+        half = len(states) // 2
+        return np.concatenate([self._leading(states[:half], goal), self._leading(states[half:], goal)])
+
+    def frontier_size(self) -> int:
+        """How many states it is about to expand."""
+        return len(self._frontier)
+
+    def give(self, count: int) -> Sequence[int]:
+        """Nothing: the owner of a state works on it, and owners have equal shares."""
+        return ()
+
+    def take(self, share: Sequence[int]) -> None:
+        """See `give`."""
+
+    def notes(self) -> None:
+        """Such models have nothing to say."""
+
+    def save(self) -> list[bytes]:
+        """All that it knows: its part of each level."""
+        return [level.tobytes() for level in self._levels]
+
+    def load(self, saved: Iterable[list[bytes]]) -> None:
+        """Go on from what all partitions of an earlier search saved."""
+        shares = list(saved)
+        depth = max(map(len, shares))
+        for level in range(depth):
+            parts = [self._mine(np.frombuffer(levels[level], np.uint64)) for levels in shares if level < len(levels)]
+            self._levels.append(self._known.add(np.concatenate(parts)))
+        self._frontier = self._levels[-1]
+
+
+def _states(values: Sequence[int]) -> States:
+    return np.array(values, dtype=np.uint64)
+
+
+def _owners(states: States, partitions: int) -> npt.NDArray[np.uint64]:
+    """By other bits of the product than those that place a state in the table."""
+    return ((states * _MIX) >> np.uint64(16)) % np.uint64(partitions)
