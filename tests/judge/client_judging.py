@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tcrp.engine.codec import codec
 from tcrp.judge.client_script import script_named
@@ -21,25 +22,38 @@ FOREIGN = (sys.executable, "-I", "-S", "-E", str(Path(__file__).with_name("flawe
 PLACES = ("{host}", "{tcp_port}", "{udp_port}", "{room}", "{name}", "{operation}")
 
 
+HANDSHAKES = (
+    "no answer", "half a reply", "closed without an answer", "another kind of answer", "endless reply",
+    "reply byte by byte", "refused to create", "names",
+)  # fmt: skip
+"""Probes that end before the client is in a room."""
+IN_THE_ROOM = tuple(each for each in ALONE if each.name not in HANDSHAKES)
+
+
+class Judged(NamedTuple):
+    """A client to be judged, and by which of the probes that need a run of it each."""
+
+    command: Sequence[str]
+    dialect: str
+    script: str
+    alone: Sequence[AloneProbe] = ALONE
+
+
 def judge_all(
-    clients: Sequence[tuple[Sequence[str], str, str]],
-    waits: Waits = WAITS,
-    alone: Sequence[AloneProbe] = ALONE,
-    at_a_time: int = AT_A_TIME,
-    runs: int = RUNS_AT_A_TIME,
+    clients: Sequence[Judged], waits: Waits = WAITS, at_a_time: int = AT_A_TIME, runs: int = RUNS_AT_A_TIME
 ) -> list[Judgement]:
-    """The verdicts on several clients (command, dialect, script), judged at the same time."""
+    """The verdicts on several clients, judged at the same time."""
 
     async def all_of_them() -> list[Judgement]:
         turns = asyncio.Semaphore(at_a_time)
 
-        async def one(client: tuple[Sequence[str], str, str]) -> Judgement:
-            command, dialect, script = client
+        async def one(client: Judged) -> Judgement:
             async with turns:
                 ground = LiveClientGround(at_a_time=runs)
-                runner = ClientRunner(ground, [codec(dialect)], waits, script_named(script), command)
+                script = script_named(client.script)
+                runner = ClientRunner(ground, [codec(client.dialect)], waits, script, client.command)
                 try:
-                    return await runner.run("client", CHAT, alone)
+                    return await runner.run("client", CHAT, client.alone)
                 finally:
                     end_strays(ground.nonce)
 

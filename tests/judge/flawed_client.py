@@ -49,6 +49,27 @@ FLAWS = {
 }  # fmt: skip
 WITH_PORT = ("announces_another_port", "announces_a_small_port", "hears_at_the_first_port_only")
 ENDS = ("Room closed", "You were silent too long", "You were removed", "You joined from elsewhere", "Server shutdown")
+IN_THE_ROOM_ONLY = (
+    "forgets_its_token",
+    "another_address",
+    "keeps_alive_for_ever",
+    "wrong_datagram_lengths",
+    "sends_what_is_too_long",
+    "small_buffer",
+    "dies_on_bad_utf8",
+    "dies_on_rubbish",
+    "sends_twice",
+    "shows_the_latest_first",
+    "hides_names",
+    "ends_at_a_phrase",
+    "takes_notices_as_talk",
+    "knows_one_notice",
+    "leaves_in_silence",
+    "another_room_in_datagrams",
+    "latin_1",
+    "shows_all",
+)
+"""Flaws that change nothing before the client has its token."""
 LIMIT, TIMEOUT = 4096, 2.0
 
 

@@ -22,19 +22,20 @@ async def judged(tcp: int, udp: int, dialect: str, waits: Waits = WAITS) -> Judg
     return await Runner(ground, codec(dialect), waits).run(probes(is_hostile=True, is_loaded=False), "server")
 
 
-def judge_all(servers: Sequence[tuple[int, int, str]], waits: Waits = WAITS) -> list[Judgement]:
+async def judged_at_once(servers: Sequence[tuple[int, int, str]], waits: Waits = WAITS) -> list[Judgement]:
     """The verdicts on several servers (TCP port, UDP port, dialect), judged at the same time."""
+    turns = asyncio.Semaphore(AT_A_TIME)
 
-    async def all_of_them() -> list[Judgement]:
-        turns = asyncio.Semaphore(AT_A_TIME)
+    async def one(server: tuple[int, int, str]) -> Judgement:
+        async with turns:
+            return await judged(*server, waits)
 
-        async def one(server: tuple[int, int, str]) -> Judgement:
-            async with turns:
-                return await judged(*server, waits)
+    return await asyncio.gather(*map(one, servers))
 
-        return await asyncio.gather(*map(one, servers))
 
-    return asyncio.run(all_of_them())
+def judge_all(servers: Sequence[tuple[int, int, str]], waits: Waits = WAITS) -> list[Judgement]:
+    """The same, outside of a loop."""
+    return asyncio.run(judged_at_once(servers, waits))
 
 
 def broken(judgement: Judgement) -> dict[str, str]:

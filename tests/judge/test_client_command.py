@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from judge.client_judging import FOREIGN, PLACES, judge_all
+from judge.client_judging import FOREIGN, PLACES, Judged, judge_all
 from judge.judging import broken, doubtful
 from processes import BIN, PATIENCE, until
 from tcrp.cli.sim import main
@@ -22,6 +22,7 @@ from tcrp.judge.client_suite import ALONE
 from tcrp.judge.record import Waits
 from tcrp.judge.verdicts import Judgement, Outcome
 from tcrp.spec.dialects import NAMES
+from tcrp.spec.names import Rule
 
 OURS = (
     str(BIN / "chat-client"), "--plain", "--host", "{host}", "--tcp-port", "{tcp_port}", "--udp-port", "{udp_port}",
@@ -32,11 +33,25 @@ FEW = ("refused to join", "lost at entering", "end of the room")
 WAITS = Waits()
 
 
-def conform(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [BIN / "chat-sim", "conform", "client", *arguments], capture_output=True, text=True, timeout=3 * PATIENCE,
-        check=False,
-    )  # fmt: skip
+COMMANDS = {
+    "ours": (*OURS, "json"),
+    "flawed": (*FOREIGN, "small_buffer", *PLACES),
+}
+OPTIONS = {"ours": ("--at-a-time", "8"), "flawed": ("--dialect", "text", "--patience", "4s", "--at-a-time", "8")}
+
+
+@cache
+def reports() -> dict[str, tuple[int, str, str]]:
+    """Exit code and output of the command for each of these clients, judged at the same time."""
+    judges = {
+        name: subprocess.Popen(
+            [BIN / "chat-sim", "conform", "client", *OPTIONS[name], "--", *command],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name, command in COMMANDS.items()
+    }  # fmt: skip
+    shown = {name: judge.communicate(timeout=4 * PATIENCE) for name, judge in judges.items()}
+    return {name: (judge.returncode, *shown[name]) for name, judge in judges.items()}
 
 
 @cache
@@ -44,8 +59,8 @@ def ours() -> dict[str, Judgement]:
     """The verdicts on our client in each of the eight dialects but json, which the command judges below."""
     few = [each for each in ALONE if each.name in FEW]
     names = [each for each in NAMES if each != "json"]
-    clients = [((*OURS, name), name, "chat-client") for name in names]
-    return dict(zip(names, judge_all(clients, WAITS, few, at_a_time=4, runs=2), strict=True))
+    clients = [Judged((*OURS, name), name, "chat-client", few) for name in names]
+    return dict(zip(names, judge_all(clients, WAITS, at_a_time=4, runs=2), strict=True))
 
 
 @pytest.mark.parametrize("dialect", [each for each in NAMES if each != "json"])
@@ -56,22 +71,20 @@ def test_our_client_conforms_in_each_dialect(dialect: str) -> None:
 
 
 def test_the_command_judges_our_client_and_knows_its_dialect() -> None:
-    result = conform("--at-a-time", "8", "--", *OURS, "json")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.splitlines()[0].endswith(", dialect json")
-    assert "12s for a timeout of the client" in result.stdout
-    assert result.stdout.splitlines()[-1] == "0 rules are broken, 21 hold, 10 were not tested."
+    code, shown, said = reports()["ours"]
+    assert code == 0, shown + said
+    assert shown.splitlines()[0].endswith(", dialect json")
+    assert "12s for a timeout of the client" in shown
+    assert shown.splitlines()[-1] == "0 rules are broken, 21 hold, 10 were not tested."
 
 
 def test_the_report_of_a_flawed_client_names_rule_proof_and_repair() -> None:
-    result = conform(
-        "--dialect", "text", "--patience", "4s", "--at-a-time", "8", "--", *FOREIGN, "small_buffer", *PLACES
-    )
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "R-UDP-2 is broken" in result.stdout
-    assert "Receive with recvfrom(4096) or more" in result.stdout
-    assert "(4094 bytes)" in result.stdout
-    assert result.stdout.splitlines()[-1].startswith("1 rule is broken, 19 hold")
+    code, shown, said = reports()["flawed"]
+    assert code == 1, shown + said
+    assert "R-UDP-2 is broken" in shown
+    assert "Receive with recvfrom(4096) or more" in shown
+    assert "(4094 bytes)" in shown
+    assert shown.splitlines()[-1].startswith("1 rule is broken, 19 hold")
 
 
 @pytest.mark.parametrize(
@@ -181,6 +194,7 @@ def test_a_script_waits_types_and_expects(tmp_path: Path) -> None:
         "say:\n  - {type: '{text}'}\n  - {had: datagram}\nleave:\n  - {key: ctrl-d}\n"
     )  # fmt: skip
     words = " ".join(shlex.quote(each) for each in (*FOREIGN, "none", *PLACES))
-    result = conform("--script", str(path), "--patience", "4s", "--dialect", "text", "--at-a-time", "8", "--",
-                     "sh", "-c", f"read -p 'colour? ' x; test $x = red && exec {words}")  # fmt: skip
-    assert result.returncode == 0, result.stdout + result.stderr
+    command = ("sh", "-c", f"read -p 'colour? ' x; test $x = red && exec {words}")
+    [judgement] = judge_all([Judged(command, "text", str(path), ())])
+    assert broken(judgement) == {}
+    assert {each.rule for each in judgement.with_outcome(Outcome.HOLDS)} >= {Rule.TCP_2, Rule.REL_1, Rule.UDP_1}

@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from judge.client_judging import FOREIGN, PLACES, judge_all
-from judge.flawed_client import FLAWS, WITH_PORT
+from judge.client_judging import FOREIGN, IN_THE_ROOM, PLACES, Judged, judge_all
+from judge.flawed_client import FLAWS, IN_THE_ROOM_ONLY, WITH_PORT
 from judge.judging import broken, doubtful
 from tcrp.judge.client_suite import ALONE, CHAT, CORE, NOT_OF_CLIENTS, REPAIRS
 from tcrp.judge.verdicts import Judgement, Outcome
@@ -21,7 +21,11 @@ def judgements() -> dict[str, Judgement]:
     """The verdicts on the client without a flaw, and on each flawed one, judged at the same time."""
     names = [NONE, *FLAWS]
     dialects = ["name-port" if each in WITH_PORT else "text" for each in names]
-    clients = [((*FOREIGN, name, *PLACES), dialect, "default") for name, dialect in zip(names, dialects, strict=True)]
+    clients = [
+        # Where a flaw shows in the room only, the handshakes are those of the client without a flaw: judged with that.
+        Judged((*FOREIGN, name, *PLACES), dialect, "default", IN_THE_ROOM if name in IN_THE_ROOM_ONLY else ALONE)
+        for name, dialect in zip(names, dialects, strict=True)
+    ]
     return dict(zip(names, judge_all(clients), strict=True))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pytest
 
-from judge.judging import broken, doubtful, judge_all
-from judge.planted_server import planted_servers
+from judge.chat_servers import judgements
+from judge.judging import broken, doubtful
 from sim.checks import test_planted as planted
 from tcrp.engine.server import ServerEngine
 from tcrp.judge.verdicts import Judgement
@@ -52,12 +51,8 @@ NOT_FROM_OUTSIDE = {
 }
 
 
-@cache
-def judgements() -> dict[Callable[..., Any], Judgement]:
-    """The verdicts on each server, judged at the same time."""
-    bugs = [ServerEngine, *VISIBLE]
-    with planted_servers(bugs) as ports:
-        return dict(zip(bugs, judge_all([(tcp, udp, "json") for tcp, udp in ports]), strict=True))
+def judgement_of(bug: Callable[..., Any]) -> Judgement:
+    return judgements(tuple(VISIBLE)).by_bug[bug]
 
 
 def test_every_planted_bug_is_judged_or_cannot_be_seen_from_outside() -> None:
@@ -65,12 +60,19 @@ def test_every_planted_bug_is_judged_or_cannot_be_seen_from_outside() -> None:
 
 
 def test_our_server_conforms() -> None:
-    judgement = judgements()[ServerEngine]
+    judgement = judgement_of(ServerEngine)
     assert broken(judgement) == {}
     assert doubtful(judgement) == {}
 
 
 @pytest.mark.parametrize("bug", VISIBLE, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_reported_at_its_rule_and_at_no_other(bug: Callable[..., Any]) -> None:
-    found = broken(judgements()[bug])
-    assert set(found) == VISIBLE[bug], (found, doubtful(judgements()[bug]))
+    found = broken(judgement_of(bug))
+    assert set(found) == VISIBLE[bug], (found, doubtful(judgement_of(bug)))
+
+
+def test_what_a_link_loses_is_not_held_against_the_server() -> None:
+    found = judgements(tuple(VISIBLE))
+    assert found.lost, "the link lost nothing, so nothing was tested"
+    assert broken(found.through_a_bad_link) == {}
+    assert doubtful(found.through_a_bad_link)["R-REL-1"].startswith("the network, or the server, lost")
