@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -28,6 +29,7 @@ def asked(*pieces: bytes, ends: bool = True, timeout: float = PATIENCE) -> list[
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for piece in pieces:
                     peer.sendall(piece)
+                    time.sleep(0.02)  # the client has most likely read it by now; the test holds if it has not
                 if ends:
                     peer.shutdown(socket.SHUT_WR)
                 assert peer.recv(1) == b"", "the client ends the connection"
