@@ -72,6 +72,32 @@ check-wheel: $(VENV)/dev
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --sockets "$(CURDIR)/sim/scenarios/a-relay-too-long-for-one-form-reaches-the-others.yaml"
 	rm -rf $(VENV)-wheel
 
+# The wheel whose core is compiled by mypyc, in dist/. Needs a C compiler and Python's headers.
+.PHONY: wheel-compiled compiled-environment check-compiled test-compiled
+wheel-compiled: $(VENV)/dev
+	rm -rf dist
+	TCRP_COMPILED=1 $(BIN)/python -m build --quiet --wheel --no-isolation
+
+# It, in an environment of its own, with what the tests need.
+COMPILED = $(VENV)-compiled
+compiled-environment: wheel-compiled
+	$(PYTHON) -m venv --clear $(COMPILED)
+	$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[dev]"
+	cd / && "$(CURDIR)/$(COMPILED)/bin/chat-sim" --version | grep --quiet '(compiled)'
+
+# Both builds give the same traces, and a part of the tests passes on the compiled one too.
+RANDOM_SCENARIOS ?= 100
+COMPILED_TESTS ?= tests/engine tests/explore tests/trace tests/sim/network tests/sim/checks tests/sim/test_run.py
+check-compiled: compiled-environment
+	$(BIN)/python tools/digests.py --random $(RANDOM_SCENARIOS) > $(COMPILED)/digests-pure
+	$(COMPILED)/bin/python tools/digests.py --random $(RANDOM_SCENARIOS) > $(COMPILED)/digests-compiled
+	cmp $(COMPILED)/digests-pure $(COMPILED)/digests-compiled
+	$(COMPILED)/bin/python -m pytest -q -o 'pythonpath=. tests' $(COMPILED_TESTS)
+
+# The same with 1000 random scenarios and all tests.
+test-compiled:
+	$(MAKE) check-compiled RANDOM_SCENARIOS=1000 COMPILED_TESTS=
+
 # Changes one thing at a time in spec, engine and the simulator's judging parts, and reports what neither the
 # tests nor a swarm noticed. An interrupted run goes on where it was.
 MODULES ?=
@@ -93,6 +119,7 @@ bench: $(VENV)/dev
 	$(BIN)/python -m bench.explore
 	$(BIN)/python -m bench.sockets
 
+
 # Recreate the environment if a different or too old Python created it.
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
 define environment
@@ -112,4 +139,4 @@ $(VENV)/dev: pyproject.toml
 	touch $@ $(VENV)/run
 
 clean:
-	rm -rf $(VENV) $(VENV)-wheel dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-wheel $(VENV)-compiled dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

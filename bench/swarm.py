@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.__main__ import ROOM_OF_TWENTY, in_turns, play, seconds
+from bench.results import Found
 from tcrp.cli.swarm import cores
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario
@@ -60,7 +61,7 @@ def _planted() -> ModuleType:
     return module
 
 
-def planted_bugs() -> None:
+def planted_bugs(found: Found) -> None:
     """How soon each planted bug is found on one core, and how short its scenario gets."""
     print(f"{'planted bug':32} {'found by':28} {'runs':>8} {'found in':>9} {'steps':>6} {'shrunk to':>9} {'in':>7}")
     for bug in _planted().FOUND:
@@ -71,19 +72,20 @@ def planted_bugs() -> None:
             scenario = generate(runs)
             failure, _ = failure_of(scenario, make_engine=bug)
             runs += 1
-        found = time.process_time() - began
+        found_s = time.process_time() - began
         if failure is None:
             print(f"{bug.__name__:32} not found in {runs} runs")
             continue
         began = time.process_time()
         shrunk = Shrinker(failure, bug).shrink(scenario)
+        found.figure(f"{bug.__name__} is found", found_s, "s")
         print(
-            f"{bug.__name__:32} {failure.kind:28} {runs:8} {found:7.2f} s {len(scenario.script):6} "
+            f"{bug.__name__:32} {failure.kind:28} {runs:8} {found_s:7.2f} s {len(scenario.script):6} "
             f"{len(shrunk.script):9} {time.process_time() - began:5.2f} s"
         )
 
 
-def one_core_and_all() -> None:
+def one_core_and_all(found: Found) -> None:
     """Events a second of a swarm on one core, and on all cores."""
 
     def swarm(jobs: int) -> float:
@@ -96,11 +98,11 @@ def one_core_and_all() -> None:
         return float(shown.split(" events, ")[1].split(" ")[0].replace(",", ""))
 
     one, all_of_them = swarm(1), swarm(cores())
-    times = all_of_them / one
-    print(f"a swarm on 1 core: {one:,.0f} events a second; on {cores()}: {all_of_them:,.0f}, {times:.2f} times")
+    found.figure("a swarm on one core", one, "events per s")
+    found.figure(f"a swarm on {cores()} cores", all_of_them, "events per s", against=("one core", one))
 
 
-def every_fault() -> None:
+def every_fault(found: Found) -> None:
     """Arrivals a second with every kind of fault on, and how much of it a trace and the checks take."""
     plain = read_scenario_text(ROOM_OF_TWENTY.format(texts=300))
     faulty = read_scenario_text(ROOM_OF_TWENTY.format(texts=300).replace("delay: 5ms..20ms, loss: 2%", EVERYTHING))
@@ -119,22 +121,23 @@ def every_fault() -> None:
         lambda: rate(faulty, watched=True, checked=False),
         lambda: rate(faulty, watched=True),
     )
-    print(f"arrivals a second with every fault on {off:,.0f}; with delay and loss alone {bare:,.0f}")
-    print(f"each line of the trace in its digest too {traced:,.0f}; and every property checked {checked:,.0f}")
+    found.figure("arrivals, every fault on, unobserved", off, "per s", against=("delay and loss alone", bare))
+    found.figure("arrivals, every fault on, with digest", traced, "per s", against=("unobserved", off))
+    found.figure("arrivals, every fault on, with digest and checks", checked, "per s", against=("digest alone", traced))
 
 
-def against_real_time() -> None:
+def against_real_time(found: Found) -> None:
     """How much faster than real time a chat of twenty users runs."""
     for dialect in ("text", "json"):
         scenario = chat(dialect)
         [took] = in_turns(lambda: seconds(lambda: [Run(scenario, watched=False).go() for _ in range(20)]) / 20)  # noqa: B023
-        print(
-            f"twenty users who each speak once in 20 s, dialect {dialect}: {20 / took:,.0f} times faster than real time"
-        )
+        found.figure(f"twenty users who each speak once in 20 s, dialect {dialect}", 20 / took, "times real time")
 
 
 if __name__ == "__main__":
-    every_fault()
-    against_real_time()
-    planted_bugs()
-    one_core_and_all()
+    all_found = Found("swarm")
+    every_fault(all_found)
+    against_real_time(all_found)
+    planted_bugs(all_found)
+    one_core_and_all(all_found)
+    print(f"written to {all_found.write()}")

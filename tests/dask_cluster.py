@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from planting import Planted
 from processes import PATIENCE
-from tcrp.engine.server import ServerEngine
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("spec", "engine", "sim", "cli")
@@ -21,11 +21,11 @@ WORKER_AT = re.compile(rb"worker at: +(tcp://127\.0\.0\.1:\d+)")
 REGISTERED = b"Registered to:"
 
 
-class Faulty(ServerEngine):
+class Faulty(Planted):
     """A server with a bug. In a module that the workers can import."""
 
-    def remove(self, *args: object) -> None:
-        raise ZeroDivisionError(f"by hand, of {args[0]}")
+    def remove(self, user: str, room: str, now_us: int) -> None:
+        raise ZeroDivisionError(f"by hand, of {user}")
 
 
 class Cluster:

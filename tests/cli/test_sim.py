@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from planting import Planted
 from tcrp.cli.console import COLOURS
 from tcrp.cli.exits import OUTPUT_LOST
 from tcrp.cli.sim import main
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.server import Outputs
+from tcrp.sim.run import Run
 from tcrp.spec.limits import SETTINGS
 from tcrp.trace.header import CastMember
 from tcrp.trace.reader import read_trace
@@ -241,10 +244,15 @@ def test_strict_fails_a_scenario_that_claims_nothing(tmp_path: Path, capsys: pyt
 def test_a_fault_of_our_own_code_is_told_in_a_sentence_with_an_exit_code_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def shutdown(*given: object) -> None:
-        raise KeyError("closing, relayed", given[1])
+    class Faulty(Planted):
+        def shutdown(self, now_us: int) -> Outputs:
+            raise KeyError("closing, relayed", now_us)
 
-    monkeypatch.setattr(ServerEngine, "shutdown", shutdown)
+    def run(*given: Any, **options: Any) -> Run:
+        return Run(*given, **{**options, "make_engine": Faulty})
+
+    monkeypatch.setattr("tcrp.cli.runs.Run", run)
+    monkeypatch.setattr("tcrp.sim.swarm.failures.Run", run)
     file = tmp_path / "story.yaml"
     file.write_text("claim: a\nscript:\n  - {at: 0s, a: {create: r}}\n  - {at: 2s, server: shutdown}\n")
     for arguments in ([str(file)], ["--format", "quiet", str(tmp_path)]):

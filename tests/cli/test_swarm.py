@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from planting import Planted
 from processes import BIN, PATIENCE
 from tcrp.cli.exits import OUTPUT_LOST
 from tcrp.cli.sim import main
 from tcrp.cli.swarm import Swarm, run_swarm
-from tcrp.engine.server import ServerEngine
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.swarm.generator import Knobs
 from tcrp.spec.names import Property
@@ -65,9 +65,9 @@ def test_a_swarm_without_a_terminal_prints_its_progress_now_and_then(
     assert re.fullmatch(r"45 scenarios, [\d,]+ events/s, rows \d+/31, 0 failed", last)
 
 
-class Faulty(ServerEngine):
-    def remove(self, *args: object) -> None:
-        raise ZeroDivisionError(f"by hand, of {args[0]}")
+class Faulty(Planted):
+    def remove(self, user: str, room: str, now_us: int) -> None:
+        raise ZeroDivisionError(f"by hand, of {user}")
 
 
 def test_a_failure_is_kept_with_its_scenario_trace_and_shrunk_scenario(

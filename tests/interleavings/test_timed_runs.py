@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tcrp.engine.server import ServerEngine
+from planting import Planted
 from tcrp.interleavings.client_part import client_of
 from tcrp.interleavings.moments import ANSWER, settled
 from tcrp.interleavings.parts import Flight, ServerPart
@@ -30,7 +30,7 @@ AT_ONCE_MAX = 4  # further deadlines of the same moment
 REFERENCE = frozenset((Property.MATCHES_REFERENCE,))  # it would number the tokens in the order of grants
 
 
-class NamedTokens(ServerEngine):
+class NamedTokens(Planted):
     """The very engine; but its tokens are called after their streams, as in the world."""
 
     stream = ""
@@ -76,7 +76,7 @@ class Follower:
     def _flights(self) -> Iterator[Flight]:
         names = list(self.run.hosts.users)
         for _, _, _, action, packet in self.run.world.events:
-            if isinstance(packet, Packet) and action == self.run.world._arrive:
+            if isinstance(packet, Packet) and action in (None, self.run.world._arrive):
                 is_up = packet.target in self.run.server.udp
                 at = names.index(packet.link.source if is_up else packet.link.target)
                 yield Flight(is_up, at, packet.what, packet.data, packet.source if is_up else packet.target)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tcrp.engine.outputs import (
+    Address,
     Dropped,
     Forgotten,
     NoticeReceived,
@@ -16,6 +17,8 @@ from tcrp.engine.outputs import (
     TimerFired,
     Withheld,
 )
+from tcrp.sim.network.links import Link
+from tcrp.sim.network.packets import Origin, Packet
 from tcrp.spec.names import (
     DEADLINE_RULES,
     Deadline,
@@ -47,15 +50,12 @@ TOKEN = b"0123456789abcdef0123456789abcdef"
 OTHER = b"f" * 32
 
 
-class FromPacket(Cause):
-    """A chain of events that a packet began."""
-
-    __slots__ = ("link_name", "packet")
-
-    def __init__(self, record: int, packet: str, link_name: str) -> None:
-        super().__init__(record)
-        self.packet = packet
-        self.link_name = link_name
+def from_packet(record: int) -> Packet:
+    """A chain of events that a packet of bob's began."""
+    at = Address("10.0.0.1", 1)
+    packet = Packet(Origin("bob.say#1", 0), Link("bob", "server"), PacketKind.SAY, b"", at, at)
+    packet.record = record
+    return packet
 
 
 def recording(actor: str = "server", **wishes: Any) -> tuple[Recorder[Cause], list[Record], Trace]:
@@ -187,7 +187,7 @@ def test_a_recorder_that_keeps_nothing_writes_all_the_same() -> None:
 def test_drops_name_the_packet_and_withheld_relays_each_member() -> None:
     recorder, records, trace = recording()
     trace.n = 4
-    recorder.cause = FromPacket(4, "bob.say#1/say", "bob>server")
+    recorder.cause = from_packet(4)
     recorder.observe(Dropped(PacketKind.DATAGRAM, 9, "wrong room", Rule.IDLE_2))
     recorder.observe(Withheld(("carol", "dave"), "too long", Rule.UDP_2))
     told = [

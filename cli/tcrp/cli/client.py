@@ -14,7 +14,7 @@ from tcrp.cli.client_config import read_config
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, INTERRUPTED, UsageError
 from tcrp.cli.i18n import _, translate_argparse
 from tcrp.cli.output import ArgumentParser, run_program
-from tcrp.cli.version import tcrp_version
+from tcrp.cli.version import ShowVersion, tcrp_version
 
 if TYPE_CHECKING:
     from tcrp.cli.chat_session import ChatSession, Outcome
@@ -89,7 +89,7 @@ def _parser() -> ArgumentParser:
     )
     # Its help is given here, because argparse does not translate its own.
     version = _("show program's version number and exit")
-    parser.add_argument("--version", action="version", help=version, version=f"{PROGRAM} {tcrp_version()}")
+    parser.add_argument("--version", action=ShowVersion, help=version)
     return parser
 
 

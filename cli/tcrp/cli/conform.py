@@ -6,7 +6,6 @@ Exit code 0: no rule is broken; 1: one is; 2: it could not be tested.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import itertools
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -132,6 +131,8 @@ def _server(options: argparse.Namespace) -> int:
             with _progress(len(chosen)) as progress:
                 return await judge_server(ground, codec, waits, chosen, subject, progress)
 
+        import asyncio  # late: every command of chat-sim loads this module
+
         judgement = asyncio.run(judged())
     except CannotJudge as error:
         complain(PROGRAM, str(error))
@@ -187,6 +188,8 @@ def _client(options: argparse.Namespace) -> int:
             finally:
                 end_strays(ground.nonce)
 
+    import asyncio
+
     try:
         judgement = asyncio.run(judged())
     except (CannotJudge, CannotStart) as error:
@@ -197,6 +200,8 @@ def _client(options: argparse.Namespace) -> int:
 
 def _discovered(ground: LiveGround, subject: str) -> Codec | None:
     """The dialect that fits a server; None, with a report and a file to start from, where none does."""
+    import asyncio
+
     from tcrp.engine.codec import codec
     from tcrp.judge.discovery import description
     from tcrp.live.conform_server import discovered

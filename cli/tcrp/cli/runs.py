@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +26,9 @@ from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.swarm.failures import failure_by
 from tcrp.spec.names import Rule
 from tcrp.trace.records import Record
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PROGRAM = "chat-sim"
 
@@ -213,6 +215,9 @@ def _run_among_several(
 
 
 def _progress(total: int) -> Progress:
+    # Late: a single run shows none.
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     console = console_for("stderr")
     return Progress(
         TextColumn("{task.description}", justify="left"),

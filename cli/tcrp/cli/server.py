@@ -23,7 +23,7 @@ from tcrp.cli.settings import (
     read_settings,
     with_dashes,
 )
-from tcrp.cli.version import tcrp_version
+from tcrp.cli.version import ShowVersion, tcrp_version
 from tcrp.live.extras import missing
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--print-dialect", metavar="NAME", help="print the description of this dialect, a TOML file, and exit"
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
+    parser.add_argument("--version", action=ShowVersion, help="show program's version number and exit")
     add_options(parser)
     return parser
 

@@ -16,7 +16,7 @@ from tcrp.cli.dialect_arguments import add_dialect
 from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, OutputLost, UsageError, complain
 from tcrp.cli.judge import add_judge
 from tcrp.cli.output import ArgumentParser, run_program, utf8_stdout
-from tcrp.cli.version import tcrp_version
+from tcrp.cli.version import ShowVersion
 
 PROGRAM = "chat-sim"
 ROWS_SHOWN = 400
@@ -166,7 +166,7 @@ def _parser() -> ArgumentParser:
     add_conform(commands)
     add_dialect(commands)
     add_judge(commands)
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {tcrp_version()}")
+    parser.add_argument("--version", action=ShowVersion, help="show program's version number and exit")
     return parser
 
 

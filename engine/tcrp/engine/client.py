@@ -28,6 +28,7 @@ from tcrp.engine.outputs import (
     TextReceived,
     TimerFired,
     WordsReceived,
+    new_output,
 )
 from tcrp.engine.reading import Heard, hear
 from tcrp.engine.templates import Partial
@@ -588,7 +589,7 @@ class ClientEngine:
             self._outbox.step(self._session_table, self._session_alone, _RELAYED)
             # Others' keep-alives, and what comes back of the own texts, only foreign servers relay.
             if heard.text and not self._is_own(heard):
-                self._outbox.pending.append(TextReceived(*heard))
+                self._outbox.pending.append(new_output(TextReceived, heard))
             if self._liveness.unheard:
                 self._liveness.unheard.clear()
         elif heard is None:

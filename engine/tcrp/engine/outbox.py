@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from tcrp.engine.outputs import Detail, Dropped, Observation, Refused, Stepped, Subject
+from tcrp.engine.outputs import Detail, Dropped, Observation, Refused, Stepped, Subject, new_output
 from tcrp.spec.names import Machine, PacketKind, Rule
 from tcrp.spec.table import IllegalEvent, Table
 
@@ -63,7 +63,8 @@ class Outbox(Generic[O]):
             return  # the commonest: a text is spoken or relayed
         machine, by = table.machine, rule or row.rule
         self.pending += [
-            Stepped(machine, each.subject, each.id, event, state, to, by, why, each.listener) for each in moving
+            new_output(Stepped, (machine, each.subject, each.id, event, state, to, by, why, each.listener))
+            for each in moving
         ]
 
     def step_again(self, step: Stepped | None, moving: Moving) -> bool:

@@ -23,6 +23,10 @@ A client's subjects are its two machines, by `Machine`.
 """
 
 
+new_output = tuple.__new__
+"""Makes an output of a class from the tuple of all its fields: a third of the time that a call of the class takes."""
+
+
 class Detail(IntEnum):
     """How much an engine observes."""
 

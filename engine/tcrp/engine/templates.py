@@ -60,7 +60,7 @@ class Mismatch(NamedTuple):
     """Bytes of another message: what stands where `label` should."""
 
     label: str
-    value: object = ""
+    value: Any = ""
     is_too_long: bool = False
     operation: int = 0  # as far as it was read
 

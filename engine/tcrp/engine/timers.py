@@ -63,9 +63,14 @@ class Timers:
     def next_us(self) -> int | None:
         """The next deadline, or None."""
         heap, armed = self._heap, self._armed
-        while heap and armed.get(heap[0][2]) is not heap[0]:
+        while heap:
+            when_us, sequence, key = heap[0]
+            entry = armed.get(key)
+            # Not `is`: compiled code holds a tuple's values, not the tuple.
+            if entry is not None and entry[1] == sequence:
+                return when_us
             heappop(heap)
-        return heap[0][0] if heap else None
+        return None
 
     def pop_due(self, now_us: int) -> TimerEntry | None:
         """The earliest deadline that is due, which is then done with, or None."""

@@ -33,6 +33,7 @@ from tcrp.trace.records import (
     StepRecord,
     TimerRecord,
     Trace,
+    new_record,
     token_in_trace,
 )
 
@@ -40,7 +41,7 @@ TOKENS_MAX = 65536
 _FINAL = {table.machine: frozenset(map(str, table.final)) for table in (SESSION, ROOM, HANDSHAKE)}
 _SESSION = Machine.SESSION
 _RELAYED = SessionEvent.RELAYED
-_STEP = Kind.STEP
+_STEP, _SHOW = Kind.STEP, Kind.SHOW
 
 
 class Cause:
@@ -52,11 +53,17 @@ class Cause:
 
     __slots__ = ("record",)
 
-    packet = ""
-    link_name = ""
-
     def __init__(self, record: int = 0) -> None:
         self.record = record
+
+    # Properties, because a compiled class cannot have one in place of its base's attribute.
+    @property
+    def packet(self) -> str:
+        return ""
+
+    @property
+    def link_name(self) -> str:
+        return ""
 
 
 C = TypeVar("C", bound=Cause)
@@ -150,10 +157,10 @@ class Recorder(Generic[C]):
         token = _named_token(subject) if is_servers and self._remembers else ""
         by = self._listeners[listener] if listener is not None and self._listeners else ""
         n = trace.add(
-            StepRecord(
+            new_record(StepRecord, (
                 trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, why, token,
                 instance, _STEP, by,
-            )
+            ))
         )  # fmt: skip
         if not (is_servers and event is _RELAYED):  # members hear a text beside each other, not one through another
             cause.record = n
@@ -211,4 +218,6 @@ class Recorder(Generic[C]):
     def _show(self, what: str, name: str, text: str, rule: Rule | None) -> None:
         trace = self.trace
         if trace is not None:
-            trace.add(ShowRecord(trace.n + 1, self.cause.record, trace.now_us, self.actor, what, name, text, rule))
+            cause = self.cause.record
+            fields = trace.n + 1, cause, trace.now_us, self.actor, what, name, text, rule, _SHOW
+            trace.add(new_record(ShowRecord, fields))

@@ -18,6 +18,11 @@ from typing import NamedTuple
 from tcrp.spec.names import Machine, Rule
 
 SCHEMA = "tcrp-trace/1"
+new_record = tuple.__new__
+"""Makes a record of a class from the tuple of all its fields: a third of the time that a call of the class takes.
+
+For the kinds of which a run makes most.
+"""
 
 
 class Kind(StrEnum):

@@ -22,7 +22,7 @@ from tcrp.engine.outputs import (
     ServerOutput,
     Stepped,
 )
-from tcrp.engine.server import ServerConfig, ServerEngine
+from tcrp.engine.server import ServerConfig
 from tcrp.engine.state import ServerState
 from tcrp.interleavings.moments import (
     ANSWER,
@@ -39,7 +39,7 @@ from tcrp.interleavings.parts import Broken, Flight, Numbers, Piece, ServerPart
 from tcrp.interleavings.reference_state import freeze_reference, thaw_reference
 from tcrp.sim.checks.resumed import resumed, step_record
 from tcrp.sim.checks.shadow import Answers, Shadows
-from tcrp.sim.hosts.server import SERVER, EngineCall, EngineFactory
+from tcrp.sim.hosts.server import SERVER, Engine, EngineCall, EngineFactory
 from tcrp.sim.network.packets import Origin, Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.reference.server import ReferenceServer
@@ -154,7 +154,7 @@ class ServerSide:
         broken, outputs = self._call(engine, state, reference, given)
         return broken, outputs, engine.freeze(), reference
 
-    def _engine(self, state: ServerState) -> ServerEngine:
+    def _engine(self, state: ServerState) -> Engine:
         return self._make_engine(
             self._config, new_token=self._new_token, state=state, now_us=NOW_US, detail=Detail.EVERYTHING
         )
@@ -165,7 +165,7 @@ class ServerSide:
     # --- one call ----------------------------------------------------------------------------------
 
     def _call(
-        self, engine: ServerEngine, state: ServerState, reference: ReferenceServer | None, given: Input
+        self, engine: Engine, state: ServerState, reference: ReferenceServer | None, given: Input
     ) -> tuple[Broken | None, list[ServerOutput]]:
         """Give the engine its input, and let the monitor judge what it puts out."""
         if given.due is not None and given.due.kind == ANSWER:

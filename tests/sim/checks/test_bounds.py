@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcrp.engine.server import ServerEngine
+from planting import Planted
 from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -34,7 +34,7 @@ expect: [{bob: {refused: room_full}}]
 """
 
 
-class IgnoresNewLimits(ServerEngine):
+class IgnoresNewLimits(Planted):
     """Goes by the limits that it has started with."""
 
     def set_limits(self, limits: Limits) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from planting import Planted
 from tcrp.engine.outputs import (
     Address,
     Relay,
@@ -175,7 +176,7 @@ def test_a_fast_swarm_compares_one_run_in_so_many() -> None:
 
 
 def test_an_engine_that_would_be_woken_too_late_is_caught() -> None:
-    class Sleeps(ServerEngine):
+    class Sleeps(Planted):
         def next_deadline_us(self) -> int | None:
             when_us = super().next_deadline_us()
             return None if when_us is None else when_us + 1
@@ -217,11 +218,11 @@ def sends_by_the_first_listener(outputs: Outputs) -> Outputs:
     return [each._replace(listener=0) if isinstance(each, Relay | SendDatagram) else each for each in outputs]
 
 
-class HearsByAnyListener(ServerEngine):
+class HearsByAnyListener(Planted):
     """A token holds whichever listener it comes in by."""
 
     def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
-        session = self.registry.sessions.get(data[2 + data[0] : 2 + data[0] + data[1]])
+        session = self.engine.registry.sessions.get(data[2 + data[0] : 2 + data[0] + data[1]])
         return super().receive_datagram(data, source, now_us, listener if session is None else session.listener)
 
 

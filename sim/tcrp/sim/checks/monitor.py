@@ -39,7 +39,9 @@ WHERE_TO: dict[Machine, tuple[str, dict[tuple[str, str], str], frozenset[str]]] 
 TCP_OF_THE_SERVER = frozenset((PacketKind.ANSWER, PacketKind.COMPLETION, PacketKind.REFUSAL, PacketKind.LISTING))
 SPEAKING = frozenset((PacketKind.SAY, PacketKind.ENTER, PacketKind.KEEP_ALIVE))
 BY_CLIENT_ENGINES = SPEAKING | {PacketKind.LEAVE}
-_SEND = Kind.SEND  # before Python 3.12 to look up an enum's member is slow
+# Before Python 3.12 to look up an enum's member is slow.
+_SEND = Kind.SEND
+_TABLE_STEPS, _SHADOW_AGREES = Property.TABLE_STEPS, Property.SHADOW_AGREES
 
 
 class PropertyMonitor:
@@ -74,24 +76,31 @@ class PropertyMonitor:
             self._liveness.last_fault_us = record.t_us
 
     def _judge_step(self, record: StepRecord) -> None:
-        who = (record.actor, record.machine, record.id, record.instance)
-        initial, rows, final = WHERE_TO[record.machine]
+        machine, from_, event, to = record.machine, record.from_, record.event, record.to
+        who = (record.actor, machine, record.id, record.instance)
+        initial, rows, final = WHERE_TO[machine]
         stood = self._stands.get(who, initial)
-        self.results.judge(
-            Property.TABLE_STEPS,
-            stood == record.from_ and rows.get((record.from_, record.event)) == record.to,
-            "{record.actor}'s {record.machine} {record.id}, which was {}, "
-            "took {record.event} from {record.from_} to {record.to}",
-            stood,
-            record=record,
-        )
-        if record.to in final:
-            self._stands.pop(who, None)
+        if stood == from_ and rows.get((from_, event)) == to:
+            self.results.passed(_TABLE_STEPS)
         else:
-            self._stands[who] = record.to
-        self._shadows(record)
-        disagreement = self._shadows.disagreement
-        self.results.judge(Property.SHADOW_AGREES, disagreement is None, "{}", disagreement)
+            self.results.judge(
+                _TABLE_STEPS,
+                False,
+                "{record.actor}'s {record.machine} {record.id}, which was {}, "
+                "took {record.event} from {record.from_} to {record.to}",
+                stood,
+                record=record,
+            )
+        if to in final:
+            self._stands.pop(who, None)
+        elif to != stood:
+            self._stands[who] = to
+        shadows = self._shadows
+        shadows.step(who, record)
+        if shadows.disagreement is None:
+            self.results.passed(_SHADOW_AGREES)
+        else:
+            self.results.judge(_SHADOW_AGREES, False, "{}", shadows.disagreement)
 
     def _judge_size(self, record: PacketRecord) -> None:
         """What engines send fits; what a script makes by hand need not."""

@@ -32,7 +32,8 @@ class RelayChecks:
             in_turn = all(self._carries(relay, packet.data, speaker) for relay in relays if relay.targets)
             judge(Property.RELAYS_IN_ORDER, in_turn, "a text of {} was relayed out of turn", speaker.id)
         speaker.has_spoken = True
-        strangers = [target for target in targets if not self._is_member(target)]
+        homes = {member.ip for member in call.others}  # a member receives at its own IP address
+        strangers = [target for target in targets if target.ip not in homes]
         judge(
             Property.RELAY_TO_MEMBERS_ONLY, not strangers, "a text in {} went to the stranger {}",
             speaker.room, strangers[:1],
@@ -72,10 +73,6 @@ class RelayChecks:
         codecs = [user.codec for user in users if user is not None]
         host = self._hosts.world.sockets.get(target)
         return codecs or ([host.codec] if isinstance(host, UserHost) else [])
-
-    def _is_member(self, target: Address) -> bool:
-        """Whether another member of the speaker's room receives at the target's IP address."""
-        return any(member.ip == target.ip for member in self._model.call.others)
 
     def _sits_as_often(self, targets: list[Address]) -> bool:
         """Whether several members receive wherever one text goes several times: neighbours may share a token."""

@@ -28,6 +28,10 @@ class CheckResults:
         self._world = world
         self._left_out = left_out
 
+    def passed(self, property: Property) -> None:
+        """A property has been put to the test, and holds."""
+        self.judged[property] += 1
+
     def judge(self, property: Property, holds: bool, what: str, *values: object, record: Record | None = None) -> None:
         """Put a property to the test. `what` says what is wrong, with `{0}` … for `values` and `{record.id}` …"""
         self.judged[property] += 1

@@ -61,9 +61,13 @@ class Shadows:
         self._answers: Answers = {} if answers is None else answers
 
     def __call__(self, record: Record) -> None:
-        if not isinstance(record, StepRecord) or self.disagreement is not None:
+        if isinstance(record, StepRecord):
+            self.step((record.actor, record.machine, record.id, record.instance), record)
+
+    def step(self, who: Who, record: StepRecord) -> None:
+        """The machine beside `who` takes the step as well."""
+        if self.disagreement is not None:
             return
-        who = (record.actor, record.machine, record.id, record.instance)
         shadow = self._shadows.get(who) or self._begin(who)
         if shadow.state != record.from_:
             self._disagree(record, f"the machine is {shadow.state}")

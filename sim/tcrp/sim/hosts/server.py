@@ -17,8 +17,10 @@ from tcrp.engine.outputs import (
     SendFrame,
     ServerOutput,
     Stepped,
+    StreamId,
 )
 from tcrp.engine.server import ServerConfig, ServerEngine
+from tcrp.engine.state import ServerState
 from tcrp.sim.hosts.host import Host
 from tcrp.sim.network.draws import key_of, mix
 from tcrp.sim.network.packets import Chain, Origin, Packet
@@ -35,7 +37,25 @@ SERVER = "server"
 IP = "10.255.255.254"
 FIRST_UDP_PORT = 9003
 
-EngineFactory = Callable[..., ServerEngine]
+
+class Engine(Protocol):
+    """A server's engine: ours, or what a test puts in its place."""
+
+    @property
+    def is_quiescent(self) -> bool: ...
+    def stream_opened(
+        self, stream: StreamId, peer: Address, now_us: int, listener: int = 0, *, name: str = ""
+    ) -> list[ServerOutput]: ...
+    def receive_stream(self, stream: StreamId, data: bytes, now_us: int) -> list[ServerOutput]: ...
+    def stream_ended(self, stream: StreamId, now_us: int) -> list[ServerOutput]: ...
+    def stream_closed(self, stream: StreamId, now_us: int) -> list[ServerOutput]: ...
+    def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> list[ServerOutput]: ...
+    def handle_timeout(self, now_us: int) -> list[ServerOutput]: ...
+    def next_deadline_us(self) -> int | None: ...
+    def freeze(self) -> ServerState: ...
+
+
+EngineFactory = Callable[..., Engine]
 
 
 class EngineCall(NamedTuple):
@@ -76,7 +96,7 @@ class ServerHost(Host):
     ) -> None:
         super().__init__(world, SERVER)
         self.limits = limits
-        self.engine: ServerEngine | None = None
+        self.engine: Engine | None = None
         self.observer: EngineObserver | None = None
         self.counts = False  # whether its counters are needed
         self.listeners = tuple(listeners)
@@ -128,12 +148,13 @@ class ServerHost(Host):
             self.world.drop(packet, "server down")
             return
         self.recorder.cause = packet
-        source, listener = self._shown(packet.source), self.udp.index(packet.target)
-        call = EngineCall("receive_datagram", (packet.data, source, self.local_us(), listener))
+        source, local_us = self._shown(packet.source), self.local_us()
+        listener = self.udp.index(packet.target) if len(self.udp) > 1 else 0
         if self.observer is not None:
             self._counters.datagrams(1)
+            call = EngineCall("receive_datagram", (packet.data, source, local_us, listener))
             self.observer.before_call(self, packet, None, call)
-        self._perform(engine.receive_datagram(*call.arguments))
+        self._perform(engine.receive_datagram(packet.data, source, local_us, listener))
 
     def connection_event(self, connection: Connection, packet: Packet) -> None:
         engine = self.engine
@@ -184,7 +205,9 @@ class ServerHost(Host):
 
     def _shown(self, address: Address) -> Address:
         """A peer's address as the server's sockets show it."""
-        return Address(f"::ffff:{address.ip}", address.port) if address.ip in self.mapped else address
+        if self.mapped and address.ip in self.mapped:
+            return Address(f"::ffff:{address.ip}", address.port)
+        return address
 
     def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
         self.connection_event(*event)

@@ -8,14 +8,34 @@ from __future__ import annotations
 
 from functools import cache
 from hashlib import blake2b
+from typing import Final
+
+from mypy_extensions import i64
 
 from tcrp.sim.scenario.model import Delay, Exponential
 
-MASK = (1 << 64) - 1
-HALF = 1 << 32
-PPM = 1_000_000
-GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: multiplying spreads small numbers over all bits
-FIRST_FACTOR, SECOND_FACTOR = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # of `mix`
+BITS = 64
+MASK: Final = (1 << BITS) - 1
+HALF: Final = 1 << 32
+PPM: Final = 1_000_000
+# Compiled code holds 64 bits in a signed machine word, where an overflow drops what is above them. Python's integers
+# are cut to 64 bits by hand. Constants are written as such words, and a shift to the right drops copies of the sign.
+GOLDEN: Final[i64] = 0x9E3779B97F4A7C15 - (1 << 64)  # 2**64 divided by the golden ratio: spreads small numbers
+FIRST_FACTOR: Final[i64] = 0xBF58476D1CE4E5B9 - (1 << 64)  # of `mix`
+SECOND_FACTOR: Final[i64] = 0x94D049BB133111EB - (1 << 64)
+LOW_32: Final[i64] = (1 << 32) - 1
+LOW_33: Final[i64] = (1 << 33) - 1
+LOW_34: Final[i64] = (1 << 34) - 1
+LOW_37: Final[i64] = (1 << 37) - 1
+
+
+def _word() -> int:
+    is_compiled = not __file__.endswith(".py")
+    return -1 if is_compiled else MASK
+
+
+WORD: i64 = _word()
+"""All 64 bits: what to cut an integer to."""
 
 
 def key_of(*words: str | int) -> int:
@@ -24,12 +44,27 @@ def key_of(*words: str | int) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def mix(x: int) -> int:
+def word_of(key: int) -> i64:
+    """64 bits as compiled code holds them."""
+    return key - (1 << BITS) if key >> BITS - 1 else key
+
+
+def key_of_word(word: i64) -> int:
+    """64 bits as an integer that is not negative."""
+    return int(word) & MASK
+
+
+def mix_word(x: i64) -> i64:
     """64 bits, each of which depends on all 64 of `x` (the finalizer of SplitMix64, by Stafford)."""
-    x &= MASK
-    x = (x ^ (x >> 30)) * FIRST_FACTOR & MASK
-    x = (x ^ (x >> 27)) * SECOND_FACTOR & MASK
-    return x ^ (x >> 31)
+    x &= WORD
+    x = (x ^ (x >> 30 & LOW_34)) * FIRST_FACTOR & WORD
+    x = (x ^ (x >> 27 & LOW_37)) * SECOND_FACTOR & WORD
+    return x ^ (x >> 31 & LOW_33)
+
+
+def mix(x: int) -> int:
+    """The same for an integer, whose lowest 64 bits count."""
+    return key_of_word(mix_word(word_of(x & MASK)))
 
 
 def loss_threshold(ppm: int) -> int:

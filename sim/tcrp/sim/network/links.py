@@ -12,7 +12,9 @@ from enum import Enum
 from functools import cache, lru_cache
 from typing import Any
 
-from tcrp.sim.network.draws import HALF, PPM, delay_us, key_of, loss_threshold, mix
+from mypy_extensions import i64
+
+from tcrp.sim.network.draws import HALF, PPM, delay_us, key_of, loss_threshold, mix, word_of
 from tcrp.sim.scenario.model import CALM, Burst, LinkId, LinkPatch, LinkSettings, NetworkSettings, Span
 
 EVERYONE = "all"
@@ -112,6 +114,7 @@ class Link:
         "settings",
         "source",
         "target",
+        "word",
     )  # fmt: skip
 
     def __init__(self, source: str, target: str, seed: int = 0, settings: LinkSettings = CALM) -> None:
@@ -119,6 +122,7 @@ class Link:
         self.target = target
         self.name = f"{source}>{target}"
         self.key = _link_key(source, target)
+        self.word: i64 = word_of(self.key)
         self.is_cut = False
         self.is_held = False
         self.is_stalled = False
@@ -164,13 +168,13 @@ class Link:
         """Whether TCP data is held up on this link."""
         return self.is_cut or self.is_held or self.is_stalled
 
-    def plainly_us(self, key: int) -> int | None:
-        """The transit time of a packet with this key on a plain link, or None if it is lost."""
-        if key >> 32 < self._loss:
+    def plainly_us(self, high: int, low: int) -> int | None:
+        """The transit time on a plain link of a packet with these halves of its key, or None if it is lost."""
+        if high < self._loss:
             return None
         if self._span_us:
-            return self._least_us + (self._span_us * (key & (HALF - 1)) >> 32)
-        return self.delay_us(key)
+            return self._least_us + (self._span_us * low >> 32)
+        return self.delay_us(low)
 
     def loses(self, key: int) -> bool:
         """Whether a packet with this key is lost: compares the upper 32 bits with the threshold."""

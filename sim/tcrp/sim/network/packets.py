@@ -7,22 +7,29 @@ chain and the seed; the name is only built when a trace needs it.
 
 from __future__ import annotations
 
+from mypy_extensions import i64
+
 from tcrp.engine.outputs import Address
-from tcrp.sim.network.draws import FIRST_FACTOR, GOLDEN, MASK, SECOND_FACTOR, key_of
+from tcrp.sim.network.draws import GOLDEN, key_of, key_of_word, mix_word, word_of
 from tcrp.sim.network.links import Link
 from tcrp.spec.names import PacketKind
 from tcrp.trace.recorder import Cause
 
-_WHAT_KEYS = {what: key_of("what", what) for what in PacketKind}
+_WHAT_WORDS: dict[PacketKind, i64] = {what: word_of(key_of("what", what)) for what in PacketKind}
 
 
 class Chain(Cause):
     """A named cause: a step of the script, or a packet that it caused."""
 
-    __slots__ = ("counts", "key")
+    __slots__ = ("counts", "word")
 
-    key: int
+    word: i64  # its key, from which every draw about it is made
     counts: dict[tuple[PacketKind, Link], int] | None  # packets that it caused
+
+    @property
+    def key(self) -> int:
+        """Its 64 bits, as an integer that is not negative."""
+        return key_of_word(self.word)
 
 
 class Origin(Chain):
@@ -33,11 +40,11 @@ class Origin(Chain):
     def __init__(self, name: str, seed: int) -> None:
         super().__init__()
         self.name = name
-        self.key = key_of(seed, name)
+        self.word = word_of(key_of(seed, name))
         self.counts = None
 
     @property
-    def packet(self) -> str:  # type: ignore[override]
+    def packet(self) -> str:
         return self.name
 
 
@@ -59,16 +66,13 @@ class Packet(Chain):
         self.target = target
         self.proto = proto
         self.nth = nth
-        x = parent.key + link.key + _WHAT_KEYS[what] + nth * GOLDEN & MASK  # then `mix`, inlined for speed
-        x = (x ^ (x >> 30)) * FIRST_FACTOR & MASK
-        x = (x ^ (x >> 27)) * SECOND_FACTOR & MASK
-        self.key = x ^ (x >> 31)
+        self.word = mix_word(parent.word + link.word + _WHAT_WORDS[what] + nth * GOLDEN)
         self.counts = None
         self.note = ""  # what the network did to it, for the trace
         self._name = ""
 
     @property
-    def packet(self) -> str:  # type: ignore[override]
+    def packet(self) -> str:
         """The chain of causes as written in a trace."""
         if not self._name:
             to = f":{self.link.target}" if self.what in (PacketKind.RELAY, PacketKind.NOTICE) else ""
@@ -77,7 +81,7 @@ class Packet(Chain):
         return self._name
 
     @property
-    def link_name(self) -> str:  # type: ignore[override]
+    def link_name(self) -> str:
         """`from>to`."""
         return self.link.name
 

@@ -10,12 +10,13 @@ from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from tcrp.engine.outputs import Address, Relay
+from tcrp.sim.network.draws import LOW_32
 from tcrp.sim.network.links import CORRUPTED, DUPLICATED, Link, Network
 from tcrp.sim.network.packets import Chain, Packet, next_of_kind
 from tcrp.sim.scenario.model import DROP, DUPLICATE, SetFate
 from tcrp.spec.names import PacketKind
 from tcrp.trace.recorder import Cause
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Trace
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Trace, new_record
 
 _SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 the lookup of an enum member is slow
 FIRST_DYNAMIC = 1 << 20
@@ -44,7 +45,7 @@ class World:
         self.fates: dict[str, SetFate] = {}  # what the script has decided, by the packet's name
         self.decided: set[SetFate] = set()  # those of them that had a packet
         self.on_send: Callable[[Packet], None] | None = None  # is told of packets as they are recorded as sent
-        self.events: list[tuple[int, int, int, Callable[[Any], None], Any]] = []  # a heap
+        self.events: list[tuple[int, int, int, Callable[[Any], None] | None, Any]] = []  # a heap; None: it arrives
         self._sequence = FIRST_DYNAMIC
         self._routes: dict[str, dict[Address, Link]] = {}  # by source and target
 
@@ -70,7 +71,10 @@ class World:
         if self.trace is not None:
             self.trace.now_us = self.now_us
         self.busy -= share
-        action(subject)
+        if action is None:
+            self._arrive(subject)
+        else:
+            action(subject)
 
     # --- datagrams -------------------------------------------------------------------------------
 
@@ -98,12 +102,12 @@ class World:
     def fan_out(self, source: str, address: Address, relay: Relay, parent: Chain) -> None:
         """Send the datagram of `relay` to each of its targets, in order."""
         what, data = relay.what, relay.data
-        dispatch, is_relay = self._dispatch, what is PacketKind.RELAY
+        is_relay = what is PacketKind.RELAY
         routes = self._routes.setdefault(source, {})
         for target in relay.targets:
             link = routes.get(target) or self.link_to(source, target)
             nth = 1 if is_relay else next_of_kind(parent, what, link)
-            dispatch(Packet(parent, link, what, data, address, target, "udp", nth))
+            self._dispatch(Packet(parent, link, what, data, address, target, "udp", nth))
 
     def _dispatch(self, packet: Packet) -> None:
         link = packet.link
@@ -115,12 +119,12 @@ class World:
             self.drop(packet, "cut")
         elif not link.is_plain:
             self._dispatch_closely(packet, link)
-        elif (transit_us := link.plainly_us(packet.key)) is None:
+        elif (transit_us := link.plainly_us(packet.word >> 32 & LOW_32, packet.word & LOW_32)) is None:
             self.drop(packet, "loss")
         else:  # `at`, inlined for speed
             order = self._sequence = self._sequence + 1
             self.busy += 1
-            heappush(self.events, (self.now_us + transit_us, order, 1, self._arrive, packet))
+            heappush(self.events, (self.now_us + transit_us, order, 1, None, packet))
 
     def _dispatch_as_decided(self, packet: Packet, link: Link, fate: SetFate) -> None:
         """Send a packet about which the script has decided."""
@@ -201,10 +205,10 @@ class World:
         if trace is None:
             return
         packet.record = trace.add(
-            PacketRecord(
+            new_record(PacketRecord, (
                 trace.n + 1, cause, self.now_us, actor, kind, packet.proto, packet.link.name, packet.packet,
-                len(packet.data), packet.what, why, None,
-            )
+                len(packet.data), packet.what, why, None, "",
+            ))
         )  # fmt: skip
         if kind is _SEND and self.on_send is not None:
             self.on_send(packet)

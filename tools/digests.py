@@ -1,0 +1,36 @@
+"""The digest of the trace of every scenario, and of random ones: equal on every machine and in every build.
+
+python -m tools.digests --random 100 > digests
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tcrp.sim.run import Run, Verdict
+from tcrp.sim.scenario.reader import read_scenario
+from tcrp.sim.swarm.generator import generate
+
+SCENARIOS = Path(__file__).parents[1] / "sim" / "scenarios"
+
+
+def digests(random: int) -> Iterator[str]:
+    """A line for each scenario: what it is, the digest, and what was found."""
+    for path in sorted(SCENARIOS.rglob("*.yaml")):
+        yield _line(str(path.relative_to(SCENARIOS)), Run(read_scenario(path)).go())
+    for seed in range(random):
+        yield _line(f"random {seed}", Run(generate(seed)).go())
+
+
+def _line(what: str, verdict: Verdict) -> str:
+    judged = sum(verdict.judged.values())
+    return f"{verdict.digest} {verdict.records} records, {judged} judgements, {verdict.violation}: {what}\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--random", type=int, default=0, metavar="N", help="also of N random scenarios")
+    sys.stdout.writelines(digests(parser.parse_args().random))
