@@ -146,6 +146,7 @@ class Cluster:
         """It can again."""
         self.is_up = True
         for each in list(self.nodes.values()):
+            each.comes_back()
             each.does(each.node.connected(True, self.now_us))
 
 
@@ -178,6 +179,19 @@ class Process:
             self.does(what(self.world.now_us))
         else:
             self.missed.append(lambda: self.hears(what))
+
+    def comes_back(self) -> None:
+        """It reaches the bucket again, and is shown all of it, as by a new watcher."""
+        self.is_cut = False
+        world = self.world
+        for key, (value, revision) in sorted(world.keys.items(), key=lambda each: each[1][1]):
+            if not key.startswith("state."):
+                self.is_shown(Entry(key, value, revision))
+        gone = [f"node.{name}" for name in self.node.lease.seen]
+        gone += [f"owner.{room.hex()}" for room in self.node.ownership.rooms]
+        for key in gone:
+            if key not in world.keys:
+                self.is_shown(Entry(key, None, world.revision + 1))
 
     def forgets_the_others(self) -> None:
         """It has not seen the others' renewals for too long."""

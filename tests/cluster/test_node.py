@@ -377,3 +377,15 @@ def test_a_message_of_wrong_content_harms_nobody(kind: Kind, what: list[object],
 
 
 TALKING = two_talk()
+
+
+def test_a_process_that_saw_nothing_because_it_was_cut_off_takes_no_room_from_a_living_owner() -> None:
+    world, alice, _ = two_talk()
+    b = world.nodes["b"]
+    b.is_cut = True
+    world.passes(LEASE * 2)
+    b.is_cut = False  # it reaches the bucket; what was shown meanwhile is lost to it
+    world.passes(LEASE * 2)
+    assert b.node.lease.holds(world.now_us)
+    assert world.owner_of("lobby") == ["a"]
+    assert not world.told(What.ROOM_RECOVERED)

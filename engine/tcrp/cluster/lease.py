@@ -1,7 +1,8 @@
 """The lease of one process, and whom it sees alive. Knows the bucket's keys and its own clock, no rooms.
 
 The holder counts from when it asked, less the drift; the others from when they saw it, plus the drift (R-OWN-2,
-R-OWN-3). So no two clocks are ever compared, only how fast they run.
+R-OWN-3). So no two clocks are ever compared, only how fast they run. That a renewal was not shown says little: the
+bucket may be out of reach. So before a lease is taken for lost, its key is read, and must be the one that was seen.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tcrp.cluster.outputs import Answer, ClusterOutput, ClusterStepped, Delete, Entry, Happened, Put, What
+from tcrp.cluster.outputs import Answer, ClusterOutput, ClusterStepped, Delete, Entry, Get, Happened, Put, What
 from tcrp.spec.cluster_names import DRIFT_PARTS, ClusterMachine, LeaseEvent, LeaseState, OwnRule
 from tcrp.spec.ownership import LEASE
 from tcrp.spec.table import IllegalEvent
@@ -48,6 +49,8 @@ class Lease:
         self._asked: tuple[int, int] | None = None  # the ask that is not answered, and when it was sent
         self._renew_us = 0
         self._new_ask = new_ask
+        self._confirming: dict[int, tuple[str, str, int]] = {}  # by ask: name, address, when it was sent
+        self._lost: list[str] = []
         self._was_contested = False
         self._strangers: dict[str, None] = {}  # who has been spoken of
 
@@ -79,7 +82,8 @@ class Lease:
 
     def next_us(self) -> int | None:
         """When `tick` is to be called next."""
-        times = [each.until_us for each in self.seen.values()]
+        asked = {name: sent_us for name, _, sent_us in self._confirming.values()}
+        times = [asked[name] + self._bound_us() if name in asked else each.until_us for name, each in self.seen.items()]
         if self.state is LeaseState.RELEASED:
             return None
         if self.state in (LeaseState.HELD, LeaseState.RENEWING):
@@ -87,16 +91,30 @@ class Lease:
         times.append(self._renew_us if self._asked is None else self._asked[1] + self._bound_us())
         return min(times)
 
-    def tick(self, now_us: int) -> list[str]:
-        """Do what is due. Returns the addresses of processes whose leases have run out."""
-        lost = []
-        for name, each in list(self.seen.items()):
+    def take_lost(self) -> list[str]:
+        """The addresses of processes whose leases are known to be over since the last call."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def suspect(self, address: str, now_us: int) -> None:
+        """Find out whether the lease of a process is over: nothing, or nothing new, has been seen of it."""
+        name = address.partition(".")[0]
+        for ask, (other, _, sent_us) in list(self._confirming.items()):
+            if other == name:
+                if now_us - sent_us < self._bound_us():
+                    return
+                del self._confirming[ask]
+        ask = self._new_ask()
+        self._confirming[ask] = name, address, now_us
+        self.pending.append(Get(ask, NODE + name))
+
+    def tick(self, now_us: int) -> None:
+        """Do what is due."""
+        for each in list(self.seen.values()):
             if now_us >= each.until_us:
-                del self.seen[name]
-                lost.append(each.address)
-                self.pending.append(Happened(What.NODE_LOST, name))
+                self.suspect(each.address, now_us)
         if self._holder is not None and now_us >= self._holder.until_us:
-            self._revision, self._holder = self._holder.revision, None
+            self._revision, self._holder = max(self._revision, self._holder.revision), None
         if self.state in (LeaseState.HELD, LeaseState.RENEWING) and now_us >= self.until_us:
             self._step(LeaseEvent.RAN_OUT)
             self._lives += 1
@@ -107,7 +125,6 @@ class Lease:
                 self._step(LeaseEvent.RAN_OUT)
         if now_us >= self._renew_us:
             self._ask(now_us)
-        return lost
 
     def release(self) -> None:
         """Own nothing from now on."""
@@ -115,8 +132,12 @@ class Lease:
             self._step(LeaseEvent.RELEASED)
             self.pending.append(Delete(self.key, self._revision))
 
-    def answered(self, ask: int, answer: Answer) -> bool:
-        """The bucket has answered. Returns whether it was about the lease."""
+    def answered(self, ask: int, answer: Answer, now_us: int) -> bool:
+        """The bucket has answered. Returns whether it was about a lease."""
+        if ask in self._confirming:
+            name, address, _ = self._confirming.pop(ask)
+            self._confirm(name, address, answer, now_us)
+            return True
         if self._asked is None or ask != self._asked[0]:
             return False
         _, sent_us = self._asked
@@ -133,6 +154,21 @@ class Lease:
             self._lives += 1
         # Otherwise an earlier renewal was written whose answer was lost: the bucket tells its revision.
         return True
+
+    def _confirm(self, name: str, address: str, answer: Answer, now_us: int) -> None:
+        """What a key is that was not shown for a lease."""
+        seen = self.seen.get(name)
+        if seen is not None and (seen.address != address or now_us < seen.until_us):
+            return  # it was shown meanwhile
+        kin, found = _read(answer.value if answer.revision is not None else None)
+        is_new = seen is None or answer.revision != seen.revision
+        if kin == self.kin and found == address and is_new:  # it is alive, and its news did not come
+            until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
+            self.seen[name] = Seen(address, until_us, answer.revision or 0)
+            return
+        self.seen.pop(name, None)
+        self._lost.append(address)
+        self.pending.append(Happened(What.NODE_LOST, name))
 
     def saw(self, entry: Entry, now_us: int) -> tuple[str, str] | None:
         """A process's key has changed. Returns (address lost, address joined), each or both empty, if that is news."""
@@ -162,6 +198,8 @@ class Lease:
         if address == self.address:  # also the renewal whose answer was lost
             self._revision = max(self._revision, entry.revision)
             return
+        if entry.revision <= self._revision:
+            return  # an older one, shown late
         if entry.value is None:
             self._holder, self._revision = None, 0
             if self.state is LeaseState.FREE:

@@ -174,8 +174,7 @@ class ClusterNode:
     def handle_timeout(self, now_us: int) -> list[NodeOutput]:
         """Do all that is due."""
         self._look_at_lease(now_us)
-        for address in self.lease.tick(now_us):
-            self.ownership.node_lost(address, now_us)
+        self.lease.tick(now_us)
         self._pass_on(self.engine.handle_timeout(now_us), now_us)
         self.ownership.tick(now_us)
         self._tell_cut_off(now_us)
@@ -238,8 +237,10 @@ class ClusterNode:
     def bucket_answered(self, ask: int, answer: Answer, now_us: int) -> list[NodeOutput]:
         """The bucket has answered a `Put` or `Get`. What ended in an error is not answered."""
         self._look_at_lease(now_us)
-        if self.lease.answered(ask, answer):
+        if self.lease.answered(ask, answer, now_us):
             self._follow_lease(now_us)
+            for address in self.lease.take_lost():
+                self.ownership.node_lost(address, now_us)
         else:
             self.ownership.answered(ask, answer, now_us)
         return self._take(now_us)
@@ -294,8 +295,7 @@ class ClusterNode:
         """Before anything else: a process that was stopped for a while owns nothing any more (R-OWN-2)."""
         lease = self.lease
         if lease.state in (LeaseState.HELD, LeaseState.RENEWING) and now_us >= lease.until_us:
-            for address in lease.tick(now_us):
-                self.ownership.node_lost(address, now_us)
+            lease.tick(now_us)
         self._follow_lease(now_us)
 
     def _follow_lease(self, now_us: int) -> None:

@@ -244,8 +244,8 @@ class Ownership:
                 at.since_us = 0
             elif not at.since_us:
                 at.since_us = now_us
-            elif now_us - at.since_us > self._lease.lease_us:
-                self._orphan(at, now_us)
+            else:
+                self._lease.suspect(at.owner, now_us)
         elif at.state is _S.ORPHANED and now_us - at.since_us >= self._bound_us() and self._lease.holds(now_us):
             self.want(at, now_us)
 

@@ -87,7 +87,7 @@ OWN_SENTENCES: Mapping[OwnRule, str] = MappingProxyType(
         "counts from the moment at which it asked for the latest renewal that was granted, less the clock drift, and "
         "owns nothing from then on, whether it hears of others or not.",
         OwnRule.OWN_3: "Others take a lease for lost when they have seen no renewal for the lease and the clock drift, "
-        "each by its own clock, or when it was released.",
+        "each by its own clock, and the key, read then, is still the one that they saw; or when it was released.",
         OwnRule.OWN_4: "What an owner puts out carries its fencing number. A process that knows of a higher one for "
         "that room drops it.",
         OwnRule.OWN_5: "A gateway forwards what its clients send, with their addresses, to the owner of the room, and "
