@@ -380,7 +380,7 @@ TALKING = two_talk()
 
 
 def test_a_process_that_saw_nothing_because_it_was_cut_off_takes_no_room_from_a_living_owner() -> None:
-    world, alice, _ = two_talk()
+    world, _, _ = two_talk()
     b = world.nodes["b"]
     b.is_cut = True
     world.passes(LEASE * 2)
