@@ -120,6 +120,11 @@ bench: $(VENV)/dev
 	$(BIN)/python -m bench.sockets
 
 
+# Draws the curves of docs/performance.md.
+.PHONY: plots
+plots: $(VENV)/dev
+	$(BIN)/python -m bench.curves
+
 # Recreate the environment if a different or too old Python created it.
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
 define environment
