@@ -122,3 +122,11 @@ def started(stack: contextlib.ExitStack, path: str, *command: str) -> subprocess
     return stack.enter_context(
         subprocess.Popen([BIN / "chat-sim", *command], stdout=subprocess.PIPE, text=True, env=environment)
     )
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_version_says_which_way_datagrams_go(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TCRP_UDP", path)
+    version = [str(BIN / "chat-server"), "--version"]
+    shown = subprocess.run(version, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert shown.stdout.endswith(f", UDP: {path}\n")

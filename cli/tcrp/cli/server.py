@@ -77,9 +77,15 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--print-dialect", metavar="NAME", help="print the description of this dialect, a TOML file, and exit"
     )
-    parser.add_argument("--version", action=ShowVersion, help="show program's version number and exit")
+    parser.add_argument("--version", action=ShowVersion, help="show program's version number and exit", more=_udp_way)
     add_options(parser)
     return parser
+
+
+def _udp_way() -> str:
+    from tcrp.net.udp import udp_path  # only --version wants it
+
+    return f", UDP: {udp_path()}"
 
 
 def _serve(options: argparse.Namespace, settings: ServerSettings) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -28,11 +28,14 @@ def tcrp_build() -> str:
 
 
 class ShowVersion(argparse.Action):
-    """Prints the version and ends the program; looks it up only then."""
+    """Prints the version, and what `more` says, and ends the program; looks it up only then."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, help: str | None = None, more: Callable[[], str] = str
+    ) -> None:
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+        self._more = more
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: Any) -> None:
-        print(f"{parser.prog} {tcrp_version()} ({tcrp_build()})")
+        print(f"{parser.prog} {tcrp_version()} ({tcrp_build()}){self._more()}")
         parser.exit()
