@@ -90,7 +90,7 @@ def test_the_report_of_a_flawed_client_names_rule_proof_and_repair() -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("no-such-program",), "no-such-program: no such command"),
+        (("no-such-program",), "no-such-program {tcp_port}: there is no such command"),
         (("sh", "-c", "exit 3"), "it ended with 3 before it made a request; it said: nothing"),
         (("sh", "-c", "yes"), "it prints without end"),
         (("sh", "-c", "read -p Colour? x"), "made no request within 8 s"),

@@ -68,7 +68,9 @@ def _add_client(kinds: Any) -> None:
         "{room} {name} {operation} stand for what the judge chooses; without {tcp_port} the client is expected at "
         "--tcp-port and --udp-port. Exit code 0: no rule is broken; 1: one is; 2: it could not be tested.",
     )
-    client.add_argument("words", nargs="*", metavar="COMMAND", help="the client and its arguments, behind --")
+    client.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="COMMAND", help="the client and its arguments, behind --"
+    )
     client.add_argument(
         "--script", metavar="NAME|FILE", help="how its questions are answered (default; chat-client for that program)"
     )
@@ -146,7 +148,7 @@ def _server(options: argparse.Namespace) -> int:
 def _client(options: argparse.Namespace) -> int:
     from tcrp.judge.client_script import ScenarioError, script_named
 
-    command: list[str] = options.words
+    command: list[str] = options.words[options.words[:1] == ["--"] :]
     is_ours = bool(command) and Path(command[0]).name == "chat-client"
     named = options.script or ("chat-client" if is_ours else "default")
     try:

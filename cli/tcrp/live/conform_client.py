@@ -137,7 +137,7 @@ class LiveScene:
     def start(self, command: Sequence[str], nonce: str) -> None:
         """Start the client. Raises `CannotStart`."""
         if shutil.which(command[0]) is None:
-            raise CannotStart(f"{command[0]}: no such command, or it may not be executed")
+            raise CannotStart("there is no such command, or it may not be executed")
         environment = {**os.environ, MARK: nonce, "TERM": "xterm", "LINES": str(LINES), "COLUMNS": str(COLUMNS)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: the child only executes
@@ -146,7 +146,7 @@ class LiveScene:
                     list(command), env=environment, dimensions=(LINES, COLUMNS)
                 )  # fmt: skip
             except OSError as error:
-                raise CannotStart(f"{command[0]}: cannot be started: {error.strerror or error}") from None
+                raise CannotStart(f"it cannot be started: {error.strerror or error}") from None
         os.set_blocking(self._process.fd, False)
         asyncio.get_running_loop().add_reader(self._process.fd, self._read)
 

@@ -146,7 +146,9 @@ class Client:
     def ended_how(self) -> str:
         """How the process has ended, in words."""
         code = self.scene.exit_code
-        return "it runs" if code is None else f"it ended, by signal {-code}" if code < 0 else f"it ended with {code}"
+        return (
+            "it still runs" if code is None else f"it ended, by signal {-code}" if code < 0 else f"it ended with {code}"
+        )
 
     @property
     def output(self) -> str:
