@@ -1,7 +1,7 @@
 """A share of a breadth-first search through an `ArrayModel`: levels, and what is known, as NumPy arrays.
 
 The way of working is that of `PackedPartition`; each operation is on tens of thousands of states at once. Needs NumPy
-(`pip install 'tcrp[explore]'`).
+(the extra `explore`).
 """
 
 from __future__ import annotations
