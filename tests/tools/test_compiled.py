@@ -74,4 +74,4 @@ def test_the_version_says_which_build_it_is(program: str) -> None:
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     build = "pure Python" if str(tcrp.engine.server.__file__).endswith(".py") else "compiled"
     assert said.startswith(f"chat-{program} ")
-    assert said.endswith(f" ({build})\n")
+    assert f" ({build})" in said
