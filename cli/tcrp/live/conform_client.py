@@ -244,6 +244,7 @@ class LiveScene:
         self._server.close()
         loop.remove_reader(self._udp.fileno())
         self._udp.close()
+        await asyncio.sleep(0)  # asyncio closes a connection's socket in the next turn of the loop
 
 
 async def end_session(process: ptyprocess.PtyProcess) -> None:
