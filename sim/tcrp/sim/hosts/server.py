@@ -93,15 +93,17 @@ class ServerHost(Host):
         listeners: Sequence[ListenerConfig] = (ListenerConfig(),),
         names: Sequence[str] = (),
         make_engine: EngineFactory = ServerEngine,
+        id: str = SERVER,
+        ip: str = IP,
     ) -> None:
-        super().__init__(world, SERVER)
+        super().__init__(world, id)
         self.limits = limits
         self.engine: Engine | None = None
         self.observer: EngineObserver | None = None
         self.counts = False  # whether its counters are needed
         self.listeners = tuple(listeners)
         self.names = names  # of the listeners, if there are several
-        self.udp = [Address(IP, FIRST_UDP_PORT + 2 * number) for number in range(len(self.listeners))]  # by listener
+        self.udp = [Address(ip, FIRST_UDP_PORT + 2 * number) for number in range(len(self.listeners))]  # by listener
         self.seed = seed
         self._make_engine = make_engine
         self._tokens = 0
@@ -116,7 +118,7 @@ class ServerHost(Host):
     def start_engine(self) -> None:
         """A new engine, which knows nothing of an earlier one."""
         trace = self.world.trace
-        self.recorder = Recorder(trace, SERVER, Chain(), instances=self._instances, listeners=self.names)
+        self.recorder = Recorder(trace, self.id, Chain(), instances=self._instances, listeners=self.names)
         self._counters = Counters()
         config = ServerConfig(self.limits, self.listeners)
         detail = Detail.EVERYTHING if trace is not None else Detail.CHANGES
@@ -232,10 +234,10 @@ class ServerHost(Host):
             if kind is Stepped:
                 recorder.observe(output)  # type: ignore[arg-type]
             elif kind is Relay:
-                self.world.fan_out(SERVER, self.udp[output.listener], output, recorder.cause)  # type: ignore[index, union-attr, arg-type]
+                self.world.fan_out(self.id, self.udp[output.listener], output, recorder.cause)  # type: ignore[index, union-attr, arg-type]
             elif isinstance(output, SendDatagram):
                 assert output.address is not None, "a server's datagram has an address"
-                link = self.world.link_to(SERVER, output.address)
+                link = self.world.link_to(self.id, output.address)
                 source = self.udp[output.listener]
                 self.world.send_datagram(link, output.what, output.data, source, output.address, recorder.cause)
             elif isinstance(output, SendFrame):
@@ -302,7 +304,7 @@ class ServerHost(Host):
     def _set_limits(self, settings: dict[str, int | str], origin: Origin) -> None:
         """As a server does that is told to read its settings again; one that starts later has them too."""
         changed = ", ".join(f"{name} {value}" for name, value in write_settings(settings).items())
-        self.world.record_fault(SERVER, "set_limits", changed, origin)
+        self.world.record_fault(self.id, "set_limits", changed, origin)
         self.limits = self.limits.with_settings(settings)
         self._command(origin, EngineCall("set_limits", (self.limits,)))
 
@@ -311,7 +313,7 @@ class ServerHost(Host):
         self.recorder.refuse(machine, id, event, state, f"no such {machine}")
 
     def _crash(self, restart_us: int | None, origin: Origin) -> None:
-        self.world.record_fault(SERVER, "crash", "all state lost", origin)
+        self.world.record_fault(self.id, "crash", "all state lost", origin)
         self.engine = None
         self.is_stopping = False
         self.disarm()
@@ -327,5 +329,5 @@ class ServerHost(Host):
 
     def _start(self, origin: Origin) -> None:
         if self.engine is None:
-            self.world.record_fault(SERVER, "start", "", origin)
+            self.world.record_fault(self.id, "start", "", origin)
             self.start_engine()

@@ -99,6 +99,20 @@ class World:
         """Send one datagram over `link`; loss and delay are drawn now."""
         self._dispatch(Packet(parent, link, what, data, source, target, nth=next_of_kind(parent, what, link)))
 
+    def address_of(self, host: str, port: int) -> Address:
+        """Where a host has a socket of that port."""
+        return next(address for address, id in self._owners.items() if id == host and address.port == port)
+
+    def send_at(self, packet: Packet, arrives_us: int) -> bool:
+        """Send a datagram that arrives at a moment of the sender's choice. Returns False if it is lost."""
+        if self.trace is not None:
+            self.record_packet(_SEND, packet, packet.link.source, packet.parent.record)
+        if packet.link.is_cut or packet.link.loses(packet.key):
+            self.drop(packet, "cut" if packet.link.is_cut else "loss")
+            return False
+        self.at(arrives_us, self._arrive, packet)
+        return True
+
     def fan_out(self, source: str, address: Address, relay: Relay, parent: Chain) -> None:
         """Send the datagram of `relay` to each of its targets, in order."""
         what, data = relay.what, relay.data

@@ -1,0 +1,225 @@
+"""Servers of a cluster over simulated links: hand-over, crash and partition, and bugs that the checks find."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tcrp.cluster.messages import Message
+from tcrp.cluster.node import ClusterNode
+from tcrp.cluster.outputs import What
+from tcrp.sim.cluster.cluster import SimulatedCluster
+from tcrp.sim.scenario.model import Create, Join, LinkId, LinkPatch, LinkRule, Loss, NetworkSettings, Place, Say, Span
+from tcrp.spec.names import SessionState
+from tcrp.trace.records import Kind as RecordKind
+from tcrp.trace.records import PacketRecord, Record, ShowRecord
+
+SECOND = 1_000_000
+LEASE_US = 2 * SECOND
+FOUND_OUT_US = LEASE_US + LEASE_US // 100 + SECOND // 2
+
+
+class Talk:
+    """Three servers, a user at each, all in one room that a owns; who saw which text."""
+
+    def __init__(self, **options: Any) -> None:
+        self.cluster = SimulatedCluster(("a", "b", "c"), lease_us=LEASE_US, **options)
+        self.seen: dict[str, list[str]] = {name: [] for name in ("alice", "bob", "carol")}
+        self.drops: list[tuple[str, str]] = []
+        self.cluster.trace.listeners.append(self._hear)
+        for name, at in zip(self.seen, ("a", "b", "c"), strict=True):
+            self.cluster.user(name, at)
+        self.cluster.runs(SECOND)
+        self.cluster.does("alice", Create("lobby"))
+        self.cluster.runs(SECOND)
+        for name in ("bob", "carol"):
+            self.cluster.does(name, Join("lobby"))
+        self.cluster.runs(SECOND)
+        assert self.cluster.owners("lobby") == ["a"]
+
+    def _hear(self, record: Record) -> None:
+        if isinstance(record, ShowRecord) and record.text:
+            self.seen[record.actor].append(record.text)
+        elif isinstance(record, PacketRecord) and record.kind is RecordKind.DROP:
+            self.drops.append((record.link, record.why))
+
+    def say(self, user: str, text: str, then_us: int = SECOND // 2) -> None:
+        self.cluster.does(user, Say(text))
+        self.cluster.runs(then_us)
+
+    def all_talk(self, seconds: int, tag: str = "") -> None:
+        """Each says something every second."""
+        for number in range(seconds):
+            for name in self.seen:
+                self.cluster.does(name, Say(f"{name} {tag}{number}"))
+            self.cluster.runs(SECOND)
+
+    def are_members(self) -> bool:
+        return all(each.state is SessionState.IN_ROOM for each in self.cluster.users.values())
+
+    def hand_over(self, node: str) -> None:
+        self.cluster.nodes[node].hand_over(self.cluster.origin(node))
+
+    def crash(self, node: str) -> None:
+        self.cluster.nodes[node].crash(self.cluster.origin(node))
+
+
+def test_nobody_notices_a_handover() -> None:
+    talk = Talk()
+    talk.hand_over("a")
+    talk.say("bob", "on the way", 0)
+    talk.cluster.runs(SECOND)
+    talk.all_talk(2)
+    assert talk.cluster.owners("lobby") in (["b"], ["c"])
+    said = {name: [f"{name} 0", f"{name} 1"] for name in talk.seen}
+    said["bob"].append("on the way")
+    for name, texts in talk.seen.items():
+        assert sorted(texts) == sorted(text for other in said if other != name for text in said[other])
+    assert talk.are_members()
+    assert talk.cluster.finish() == []
+
+
+def test_a_room_goes_on_after_its_owner_crashes_and_the_owner_comes_back_as_a_gateway() -> None:
+    talk = Talk()
+    talk.crash("a")
+    talk.cluster.runs(FOUND_OUT_US)
+    assert talk.cluster.owners("lobby") in (["b"], ["c"])
+    talk.say("bob", "still here")
+    assert talk.seen["carol"] == ["still here"]
+    talk.cluster.nodes["a"].start(talk.cluster.origin("a"))
+    talk.cluster.runs(2 * LEASE_US)
+    talk.say("alice", "me too")
+    assert talk.seen["bob"] == ["me too"]
+    assert talk.cluster.finish() == []
+
+
+def test_an_owner_that_is_cut_off_owns_nothing_when_another_does() -> None:
+    talk = Talk()
+    for other in ("b", "c", "bucket"):
+        talk.cluster.cut("a", other)
+    owners = []
+    for _ in range(20):
+        talk.all_talk(1, "cut ")
+        owners.append(talk.cluster.owners("lobby"))
+    assert all(len(each) <= 1 for each in owners)
+    assert owners[-1] in (["b"], ["c"])
+    for other in ("b", "c", "bucket"):
+        talk.cluster.heal("a", other)
+    talk.all_talk(3, "healed ")
+    assert len(talk.cluster.owners("lobby")) == 1
+    assert talk.cluster.finish() == []
+
+
+def test_an_owner_that_was_paused_for_longer_than_its_lease_relays_nothing_as_owner() -> None:
+    talk = Talk()
+    talk.cluster.nodes["a"].pause(2 * FOUND_OUT_US, talk.cluster.origin("a"))
+    talk.all_talk(10)
+    assert talk.cluster.owners("lobby") in (["b"], ["c"])
+    assert talk.cluster.finish() == []
+
+
+LOSSY = NetworkSettings(links=tuple(
+    LinkRule(LinkId(one, other), LinkPatch(delay=Span(5_000, 60_000), loss=Loss(100_000)), Place(1, 1))
+    for one in "abc" for other in "abc" if one != other
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_links_between_servers_may_lose_and_delay(seed: int) -> None:
+    talk = Talk(seed=seed)
+    talk.cluster.world.network.set([each.link for each in LOSSY.links], LOSSY.links[0].settings)
+    talk.all_talk(3)
+    talk.hand_over("a")
+    talk.all_talk(3, "after ")
+    assert talk.cluster.owners("lobby") in (["b"], ["c"])
+    assert talk.cluster.finish() == []
+    assert any(why == "loss" for _, why in talk.drops)
+
+
+def test_one_seed_gives_one_trace() -> None:
+    digests = []
+    for _ in range(2):
+        talk = Talk(seed=3)
+        talk.crash("a")
+        talk.all_talk(4)
+        digests.append(talk.cluster.digest.hexdigest())
+    assert digests[0] == digests[1]
+
+
+def test_a_process_key_expires_that_nobody_renews() -> None:
+    talk = Talk()
+    talk.crash("c")
+    talk.cluster.runs(4 * LEASE_US)
+    assert sorted(key for key in talk.cluster.bucket.keys if key.startswith("node.")) == ["node.a", "node.b"]
+
+
+# --- bugs ----------------------------------------------------------------------------------------
+
+
+class TakesStale(ClusterNode):
+    """A gateway that does not look at the fencing number."""
+
+    def _deliver(self, message: Message) -> None:
+        at = self.ownership.rooms.get(message.room)
+        super()._deliver(message._replace(fence=max(message.fence, at.fence if at is not None else 0)))
+
+
+class LosesHandOver(ClusterNode):
+    """An owner that gives its rooms away and names nobody."""
+
+    def hand_over(self, now_us: int) -> Any:
+        self.ownership._name_successor = lambda *_: None  # type: ignore[method-assign]
+        return super().hand_over(now_us)
+
+
+def stale_texts(make_node: type[ClusterNode]) -> list[str]:
+    """What a relays reaches c only after the next owner's: the link from a to c is slow."""
+    talk = Talk(make_node=make_node)
+    talk.cluster.world.network.set([LinkId("a", "c")], LinkPatch(delay=Span(3 * SECOND, 3 * SECOND)))
+    talk.say("alice", "late", SECOND // 10)
+    talk.hand_over("a")
+    talk.cluster.runs(SECOND)
+    talk.say("bob", "from the next owner", SECOND)
+    talk.cluster.runs(3 * SECOND)
+    happened = [each.what for each in talk.cluster.nodes["c"].happened]
+    assert (What.STALE_OWNER in happened) is (make_node is ClusterNode)
+    return talk.cluster.finish()
+
+
+def test_the_checks_find_a_gateway_that_takes_a_stale_fencing_number() -> None:
+    assert stale_texts(ClusterNode) == []
+    assert any("c sends out" in each for each in stale_texts(TakesStale))
+
+
+def test_the_checks_find_a_hand_over_that_is_lost() -> None:
+    talk = Talk(make_node=LosesHandOver)
+    talk.hand_over("a")
+    talk.cluster.runs(LEASE_US // 2)
+    assert ["came nowhere" in each for each in talk.cluster.finish()] == [True]
+
+
+def test_the_checks_find_a_clock_that_is_slower_than_the_bound_allows() -> None:
+    talk = Talk()
+    a = talk.cluster.nodes["a"]
+    a.disturb_clock(0, -800_000, talk.cluster.origin("a"))
+    for other in ("b", "c", "bucket"):
+        talk.cluster.cut("a", other)
+    talk.all_talk(6)
+    assert any("a relays" in each for each in talk.cluster.finish())
+
+
+def test_a_clock_within_the_bound_is_no_fault() -> None:
+    talk = Talk()
+    talk.cluster.nodes["a"].disturb_clock(0, -9_000, talk.cluster.origin("a"))
+    for other in ("b", "c", "bucket"):
+        talk.cluster.cut("a", other)
+    talk.all_talk(6)
+    assert talk.cluster.finish() == []
+
+
+def test_the_checks_look_at_every_relay() -> None:
+    talk = Talk()
+    talk.all_talk(1)
+    assert talk.cluster.checks.judged >= len(talk.seen)
+    assert talk.cluster.finish() == []
