@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -223,3 +224,35 @@ def test_the_checks_look_at_every_relay() -> None:
     talk.all_talk(1)
     assert talk.cluster.checks.judged >= len(talk.seen)
     assert talk.cluster.finish() == []
+
+
+# --- drawn faults --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(22, 30))  # in 27 a node waits for an answer that is overdue
+def test_whatever_happens_to_servers_and_links_the_checks_hold(seed: int) -> None:
+    drawn = Random(seed)  # noqa: S311 (no secrets)
+    talk = Talk(seed=seed)
+    cluster, ends = talk.cluster, ("a", "b", "c", "bucket")
+    for number in range(12):
+        node = drawn.choice("abc")
+        host, origin = cluster.nodes[node], cluster.origin(node)
+        is_up = host.engine is not None
+        match drawn.choice(("cut", "heal", "pause", "crash", "hand over", "nothing")):
+            case "cut":
+                cluster.cut(node, drawn.choice([each for each in ends if each != node]))
+            case "heal":
+                cluster.heal(node, "all")
+            case "pause" if is_up:
+                host.pause(drawn.randrange(2 * LEASE_US), origin)
+            case "crash":
+                host.crash(origin) if is_up else host.start(origin)
+            case "hand over" if is_up and not host.is_paused:
+                host.hand_over(origin)
+        talk.all_talk(1, f"{number} ")
+    for node in "abc":
+        cluster.heal(node, "all")
+        cluster.nodes[node].start(cluster.origin(node))
+    talk.all_talk(8, "healed ")
+    assert len(cluster.owners("lobby")) <= 1
+    assert cluster.checks.violations == []

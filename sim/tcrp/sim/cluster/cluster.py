@@ -19,6 +19,7 @@ from tcrp.spec.cluster_names import LEASE_US
 from tcrp.spec.limits import Limits
 from tcrp.trace.records import Digest, Trace
 
+STEPS_AT_ONCE_MAX = 100_000
 EXPIRES_LEASES = 3
 """A process's key stays in the bucket for so many leases after its last renewal."""
 
@@ -78,8 +79,12 @@ class SimulatedCluster:
     def runs(self, for_us: int) -> None:
         """Time passes, and everything that is due in it happens."""
         until_us = self.world.now_us + for_us
+        before_us, steps = self.world.now_us, 0
         while self.world.events and self.world.events[0][0] <= until_us:
             self.world.step()
+            steps = steps + 1 if self.world.now_us == before_us else 0
+            assert steps < STEPS_AT_ONCE_MAX, f"time stands still at {before_us} us: a node asks to be woken for ever"
+            before_us = self.world.now_us
         self.world.now_us = self.trace.now_us = until_us
 
     def owners(self, room: str) -> list[str]:

@@ -25,6 +25,7 @@ from tcrp.spec.limits import Limits
 from tcrp.spec.names import Machine, PacketKind, RoomEvent, SessionState
 
 NODE_PORT = 4222
+AGAIN_US = 1000
 
 
 class NodeHost(ServerHost):
@@ -40,6 +41,7 @@ class NodeHost(ServerHost):
         self._make_node = make_node
         self._lives = 0
         self._streams = 0
+        self._woke_us = -1
         self._origin = Origin(f"{id}.node", seed)  # of what nobody but the node itself has brought about
         self._arrives_us: dict[str, int] = {}  # of the latest message, by node
         self.ip = f"10.255.255.{number}"
@@ -129,7 +131,13 @@ class NodeHost(ServerHost):
             else:
                 self._perform(self.node.start(now_us))
 
+    def next_deadline_us(self) -> int | None:
+        deadline_us = super().next_deadline_us()
+        # What is due and was just done waits for an answer: it is looked at again a little later.
+        return deadline_us if deadline_us is None or deadline_us > self._woke_us else self._woke_us + AGAIN_US
+
     def handle_timeout(self, local_us: int) -> None:
+        self._woke_us = local_us
         self._origin.record = 0
         self.recorder.cause = self._origin
         super().handle_timeout(local_us)
