@@ -53,6 +53,8 @@ UNREAD_SECONDS = 5
 """How long a closed connection may hold what its peer does not read."""
 FROZEN_US = 100_000
 """An alarm that rings so late belongs to a process that was stopped, or whose machine was busy elsewhere."""
+AGAIN_US = 1_000
+"""So much later an alarm rings again for a deadline that was there when it last rang."""
 TURNS_MAX = 2 * BUFFER_BYTES // 768 // DRAIN_MAX
 """For how many turns of the loop timeouts wait for a socket that is never empty.
 
@@ -113,6 +115,7 @@ class Server:
         self._ports: list[Ports] = []  # by listener; none while it is not started
         self._alarm: asyncio.Handle | None = None
         self._alarm_us = 0
+        self._woken_us = -1
 
     def _make_engine(self, config: ServerConfig, detail: Detail) -> ServerEngine:
         return ServerEngine(config, new_token=system_token, detail=detail)
@@ -216,7 +219,9 @@ class Server:
             self._alarm.cancel()
         loop = asyncio.get_running_loop()
         self._alarm_us = deadline_us
-        self._alarm = loop.call_later(max(deadline_us - self.now_us(), 0) / 1_000_000, self._ring)
+        # A process of a cluster has a past deadline for as long as an answer of the bucket is overdue.
+        least_us = AGAIN_US if deadline_us <= self._woken_us else 0
+        self._alarm = loop.call_later(max(deadline_us - self.now_us(), least_us) / 1_000_000, self._ring)
 
     def _ring(self, turn: int = 0) -> None:
         """The alarm. What was sent before it is heard before it: nobody is silent whose datagram waits.
@@ -236,7 +241,8 @@ class Server:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        self.perform(self.engine.handle_timeout(self.now_us()))
+        self._woken_us = self.now_us()
+        self.perform(self.engine.handle_timeout(self._woken_us))
 
     # --- what comes in ---------------------------------------------------------------------------
 
