@@ -6,7 +6,8 @@ import asyncio
 
 from tcrp.engine.outputs import ServerOutput
 from tcrp.engine.server import ServerEngine
-from tcrp.net.server import AGAIN_US, Place, Server
+from tcrp.net.ports import Place
+from tcrp.net.server import AGAIN_US, Server
 from tcrp.spec.limits import Limits
 
 SECONDS = 0.2
