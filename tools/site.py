@@ -19,6 +19,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from tcrp.cli import client, control, server, sim
+from tcrp.spec.ownership import LEASE, OWNERSHIP
 from tcrp.spec.render import TABLES, mermaid
 from tools.machine_pictures import machine_svg
 from tools.tables import markdown_table
@@ -90,6 +91,8 @@ def draw_machines(markdown: str) -> str:
     """A page with its machines drawn: Mermaid needs a script that a reader without a network would lack."""
     for machine, table in TABLES.items():
         markdown = markdown.replace(f"```mermaid\n{mermaid(table)}\n```", machine_svg(machine))
+    for going_round in (LEASE, OWNERSHIP):  # their states have no order from left to right; the table below says all
+        markdown = markdown.replace(f"```mermaid\n{mermaid(going_round)}\n```\n", "")
     return markdown
 
 

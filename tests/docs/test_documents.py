@@ -23,6 +23,7 @@ import pytest
 from processes import BIN, PATIENCE, LiveServer, Peer, live_server, until
 from tcrp.cli.sim import SWARM_RUNS
 from tcrp.cli.swarm import ENOUGH_RUNS
+from tcrp.cluster.outputs import What
 from tcrp.live.socket_support import PATIENCE_US
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -371,12 +372,19 @@ def operating(heading: str) -> set[str]:
 def test_the_documented_metrics_are_those_served() -> None:
     with live_server("--metrics-port", "0") as server, urllib.request.urlopen(server.metrics_url) as page:  # noqa: S310 (http, ours)
         served = set(re.findall(r"^# TYPE (\w+) ", page.read().decode(), re.MULTILINE))
-    assert {name for name in served if not name.endswith("_created")} == operating("Metrics")
+    documented = operating("Metrics")
+    of_clusters = {name for name in documented if name.startswith("tcrp_cluster_")}
+    assert {name for name in served if not name.endswith("_created")} == documented - of_clusters
+    source = (ROOT / "engine" / "tcrp" / "net" / "cluster.py").read_text(encoding="utf-8")
+    written = set(re.findall(r'"(tcrp_cluster_\w+)"', source))
+    assert written
+    assert written <= of_clusters
 
 
 def test_the_documented_log_events_are_those_logged() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "engine" / "tcrp" / "net").glob("*.py"))
     logged = set(re.findall(r'(?:\.(?:info|warning|error)\(\s*|_write\("\w+", )"(\w+)"', source))
+    logged |= set(map(str, What))
     made = {name for name in operating("Log") if name.partition("_")[0] in ("room", "session", "request")} - logged
     assert logged == operating("Log") - made
     events = {"room": RoomEvent, "session": SessionEvent, "request": HandshakeEvent}
