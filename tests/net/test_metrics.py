@@ -41,9 +41,8 @@ def server(*names: str, **counts: int) -> Any:
         counters.counts |= {Counter(name): count for name, count in counts.items()}
         counters.by_rule |= {Rule.UDP_3: 4, Rule.LIM_1: 2}
     unsent = [3] * len(counted)
-    return cast(
-        Any, SimpleNamespace(names=names, counters_by_listener=counted, counters=summed(counted), unsent=unsent)
-    )
+    figures = {"counters_by_listener": counted, "counters": summed(counted), "unsent": unsent}
+    return cast(Any, SimpleNamespace(names=names, further_metrics=lambda: (), **figures))
 
 
 def test_figures_are_served_on_the_loopback_address_only() -> None:
