@@ -35,6 +35,7 @@ _COMPACTS = "memory is given back after dozens of stale entries; a unit test mak
 _FORMS = "a form that no dialect has that comes with the protocol: files of users may have it"
 _DRIVERS = "asked by drivers of real sockets and in runs without an end; tests/engine/test_server.py asks"
 _DETAIL = "a simulated engine observes everything; tests/engine/test_outbox.py and bench have others"
+_CLUSTERS = "for servers that share rooms, where a swarm has one; tests/cluster and tests/sim/cluster have several"
 EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("tcrp.engine.server", "if state is not None:"): _THAWING,
@@ -79,6 +80,35 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
             "tcrp.engine.outbox",
             "elif not self._observes_loops and (not self.detail or table.machine is _SESSION):",
         ): _DETAIL,
+        ("tcrp.engine.server", "if outbox.detail:"): _DETAIL,
+        ("tcrp.engine.server", "if not outbox.is_unseen_loop(self._tables.session, first.state, _RELAYED):"): _DETAIL,
+        **dict.fromkeys(
+            [
+                ("tcrp.engine.server", "ServerEngine.add_listeners"),
+                ("tcrp.engine.server", "ServerEngine.head_of"),
+                ("tcrp.engine.server", "ServerEngine.resume_request"),
+                ("tcrp.engine.server", "ServerEngine.take_request_away"),
+                ("tcrp.engine.server", "ServerEngine.freeze_room"),
+                ("tcrp.engine.server", "ServerEngine.adopt"),
+                ("tcrp.engine.server", "ServerEngine.forget_room"),
+                ("tcrp.engine.registry", "SessionRegistry.count_room"),
+                ("tcrp.engine.registry", "if not room.host_has_entered:"),
+                ("tcrp.engine.registry", "SessionRegistry.take_out_room"),
+                ("tcrp.engine.registry", "SessionRegistry.take_out"),
+                ("tcrp.engine.handshakes", "if handshake.held is not None:"),
+                ("tcrp.engine.handshakes", "if stream in self.handshakes:"),
+                ("tcrp.engine.handshakes", "HandshakeServer.resume"),
+                ("tcrp.engine.handshakes", "if refused:"),
+                ("tcrp.engine.handshakes", "HandshakeServer.take_away"),
+                ("tcrp.engine.handshakes", "HandshakeServer.forget"),
+                (
+                    "tcrp.engine.handshakes",
+                    "if self.beside is not None and handshake.held is None and not self.beside.serves(asked.room):",
+                ),
+                ("tcrp.engine.handshakes", "if self.beside is not None:"),
+            ],
+            _CLUSTERS,
+        ),
         **dict.fromkeys(
             [
                 ("tcrp.engine.server", "ServerEngine._any_of"),
