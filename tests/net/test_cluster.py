@@ -177,6 +177,8 @@ def test_an_owner_that_was_stopped_for_longer_than_its_lease_is_a_gateway_when_i
     a.signal(signal.SIGCONT)
     assert hears(cluster.bob, "into the socket of a stopped process") == 1
     until(lambda: a.log().count("lease_held") == 2, "its lease again")
+    speaks_until_heard(cluster.bob, cluster.alice)  # texts are lost until both servers know who owns the room
+    speaks_until_heard(cluster.alice, cluster.bob)
     cluster.talk(cluster.alice, cluster.bob, cluster.carol)
     owners = [name for name, each in cluster.servers.items() if "room_recovered" in each.log()]
     assert len(owners) == 1
