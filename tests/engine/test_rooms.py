@@ -126,3 +126,14 @@ def test_people_call_a_session_by_its_name_and_room_even_when_it_has_ended(name:
     session = member(room, name, "text")
     ended = Ended(session.token, name, room, session.codec, "10.0.0.1", None, None, 0, 0)
     assert session.id == ended.id == f"{name}@lobby"
+
+
+def test_who_comes_and_goes_where_nobody_speaks_leaves_no_address_behind() -> None:
+    room = Room(b"lobby", "", "10.0.0.1")
+    host = member(room, "host", "json")
+    for number in range(1000):
+        room.remove(member(room, f"guest{number}", "json"))
+    stayed = member(room, "stayed", "json")
+    [group] = room.fanout_groups.values()
+    assert len(group._addresses) < 200
+    assert group.addresses_without(host) == [stayed.address]

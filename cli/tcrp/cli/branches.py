@@ -72,6 +72,7 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("tcrp.engine.codec", "if self._list_request is None:"): "a server asks only dialects that list",
         ("tcrp.engine.handshakes", "case Recognised(speaks, asked):"): "the last case of a match that has one for each",
         ("tcrp.engine.registry", "if len(self._silences) > 2 * len(self.sessions) + STALE_MAX:"): _COMPACTS,
+        ("tcrp.engine.rooms", "if len(self._addresses) > 2 * len(self._places) + STALE_MAX:"): _COMPACTS,
         ("tcrp.engine.timers", "if len(self._heap) > 2 * len(self._armed) + STALE_MAX:"): _COMPACTS,
         ("tcrp.engine.outbox", "if row is None:"): "IllegalEvent is our own fault; a test of the outbox raises it",
         ("tcrp.engine.outbox", "if not self.detail:"): _DETAIL,

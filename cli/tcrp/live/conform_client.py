@@ -20,12 +20,14 @@ from tcrp.judge.client_ground import Address, CannotStart
 from tcrp.judge.client_script import fill
 from tcrp.judge.ground import End
 from tcrp.live.conform_ground import CHUNK, RECEIVE_BUFFER, now_us
+from tcrp.live.waiting import Waiters
 
 HOST = "127.0.0.1"
 LINES, COLUMNS = 50, 200
 OUTPUT_MAX = 1 << 20
 RECEIVED_MAX = 1 << 20
 DATAGRAMS_MAX = 10_000
+DRAIN_MAX = 256
 MARK = "TCRP_CONFORM"
 """The environment variable by which what a client has started is known."""
 END_SECONDS = 0.2
@@ -107,7 +109,7 @@ class LiveScene:
         self.exit_code: int | None = None
         self.is_flooded = False
         self.places: Mapping[str, str] = {}
-        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[bool]]] = []
+        self._waiters = Waiters()
         self._process: ptyprocess.PtyProcess | None = None
         self._screen = AnsweringScreen(self.type)
         self._stream = pyte.ByteStream(self._screen)
@@ -152,19 +154,18 @@ class LiveScene:
 
     def changed(self) -> None:
         """Ask those who wait whether what they wait for has come."""
-        for until, future in list(self._waiting):
-            if not future.done() and until():
-                future.set_result(True)
+        self._waiters.changed()
 
     def _receive(self) -> None:
-        while len(self.heard) < DATAGRAMS_MAX:
+        for _ in range(DRAIN_MAX):  # what is not kept is taken too: else a full socket would wake the loop for ever
             try:
                 data, source = self._udp.recvfrom(CHUNK)
             except BlockingIOError:
                 break
             except OSError:
                 continue  # an ICMP error of an earlier datagram
-            self.heard.append((now_us(), source[:2], data))
+            if len(self.heard) < DATAGRAMS_MAX:
+                self.heard.append((now_us(), source[:2], data))
         self.changed()
 
     def _read(self) -> None:
@@ -218,16 +219,7 @@ class LiveScene:
 
     async def wait(self, until: Callable[[], bool], within_us: int) -> bool:
         """Wait until the condition holds, which is asked again whenever anything happens. False: not in time."""
-        if until():
-            return True
-        entry = until, asyncio.get_running_loop().create_future()
-        self._waiting.append(entry)
-        try:
-            return await asyncio.wait_for(entry[1], max(within_us, 1) / 1_000_000)
-        except TimeoutError:
-            return until()
-        finally:
-            self._waiting.remove(entry)
+        return await self._waiters.wait(until, within_us)
 
     async def close(self) -> None:
         """End the client, with its children, and close the sockets."""

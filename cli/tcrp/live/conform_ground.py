@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from tcrp.judge.ground import End, Unreached
+from tcrp.live.waiting import Waiters
 
 CHUNK = 65536
 HEARD_MAX = 100_000
@@ -76,7 +77,7 @@ class LivePort:
         name = bound.getsockname()
         self.ip, self.number = str(name[0]), int(name[1])
         self.heard: list[tuple[int, bytes]] = []
-        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[bool]]] = []
+        self._waiters = Waiters()
         asyncio.get_running_loop().add_reader(bound.fileno(), self._receive)
 
     def _receive(self) -> None:
@@ -89,9 +90,7 @@ class LivePort:
                 continue  # an ICMP error of an earlier datagram
             if source[: self._parts] == self._server[: self._parts] and len(self.heard) < HEARD_MAX:
                 self.heard.append((now_us(), data))
-        for until, future in self._waiting:
-            if not future.done() and until():
-                future.set_result(True)
+        self._waiters.changed()
 
     def send(self, data: bytes) -> None:
         """Send a datagram to the server."""
@@ -100,16 +99,7 @@ class LivePort:
 
     async def wait(self, until: Callable[[], bool], within_us: int) -> bool:
         """Wait until the condition holds, which is asked again after each arrival. False: it never did in time."""
-        if until():
-            return True
-        entry = until, asyncio.get_running_loop().create_future()
-        self._waiting.append(entry)
-        try:
-            return await asyncio.wait_for(entry[1], max(within_us, 1) / 1_000_000)
-        except TimeoutError:
-            return until()
-        finally:
-            self._waiting.remove(entry)
+        return await self._waiters.wait(until, within_us)
 
     def close(self) -> None:
         """Close."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address, Stepped
+from tcrp.engine.timers import STALE_MAX
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import RoomState, SessionState
 
@@ -152,6 +153,8 @@ class FanoutGroup:
         """One less."""
         del self._places[session]
         self._is_stale = True
+        if len(self._addresses) > 2 * len(self._places) + STALE_MAX:
+            self._compact()
 
     def move(self, session: Session) -> None:
         """The member has another address."""
@@ -171,13 +174,17 @@ class FanoutGroup:
     def addresses_without(self, session: Session) -> list[Address]:
         """Where all but `session` are reached."""
         if self._is_stale:
-            self._is_stale = False
-            self._addresses = [self._addresses[place] for place in self._places.values()]
-            self._places = {member: place for place, member in enumerate(self._places)}
+            self._compact()
         place = self._places.get(session)
         if place is None:
             return self._addresses.copy()
         return self._addresses[:place] + self._addresses[place + 1 :]
+
+    def _compact(self) -> None:
+        """Forget the addresses of those who have left."""
+        self._is_stale = False
+        self._addresses = [self._addresses[place] for place in self._places.values()]
+        self._places = {member: place for place, member in enumerate(self._places)}
 
 
 class Room:
