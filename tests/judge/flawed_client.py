@@ -216,7 +216,7 @@ class Client:
             print(text, flush=True)
             return
         self.held.append(text)
-        while select.select([self.listener], [], [], 0.3)[0]:  # for as long as the next may take on a busy machine
+        while select.select([self.listener], [], [], 0.1)[0]:
             self.held.append(self.listener.recv(65536).decode(errors="replace"))
         for each in reversed(self.held):
             print("".join(c if c.isprintable() else " " for c in each), flush=True)

@@ -45,6 +45,7 @@ class BadLink:
         self._server = Address("127.0.0.1", server_tcp), Address("127.0.0.1", server_udp)
         self._proxies: dict[tuple[str, int], Proxy] = {}
         self._opening: set[asyncio.Task[None]] = set()
+        self._carrying: set[asyncio.Task[None]] = set()  # the loop itself would forget one that only waits
         self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._listener: asyncio.Server | None = None
 
@@ -84,22 +85,30 @@ class BadLink:
             self._front.sendto(data, source)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ip = writer.get_extra_info("peername")[0]
-        back_reader, back_writer = await asyncio.open_connection(*self._server[0], local_addr=(ip, 0))
+        task, ip, back_writer = asyncio.current_task(), writer.get_extra_info("peername")[0], None
+        assert task is not None, "a coroutine runs in a task"
+        self._carrying.add(task)
         try:
+            back_reader, back_writer = await asyncio.open_connection(*self._server[0], local_addr=(ip, 0))
             await asyncio.gather(_pump(reader, back_writer), _pump(back_reader, writer))
         except OSError:
-            back_writer.transport.abort()
-            writer.transport.abort()
+            for each in (back_writer, writer):
+                if each is not None:
+                    each.transport.abort()
         finally:
-            back_writer.close()
-            writer.close()
+            for each in (back_writer, writer):
+                if each is not None:
+                    each.close()
+            self._carrying.discard(task)
 
     async def close(self) -> None:
         """Close everything."""
         asyncio.get_running_loop().remove_reader(self._front.fileno())
         assert self._listener is not None
         self._listener.close()
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
         for proxy in self._proxies.values():
             await proxy.close()
         self._front.close()

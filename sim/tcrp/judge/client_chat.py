@@ -162,7 +162,7 @@ async def order(stage: ClientStage, client: Client) -> None:
         client.hears(client.relay_of(each))
     if not await client.wait(said[-1], stage.waits.relay_us):
         raise CannotTest(f"texts are not shown (see {Rule.REL_1})")
-    if not all(map(client.shows, said)):
+    if not await client.wait_for_all(said, stage.waits.relay_us):  # the last may stand there first
         return stage.untested(Rule.REL_2, "not all texts were shown: the network may have lost some", inconclusive=True)
     shown = squeezed(client.output)
     places = [shown.find(squeezed(each)) for each in said]

@@ -173,7 +173,15 @@ class Client:
 
     async def wait(self, until: str, within_us: int) -> bool:
         """Wait until it shows a text."""
-        return await self.scene.wait(lambda: self.shows(until) or self.has_ended, within_us) and self.shows(until)
+        return await self.wait_for_all([until], within_us)
+
+    async def wait_for_all(self, texts: Sequence[str], within_us: int) -> bool:
+        """Wait until it shows all these, in whatever order."""
+
+        def shows_all() -> bool:
+            return all(map(self.shows, texts))
+
+        return await self.scene.wait(lambda: shows_all() or self.has_ended, within_us) and shows_all()
 
     async def is_heard_to_say(self, text: str, within_us: int) -> bool:
         """Wait until it has sent a text, or something that breaks a rule."""
