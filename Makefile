@@ -9,15 +9,15 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/run
 	$(BIN)/chat-sim run sim/scenarios/the-story.yaml
 
-# Tests that wait for programs on real sockets and terminals: one after the other, because some expect something within
-# a time, and would fail if others loaded the machine. All other tests only compute, and share the cores.
+# Tests that wait for programs on real sockets and terminals: they share the machine only with each other, because some
+# expect something within a time. All other tests only compute, and are run before them.
 REAL_TIME = tests/net tests/live tests/judge tests/interop tests/deploy \
   $(addprefix tests/cli/test_,client.py client_comes_back.py client_languages.py client_plain.py console.py control.py \
     dask.py listen.py output.py server.py settings.py sockets.py step.py summary.py)
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -q -n auto --dist loadfile $(addprefix --ignore=,$(REAL_TIME))
-	$(BIN)/python -m pytest -q $(REAL_TIME)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(REAL_TIME)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
