@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from tcrp.engine.outputs import Address, Detail, StreamId
 from tcrp.engine.server import Outputs, ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
+from tcrp.engine.timers import TimerEntry
+from tcrp.sim.checks.results import Violation
+from tcrp.sim.hosts.server import EngineFactory
+from tcrp.sim.run import Run
+from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.limits import Limits
+from tcrp.spec.names import Deadline, Property
 
 
 class Planted:
@@ -98,3 +105,58 @@ class Planted:
     @property
     def has_rooms(self) -> bool:
         return self.engine.has_rooms
+
+
+# --- runs in which one thing is wrong ------------------------------------------------------------
+
+
+def violation_of(text: str, only: Property, make_engine: EngineFactory = ServerEngine) -> Violation | None:
+    """What a run of the scenario breaks of one property; no other can stop it."""
+    left_out = frozenset(Property) - {only}
+    run = Run(read_scenario_text(text), make_engine=make_engine, leave_out=left_out)
+    verdict = run.go()
+    assert verdict.judged[only], f"the scenario never puts {only} to the test"
+    return verdict.violation
+
+
+def gives(change: Callable[[Planted, Outputs], Outputs]) -> EngineFactory:
+    """Makes engines whose outputs of each call are changed."""
+
+    class Changed(Planted):
+        def gives(self, outputs: Outputs) -> Outputs:
+            return change(self, outputs)
+
+    return Changed
+
+
+def with_limits(**settings: Any) -> EngineFactory:
+    """Makes engines that go by other limits than they were given."""
+
+    def make_engine(config: ServerConfig, **kwargs: Any) -> ServerEngine:
+        return ServerEngine(replace(config, limits=config.limits.with_settings(settings)), **kwargs)
+
+    return make_engine
+
+
+def moves_timers(kind: Deadline, by_us: int) -> EngineFactory:
+    """Makes engines whose deadlines of one kind are each off by so much."""
+
+    class Moved(Planted):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            self.moved: set[tuple[object, int]] = set()
+            super().__init__(*given, **named)
+
+        def gives(self, outputs: Outputs) -> Outputs:
+            state = self.engine.freeze()
+            timers = [self._moved(each) if each.kind is kind else each for each in state.timers]
+            if tuple(timers) != state.timers:
+                self.becomes(replace(state, timers=tuple(sorted(timers, key=lambda each: each.when_us))))
+            return outputs
+
+        def _moved(self, timer: TimerEntry) -> TimerEntry:
+            if (timer.subject, self.now_us + timer.when_us) in self.moved:
+                return timer
+            self.moved.add((timer.subject, self.now_us + timer.when_us + by_us))
+            return replace(timer, when_us=timer.when_us + by_us)
+
+    return Moved

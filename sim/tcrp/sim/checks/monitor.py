@@ -146,6 +146,7 @@ class PropertyMonitor:
     def before_call(
         self, host: ServerHost, packet: Packet | None, connection: Connection | None, call: EngineCall
     ) -> None:
+        self._judge_overdue(host)
         self._differential.before_call(host, call)
         self._model.begin_call(packet, connection, host.local_us())
         if host.limits is not self._bounds.now:
@@ -174,7 +175,6 @@ class PropertyMonitor:
         self._judge_streams(effects)
         self._termination.judge(host, effects)
         self._limit_checks.judge(outputs)
-        self._liveness.judge(host)
         self._differential.after_call(host, outputs)
 
     def server_crashed(self) -> None:
@@ -189,7 +189,13 @@ class PropertyMonitor:
 
     def finish(self, server: ServerHost) -> None:
         """The run is over."""
+        if server.engine is not None and not server.is_paused:
+            self._judge_overdue(server)
         self._liveness.finish(server)
+
+    def _judge_overdue(self, host: ServerHost) -> None:
+        self._liveness.judge_overdue(host)
+        self._termination.judge_overdue(host)
 
     def _judge_keep_alive(self, outputs: list[ServerOutput], effects: list[ServerOutput]) -> None:
         """A client's question whether the server still knows it can change nothing (R-IDLE-1)."""

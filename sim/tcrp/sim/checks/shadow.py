@@ -1,10 +1,9 @@
 """The machines as they are written, run beside the tables that the engines run.
 
-Every session, room and handshake of a run has a machine of its own beside it. A machine costs a
-hundred times what a look-up does, and remembers nothing but its state. So an event that leaves the
-state as it was is offered to each machine once, and of a very large crowd those who come late are
-answered for by what machines have answered before in the same state. So are most runs of a swarm,
-whose time the machines would else take.
+Every session, room and handshake of a run has a machine of its own beside it. To ask a machine costs a hundred times
+what a look-up in a table does, and its answer depends on its state alone. So an event that leaves the state as it was
+is offered to each machine once; and those that get no machine, because there are `machines_max` already, are compared
+with what machines have answered before in the same state. Most runs of a swarm have no machines at all, for speed.
 """
 
 from __future__ import annotations
@@ -19,15 +18,13 @@ from tcrp.spec.session import SessionMachine
 from tcrp.trace.records import Record, StepRecord
 
 MACHINES_MAX = 1000
-"""How many machines stand beside a run at most."""
+"""How many machines a run has at most."""
 
 WRITTEN: dict[Machine, type[ProtocolMachine]] = {
     Machine.SESSION: SessionMachine,
     Machine.ROOM: RoomMachine,
     Machine.HANDSHAKE: HandshakeMachine,
 }
-
-
 STATES = {machine: {str(state.value): state.value for state in written.states} for machine, written in WRITTEN.items()}
 FINAL = {machine: frozenset(str(state.value) for state in written.final_states) for machine, written in WRITTEN.items()}
 

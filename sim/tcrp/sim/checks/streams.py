@@ -37,9 +37,11 @@ class StreamChecks:
         """The other end reads what has arrived. A reset may come at any moment, and ends the stream."""
         stream = self._streams.setdefault(pipe, _Stream())
         begins, stream.read = stream.read, stream.read + len(packet.data)
-        same = stream.written[begins : stream.read] == packet.data
         if packet.what is PacketKind.CLOSE:
             same = stream.read == stream.ends_at
+        else:
+            is_before_its_end = stream.ends_at is None or stream.read <= stream.ends_at
+            same = is_before_its_end and stream.written[begins : stream.read] == packet.data
         self._results.judge(
             Property.STREAMS_KEEP_ORDER, same, "{} read {} after {} bytes of {}, which are not the bytes sent there",
             packet.link.target, packet.what, begins, connection.stream,

@@ -42,8 +42,17 @@ class TerminationChecks:
         if call.told:
             self._judge_told(outputs)
         self._judge_rooms(host)
-        if self._untold and not host.is_catching_up:
+        if self._untold:
             self._judge_told_again(outputs)
+
+    def judge_overdue(self, host: ServerHost) -> None:
+        """Judge who should have been told again by now, before the server is given anything: it may tell just now."""
+        if not self._untold or host.is_catching_up:
+            return
+        now_us = host.local_us()
+        for entry in self._untold:
+            if entry.tell_us[0] + LATE_US < now_us and not self._is_taken(entry) and not entry.fixed:
+                self._results.judge(Property.ENDED_ARE_TOLD_AGAIN, False, "{} was not told again", entry.id)
 
     def _judge_rejected(self, outputs: list[ServerOutput]) -> None:
         """The token does not hold, or what it carries is no text: nothing moves but the count of R-IDLE-2."""
@@ -91,10 +100,8 @@ class TerminationChecks:
             return
         sent = notices_to(outputs)
         for entry in due:
-            told = entry.address in sent or self._is_taken(entry) or entry.fixed
-            in_time = told or now_us - entry.tell_us[0] <= LATE_US
-            if told or not in_time:
-                self._results.judge(Property.ENDED_ARE_TOLD_AGAIN, told, "{} was not told again", entry.id)
+            if entry.address in sent or self._is_taken(entry) or entry.fixed:
+                self._results.judge(Property.ENDED_ARE_TOLD_AGAIN, True, "")
                 entry.tell_us = [when_us for when_us in entry.tell_us if when_us > now_us]
         self._untold = [entry for entry in self._untold if entry.tell_us]
 

@@ -102,9 +102,9 @@ class LivenessChecks:
             Property.ONLY_THE_SILENT_IDLE, long_enough, "{} idled after {} us of silence", entry.id, silent_us
         )
 
-    def judge(self, host: ServerHost) -> None:
-        """Judge what should have ended by now."""
-        now_us = self._model.call.local_us
+    def judge_overdue(self, host: ServerHost) -> None:
+        """Judge what should have ended by now, before the server is given anything: it may end just now, too late."""
+        now_us = host.local_us()
         if host.is_catching_up:  # while it was frozen nothing could end
             self._connections = deque((now_us, connection) for _, connection in self._connections)
             return

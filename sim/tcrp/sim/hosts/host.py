@@ -69,8 +69,8 @@ class Host:
         self.disarm()
         if self.is_paused:
             return
-        self.is_catching_up = False
         self.handle_timeout(self.local_us())
+        self.is_catching_up = False
 
     def disturb_clock(self, skew_us: int, drift_ppm: int, cause: Cause) -> None:
         """Set the clock wrong from now on."""
