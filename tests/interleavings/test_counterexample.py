@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.checks.test_planted import (
+from planted_bugs import (
     AcceptsEndedTokens,
     Amplifies,
     ForgetsAMember,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.checks import test_planted as planted
+import planted_bugs as planted
 from tcrp.explore.model import Bounds
 from tcrp.interleavings.exploration import explore
 from tcrp.sim.run import Run

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.checks.test_planted import (
+from planted_bugs import (
     ForgetsAMember,
     NeverDrains,
     NeverHalfCloses,

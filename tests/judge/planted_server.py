@@ -45,7 +45,7 @@ def planted_servers(bugs: Sequence[Callable[..., Any]]) -> Iterator[list[tuple[i
 
 def main(names: Sequence[str]) -> None:
     """Start a server for each bug, say where it is, and end them all when the input ends."""
-    from sim.checks import test_planted
+    import planted_bugs
     from tcrp.cli.server import main as chat_server  # noqa: F401 (imported once for all)
 
     children = []
@@ -54,7 +54,7 @@ def main(names: Sequence[str]) -> None:
         child = os.fork()
         if child == 0:
             os.dup2(writing, 1)
-            serve(getattr(test_planted, name))
+            serve(getattr(planted_bugs, name))
         children.append(child)
         os.close(writing)
         with open(reading, encoding="utf-8") as said:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+import planted_bugs as planted
 from judge.chat_servers import judgements
 from judge.judging import broken, doubtful
-from sim.checks import test_planted as planted
 from tcrp.engine.server import ServerEngine
 from tcrp.judge.verdicts import Judgement
 

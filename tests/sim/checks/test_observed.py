@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tcrp.engine.outputs import Address, Relay, SendDatagram, Stepped
+from tcrp.engine.outputs import Address, Relay, SendDatagram, ServerOutput, Stepped
 from tcrp.sim.checks.observed import Call, ObservedServer, SessionRecord, notices_to
 from tcrp.sim.hosts.forged import forged_datagram
 from tcrp.sim.network.packets import Origin, Packet
@@ -230,9 +230,9 @@ def test_a_server_that_crashes_knows_nothing(server: Server) -> None:
 
 
 def test_notices_to_are_single_datagrams_of_that_kind() -> None:
-    outputs = [
+    outputs: list[ServerOutput] = [
         SendDatagram(b"n", BOB, PacketKind.NOTICE),
         SendDatagram(b"n", ELSEWHERE, PacketKind.KEEP_ALIVE_ANSWER),
         Relay(b"n", [ELSEWHERE], PacketKind.NOTICE),
     ]
-    assert notices_to(list(outputs)) == {BOB}
+    assert notices_to(outputs) == {BOB}

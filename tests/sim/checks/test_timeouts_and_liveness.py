@@ -8,7 +8,8 @@ from planting import Planted, moves_timers, violation_of, with_limits
 from tcrp.engine.outputs import Address
 from tcrp.engine.server import Outputs
 from tcrp.sim.checks.results import Violation
-from tcrp.sim.checks.timeouts_and_liveness import ARRIVES_US, LATE_US
+from tcrp.sim.checks.termination import LATE_US
+from tcrp.sim.checks.timeouts_and_liveness import ARRIVES_US
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.limits import SECOND_US, Takeover

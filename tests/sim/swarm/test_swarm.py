@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+import planted_bugs as bugs
+from planting import Planted
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario, SetLimits, Shutdown, Step
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -30,27 +29,15 @@ RUNS_MAX = 1000
 STEPS_MAX = 6
 
 
-def planted() -> ModuleType:
-    """The bugs that the tests of the checks plant too."""
-    path = Path(__file__).parents[1] / "checks" / "test_planted.py"
-    spec = importlib.util.spec_from_file_location("planted", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BUGS = planted()
 # Not those that are made for one story: a token of carol's, a token that is granted again, one datagram by hand, a
 # limit that its stories do not reach.
 FOUND = [
-    BUGS.row_leads_elsewhere, BUGS.RelaysToNonMembers, BUGS.RelaysBeforeTheTokenIsChecked, BUGS.EchoesTheSender,
-    BUGS.ForgetsAMember, BUGS.RelaysTwice, BUGS.RelaysLater, BUGS.NamesAnother, BUGS.SpeaksLikeItself,
-    BUGS.SendsTextsOnTcp, BUGS.AnswersUnknownTokens, BUGS.OmitsIdleNotices, BUGS.Amplifies, BUGS.RemembersTooLong,
-    BUGS.room_outlives_its_host, BUGS.never_idles, BUGS.never_times_out_handshakes, BUGS.PadsRelays, BUGS.NeverDrains,
-    BUGS.SendsNoticesOnce, BUGS.frees_names_early, BUGS.lets_anyone_take_over, BUGS.TokensOutliveTheirRoom,
-    BUGS.NeverResetsTheIdleClock, BUGS.NeverHalfCloses, BUGS.ClosesStreamsEarly, BUGS.DoesNotHearEnterWords,
+    bugs.row_leads_elsewhere, bugs.RelaysToNonMembers, bugs.RelaysBeforeTheTokenIsChecked, bugs.EchoesTheSender,
+    bugs.ForgetsAMember, bugs.RelaysTwice, bugs.RelaysLater, bugs.NamesAnother, bugs.SpeaksLikeItself,
+    bugs.SendsTextsOnTcp, bugs.AnswersUnknownTokens, bugs.OmitsIdleNotices, bugs.Amplifies, bugs.RemembersTooLong,
+    bugs.room_outlives_its_host, bugs.never_idles, bugs.never_times_out_handshakes, bugs.PadsRelays, bugs.NeverDrains,
+    bugs.SendsNoticesOnce, bugs.frees_names_early, bugs.lets_anyone_take_over, bugs.TokensOutliveTheirRoom,
+    bugs.NeverResetsTheIdleClock, bugs.NeverHalfCloses, bugs.ClosesStreamsEarly, bugs.DoesNotHearEnterWords,
 ]  # fmt: skip
 
 
@@ -81,7 +68,7 @@ def test_the_engine_fails_in_none_of_300_scenarios() -> None:
 
 
 def test_a_fault_of_our_own_code_is_a_failure_with_the_place_where_it_is() -> None:
-    class Faulty(BUGS.Planted):  # type: ignore[misc, name-defined]
+    class Faulty(Planted):
         def receive_datagram(self, *args: Any) -> Any:
             raise ZeroDivisionError("by hand")
 
@@ -91,7 +78,7 @@ def test_a_fault_of_our_own_code_is_a_failure_with_the_place_where_it_is() -> No
 
 
 def test_a_scenario_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
-    class Hangs(BUGS.Planted):  # type: ignore[misc, name-defined]
+    class Hangs(Planted):
         def shutdown(self, now_us: int) -> Any:
             while True:
                 now_us += 1
@@ -108,7 +95,7 @@ def test_a_scenario_that_never_ends_is_a_failure_too_and_is_shrunk() -> None:
 
 
 def test_a_scenario_that_never_ends_is_stopped_in_another_thread_too() -> None:
-    class Hangs(BUGS.Planted):  # type: ignore[misc, name-defined]
+    class Hangs(Planted):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             while True:
                 pass
@@ -121,7 +108,7 @@ def test_a_scenario_that_never_ends_is_stopped_in_another_thread_too() -> None:
 
 
 def test_of_settings_that_change_only_those_that_matter_are_left() -> None:
-    class Faulty(BUGS.Planted):  # type: ignore[misc, name-defined]
+    class Faulty(Planted):
         def set_limits(self, limits: Limits) -> None:
             if limits.members_max != self.config.limits.members_max:
                 raise ZeroDivisionError("by hand")
