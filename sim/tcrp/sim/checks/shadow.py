@@ -85,6 +85,11 @@ class Shadows:
             shadow.state = to
             shadow.asked.clear()
 
+    def has_stayed(self, who: Who, state: str, event: str) -> bool:
+        """Whether the machine beside `who` has answered before that the event leaves it in this state."""
+        shadow = self._shadows.get(who)
+        return shadow is not None and shadow.state == state and event in shadow.asked
+
     def forget(self, actor: str) -> None:
         """The actor has lost all its state."""
         for who in [who for who in self._shadows if who[0] == actor]:

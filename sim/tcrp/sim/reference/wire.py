@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tcrp.spec.dialects import AUTO, Dialect, Telling, dialect
@@ -23,6 +24,8 @@ UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )  # fillers, a joiner, variation selectors
 LISTING_BYTES_MAX = 64 * 1024
+WITHOUT_WIDTH = (Json, Group)
+OF_OWN_WIDTH = (Constant, Number)  # whatever another field says about their length
 AUTOMATIC = tuple(map(dialect, AUTO))
 
 
@@ -105,9 +108,7 @@ def width(item: Item) -> int | None:
     """How many bytes a field always has."""
     if isinstance(item, Constant):
         return len(item.data)
-    if isinstance(item, Number | Text | Filler):
-        return item.width or None
-    return None
+    return None if isinstance(item, WITHOUT_WIDTH) else item.width or None
 
 
 def write(items: tuple[Item, ...], values: Mapping[str, Any]) -> bytes:
@@ -163,23 +164,26 @@ def take(
     """
     lengths = {} if lengths is None else lengths
     for index, item in enumerate(items):
-        behind = sum(width(each) or 0 for each in items[index + 1 :])
-        label = (
-            item.role if isinstance(item, Text) else "json" if isinstance(item, Json) else getattr(item, "label", "")
-        )
         if isinstance(item, Text) and item.until:
             piece, delimiter, rest = data.partition(item.until)
             if not delimiter:
                 raise Wrong if limit is None else Short
             data = rest
         else:
-            size = lengths.get(label, width(item)) if not isinstance(item, Constant | Number) else width(item)
-            size = len(data) - behind if size is None else size
+            size = width(item) if isinstance(item, OF_OWN_WIDTH) else lengths.get(_label(item), width(item))
+            if size is None:  # all that the fields behind leave
+                size = len(data) - sum(width(each) or 0 for each in items[index + 1 :])
             if not 0 <= size <= len(data):
                 raise Wrong if limit is None else Short
             piece, data = data[:size], data[size:]
         _understand(item, piece, found, lengths, limit)
     return data
+
+
+def _label(item: Item) -> str:
+    if isinstance(item, Text):
+        return item.role
+    return "json" if isinstance(item, Json) else item.label
 
 
 def _understand(item: Item, piece: bytes, found: dict[str, Any], lengths: dict[str, int], limit: int | None) -> None:
@@ -285,12 +289,7 @@ def has_begun(dialects: Sequence[Dialect], data: bytes) -> bool:
 
 
 def _head(spoken: Dialect) -> int:
-    size = 0
-    for item in spoken.request[Operation.CREATE].items:
-        if width(item) is None:
-            break
-        size += width(item) or 0
-    return size
+    return spoken.request[Operation.CREATE].head_bytes
 
 
 def read_request(data: bytes, dialects: Sequence[Dialect], limit: int) -> Request | None:
@@ -539,6 +538,10 @@ def ends(spoken: Dialect, data: bytes) -> bool:
 
 def _is_sentence(template: str, text: str, room: str) -> bool:
     """Whether the text is the template's sentence about this room and anybody."""
+    return _about(template, room).fullmatch(text) is not None
+
+
+@lru_cache(1000)
+def _about(template: str, room: str) -> re.Pattern[str]:
     pattern = re.escape(template).replace(r"\{room\}", re.escape(room))
-    pattern = pattern.replace(r"\{name\}", ".+").replace(r"\{host\}", ".+")
-    return re.fullmatch(pattern, text, re.DOTALL) is not None
+    return re.compile(pattern.replace(r"\{name\}", ".+").replace(r"\{host\}", ".+"), re.DOTALL)
