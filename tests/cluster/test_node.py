@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster_world import LEASE_US, SECOND, Cluster, User
-from tcrp.cluster.messages import Kind, Message, read, write
+from tcrp.cluster.messages import Kind, Message, write
 from tcrp.cluster.outputs import What
 from tcrp.engine.outputs import Relay
 from tcrp.spec.cluster_names import LeaseState, OwnershipState
@@ -345,16 +345,6 @@ def test_an_open_connection_goes_with_its_room_and_stays_with_its_gateway() -> N
 
 
 # --- what others may send ------------------------------------------------------------------------
-
-
-WHOLE = Message(Kind.DATAGRAM, b"lobby \xff", 7, "a.life1.1", (0, "10.0.0.1", 5000), b"text\n", 1)
-
-
-@given(st.binary(max_size=200) | st.binary(max_size=20).map(lambda data: write(WHOLE)[:-9] + data))
-def test_every_byte_string_is_a_message_or_none(data: bytes) -> None:
-    found = read(data)
-    assert found is None or read(write(found)) == found
-    assert read(write(WHOLE)) == WHOLE
 
 
 JUNK = st.recursive(

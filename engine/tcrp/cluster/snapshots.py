@@ -62,26 +62,34 @@ def write(state: ServerState, fence: int, gateway_of: Callable[[int], tuple[str,
     return b"%s %d\n" % (version().encode(), fence) + zlib.compress(text, 1)
 
 
+def _parts(saved: bytes) -> tuple[bytes, int, bytes] | None:
+    """The version that wrote a snapshot, the fencing number of who saved it, and the rest. None: it is no snapshot."""
+    head, newline, body = saved.partition(b"\n")
+    written, _, number = head.partition(b" ")
+    is_snapshot = newline and len(written) == len(version()) and number.isdigit() and len(number) < DIGITS_MAX
+    return (written, int(number), body) if is_snapshot else None
+
+
 def fence_of(saved: bytes) -> int:
     """The fencing number of who saved it; 0, if it is no snapshot."""
-    number = saved.partition(b"\n")[0].partition(b" ")[2]
-    return int(number) if number.isdigit() and len(number) < DIGITS_MAX else 0
+    parts = _parts(saved)
+    return parts[1] if parts is not None else 0
 
 
 def with_fence(saved: bytes, fence: int) -> bytes:
     """The same, saved by an owner of that fencing number; what is no snapshot stays as it is."""
-    head, newline, body = saved.partition(b"\n")
-    return b"%s %d\n" % (head.partition(b" ")[0], fence) + body if newline else saved
+    parts = _parts(saved)
+    return b"%s %d\n" % (parts[0], fence) + parts[2] if parts is not None else saved
 
 
 def read(data: bytes, listener_at: Callable[[str, int], int], own: str) -> ServerState:
     """The state, whose listeners and streams are numbered as this process does. Raises `NotRead`."""
-    head, newline, body = data.partition(b"\n")
-    written = head.partition(b" ")[0].decode("ascii", "replace")
-    if not newline or len(written) != len(version()):
+    parts = _parts(data)
+    if parts is None:
         raise NotRead("it is no snapshot")
-    if written != version():
-        raise NotRead(f"it is of another version ({written}; this one is {version()})")
+    written, _, body = parts
+    if written != version().encode():
+        raise NotRead(f"it is of another version ({written.decode('ascii', 'replace')}; this one is {version()})")
 
     def stream(value: Any) -> StreamId:
         at, number = value

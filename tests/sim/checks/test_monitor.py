@@ -1,4 +1,4 @@
-"""Planted bugs: a server that breaks the protocol is caught, by the property that it breaks and by no luck.
+"""A server that breaks the protocol is caught, by the property that it breaks and by no luck.
 
 The property that is to catch a bug is left out once: then the run must not be stopped by it, so no test here passes for
 another reason.
@@ -11,16 +11,16 @@ from dataclasses import replace
 import pytest
 
 from planted_bugs import PLANTED, DoesNotHearEnterWords, EngineMaker, run
-from planting import Planted
+from planting import Planted, gives, violation_of
 from tcrp.engine.client import ClientEngine
-from tcrp.engine.outputs import Detail
-from tcrp.engine.server import ServerEngine
+from tcrp.engine.outputs import Address, Detail, Relay, SendDatagram, SendFrame
+from tcrp.engine.server import Outputs, ServerEngine
 from tcrp.sim.hosts.user import UserHost
 from tcrp.sim.network.tcp import Tcp
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.limits import SECOND_US
-from tcrp.spec.names import Property
+from tcrp.spec.names import PacketKind, Property
 
 
 def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
@@ -127,3 +127,60 @@ def test_a_planted_bug_is_caught_by_its_property_and_only_while_that_is_checked(
         caught.append(violation.property)
     violation = run(bug, tuple(caught)).violation
     assert violation is None or violation.property is not property
+
+
+# --- what is about single packets ----------------------------------------------------------------
+
+TALK = """
+claim: bob asks whether the server is there, and says something
+users: {alice: {dialect: text, address: 10.1.0.1}, bob: {dialect: text, address: 10.1.0.2}}
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 3s, bob: keep_alive}
+  - {at: 4s, bob: {say: "hi"}}
+"""
+
+
+@pytest.mark.parametrize(("size", "is_found"), [(4094, False), (4095, True)])
+def test_a_datagram_of_the_server_has_at_most_4094_bytes(size: int, is_found: bool) -> None:
+    def padded(_: Planted, outputs: Outputs) -> Outputs:
+        return [each._replace(data=each.data.ljust(size)) if isinstance(each, Relay) else each for each in outputs]
+
+    assert (violation_of(TALK, Property.DATAGRAMS_FIT, gives(padded)) is not None) is is_found
+
+
+def test_what_a_script_makes_by_hand_need_not_fit() -> None:
+    long = TALK + '  - {at: 5s, allow_invalid: true, bob: {datagram: {token_of: bob, room: lobby, text: "'
+    long += "x" * 5000 + '"}}}\n'
+    assert violation_of(long, Property.DATAGRAMS_FIT) is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_found"),
+    [
+        ([], False),
+        ([SendDatagram(b"", Address("10.1.0.2", 40001), PacketKind.KEEP_ALIVE_ANSWER)], False),
+        ([SendDatagram(b" ", Address("10.1.0.2", 40001), PacketKind.KEEP_ALIVE_ANSWER)], True),
+        ([SendDatagram(b"", Address("10.1.0.1", 40001), PacketKind.KEEP_ALIVE_ANSWER)], True),
+        ([SendDatagram(b"", Address("10.1.0.2", 40001), PacketKind.KEEP_ALIVE_ANSWER)] * 2, True),
+        ([Relay(b"", [Address("10.1.0.2", 40001)], PacketKind.RELAY)], True),
+    ],
+)
+def test_a_keep_alive_is_answered_by_one_empty_datagram_or_not_at_all(
+    answers: list[SendDatagram | Relay], is_found: bool
+) -> None:
+    class Answers(Planted):
+        def receive_datagram(self, data: bytes, source: Address, now_us: int, listener: int = 0) -> Outputs:
+            outputs = super().receive_datagram(data, source, now_us, listener)
+            return [*outputs, *answers] if len(data) == 2 + data[0] + data[1] and now_us >= 3 * SECOND_US else outputs
+
+    assert (violation_of(TALK, Property.KEEP_ALIVE_CHANGES_NOTHING, Answers) is not None) is is_found
+
+
+@pytest.mark.parametrize(("what", "is_found"), [(PacketKind.ANSWER, False), (PacketKind.RELAY, True)])
+def test_tcp_carries_answers_and_no_texts(what: PacketKind, is_found: bool) -> None:
+    def renamed(_: Planted, outputs: Outputs) -> Outputs:
+        return [each._replace(what=what) if isinstance(each, SendFrame) else each for each in outputs]
+
+    assert (violation_of(TALK, Property.NO_TALK_ON_TCP, gives(renamed)) is not None) is is_found

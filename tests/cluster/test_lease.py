@@ -1,0 +1,279 @@
+"""The lease of one process, to the microsecond: how long it holds, when it is renewed, who is taken for gone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+from tcrp.cluster.lease import RENEWALS, Lease
+from tcrp.cluster.outputs import Answer, ClusterStepped, Delete, Entry, Get, Happened, Put, What
+from tcrp.spec.cluster_names import DRIFT_PARTS, LeaseEvent, LeaseState
+
+US = 3_000_000
+DRIFT_US = US // DRIFT_PARTS
+BOUND_US = US // RENEWALS
+
+
+class Process:
+    """A process named a, its clock, and what it has asked of the bucket."""
+
+    def __init__(self) -> None:
+        asks = itertools.count(1)
+        self.lease = Lease("a", "life1", "kin", US, lambda: next(asks))
+        self.now_us = 0
+        self.steps: list[str] = []
+        self.told: list[tuple[What, str]] = []
+        self.puts: list[Put] = []
+        self.gets: list[Get] = []
+        self.deletes: list[Delete] = []
+
+    def at(self, now_us: int) -> Process:
+        self.now_us = now_us
+        self.lease.tick(now_us)
+        return self.take()
+
+    def take(self) -> Process:
+        for each in self.lease.pending:
+            match each:
+                case Put():
+                    self.puts.append(each)
+                case Get():
+                    self.gets.append(each)
+                case Delete():
+                    self.deletes.append(each)
+                case ClusterStepped():
+                    self.steps.append(each.event)
+                case Happened(what, subject):
+                    self.told.append((what, subject))
+        self.lease.pending.clear()
+        return self
+
+    def is_answered(self, revision: int | None, *, at_us: int | None = None) -> Process:
+        """The latest Put is answered, now unless at another moment."""
+        self.now_us = self.now_us if at_us is None else at_us
+        assert self.lease.answered(self.puts[-1].ask, Answer(revision), self.now_us)
+        return self.take()
+
+    def finds(self, revision: int | None, value: bytes = b"") -> Process:
+        """The latest Get is answered."""
+        assert self.lease.answered(self.gets[-1].ask, Answer(revision, value), self.now_us)
+        return self.take()
+
+    def saw(self, name: str, revision: int, address: str | None = None, *, kin: str = "kin") -> tuple[str, str] | None:
+        value = None if address is None else json.dumps([kin, address, 1]).encode()
+        news = self.lease.saw(Entry(f"node.{name}", value, revision), self.now_us)
+        self.take()
+        return news
+
+    @property
+    def holds(self) -> bool:
+        return self.lease.holds(self.now_us)
+
+
+def holding() -> Process:
+    """It asked at 0, was answered at once, and holds its lease since."""
+    return Process().at(0).is_answered(5)
+
+
+# --- its own -------------------------------------------------------------------------------------
+
+
+def test_a_lease_holds_from_its_answer_and_is_counted_from_when_it_was_asked_for() -> None:
+    process = Process().at(0)
+    assert process.puts == [Put(1, "node.a", b'["kin", "a.life1.1", 1]', 0)]
+    assert not process.holds
+    process.is_answered(5, at_us=BOUND_US - 1)
+    assert process.holds
+    assert (process.lease.until_us, process.lease.revision) == (US - DRIFT_US, 5)
+
+
+@pytest.mark.parametrize(("now_us", "holds"), [(US - DRIFT_US - 1, True), (US - DRIFT_US, False)])
+def test_it_holds_for_the_lease_less_the_drift_and_no_microsecond_longer(now_us: int, holds: bool) -> None:
+    process = holding()
+    process.now_us = now_us  # nobody has woken it yet
+    assert process.holds is holds
+    process.at(now_us)
+    assert process.lease.state is (LeaseState.RENEWING if holds else LeaseState.CLAIMING)
+    assert process.lease.address == ("a.life1.1" if holds else "a.life1.2")
+
+
+def test_it_is_renewed_by_thirds_and_each_renewal_lengthens_it() -> None:
+    process = holding()
+    assert process.lease.next_us() == BOUND_US
+    process.at(BOUND_US - 1)
+    assert len(process.puts) == 1
+    process.at(BOUND_US).is_answered(6)
+    assert process.puts[-1] == Put(2, "node.a", b'["kin", "a.life1.1", 2]', 5)
+    assert process.lease.until_us == BOUND_US + US - DRIFT_US
+    assert process.steps == [LeaseEvent.CLAIMED, LeaseEvent.GRANTED, LeaseEvent.RENEWAL_SENT, LeaseEvent.GRANTED]
+
+
+def test_an_unanswered_renewal_is_sent_again_after_a_third_and_not_before() -> None:
+    process = holding().at(BOUND_US).at(2 * BOUND_US - 1)
+    assert len(process.puts) == 2
+    assert process.lease.next_us() == 2 * BOUND_US
+    process.at(2 * BOUND_US)
+    assert [each.revision for each in process.puts] == [0, 5, 5]
+    assert process.holds
+
+
+def test_an_answer_to_an_earlier_ask_counts_for_nothing() -> None:
+    process = holding().at(BOUND_US).at(2 * BOUND_US)
+    assert not process.lease.answered(2, Answer(6), process.now_us)
+    assert process.lease.until_us == US - DRIFT_US
+    process.is_answered(7)
+    assert process.lease.until_us == 2 * BOUND_US + US - DRIFT_US
+
+
+def test_an_unanswered_claim_is_over_after_a_third() -> None:
+    process = Process().at(0).at(BOUND_US)
+    assert process.steps == [LeaseEvent.CLAIMED, LeaseEvent.RAN_OUT, LeaseEvent.CLAIMED]
+    assert not process.lease.answered(1, Answer(5), process.now_us)
+
+
+def test_a_refused_renewal_is_repeated_with_the_revision_that_the_bucket_shows() -> None:
+    """It was written, and only its answer was lost."""
+    process = holding().at(BOUND_US)
+    process.is_answered(None)
+    assert process.lease.state is LeaseState.RENEWING
+    assert process.saw("a", 6, "a.life1.1") is None
+    process.at(2 * BOUND_US)
+    assert process.puts[-1].revision == 6
+    assert process.holds
+
+
+def test_a_name_of_another_process_is_taken_when_that_ones_lease_is_over() -> None:
+    process = Process()
+    assert process.saw("a", 3, "a.other.1") is None
+    process.at(0).at(US + DRIFT_US - 1)
+    assert process.puts == []
+    assert process.lease.next_us() == US + DRIFT_US
+    process.at(US + DRIFT_US)
+    assert [each.revision for each in process.puts] == [3]
+
+
+def test_a_name_that_another_keeps_renewing_is_spoken_of_once() -> None:
+    process = Process()
+    for revision in (3, 4, 5):
+        process.saw("a", revision, "a.other.1")
+    assert process.told == [(What.NAME_IN_USE, "a")]
+
+
+def test_a_renewal_that_is_refused_because_another_has_the_name_ends_the_lease() -> None:
+    process = holding().at(BOUND_US)
+    process.saw("a", 9, "a.other.1")
+    process.is_answered(None)
+    assert not process.holds
+    assert process.steps[-1] == LeaseEvent.REFUSED
+    assert process.lease.address == "a.life1.2"
+
+
+def test_a_name_that_is_free_again_is_claimed_at_once() -> None:
+    process = Process()
+    process.saw("a", 3, "a.other.1")
+    process.at(0)
+    process.saw("a", 4)
+    process.at(1)
+    assert [each.revision for each in process.puts] == [0]
+
+
+def test_a_released_lease_is_deleted_and_asks_for_nothing_more() -> None:
+    process = holding()
+    process.lease.release()
+    process.take().at(10 * US)
+    assert process.deletes == [Delete("node.a", 5)]
+    assert (process.holds, process.lease.next_us(), len(process.puts)) == (False, None, 1)
+    process.lease.release()
+    assert process.lease.pending == []
+
+
+# --- the others ----------------------------------------------------------------------------------
+
+
+def test_who_is_seen_joins_and_counts_as_alive_for_the_lease_and_the_drift() -> None:
+    process = holding()
+    assert process.saw("b", 7, "b.life9.1") == ("", "b.life9.1")
+    assert process.told == [(What.NODE_JOINED, "b")]
+    assert process.lease.is_alive("b.life9.1")
+    assert not process.lease.is_alive("b.life9.2")
+    assert process.saw("b", 8, "b.life9.1") is None
+    assert process.saw("b", 9, "b.life9.2") == ("b.life9.1", "b.life9.2")
+    assert process.saw("b", 10) == ("b.life9.2", "")
+    assert process.told[1:] == [(What.NODE_LOST, "b")]
+    assert process.saw("b", 11) is None
+
+
+@pytest.mark.parametrize("silence_us", [US + DRIFT_US - 1, US + DRIFT_US])
+def test_who_was_not_seen_for_so_long_is_looked_up_before_it_is_taken_for_lost(silence_us: int) -> None:
+    process = holding()
+    process.saw("b", 7, "b.life9.1")
+    process.at(silence_us)
+    assert [each.key for each in process.gets] == (["node.b"] if silence_us == US + DRIFT_US else [])
+    assert process.lease.is_alive("b.life9.1")
+    assert process.lease.take_lost() == []
+
+
+def looked_up() -> Process:
+    process = holding()
+    process.saw("b", 7, "b.life9.1")
+    return process.at(US + DRIFT_US)
+
+
+ALIVE = b'["kin", "b.life9.1", 5]'
+
+
+@pytest.mark.parametrize(
+    ("revision", "value", "is_lost"),
+    [
+        (8, ALIVE, False),
+        (7, ALIVE, True),  # nothing new since it was last seen
+        (8, b'["kin", "b.life9.2", 1]', True),
+        (8, b'["other", "b.life9.1", 5]', True),
+        (8, b"junk", True),
+        (None, b"", True),
+    ],
+)
+def test_what_its_key_says_then_decides(revision: int | None, value: bytes, is_lost: bool) -> None:
+    process = looked_up().finds(revision, value)
+    assert process.lease.take_lost() == (["b.life9.1"] if is_lost else [])
+    assert process.lease.take_lost() == []
+    assert process.lease.is_alive("b.life9.1") is not is_lost
+    assert ((What.NODE_LOST, "b") in process.told) is is_lost
+
+
+def test_who_is_seen_while_it_is_looked_up_is_not_lost() -> None:
+    process = looked_up()
+    process.saw("b", 8, "b.life9.1")
+    process.finds(None)
+    assert process.lease.take_lost() == []
+    assert process.lease.is_alive("b.life9.1")
+
+
+def test_one_look_up_is_under_way_at_a_time_and_is_repeated_after_a_third() -> None:
+    process = looked_up()
+    begun_us = process.now_us
+    process.lease.suspect("b.life9.1", begun_us + BOUND_US - 1)
+    assert len(process.take().gets) == 1
+    process.lease.suspect("b.life9.1", begun_us + BOUND_US)
+    assert len(process.take().gets) == 2
+    assert not process.lease.answered(process.gets[0].ask, Answer(None), process.now_us)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"junk", b"{}", b"[]", b"7", b'["kin"]', b'["kin", 7, 1]', b"[1, 2, 3, 4]", b"\xff"]
+)
+def test_a_key_of_another_form_is_a_strangers_and_spoken_of_once(value: bytes) -> None:
+    process = holding()
+    for revision in (7, 8):
+        assert process.lease.saw(Entry("node.b", value, revision), 0) is None
+    assert process.take().told == [(What.STRANGER, "b")]
+    assert not process.lease.seen
+
+
+def test_one_that_becomes_a_stranger_is_lost() -> None:
+    process = holding()
+    process.saw("b", 7, "b.life9.1")
+    assert process.saw("b", 8, "b.life9.2", kin="newer") == ("b.life9.1", "")
+    assert process.told[1:] == [(What.STRANGER, "b"), (What.NODE_LOST, "b")]

@@ -1,0 +1,186 @@
+"""What the codec asks of a dialect's messages, answered from their fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tcrp.engine.messages import (
+    compiled_refusal,
+    distinct,
+    has_status_bytes,
+    is_json,
+    is_tight,
+    json_object,
+    payload_alone,
+    request_keys,
+    rooms_field,
+    timeout,
+    unwrapped,
+    with_a_name,
+    with_any_value,
+)
+from tcrp.engine.templates import Mismatch, Read
+from tcrp.spec.dialects import dialect
+from tcrp.spec.fields import FieldError, Item, Message, Role, message, read_item, roles_of
+from tcrp.spec.limits import SECOND_US, SETTINGS
+from tcrp.spec.names import Operation
+
+
+def fields(*lines: object, payload: tuple[object, ...] = (), stream: bool = False, **values: list[int]) -> Message:
+    """The message of these lines; a line `payload` stands for all of `payload`."""
+    splice = {"payload": [item for line in payload for item in read_item(line, {})]}
+    items: list[Item] = [item for line in lines for item in read_item(line, splice)]
+    return message(items, values, is_stream=stream)
+
+
+FRAMED = fields("operation: u1", "len(payload): u2", "payload", payload=("name",), stream=True)
+
+
+def test_a_frame_without_its_payload_keeps_the_length() -> None:
+    assert roles_of(unwrapped(FRAMED)).keys() == {Role.OPERATION}
+    plain = fields("name")
+    assert unwrapped(plain) is plain
+
+
+@pytest.mark.parametrize(
+    ("lines", "gets_one"),
+    [
+        (["text"], True),
+        (["hex 00", "text"], True),
+        (["len(text): u1", "text"], False),
+        (['name: until ": "', "text"], False),
+    ],
+)
+def test_a_relay_that_names_nobody_gets_the_name_in_its_text(lines: list[str], gets_one: bool) -> None:
+    form = fields(*lines)
+    named = with_a_name(form)
+    assert (named is not form) is gets_one
+    assert not gets_one or (named.items[:-2], Role.NAME in roles_of(named)) == (form.items[:-1], True)
+
+
+def test_the_keys_of_a_request_are_those_that_it_needs_and_those_that_it_may_have() -> None:
+    form = fields({"n": "{name}", "p": "{password?}", "fixed": 1})
+    assert request_keys(form) == ({"n", "fixed"}, {"n", "p", "fixed"})
+    assert request_keys(fields("name: json")) is None
+    assert request_keys(fields("name")) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "whole", "is_object"),
+    [
+        (fields({"n": "{name}"}), True, True),
+        (fields("name: json"), True, False),
+        (fields("len(payload): u2", "payload", payload=({"n": "{name}"},)), True, True),
+        (fields("hex 00", {"n": "{name}"}), False, False),
+        (fields("name"), False, False),
+    ],
+)
+def test_a_payload_is_json_if_it_is_nothing_else(form: Message, whole: bool, is_object: bool) -> None:
+    assert (is_json(form), json_object(form) is not None) == (whole, is_object)
+
+
+@pytest.mark.parametrize(
+    ("lines", "tight"),
+    [
+        (["len(name): u1", "name"], False),
+        (["len(name): u1 + 1", "name"], True),
+        (["len(name): digits 3", "name"], True),
+        (["name: fixed 20"], True),
+        (["token: fixed 32"], False),
+        (['name: until ":"', "text"], True),
+        (["text"], False),
+        (["len(head): u1", "head: '<{name}>'", "text"], True),
+    ],
+)
+def test_a_field_is_tight_if_a_name_of_255_bytes_may_not_fit(lines: list[str], tight: bool) -> None:
+    assert any(map(is_tight, fields(*lines).items)) is tight
+
+
+def test_a_status_is_a_number_of_that_name_in_whatever_place() -> None:
+    assert has_status_bytes(fields("status: u1"))
+    assert has_status_bytes(fields("len(payload): u2", "payload", payload=("status: u1",)))
+    assert not has_status_bytes(fields("port: u2"))
+    assert not has_status_bytes(fields({"status": "{status}"}))
+
+
+def test_a_list_of_values_may_become_any() -> None:
+    [number] = fields("state: u1 = 1 or 2").items
+    assert getattr(with_any_value(number), "takes_any", False)
+    [port] = fields("port: u2").items
+    assert with_any_value(port) is port
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "is_read"),
+    [
+        (fields("status: u1", {"m": "{sentence}"}), b'\x07{"m": "other words"}', True),
+        (fields("hex 07", {"m": "no"}), b'\x07{"m": "other words"}', True),
+        (fields("hex 07", {"s": 1, "m": "no"}), b'\x07{"s": 2, "m": "no"}', False),
+    ],
+)
+def test_a_refusal_without_word_or_status_is_known_by_its_numbers(form: Message, data: bytes, is_read: bool) -> None:
+    assert isinstance(compiled_refusal(form).read(data), Read) is is_read
+
+
+def test_a_payload_is_read_alone_where_it_is_the_same_for_both_operations() -> None:
+    same = {Operation.CREATE: FRAMED, Operation.JOIN: FRAMED}
+    alone = payload_alone(same, frozenset())
+    assert alone is not None
+    read = alone.read(b"bob")
+    assert isinstance(read, Read)
+    assert read.values == {"name": b"bob"}
+    other = fields("operation: u1", "len(payload): u2", "payload", payload=("name",), stream=True)
+    assert payload_alone({**same, Operation.JOIN: other}, frozenset()) is None
+    assert payload_alone(dict.fromkeys(Operation, fields("len(name): u1", "name", stream=True)), frozenset()) is None
+
+
+def test_extra_members_are_taken_where_they_are_known() -> None:
+    form = fields("len(payload): u2", "payload", payload=({"n": "{name}"},), stream=True)
+    for extras, is_read in ((frozenset({"more"}), True), (frozenset(), False)):
+        alone = payload_alone(dict.fromkeys(Operation, form), extras)
+        assert alone is not None
+        assert isinstance(alone.read(b'{"n": "bob", "more": 1}'), Mismatch) is not is_read
+
+
+def test_the_field_of_rooms_is_found_in_a_payload_and_beside_one() -> None:
+    listing = dialect("name-port-list").list_reply
+    assert listing is not None
+    assert rooms_field(listing).separator == b","
+    with pytest.raises(StopIteration):
+        rooms_field(fields("name"))
+
+
+def test_messages_are_told_apart_by_their_fields() -> None:
+    one, same, other = fields("name"), fields("name"), fields("text")
+    assert distinct([one, same, other, one]) == [one, other]
+
+
+LEAST, MOST = SETTINGS["idle_timeout"].least, SETTINGS["idle_timeout"].most
+
+
+@pytest.mark.parametrize(
+    ("seconds", "us"),
+    [
+        (60, 60 * SECOND_US),
+        (2.5, 2_500_000),
+        (LEAST / SECOND_US, LEAST),
+        (LEAST / SECOND_US - 0.000001, None),
+        (MOST // SECOND_US, MOST // SECOND_US * SECOND_US),
+        (MOST // SECOND_US + 1, None),
+        (True, None),
+        ("60", None),
+        (None, None),
+        (-1, None),
+        (float("inf"), None),
+        (float("nan"), None),
+    ],
+)
+def test_a_timeout_that_makes_no_sense_is_none(seconds: Any, us: int | None) -> None:
+    assert timeout(seconds) == us
+
+
+def test_the_lines_of_these_tests_are_read_strictly() -> None:
+    with pytest.raises(FieldError):
+        fields("nmae")
