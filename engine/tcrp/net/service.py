@@ -178,6 +178,7 @@ class _Service:
             self._names,
         )
         self._lines_lost = 0  # as the log has said
+        self._trace = Trace()
         self._trace_file: TraceFile | None = None
         self._warned_at = -float("inf")
 
@@ -202,6 +203,7 @@ class _Service:
         control = Control(server, self._stop.set, lambda **what: self._log.info("control_command", **what))
         served = None
         try:
+            self._open_trace_file()
             await self._begin(server)
             await self._open_control(control)
             served, metrics_port = self._serve_metrics(metrics, server)
@@ -236,21 +238,11 @@ class _Service:
 
             metrics = Metrics()
             metrics.log_lines_lost = lambda: self._log_writer.lost
-        trace = Trace()
+        trace = self._trace
         trace.listeners.append(self._log.hear)
         watcher = configuration.watcher
         if watcher is not None:
             trace.listeners.append(watcher)
-        if configuration.trace is not None:
-            header = self._header().line()
-            try:
-                self._trace_file = TraceFile(
-                    configuration.trace, header, asyncio.get_running_loop().call_soon, self._on_full_disk
-                )
-            except OSError as error:
-                why = f"{configuration.trace}: the trace cannot be written: {error.strerror}"
-                raise CannotServe(why) from None
-            trace.listeners.append(self._trace_file)
         make: Callable[..., Server] = Server
         if configuration.cluster is not None:
             from tcrp.net.cluster import ClusterServer  # a single server needs no NATS
@@ -268,6 +260,18 @@ class _Service:
             heard=watcher.heard if watcher is not None and watcher.wants_texts else None,
         )
         return server, metrics
+
+    def _open_trace_file(self) -> None:
+        """Begin the trace, once the ports are ours: a server that is started twice must not empty the first's trace."""
+        path = self.configuration.trace
+        if path is None:
+            return
+        soon = asyncio.get_running_loop().call_soon
+        try:
+            self._trace_file = TraceFile(path, self._header().line(), soon, self._on_full_disk)
+        except OSError as error:
+            raise CannotServe(f"{path}: the trace cannot be written: {error.strerror}") from None
+        self._trace.listeners.append(self._trace_file)
 
     async def _join(self, server: Server) -> None:
         """Find the cluster, if the server is to be one of several."""
