@@ -7,7 +7,7 @@ and the module's own imports are loaded once; each mutant then runs in a fork, i
 changed source. Tests catch a mutant when one fails, when it cannot be imported, or when it runs into the timeout. A
 swarm catches it when a random scenario fails; if none does but a trace differs from that of the unchanged module, the
 scenarios reached the change and no check noticed. Survivors that `--explained` lists are equivalent: they are counted
-apart and do not fail the run.
+apart and do not fail the run. A mutant meets only the tests that reach its line (`tools.reach`).
 """
 
 from __future__ import annotations
@@ -25,15 +25,18 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CodeType, ModuleType
+from typing import Protocol
 
 import pytest
 
 from tools.mutations import Mutant, mutants_of
+from tools.reach import Choice, Reach, Watch, spans
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE_ROOTS = ("spec", "engine", "sim", "cli")
@@ -127,7 +130,7 @@ def _target(path: Path, tests: Sequence[str]) -> Target:
 
 
 def _stages(inner: Path) -> tuple[tuple[str, ...], ...]:
-    """Own tests, then those of the whole server, then the package's. `inner` is `tcrp/sim/network/links`."""
+    """Own tests, then those of the package or the whole server, then all. `inner` is `tcrp/sim/network/links`."""
     package = Path("tests", *inner.parts[1:-1])
     own = ROOT / package / f"test_{inner.name}.py"
     wide = Path("tests", inner.parts[1])
@@ -139,7 +142,7 @@ def _stages(inner: Path) -> tuple[tuple[str, ...], ...]:
     # The tests that stand nearest to the module are the likeliest to notice.
     others.sort(key=lambda each: not each.startswith(str(package)))
     stages: list[tuple[str, ...]] = [(str(own.relative_to(ROOT)),)] if own.exists() else []
-    near = [each for each in others if each in WHOLE_SERVER]
+    near = [each for each in others if each in WHOLE_SERVER or (package != wide and each.startswith(f"{package}/"))]
     stages += [tuple(some) for some in (near, [each for each in others if each not in near]) if some]
     return tuple(stages)
 
@@ -209,8 +212,12 @@ def _forget(name: str) -> None:
         delattr(sys.modules[parent], child)
 
 
-def _fork(target: Target, source: str, stage: Tests | Swarm, timeout: float, *, is_loud: bool = False) -> int:
-    """Start the tests or the swarm on a changed source. Returns the process's id."""
+Work = Callable[[], int]
+"""What a fork does; it returns the exit code."""
+
+
+def _fork(target: Target, source: str, work: Work, timeout: float, *, is_loud: bool = False) -> int:
+    """Start some work on a changed source. Returns the process's id."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -227,7 +234,7 @@ def _fork(target: Target, source: str, stage: Tests | Swarm, timeout: float, *, 
         sys.dont_write_bytecode = True
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # one of the plugins is the project's own and imports it
         sys.meta_path.insert(0, _Finder(target, source))
-        code = _run_swarm(stage) if isinstance(stage, Swarm) else _run_tests(stage)
+        code = work()
     except BaseException:
         traceback.print_exc()
     finally:
@@ -235,9 +242,19 @@ def _fork(target: Target, source: str, stage: Tests | Swarm, timeout: float, *, 
         os._exit(int(code))
 
 
-def _run_tests(tests: Tests) -> int:
+def _run_tests(tests: Tests, plugin: Choice | Watch) -> int:
     options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
-    return pytest.main([*options, "--assert=plain", *tests])  # rewriting assertions takes longer than the tests
+    # Rewriting assertions takes longer than the tests.
+    return pytest.main([*options, "--assert=plain", *tests], plugins=[plugin])
+
+
+def _watch_tests(target: Target, tests: Tests, kept: Path) -> int:
+    """Run the tests on the unchanged module, and keep what they reach."""
+    watch = Watch(target.path)
+    watch.start()
+    code = _run_tests(tests, watch)
+    watch.reach().write(kept)
+    return code
 
 
 def _run_swarm(swarm: Swarm) -> int:
@@ -283,25 +300,71 @@ class BaselineError(Exception):
     """The tests do not pass on the module as it is, so they can tell nothing about its mutants."""
 
 
-def _baselines(target: Target, stages: Sequence[Tests | Swarm], least: float) -> list[float]:
-    """How long each stage may take for a mutant."""
-    timeouts = []
+class Stage(Protocol):
+    """What a mutant meets: some tests, or a swarm."""
+
+    timeout: float
+
+    def work(self, mutant: Mutant) -> Work | None:
+        """What to do with the mutant; None if nothing here can notice it."""
+
+
+@dataclass(slots=True)
+class TestStage:
+    """Tests that pass on the unchanged module."""
+
+    tests: Tests
+    reach: Reach
+    spans: dict[int, range]
+    timeout: float
+
+    def work(self, mutant: Mutant) -> Work | None:
+        """Run the tests that reach the mutant's line."""
+        chosen = self.reach.chosen(self.spans.get(mutant.line, range(mutant.line, mutant.line + 1)))
+        theirs = {self.reach.files[test] for test in chosen}
+        files = tuple(file for file in self.tests if str(ROOT / file) in theirs)
+        return partial(_run_tests, files, Choice(chosen)) if files else None
+
+
+@dataclass(slots=True)
+class SwarmStage:
+    """Scenarios that pass on the unchanged module."""
+
+    swarm: Swarm
+    timeout: float
+
+    def work(self, mutant: Mutant) -> Work | None:
+        """Run all scenarios."""
+        return partial(_run_swarm, self.swarm)
+
+
+def _stages_of(target: Target, judges: Sequence[Tests | Swarm], least: float) -> Iterator[Stage]:
+    """Try the judges on the unchanged module: whether they pass, how long they take, and what tests reach."""
     source = target.path.read_text(encoding="utf-8")
-    for stage in stages:
-        began = time.monotonic()
-        _, status = os.waitpid(_fork(target, source, stage, 900), 0)
-        if os.waitstatus_to_exitcode(status) != 0:
-            what = "a scenario fails" if isinstance(stage, Swarm) else f"its tests fail: {' '.join(stage)}"
-            raise BaselineError(f"{target.short}: on the unchanged module {what}")
-        timeouts.append(max(least, TIMEOUT_FACTOR * (time.monotonic() - began)))
-    return timeouts
+    for judge in judges:
+        with TemporaryDirectory() as folder:
+            kept = Path(folder, "reach")
+            work: Work
+            if isinstance(judge, Swarm):
+                work, what = partial(_run_swarm, judge), "a scenario fails"
+            else:
+                work, what = partial(_watch_tests, target, judge, kept), f"its tests fail: {' '.join(judge)}"
+            began = time.monotonic()
+            _, status = os.waitpid(_fork(target, source, work, 900), 0)
+            if os.waitstatus_to_exitcode(status) != 0:
+                raise BaselineError(f"{target.short}: on the unchanged module {what}")
+            timeout = max(least, TIMEOUT_FACTOR * (time.monotonic() - began))
+            if isinstance(judge, Swarm):
+                yield SwarmStage(judge, timeout)
+            else:
+                yield TestStage(judge, Reach.read(kept), spans(source), timeout)
 
 
 def run(
-    target: Target, mutants: Sequence[Mutant], stages: Sequence[Tests | Swarm], jobs: int, least: float
+    target: Target, mutants: Sequence[Mutant], judges: Sequence[Tests | Swarm], jobs: int, least: float
 ) -> Iterator[Result]:
     """Each mutant's fate, as it is known. Raises `BaselineError`."""
-    timeouts = _baselines(target, stages, least)
+    stages = list(_stages_of(target, judges, least))
     waiting = [(mutant, 0) for mutant in reversed(mutants)]
     running: dict[int, tuple[Mutant, int, float]] = {}
     outcomes = {0: "survived", NO_TESTS: "survived", DIFFERS: "differs", -signal.SIGALRM: "timeout"}
@@ -309,8 +372,16 @@ def run(
         while waiting or running:
             while waiting and len(running) < jobs:
                 mutant, stage = waiting.pop()
-                pid = _fork(target, mutant.source, stages[stage], timeouts[stage])
-                running[pid] = mutant, stage, time.monotonic()
+                work = stages[stage].work(mutant) if stage < len(stages) else None
+                if work is not None:
+                    pid = _fork(target, mutant.source, work, stages[stage].timeout)
+                    running[pid] = mutant, stage, time.monotonic()
+                elif stage < len(stages):
+                    waiting.append((mutant, stage + 1))
+                else:
+                    yield Result(mutant, "survived", 0)
+            if not running:
+                continue
             pid, status = os.wait()
             if pid not in running:
                 continue
@@ -479,17 +550,20 @@ def _show(target: Target, number: int, swarm: int, least: float, *, tests: bool)
     _warm_up(target)
     outcome = "survived"
     with TemporaryDirectory() as folder:
-        stages: list[Tests | Swarm] = [*(target.stages if tests else ())]
-        stages += [Swarm(swarm, Path(folder, "traces"))] if swarm else []
-        for stage, timeout in zip(stages, _baselines(target, stages, least), strict=True):
-            pid = _fork(target, mutant.source, stage, timeout, is_loud=True)
+        judges: list[Tests | Swarm] = [*(target.stages if tests else ())]
+        judges += [Swarm(swarm, Path(folder, "traces"))] if swarm else []
+        for stage in _stages_of(target, judges, least):
+            work = stage.work(mutant)
+            if work is None:
+                continue
+            pid = _fork(target, mutant.source, work, stage.timeout, is_loud=True)
             _, status = os.waitpid(pid, 0)
             _end(pid)
             code = os.waitstatus_to_exitcode(status)
             if code == DIFFERS:
                 outcome = "survived, seen in traces"
             elif code == -signal.SIGALRM:
-                print(f"killed by the timeout: it took longer than {timeout:.0f} s")
+                print(f"killed by the timeout: it took longer than {stage.timeout:.0f} s")
                 return 0
             elif code not in (0, NO_TESTS):
                 print("killed")
