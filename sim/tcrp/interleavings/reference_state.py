@@ -5,7 +5,7 @@ Moments stay as they are: whoever freezes and thaws does both at the same moment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -14,13 +14,17 @@ from tcrp.sim.reference.state import Connection, Room, Session
 from tcrp.sim.reference.wire import Request
 from tcrp.spec.dialects import Dialect, dialect
 from tcrp.spec.limits import Limits
+from tcrp.spec.names import SessionState
 
 Frozen = tuple[Any, ...]
 """Sessions, rooms and connections, each with its key, in the order of their keys; and whether it is stopping."""
 
 
 def freeze_reference(reference: ReferenceServer) -> Frozen:
-    """The state of a reference server. Lists of sessions are sorted: no property depends on their order."""
+    """The state of a reference server. Lists of sessions are sorted: no property depends on their order.
+
+    Of the numbers of sessions only their order counts, and only among the living.
+    """
     rooms = reference.rooms.by_name
     connections = reference.handshakes.connections
     sessions: dict[bytes, Session] = {}
@@ -31,16 +35,21 @@ def freeze_reference(reference: ReferenceServer) -> Frozen:
         if session is not None:
             sessions[session.token] = session
             known.setdefault(session.room.name, Room(session.room.name, "", ""))
+    living = sorted({each.number for each in sessions.values() if each.state is not SessionState.EXPIRED})
+    ranks = {number: rank for rank, number in enumerate(living)}
     return (
-        tuple((token, _fields(sessions[token])) for token in sorted(sessions)),
+        tuple((token, _fields(sessions[token], ranks)) for token in sorted(sessions)),
         tuple((name, name in rooms, _fields(known[name])) for name in sorted(known)),
         tuple((str(stream), _fields(connections[stream])) for stream in sorted(connections, key=str)),
         reference.rooms.is_stopping,
     )
 
 
-def _fields(value: Any) -> Frozen:
-    return tuple(_plain(getattr(value, each.name)) for each in fields(value))
+def _fields(value: Any, ranks: Mapping[int, int] | None = None) -> Frozen:
+    return tuple(
+        ranks.get(value.number, 0) if ranks is not None and each.name == "number" else _plain(getattr(value, each.name))
+        for each in fields(value)
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -72,6 +81,7 @@ def thaw_reference(
     rooms: dict[Any, Room] = {name: Room.__new__(Room) for name, _, _ in frozen[1]}
     for token, values in frozen[0]:
         _fill(sessions[token], values, sessions, rooms)
+    reference.rooms.granted = 1 + max((each.number for each in sessions.values()), default=-1)
     for name, is_held, values in frozen[1]:
         _fill(rooms[name], values, sessions, rooms)
         if is_held:

@@ -28,7 +28,7 @@ class Rooms:
         self.outputs: list[ServerOutput] = []
         self.is_stopping = False
         self._new_token = new_token
-        self._granted = 0
+        self.granted = 0  # sessions so far, by which they are numbered
 
     def sessions(self) -> list[Session]:
         """Every living session."""
@@ -44,8 +44,8 @@ class Rooms:
 
     def grant(self, room: Room, name: str, ip: str, dialect: Dialect, listener: int, now_us: int) -> Session:
         """R-TOK-1: a token for one user, one room, one IP address. R-ROOM-1: the first one is the host's."""
-        session = Session(self._new_token(), name, room, ip, dialect, now_us, self._granted, listener)
-        self._granted += 1
+        session = Session(self._new_token(), name, room, ip, dialect, now_us, self.granted, listener)
+        self.granted += 1
         room.sessions.append(session)
         if room.host is None:
             room.host = session

@@ -13,6 +13,9 @@ from types import FrameType
 LOOK_SECONDS_MIN = 0.05
 """The shortest time between two looks at another thread's CPU time."""
 
+TIMER_SECONDS_MIN = 1e-6
+"""The shortest time of a timer: one of 0 would be switched off."""
+
 
 class RunTimedOut(Exception):
     """A run has used more CPU time than it may."""
@@ -29,7 +32,7 @@ def within(seconds: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGVTALRM, _time_out)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, max(seconds, TIMER_SECONDS_MIN))
     try:
         yield
     finally:

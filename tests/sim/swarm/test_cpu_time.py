@@ -1,0 +1,101 @@
+"""A run is stopped by the processor time that it uses, in the main thread and in any other."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tcrp.sim.swarm.cpu_time import LOOK_SECONDS_MIN, RunTimedOut, within
+
+
+def busy(seconds: float) -> bool:
+    """Use that much processor time. Returns whether it may."""
+    ends = time.thread_time() + seconds
+    while time.thread_time() < ends:
+        pass
+    return True
+
+
+def used(seconds: float, most: float) -> float:
+    """How long work of `seconds` goes on that has `most`: until it is stopped, or whole."""
+    begun = time.thread_time()
+    try:
+        with within(most):
+            busy(seconds)
+    except RunTimedOut:
+        assert time.thread_time() - begun < seconds
+    return time.thread_time() - begun
+
+
+@pytest.fixture(params=["the main thread", "another thread"])
+def pool(request: pytest.FixtureRequest) -> ThreadPoolExecutor | None:
+    return ThreadPoolExecutor(1) if request.param == "another thread" else None
+
+
+def call(pool: ThreadPoolExecutor | None, *given: float) -> float:
+    return pool.submit(used, *given).result() if pool is not None else used(*given)
+
+
+def test_work_of_less_is_whole(pool: ThreadPoolExecutor | None) -> None:
+    assert call(pool, 0.02, 5) >= 0.02
+
+
+def test_work_of_more_is_stopped(pool: ThreadPoolExecutor | None) -> None:
+    assert 0.05 <= call(pool, 5, 0.06) < 1
+
+
+@pytest.mark.parametrize("most", [0, 1e-9])
+def test_no_time_at_all_is_used_up_at_once(pool: ThreadPoolExecutor | None, most: float) -> None:
+    """A timer of 0 seconds would be none."""
+    assert call(pool, 5, most) < 1
+
+
+def test_time_that_passes_without_work_does_not_count(pool: ThreadPoolExecutor | None) -> None:
+    def waits() -> bool:
+        with within(0.1):
+            time.sleep(0.3)
+        return True
+
+    assert pool.submit(waits).result() if pool is not None else waits()
+
+
+def test_nothing_is_stopped_after_the_block(pool: ThreadPoolExecutor | None) -> None:
+    def works_afterwards() -> bool:
+        with within(0.1):
+            busy(0.01)
+        return busy(0.1 + 3 * LOOK_SECONDS_MIN)
+
+    assert pool.submit(works_afterwards).result() if pool is not None else works_afterwards()
+
+
+def test_the_signals_handler_is_the_former_one_afterwards_whatever_happened() -> None:
+    def mine(_number: int, _frame: object) -> None: ...
+
+    before = signal.signal(signal.SIGVTALRM, mine)
+    try:
+        with pytest.raises(KeyError), within(5):
+            raise KeyError
+        assert signal.getsignal(signal.SIGVTALRM) is mine
+        assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def test_each_thread_is_stopped_by_its_own_time() -> None:
+    barrier = threading.Barrier(2)
+
+    def works(seconds: float, most: float) -> bool:
+        barrier.wait(10)
+        try:
+            with within(most):
+                return busy(seconds)
+        except RunTimedOut:
+            return False
+
+    with ThreadPoolExecutor(2) as both:
+        stopped, whole = both.submit(works, 5, 0.1), both.submit(works, 0.05, 5)
+        assert (stopped.result(), whole.result()) == (False, True)
