@@ -53,14 +53,17 @@ class RoomView:
                     self._here[name] = None
                 self._screen.text(name or NOBODY, text, mention_of(self._name, text))
             case NoticeReceived(Notice.JOINED, name):
-                self.enter()
                 self._here[name] = None
-                self._screen.note(_("{name} joined").format(name=name))
+                self._note(_("{name} joined").format(name=name))
             case NoticeReceived(Notice.LEFT, name):
                 self._here.pop(name, None)
-                self._screen.note(_("{name} left").format(name=name))
+                self._note(_("{name} left").format(name=name))
             case WordsReceived(text):
-                self._screen.note(_("The server says: {words}").format(words=text))
+                self._note(_("The server says: {words}").format(words=text))
+
+    def _note(self, text: str) -> None:
+        self.enter()
+        self._screen.note(text)
 
     def who(self) -> str:
         """The members who were heard of, as a message."""
