@@ -108,7 +108,7 @@ class Terminal:
 
     def __init__(self, *, colours: bool = True, bell: bool = True) -> None:
         self._bell = bell
-        self._words = _Words()
+        self._words = Words()
         # Between two prompts the terminal is not in raw mode, and would echo what is typed ahead.
         self._modes = termios.tcgetattr(sys.stdin)
         quiet = [*self._modes[:3], self._modes[3] & ~termios.ECHO, *self._modes[4:]]
@@ -264,7 +264,7 @@ class Terminal:
             app.invalidate()
 
 
-class _Words(Completer):
+class Words(Completer):
     """Completes commands at the line's beginning, and names anywhere; a name that begins the line is addressed."""
 
     def __init__(self) -> None:
@@ -291,10 +291,14 @@ def wrapped(text: Sequence[tuple[str, str]], columns: int) -> list[list[tuple[st
     if columns < TEXT_COLUMNS_MIN:
         return [list(text)]
     lines, start, may_break, width = [], 0, 0, 0
+    breaks_behind = False  # a blank or a wide letter, and what marks it
     for at, (_style, character) in enumerate(cells):
         wide = get_cwidth(character)
-        if wide > 1 or (at > start and cells[at - 1][1] == " ") or (at > start and get_cwidth(cells[at - 1][1]) > 1):
+        if not wide:  # a mark of the letter before it, from which nothing parts it
+            continue
+        if wide > 1 or breaks_behind:
             may_break = at
+        breaks_behind = wide > 1 or character == " "
         if width + wide > columns and character != " ":
             end = may_break if may_break > start else at
             lines.append(cells[start:end])

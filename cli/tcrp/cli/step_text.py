@@ -6,6 +6,7 @@ Knows widths and signs, not the terminal: each function returns lines of the wid
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -72,10 +73,12 @@ def lifelines_for(records: Sequence[Record], users: Sequence[str], width: int, f
 def heading(lifelines: Sequence[str], width: int) -> Text:
     """The names above the lifelines."""
     line = [" "] * width
-    for id, at in zip(lifelines, _places(lifelines, width), strict=True):
+    places = _places(lifelines, width)
+    half = min((after - at for at, after in pairwise(places)), default=width) // 2
+    for id, at in zip(lifelines, places, strict=True):
         name = shown(id)
-        start = max(at - cell_len(name) // 2, TIME_CELLS)
-        _put(line, start, name, min(at + LIFELINE_CELLS_LEAST // 2, width))
+        start = max(at - min(cell_len(name) // 2, half), TIME_CELLS)
+        _put(line, start, name, min(at + half - 1, width))  # a blank parts it from the next
     return Text("".join(line).rstrip(), HEAD, no_wrap=True)
 
 
@@ -92,9 +95,10 @@ def sequence_row(record: Record, lifelines: Sequence[str], width: int, *, is_cur
             _put(line, TIME_CELLS, f"! {record.what} {record.why}", width)
         case _:
             _put_label(line, _label(record), places.get(record.actor, TIME_CELLS), width)
-    time = seconds(record.t_us).rjust(TIME_CELLS - 1)[-TIME_CELLS + 1 :]
-    if is_current and time.startswith(" "):
-        time = f"▶{time[1:]}"  # also where a terminal shows no attributes
+    time = seconds(record.t_us).rjust(TIME_CELLS - 1)
+    if is_current:
+        time = f"▶{time.removeprefix(' ')}"  # also where a terminal shows no attributes
+    time = time[: TIME_CELLS - 1]
     text = Text(f"{time} {''.join(line[TIME_CELLS:])}".rstrip(), no_wrap=True)
     if is_current:
         text.append(" " * max(width - text.cell_len, 0))
