@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice, zip_longest
 from pathlib import Path
 
@@ -18,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tcrp.cli.console import console_for, print_table
-from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, UsageError, complain
+from tcrp.cli.exits import DOES_NOT_HOLD, HOLDS, UsageError, complain
+from tcrp.cli.pipes import readable_twice
 from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.reader import TraceError, read_trace
 from tcrp.trace.records import Record
@@ -46,9 +45,9 @@ def determinism(files: Sequence[Path]) -> int:
                     text=True,
                     check=False,
                 )
-                if done.returncode == CANNOT:
+                if done.returncode not in (HOLDS, DOES_NOT_HOLD):  # there is no whole trace
                     complain(PROGRAM, done.stderr.strip().removeprefix(f"{PROGRAM}: "))
-                    return CANNOT
+                    return done.returncode
             if traces[0].read_bytes() == traces[1].read_bytes():
                 console.print(Text.assemble(("✔", "green"), f" {file}"))
             else:
@@ -61,21 +60,8 @@ def determinism(files: Sequence[Path]) -> int:
 
 def diff(first: str, second: str) -> int:
     """Show where two traces part. 0: nowhere; 1: somewhere. Raises `UsageError` for a file that is no trace."""
-    with _readable_twice(first) as path:
-        return HOLDS if show_difference(path, second, first, second) else DOES_NOT_HOLD
-
-
-@contextmanager
-def _readable_twice(name: str) -> Iterator[str]:
-    """The path of a file with the same bytes: a copy of what a pipe holds, else the file itself."""
-    if not Path(name).is_fifo():
-        yield name
-        return
-    with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
-        copy = Path(folder) / "trace.jsonl"
-        with Path(name).open("rb") as pipe, copy.open("wb") as file:
-            shutil.copyfileobj(pipe, file)
-        yield str(copy)
+    with readable_twice(first) as path:
+        return HOLDS if show_difference(str(path), second, first, second) else DOES_NOT_HOLD
 
 
 def read_records(path: str, name: str) -> Iterator[Record]:

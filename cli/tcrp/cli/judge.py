@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
+from tcrp.cli.pipes import readable_twice
 
 if TYPE_CHECKING:
     from tcrp.judge.recorded import Break
@@ -39,33 +40,29 @@ def add_judge(commands: Any) -> None:
 def _judge(options: argparse.Namespace) -> int:
     from tcrp.live.captures import is_capture
 
-    path = Path(options.recording)
+    name = options.recording
     try:
-        with path.open("rb") as file:
-            head = file.read(16)
+        with readable_twice(name) as path:
+            with path.open("rb") as file:
+                head = file.read(16)
+            if is_capture(head):
+                return _judge_capture(path, name, options)
+            if head.lstrip()[:1] == b"{":
+                return _judge_trace(path, name)
     except OSError as error:
-        complain(PROGRAM, f"{path}: cannot be read: {error.strerror}")
+        complain(PROGRAM, f"{name}: cannot be read: {error.strerror}")
         return CANNOT
-    if is_capture(head):
-        return _judge_capture(path, options)
-    if head.lstrip()[:1] == b"{":
-        return _judge_trace(path)
-    complain(PROGRAM, f"{path}: neither a capture (pcap, pcapng) nor a trace (tcrp-trace/1)")
+    complain(PROGRAM, f"{name}: neither a capture (pcap, pcapng) nor a trace (tcrp-trace/1)")
     return CANNOT
 
 
-def _judge_trace(path: Path) -> int:
+def _judge_trace(path: Path, name: str) -> int:
+    from tcrp.cli.compare import read_records
     from tcrp.judge.recorded import first_break_in_trace
-    from tcrp.trace.reader import TraceError, read_trace
 
-    try:
-        _, records = read_trace(path)
-        found, count = first_break_in_trace(records)
-    except TraceError as error:
-        complain(PROGRAM, str(error))
-        return CANNOT
+    found, count = first_break_in_trace(read_records(str(path), name))
     if not count:
-        complain(PROGRAM, f"{path}: the trace holds no step of a machine")
+        complain(PROGRAM, f"{name}: the trace holds no step of a machine")
         return CANNOT
     if found is not None:
         _print("record", found)
@@ -74,7 +71,7 @@ def _judge_trace(path: Path) -> int:
     return HOLDS
 
 
-def _judge_capture(path: Path, options: argparse.Namespace) -> int:
+def _judge_capture(path: Path, name: str, options: argparse.Namespace) -> int:
     from tcrp.cli.dialects import dialect_named
     from tcrp.engine.codec import codec
     from tcrp.judge.recorded import Recorded
@@ -90,25 +87,25 @@ def _judge_capture(path: Path, options: argparse.Namespace) -> int:
             ours += 1
             recorded.take(packet)
     except CannotRead as error:
-        complain(PROGRAM, f"{path}: {error}")
+        complain(PROGRAM, f"{name}: {error}")
         return CANNOT
     for each in recorded.breaks[:SHOWN]:
         _print("packet", each)
     if len(recorded.breaks) > SHOWN:
         print(f"and {len(recorded.breaks) - SHOWN} more packets; what follows the first may follow from it")
     if capture.cut is not None:
-        complain(PROGRAM, f"{path}: {capture.cut}; what comes behind it was not judged")
+        complain(PROGRAM, f"{name}: {capture.cut}; what comes behind it was not judged")
     elif not ours:
         seen = capture.ports_named()
         complain(
             PROGRAM,
-            f"{path}: of {capture.packets_seen} packets none has TCP port {options.tcp_port} or UDP port "
+            f"{name}: of {capture.packets_seen} packets none has TCP port {options.tcp_port} or UDP port "
             f"{options.udp_port}" + (f"; there are {seen}" if seen else "") + ". Try --tcp-port and --udp-port",
         )
         return CANNOT
     elif not recorded.sessions:
-        complain(PROGRAM, f"{path}: no token is granted in these {ours} packets; was the whole capture of a dialect "
-                 "that is known? Try --dialect")  # fmt: skip
+        complain(PROGRAM, f"{name}: no token is granted in these {ours} packets. Either the capture begins behind "
+                 "the requests, or their dialect is not known: try --dialect")  # fmt: skip
         return CANNOT
     counts = f"{recorded.requests} requests, {recorded.texts_seen} datagrams of members, {recorded.relays} relays"
     print(f"{ours} packets: {counts}, {recorded.notices} notices")
