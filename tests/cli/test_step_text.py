@@ -163,9 +163,9 @@ def test_what_led_to_a_record_is_told_from_the_nearest_on_and_each_line_knows_it
     assert not any(line.plain == "because" for line, _ in record_lines(record, [], 80))
 
 
-def test_the_reason_of_a_drop_is_explained_with_its_rule_in_a_few_lines() -> None:
+def test_the_reason_of_a_drop_is_explained_with_its_rule_in_a_few_lines_that_say_if_there_is_more() -> None:
     drop = relay("bob>server", kind=Kind.DROP, why="no such token")._replace(rule=Rule.TOK_3)
-    for width in (40, 200):
-        lines = [line.plain for line, _ in record_lines(drop, [], width)][2:]
-        assert 1 <= len(lines) <= EXPLANATION_LINES_MAX
-    assert " ".join(lines).endswith(f" {Rule.TOK_3}: {SENTENCES[Rule.TOK_3]}")
+    narrow, wide = ([line.plain for line, _ in record_lines(drop, [], width)][2:] for width in (40, 200))
+    assert len(narrow) == EXPLANATION_LINES_MAX
+    assert narrow[-1].endswith("…")
+    assert " ".join(" ".join(wide).split()).endswith(f" {Rule.TOK_3}: {SENTENCES[Rule.TOK_3]}")

@@ -261,4 +261,10 @@ def _explanation(record: Record, width: int) -> list[Text]:
     if not words:  # of a step the rule is named, and begun
         text.truncate(width, overflow="ellipsis")
         return [text]
-    return list(text.wrap(Console(width=width), width))[:EXPLANATION_LINES_MAX]
+    lines = list(text.wrap(Console(width=width), width))
+    if len(lines) > EXPLANATION_LINES_MAX:
+        last = lines[EXPLANATION_LINES_MAX - 1]
+        last.rstrip()
+        last.truncate(width - 1)
+        last.append("…")
+    return lines[:EXPLANATION_LINES_MAX]
