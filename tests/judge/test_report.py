@@ -1,4 +1,4 @@
-"""Verdicts put together from findings, and their reports: table, JSON, JUnit, HTML, badge, exit codes."""
+"""Reports of verdicts: table, JSON, JUnit, HTML, badge, exit codes."""
 
 from __future__ import annotations
 
@@ -28,22 +28,6 @@ LOST = Finding(Rule.REL_1, Outcome.NOT_TESTED, "the network lost 2 of 8", "relay
 def judgement(*findings: Finding) -> Judgement:
     verdicts = merge(findings, {Rule.SHOW_1: "a rule for clients"})
     return Judgement("127.0.0.1", "json", verdicts, ("a note",), REPAIRS)
-
-
-def outcome_of(rule: Rule, *findings: Finding) -> tuple[Outcome, str]:
-    verdict = next(each for each in merge(findings, {}) if each.rule is rule)
-    return verdict.outcome, verdict.said
-
-
-def test_the_worst_finding_decides_and_what_was_not_asked_is_said() -> None:
-    good = HOLDS._replace(rule=Rule.REL_1)
-    assert outcome_of(Rule.REL_1, good) == (Outcome.HOLDS, "nothing follows")
-    assert outcome_of(Rule.REL_1, good, SKIPPED._replace(rule=Rule.REL_1)) == (
-        Outcome.HOLDS, "nothing follows; not tested: no password here",
-    )  # fmt: skip
-    assert outcome_of(Rule.REL_1, good, LOST) == (Outcome.NOT_TESTED, "the network lost 2 of 8")
-    assert outcome_of(Rule.REL_1, LOST, BROKEN._replace(rule=Rule.REL_1))[0] is Outcome.BROKEN
-    assert outcome_of(Rule.REL_1) == (Outcome.NOT_TESTED, "no probe asked")
 
 
 @pytest.mark.parametrize(
