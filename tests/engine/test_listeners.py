@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from conversation import Chat
-from tcrp.engine.codec import codec
+from tcrp.engine.codec import Codec, codec, codec_of
 from tcrp.engine.frames import write_request
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import SendFrame
 from tcrp.engine.recognition import Recognised, Recogniser
-from tcrp.spec.dialects import NAMES
+from tcrp.spec.dialects import NAMES, parse, path_of
 from tcrp.spec.names import Operation, Reason, SessionState
 from tcrp.trace.records import StepRecord
 
@@ -198,9 +198,25 @@ def test_a_session_that_never_enters_leaves_a_hint_at_its_dialect() -> None:
         (("name-port", "name-port-list"), "requests of name-port-list would be taken for name-port"),
         (("text", "name-port", "json", "json-name"), None),
         (("name-port-list",), None),
+        (("colon-fields",), None),  # alone it may greet
+        (("text", "colon-fields"), "colon-fields greets its clients first, so none can be recognised"),
         ((), None),
     ],
 )
 def test_a_list_in_which_a_dialect_is_never_recognised_is_found(dialects: tuple[str, ...], fault: str | None) -> None:
     found = listed(*dialects).fault()
     assert found == fault if fault is None else (found or "").startswith(fault)
+
+
+def test_a_request_that_only_the_end_of_the_connection_ends_is_taken_for_the_dialect_that_reads_so_far() -> None:
+    text = path_of("colon-fields").read_text(encoding="utf-8").replace('[greeting]\nfields = ["hex 00"]\n', "")
+    measured = '"len(room): u1", "operation: u1", "state: u1 = 0", "len(name): u29", "room", "name"'
+    assert measured in text
+
+    def changed(name: str, fields: str) -> Codec:
+        return codec_of(parse(text.replace("colon-fields", name).replace(measured, fields), f"{name}.toml"))
+
+    open_end = changed("open-end", '"len(room): u1", "operation: u1", "room", "name"')
+    with_bar = changed("with-bar", '"len(room): u1", "operation: u1", "room", "name: until \'|\'"')
+    assert ListenerConfig((with_bar, open_end)).fault() is None
+    assert (ListenerConfig((open_end, with_bar)).fault() or "").startswith("requests of with-bar would be taken for")

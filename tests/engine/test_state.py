@@ -15,7 +15,7 @@ from conversation import SECOND, Chat
 from tcrp.engine.client import ClientConfig, ClientEngine, ClientState
 from tcrp.engine.codec import codec
 from tcrp.engine.listeners import ListenerConfig
-from tcrp.engine.outputs import OBSERVATIONS, Address, ClientOutput, Detail, ServerOutput, Stepped
+from tcrp.engine.outputs import OBSERVATIONS, Address, ClientOutput, Detail, Forgotten, ServerOutput, Stepped
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
@@ -412,6 +412,19 @@ def test_a_window_keeps_its_moments_under_other_limits() -> None:
             assert original.restored().engine.freeze() == original.engine.freeze()
 
 
+def test_who_gave_a_wrong_password_is_forgotten_in_the_same_order() -> None:
+    chat = vault()
+    for name in ("carol", "dave", "carol"):
+        chat.user(name, "json", ip=f"10.5.0.{len(name)}").joins("vault", "wrong")
+        chat.passes(1)
+    chat.do(chat.server.handle_timeout(chat.now_us))
+    again = ServerEngine(
+        ServerConfig(chat.limits), new_token=lambda: b"", state=chat.server.freeze(), now_us=chat.now_us
+    )
+    orders = [list(engine.registry.rooms[b"vault"].wrong_passwords) for engine in (chat.server, again)]
+    assert orders == [["10.5.0.4", "10.5.0.5"]] * 2
+
+
 # --- different ways to one state -----------------------------------------------------------------
 
 
@@ -466,11 +479,41 @@ def no_text(chat: Chat) -> None:
     bobs(chat, b"")
 
 
+def answered_after_its_end(chat: Chat, *, pause: float) -> None:
+    """Bob is removed, asks later, when the notices are sent, what became of them, and `pause` seconds pass."""
+    ended_and_not_answered(chat)
+    told = len(chat.sent)
+    bobs(chat, b"x" * 100)
+    assert len(chat.sent) == told + 1
+    chat.passes(pause)
+
+
+def answered_a_second_ago(chat: Chat) -> None:
+    answered_after_its_end(chat, pause=1)
+
+
+def ended_and_not_answered(chat: Chat) -> None:
+    chat.do(chat.server.remove("bob", "vault", chat.now_us) or [])
+    chat.passes(2.5)
+
+
+def ended_and_not_answered_for_another_second(chat: Chat) -> None:
+    ended_and_not_answered(chat)
+    chat.passes(1)
+
+
+def test_how_long_ago_an_ended_token_was_answered_is_part_of_the_state_for_a_second() -> None:
+    chat = vault(moment_us=12345)
+    answered_after_its_end(chat, pause=0.75)
+    chat.do(chat.server.handle_timeout(chat.now_us))
+    assert [each.answered_ago_us for each in chat.server.freeze().ended] == [750_000]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         (rejected_and_cleared, only_valid), (wrong_password, no_password), (locked_out, no_password),
-        (text_of_long_ago, no_text),
+        (text_of_long_ago, no_text), (answered_a_second_ago, ended_and_not_answered_for_another_second),
     ],
 )  # fmt: skip
 def test_different_ways_lead_to_one_state(one: Callable[[Chat], None], other: Callable[[Chat], None]) -> None:
@@ -650,10 +693,15 @@ def test_a_room_is_taken_out_and_put_into_another_engine_as_it_is() -> None:
     chat.settles()
     whole = chat.server.freeze()
     parts = [chat.server.freeze_room(room.encode()) for room in ROOMS]
+    again = ServerEngine(ServerConfig(chat.limits), new_token=lambda: b"0" * 32, state=whole)
+    assert again.freeze() == whole
     other = ServerEngine(ServerConfig(chat.limits), new_token=lambda: b"0" * 32)
     for part in reversed(parts):
         other.adopt(part, 0)
     assert [other.freeze_room(room.encode()) for room in ROOMS] == parts
+    other.stream_opened("late", Address("10.5.0.5", 50000), 0)
+    other.receive_stream("late", codec("json").write_request(Operation.JOIN, b"lobby", "late", "", "", 0), 0)
+    assert [each.name for each in other.freeze_room(b"lobby").sessions][-1] == "late"
     for name in ("sessions", "rooms", "ended", "handshakes", "timers"):
         both = [each for part in parts for each in getattr(part, name)]
         assert sorted(map(repr, both)) == sorted(map(repr, getattr(whole, name)))
@@ -663,3 +711,68 @@ def test_a_room_is_taken_out_and_put_into_another_engine_as_it_is() -> None:
     assert chat.server.next_deadline_us() is None
     assert not chat.server.registry.sessions_at
     assert chat.server.registry.rooms_per_ip.of("10.0.0.1") == chat.server.registry.sessions_per_ip.of("10.0.0.1") == 0
+
+
+def everything_in(states: Sequence[ServerState]) -> list[str]:
+    """What several states hold, without an order."""
+    parts = ("sessions", "rooms", "ended", "handshakes", "timers")
+    return sorted(repr(each) for state in states for part in parts for each in getattr(state, part))
+
+
+def counts_of(engine: ServerEngine) -> list[int]:
+    registry = engine.registry
+    counts = (registry.sessions_per_ip, registry.rooms_per_ip, registry.unentered_rooms_per_ip)
+    return [each.of(ip) for each in (*counts, engine.handshake_server.per_ip) for ip in ("10.0.0.1", "10.0.0.2")]
+
+
+@settings(random_runs, max_examples=100)
+@given(configs, beginnings, runs)
+def test_what_is_taken_out_room_by_room_is_what_was_there(config: ServerConfig, beginning: Any, run: Any) -> None:
+    """And what stays behind is the connections of those who have no session yet, with their deadlines."""
+    server = Server(config)
+    for pause_us, call in beginning + run:
+        server.takes(pause_us, call, wake_us=server.wake_us(pause_us, call))
+    engine, whole, now_us = server.engine, server.engine.freeze(), server.now_us
+    rooms = [each.name for each in whole.rooms]
+    parts = [engine.freeze_room(room) for room in rooms]
+    for part in parts:
+        assert [each.when_us for each in part.timers] == sorted(each.when_us for each in part.timers)
+        assert [each for each in whole.sessions if each in part.sessions] == list(part.sessions)
+        assert [each for each in whole.ended if each in part.ended] == list(part.ended)
+        assert [each for each in whole.handshakes if each in part.handshakes] == list(part.handshakes)
+
+    other = ServerEngine(server.config, new_token=server.new_token, now_us=now_us)
+    for part in parts:
+        other.adopt(part, now_us)
+    assert [other.freeze_room(room) for room in rooms] == parts
+    assert everything_in([other.freeze()]) == everything_in(parts)
+
+    forgotten = [output.subject for room in rooms for output in engine.forget_room(room) if type(output) is Forgotten]
+    rest = engine.freeze()
+    assert everything_in([rest, *parts]) == everything_in([whole])
+    assert (rest.rooms, rest.sessions, rest.ended) == ((), (), ())
+    assert not {each.session for each in rest.handshakes} & {each.token for each in whole.sessions}
+    assert {*rooms, *(each.token for each in whole.sessions)} <= set(forgotten)
+    alone = ServerEngine(server.config, new_token=server.new_token, state=rest, now_us=now_us)
+    assert counts_of(engine) == counts_of(alone)
+    assert engine.registry.sessions_at == {}
+    assert engine.next_deadline_us() == alone.next_deadline_us()
+
+
+class Away:
+    """Every room is another server's."""
+
+    def serves(self, room: bytes) -> bool:
+        return False
+
+    def listed(self) -> list[bytes]:
+        return []
+
+
+def test_a_request_that_waits_for_a_room_of_another_server_is_frozen_with_what_came_behind_it() -> None:
+    engine = ServerEngine(ServerConfig(Limits()), new_token=lambda: b"", beside=Away())
+    engine.stream_opened("waiting", Address("10.5.0.5", 50000), 0)
+    request = codec("json").write_request(Operation.JOIN, b"lobby", "ann", "", "", 0)
+    outputs = engine.receive_stream("waiting", request + b"more", 0)
+    assert "Elsewhere" in [type(each).__name__ for each in outputs]
+    assert [each.buffer for each in engine.freeze().handshakes] == [request + b"more"]
