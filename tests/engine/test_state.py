@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conversation import SECOND, Chat
@@ -179,9 +179,12 @@ WRONG = connect(IPS[1], "json", Operation.JOIN, "bob", "wrong")
 RIGHT = connect(IPS[1], "json", Operation.JOIN, "bob", "sesame")
 ANOTHER = connect(IPS[0], "text", Operation.CREATE, "bob", room="vault")
 talk: list[tuple[int, Call]] = [(0, ANN), (0, BOB), (0, say(1, b"")), (0, say(0, b"hello"))]
+# The second answer is given, and the token not yet.
+superseding: list[tuple[int, Call]] = [*talk, (4 * SECOND, Opened(IPS[1])), (0, BOB.asks)]
 beginnings = st.sampled_from(
     [
         [],
+        superseding,
         talk,
         [*talk, (4 * SECOND, BOB), (0, say(0, b""))],  # taken over
         [*talk, (0, say(0, b"\xff")), (0, say(0, b"\xff"))],  # about to be removed
@@ -690,11 +693,12 @@ def test_a_room_is_taken_out_and_put_into_another_engine_as_it_is() -> None:
         guest.says("hello")
         gone.leaves()
         host.says("hi")
+    early = chat.server.freeze()
+    assert {each.room for each in early.ended} == {room.encode() for room in ROOMS}
+    assert ServerEngine(ServerConfig(chat.limits), new_token=lambda: b"0" * 32, state=early).freeze() == early
     chat.settles()
     whole = chat.server.freeze()
     parts = [chat.server.freeze_room(room.encode()) for room in ROOMS]
-    again = ServerEngine(ServerConfig(chat.limits), new_token=lambda: b"0" * 32, state=whole)
-    assert again.freeze() == whole
     other = ServerEngine(ServerConfig(chat.limits), new_token=lambda: b"0" * 32)
     for part in reversed(parts):
         other.adopt(part, 0)
@@ -727,6 +731,7 @@ def counts_of(engine: ServerEngine) -> list[int]:
 
 @settings(random_runs, max_examples=100)
 @given(configs, beginnings, runs)
+@example(ServerConfig(SMALL), superseding, [])
 def test_what_is_taken_out_room_by_room_is_what_was_there(config: ServerConfig, beginning: Any, run: Any) -> None:
     """And what stays behind is the connections of those who have no session yet, with their deadlines."""
     server = Server(config)
