@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -17,7 +16,6 @@ from judge.client_judging import FOREIGN, PLACES, Judged, judge_all
 from judge.judging import broken, doubtful
 from processes import BIN, PATIENCE, until
 from tcrp.cli.sim import main
-from tcrp.judge.client_script import ScenarioError, read_script, script_named
 from tcrp.judge.client_suite import ALONE
 from tcrp.judge.record import Waits
 from tcrp.judge.verdicts import Judgement, Outcome
@@ -130,61 +128,6 @@ def runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text() if Path("/proc").exists() else True
-
-
-# --- scripts -----------------------------------------------------------------------------------------
-
-VALUES = {"operation": "join", "number": "2", "letter": "j", "name": "bob", "room": "lobby", "host": "h",
-          "tcp_port": "1", "udp_port": "2"}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("asked", "typed"),
-    [
-        ("Enter your username: ", "bob"),
-        ("Room name: ", "lobby"),
-        ("1: Create room\n2: Join room\n> ", "2"),
-        ("1) join a room\n2) create a room\nchoice: ", "1"),
-        ("create(1) or join(2)? ", "2"),
-        ("Create or join? ", "join"),
-        ("[c]reate / [j]oin: ", "j"),
-        ("server address [localhost]: ", "h"),
-        ("UDP port: ", "2"),
-        ("port: ", "1"),
-        ("ユーザー名を入力してください: ", "bob"),
-        ("ルーム名を入力してください: ", "lobby"),
-        ("1: ルームを作成 2: ルームに参加\n> ", "2"),
-        ("Favourite colour? ", None),
-    ],
-)
-def test_the_default_script_answers_what_clients_ask(asked: str, typed: str | None) -> None:
-    assert script_named("default").answer_to(asked, VALUES) == typed
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("answers:\n  '(': x\n", "2:3: '(' is no regular expression"),
-        ("say:\n  - type: '{tezt}'\n", "unknown placeholder {tezt}"),
-        ("enter:\n  - {wait: a, type: b}\n", "a step has one of wait, type, key, had, expect"),
-        ("enter:\n  - {wait: a, within: 3}\n", "a unit is missing: 3s"),
-        ("enter:\n  - {key: f13}\n", "'f13' is none of enter, ctrl-c"),
-        ("leafe: []\n", "unknown key 'leafe'"),
-    ],
-)
-def test_a_mistake_in_a_script_is_named_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(ScenarioError, match=r"mine\.yaml") as error:
-        read_script(text, "mine.yaml")
-    assert said in str(error.value)
-
-
-def test_the_scripts_of_the_document_are_read() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "conform.md").read_text(encoding="utf-8")
-    scripts = [
-        read_script(found[2], found[1]) for found in re.finditer(r"```yaml (my-\w+\.yaml)\n(.*?)```", text, re.S)
-    ]
-    assert len(scripts) == 2
-    assert scripts[0].answer_to("1: create\n2: join\n> ", VALUES) == "2"
 
 
 def test_a_script_waits_types_and_expects(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_server_that_takes_one_piece_for_one_request_is_found(least: int, way:
     assert way in said[Rule.TCP_2] or "behind the header" in said[Rule.TCP_2]
 
 
-# --- answers -----------------------------------------------------------------------------------------
+# --- answers ---------------------------------------------------------------------------------------
 
 
 def other_refusals(was: int, becomes: int) -> EngineFactory:
@@ -126,7 +126,7 @@ def test_a_dialect_whose_refusals_say_no_reason_is_not_asked_for_one() -> None:
     ]
 
 
-# --- tokens --------------------------------------------------------------------------------------------
+# --- tokens ----------------------------------------------------------------------------------------
 
 
 def tokens(*given: bytes) -> EngineFactory:
@@ -160,7 +160,7 @@ def test_tokens_are_long_and_in_no_sequence(given: list[bytes], said: str) -> No
     assert (found_broken == {}) == (not said)
 
 
-# --- names, takeovers, addresses ---------------------------------------------------------------------------
+# --- names, takeovers, addresses -------------------------------------------------------------------
 
 
 def test_a_name_that_is_given_to_another_address_is_found_and_without_one_nothing_is_said() -> None:

@@ -22,7 +22,7 @@ def record(**waits: object) -> tuple[ProbeRecord, Clock]:
     return ProbeRecord(clock, Waits(**waits), "relays"), clock  # type: ignore[arg-type]
 
 
-# --- what was exchanged --------------------------------------------------------------------------------------
+# --- what was exchanged ----------------------------------------------------------------------------
 
 
 def test_moments_count_from_the_beginning_of_the_probe() -> None:
@@ -91,7 +91,7 @@ def test_only_rules_of_which_nothing_was_said_are_left_open() -> None:
     ]  # fmt: skip
 
 
-# --- several runs --------------------------------------------------------------------------------------------
+# --- several runs ----------------------------------------------------------------------------------
 
 GOOD, GOOD_3 = (Finding(rule, Outcome.HOLDS, "good", "relays") for rule in (Rule.REL_1, Rule.REL_3))
 BAD, BAD_3 = (Finding(rule, Outcome.BROKEN, "bad", "relays") for rule in (Rule.REL_1, Rule.REL_3))

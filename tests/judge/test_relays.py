@@ -82,7 +82,7 @@ def test_a_text_that_does_not_arrive_is_no_disorder() -> None:
     assert "1 of 8 relays" in finding.said
 
 
-# --- sizes -----------------------------------------------------------------------------------------------
+# --- sizes -----------------------------------------------------------------------------------------
 
 
 LARGEST = 4096 - len(b"..judge-0-1") - 32 + len(b"ann: ")
@@ -130,7 +130,7 @@ def test_a_relay_that_is_too_long_is_neither_sent_nor_cut(most: int, outcome: Ou
     assert outcomes(found(BY_NAME["long relay"], MemoryGround(engine))) == {Rule.UDP_2: outcome}
 
 
-# --- tokens, keep-alives -------------------------------------------------------------------------------------
+# --- tokens, keep-alives ---------------------------------------------------------------------------
 
 
 def test_without_a_second_address_a_token_is_only_tried_from_another_port() -> None:

@@ -63,7 +63,7 @@ class Counted:
             raise Skip("no word for it")
 
 
-# --- how often -----------------------------------------------------------------------------------------------
+# --- how often -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_probe_has_so_much_time(more_us: int, outcome: Outcome) -> None:
     assert on(judgement).is_inconclusive is bool(more_us)
 
 
-# --- in which order ------------------------------------------------------------------------------------------
+# --- in which order --------------------------------------------------------------------------------
 
 
 def test_probes_run_by_group() -> None:
@@ -140,7 +140,7 @@ def test_unfinished_requests_wait_until_the_end_where_they_hold_up_others(is_blo
     assert [*dict.fromkeys(began)] == ["idle", "asked", *late]
 
 
-# --- a server that dies ----------------------------------------------------------------------------------------
+# --- a server that dies ----------------------------------------------------------------------------
 
 
 def kills(ground: MemoryGround, *, says: bool = False) -> Story:
@@ -172,7 +172,7 @@ def test_a_gentle_probe_after_which_the_server_is_dead_ends_the_run() -> None:
     assert on(judgement).outcome is Outcome.BROKEN
 
 
-# --- what all probes together show ------------------------------------------------------------------------------
+# --- what all probes together show -----------------------------------------------------------------
 
 
 def test_a_token_that_is_granted_in_two_probes_is_found_without_a_second_look() -> None:

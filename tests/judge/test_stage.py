@@ -42,7 +42,7 @@ def asked(*pieces: bytes | End, dialect: str = "text") -> tuple[Reply, Stage]:
     return play(stage.ask(stage.user("ann"), CREATE, "room")), stage
 
 
-# --- answers -----------------------------------------------------------------------------------------
+# --- answers ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_denied_request_ends_what_needs_it() -> None:
         play(stage.needs(stage.user("ann"), JOIN, "nowhere"))
 
 
-# --- texts that arrive, and those that are lost -----------------------------------------------------------
+# --- texts that arrive, and those that are lost ----------------------------------------------------
 
 
 def losing(*, up: bool = False, down: bool = False, but_from: int = 1 << 30) -> MemoryGround:
@@ -155,7 +155,7 @@ def test_texts_that_nobody_later_hears_are_no_losses_of_the_network() -> None:
         play(stage.settles(ann, bob))
 
 
-# --- notices -------------------------------------------------------------------------------------------------
+# --- notices ---------------------------------------------------------------------------------------
 
 
 def test_an_end_is_a_notice_of_the_room_or_of_ones_own_leaving() -> None:
