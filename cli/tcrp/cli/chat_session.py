@@ -206,10 +206,10 @@ class ChatSession:
                 self._screen.warn(view.host_warning())
                 is_warned = True
                 continue
-            if line.strip() == "/leave":
+            pasted = line.splitlines()
+            if len(pasted) == 1 and line.split()[:1] == ["/leave"]:
                 return Outcome.LEFT
             is_warned = not (is_host and self._screen.can_offer)
-            pasted = line.splitlines()
             if len(pasted) > 1:  # each line is a text: nothing that is pasted is a command
                 for text in pasted:
                     await self._say(client, text)
@@ -219,7 +219,7 @@ class ChatSession:
     async def _execute(self, line: str, client: Client, view: RoomView, *, is_host: bool) -> None:
         command, _blank, rest = line.strip().partition(" ")
         if not command.startswith("/") or command.startswith("//"):
-            await self._say(client, line.removeprefix("/") if command.startswith("//") else line)
+            await self._say(client, line.replace("//", "/", 1) if command.startswith("//") else line)
         elif command == "/who":
             self._screen.note(view.who())
         elif command == "/help":
