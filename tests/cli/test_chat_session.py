@@ -162,7 +162,7 @@ def test_a_guest_leaves_at_once_and_the_host_hears_of_it() -> None:
         host = Desk()
         hosting = hall.begins(host, creates(), "json")
         await host.sees(IN_LOBBY)
-        endings = (Closed(), Closed(is_interrupt=True), "exit", " /leave now")
+        endings: tuple[str | Closed, ...] = (Closed(), Closed(is_interrupt=True), "exit", " /leave now")
         for number, last in enumerate(endings):
             guest = Desk()
             guest.types("hi", last)

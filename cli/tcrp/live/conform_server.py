@@ -115,4 +115,4 @@ def first_contact(reply: Reply, codec: Codec) -> str:
         case Kind.STRANGE:
             return f"gives no answer in dialect {name}: {reply.said}. {other}"
         case _:
-            return f"refuses to create a room in dialect {name}: {reply.reason or reply.said!r}. {other}"
+            return f"refuses to create a room in dialect {name}: {reply.reason or repr(reply.said)}. {other}"

@@ -223,6 +223,6 @@ def _send(through: socket.socket, data: bytes, target: tuple[str, int]) -> None:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Close a connection so that its peer sees a reset."""
     raw = writer.get_extra_info("socket")
-    if raw is not None:
+    if raw is not None and raw.fileno() >= 0:  # else it is closed already
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     writer.transport.abort()

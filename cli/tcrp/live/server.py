@@ -23,11 +23,11 @@ READY_SECONDS = 30
 
 
 class ServerFailed(Exception):
-    """The server process could not start. The message holds its output."""
+    """The server process could not start. The message holds the last line of its output."""
 
 
 class LiveServer:
-    """A server on `ip`, with the same ports after every restart. Traces are written to `folder`.
+    """A server on `ip`, with the same ports after every restart. Traces and logs are written to `folder`.
 
     `is_up` is called whenever the server is ready. With `is_commanded` it has a control socket, which `Remove`
     and `CloseRoom` need.
@@ -50,6 +50,8 @@ class LiveServer:
         self._listeners = listeners
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
+        self._processes: list[asyncio.subprocess.Process] = []  # all there were
+        self._starting = asyncio.Lock()  # two steps may start it
         self._traces: list[Path] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.addresses = [(Address(ip, 0), Address(ip, 0)) for _ in listeners]  # of each, for TCP and UDP
@@ -59,12 +61,15 @@ class LiveServer:
         trace = self._folder / f"server-{len(self._traces) + 1}.jsonl"
         options = [f"--{name.replace('_', '-')}={write_setting(name, self._limits)}" for name in SETTINGS]
         options += [f"--control={self._control}"] if self._control is not None else []
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tcrp.cli.server", "--host", self._ip, "--trace", str(trace),
-            *self._listen_options(), *options,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        log = self._folder / f"server-{len(self._traces) + 1}.log"
+        with log.open("wb") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tcrp.cli.server", "--host", self._ip, "--trace", str(trace),
+                *self._listen_options(), *options,
+                stdout=asyncio.subprocess.PIPE, stderr=stderr, start_new_session=True,
+            )  # fmt: skip
         self._process = process
+        self._processes.append(process)
         self._traces.append(trace)
         assert process.stdout is not None, "stdout is a pipe"
         said = (await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)).decode()
@@ -73,7 +78,8 @@ class LiveServer:
                 said += (await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)).decode()
         ports = [(int(tcp), int(udp)) for _, tcp, udp in READY.findall(said)]
         if len(ports) != len(self._listeners):
-            raise ServerFailed(f"the server did not start: {said.strip() or 'no output'}")
+            last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+            raise ServerFailed(f"the server did not start: {last or said.strip() or 'no output'}")
         self.addresses[:] = [(Address(self._ip, tcp), Address(self._ip, udp)) for tcp, udp in ports]
         await self._is_up()
 
@@ -111,11 +117,9 @@ class LiveServer:
                 raise AssertionError(f"{action} cannot run on sockets")
 
     async def _restart(self) -> None:
-        process = self._process
-        if process is not None:
-            if process.returncode is None:
-                return  # it is running
-        await self.start()
+        async with self._starting:
+            if self._process is None or self._process.returncode is not None:
+                await self.start()
 
     async def _resume(self) -> None:
         self._signal(signal.SIGCONT)
@@ -149,12 +153,11 @@ class LiveServer:
                 yield number, read_trace(trace, still_written=True)[1]
 
     async def close(self) -> None:
-        """Kill the process: a shutdown would add steps to the trace."""
+        """Kill what runs: a shutdown would add steps to the trace."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        process = self._process
-        if process is not None and process.returncode is None:
-            process.kill()
-        if process is not None:
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
             await process.wait()

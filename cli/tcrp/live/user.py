@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import assert_never
 
@@ -132,17 +133,25 @@ class LiveUser:
                 assert_never(action)
 
     def _ask(self, request: Create | Join) -> None:
+        if (client := self._next_client(request)) is not None:
+            self._spawn(self._enter(client))
+
+    def _abandon(self, action: Abandon) -> None:
+        if (client := self._next_client(action.request)) is not None:
+            self._spawn(client.break_off(says_part=action.after == "requested"))
+
+    def _next_client(self, request: Create | Join) -> Client | None:
+        """The client for a request; None where it is not possible now."""
         client = self._client
         if client is not None:
             if client.is_living or (client.state is SessionState.ANONYMOUS and client.is_under_way):
-                return
+                return None
             self._former.append(client)
         try:
             self._client = self._new_client(request)
         except ValueError:
             self._client = None
-            return
-        self._spawn(self._enter(self._client))
+        return self._client
 
     def _new_client(self, request: Create | Join) -> Client:
         resume = self._others[request.resume].latest_token if request.resume is not None else b""
@@ -234,16 +243,14 @@ class LiveUser:
             writer.write(data)
             while await reader.read(4096):
                 pass  # until the server closes the connection
-        except OSError:
-            return
         finally:
             writer.close()
 
-    def _abandon(self, action: Abandon) -> None:
-        self._client = self._new_client(action.request)
-        self._spawn(self._client.break_off(says_part=action.after == "requested"))
-
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        async def attempt() -> None:
+            with suppress(OSError):  # the server is down, or has reset the connection
+                await coroutine
+
+        task = asyncio.get_running_loop().create_task(attempt())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
