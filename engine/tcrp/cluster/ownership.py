@@ -424,17 +424,17 @@ class Ownership:
         if entry.value is None:
             self._saw_none(room, entry.revision, now_us)
             return
-        try:
-            kin, owner, fence, is_listed = json.loads(entry.value)
-        except (ValueError, TypeError):
+        found = _read(entry.value)
+        if found is None or found[0] != self._lease.kin:
             return
+        _, owner, fence, is_listed = found
         at = self.at(room)
-        if kin != self._lease.kin or entry.revision < at.revision:
+        if entry.revision < at.revision:
             return
         is_news = entry.revision > at.revision or at.state is _S.UNOWNED
         at.revision = entry.revision
         at.fence = max(at.fence, fence or entry.revision)
-        at.is_listed = bool(is_listed)
+        at.is_listed = is_listed
         if owner == self._lease.address:
             self._saw_own(at, is_news, now_us)
         elif is_news:
@@ -488,6 +488,17 @@ class Ownership:
                 ClusterStepped(ClusterMachine.OWNERSHIP, _word(at), event, at.state, row.to, OwnRule(row.rule))
             )
         at.state = row.to
+
+
+def _read(value: bytes) -> tuple[str, str, int, bool] | None:
+    """Version and settings, owner, fencing number, and whether it is listed. None: no process has written that."""
+    try:
+        kin, owner, fence, is_listed = json.loads(value)
+    except (ValueError, TypeError):
+        return None
+    if not (isinstance(kin, str) and isinstance(owner, str) and isinstance(fence, int)):
+        return None
+    return kin, owner, fence, bool(is_listed)
 
 
 def _word(at: RoomAt) -> str:

@@ -1,0 +1,363 @@
+"""Whose a room is, step by step: what one process asks of the bucket, and what it makes of each answer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+from tcrp.cluster import snapshots
+from tcrp.cluster.lease import Lease
+from tcrp.cluster.outputs import Answer, ClusterStepped, Delete, Entry, Get, Happened, Put, What
+from tcrp.cluster.ownership import Ownership, RoomAt, successor
+from tcrp.spec.cluster_names import SAVE_EVERY_US, OwnershipState
+
+LEASE_US = 3_000_000
+BOUND_US = LEASE_US // 3
+LOBBY = b"lobby"
+OWNER, STATE = "owner.6c6f626279", "state.6c6f626279"
+S = OwnershipState
+
+
+def snapshot(fence: int) -> bytes:
+    """What a process with that fencing number has saved of a room."""
+    return snapshots.version().encode() + b" %d\nstate" % fence
+
+
+class Process:
+    """A process named a, which holds its lease, and what it asks of the bucket. It has the rooms' contents too."""
+
+    def __init__(self, *others: str) -> None:
+        asks = itertools.count(1)
+        self.lease = Lease("a", "life1", "kin", LEASE_US, lambda: next(asks))
+        self.ownership = Ownership(self.lease, self, lambda: next(asks))
+        self.now_us = 0
+        self.asked: list[Put | Get] = []
+        self.deleted: list[Delete] = []
+        self.steps: list[str] = []
+        self.told: list[What] = []
+        self.done: list[str] = []
+        self.cannot_load = ""
+        self.lease.tick(0)
+        [put] = [each for each in self.lease.pending if isinstance(each, Put)]
+        self.lease.answered(put.ask, Answer(1), 0)
+        for other in others:
+            self.lease.saw(Entry(f"node.{other}", json.dumps(["kin", f"{other}.x.1", 1]).encode(), 2), 0)
+        self.lease.pending.clear()
+
+    # --- as the holder of rooms --------------------------------------------------------------------
+
+    def save(self, room: bytes, fence: int) -> bytes:
+        return snapshot(fence)
+
+    def load(self, room: bytes, saved: bytes, now_us: int) -> str:
+        self.done.append(f"load {saved!r}")
+        return self.cannot_load
+
+    def drop(self, room: bytes, now_us: int) -> None:
+        self.done.append("drop")
+
+    def settled(self, room: RoomAt, now_us: int) -> None:
+        self.done.append(f"settled {room.state}")
+
+    def vacated(self, room: bytes) -> None:
+        self.done.append("vacated")
+
+    # --- as its test sees it -------------------------------------------------------------------------
+
+    def take(self) -> Process:
+        for each in self.lease.pending:
+            match each:
+                case Put() | Get():
+                    self.asked.append(each)
+                case Delete():
+                    self.deleted.append(each)
+                case ClusterStepped():
+                    self.steps.append(each.event)
+                case Happened(what):
+                    self.told.append(what)
+        self.lease.pending.clear()
+        return self
+
+    def wants(self) -> Process:
+        self.ownership.want(self.ownership.at(LOBBY), self.now_us)
+        return self.take()
+
+    def answers(self, revision: int | None, value: bytes = b"") -> Process:
+        """The bucket answers the latest ask."""
+        self.ownership.answered(self.asked[-1].ask, Answer(revision, value), self.now_us)
+        return self.take()
+
+    def saw(self, owner: str | None, revision: int, fence: int = 0) -> Process:
+        value = None if owner is None else json.dumps(["kin", owner, fence, True]).encode()
+        self.ownership.saw(Entry(OWNER, value, revision), self.now_us)
+        return self.take()
+
+    def at(self, now_us: int) -> Process:
+        self.now_us = now_us
+        self.ownership.tick(now_us)
+        return self.take()
+
+    @property
+    def state(self) -> OwnershipState:
+        at = self.ownership.rooms.get(LOBBY)
+        return at.state if at is not None else S.UNOWNED
+
+    @property
+    def room(self) -> RoomAt:
+        return self.ownership.rooms[LOBBY]
+
+    @property
+    def last(self) -> Put | Get:
+        return self.asked[-1]
+
+
+def owning() -> Process:
+    """It has made the room, with fencing number 10."""
+    process = Process("b").wants().answers(10)
+    assert process.ownership.owns(LOBBY)
+    return process
+
+
+def put_of(key: str, value: object, revision: int, ask: int) -> Put:
+    return Put(ask, key, value if isinstance(value, bytes) else json.dumps(value).encode(), revision)
+
+
+# --- a room that is made ---------------------------------------------------------------------------------
+
+
+def test_a_room_is_made_by_the_first_who_writes_its_key() -> None:
+    process = Process().wants()
+    assert process.last == put_of(OWNER, ["kin", "a.life1.1", 0, False], 0, process.last.ask)
+    assert not process.ownership.owns(LOBBY)
+    process.answers(10)
+    assert (process.state, process.room.fence, process.room.revision) == (S.OWNED, 10, 10)
+    assert process.done == ["settled owned"]
+
+
+def test_who_comes_second_sees_whose_it_is() -> None:
+    process = Process("b").wants().answers(None)
+    assert process.state is S.ACQUIRING
+    process.saw("b.x.1", 9)
+    assert (process.state, process.room.owner, process.room.fence) == (S.ELSEWHERE, "b.x.1", 9)
+    assert process.done == ["drop", "settled elsewhere"]
+
+
+def test_what_is_not_answered_is_asked_again_after_a_third_of_the_lease_and_not_before() -> None:
+    process = Process().wants()
+    assert process.ownership.next_us() == 0  # a new room is looked after at once
+    process.at(BOUND_US - 1)
+    assert len(process.asked) == 1
+    process.at(BOUND_US)
+    assert [each._replace(ask=0) for each in process.asked] == [process.last._replace(ask=0)] * 2
+    process.ownership.answered(process.asked[0].ask, Answer(10), process.now_us)
+    assert process.state is S.ACQUIRING  # an answer to an earlier ask counts for nothing
+    process.answers(10)
+    assert process.state is S.OWNED
+
+
+def test_its_own_key_that_is_shown_is_the_answer_that_was_lost() -> None:
+    process = Process().wants().saw("a.life1.1", 10)
+    assert (process.state, process.room.fence) == (S.OWNED, 10)
+
+
+# --- saving -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("at_once", "due_us"), [(True, 0), (False, SAVE_EVERY_US)])
+def test_a_change_is_saved_when_it_is_due(at_once: bool, due_us: int) -> None:
+    process = owning()
+    process.ownership.changed(LOBBY, 0, at_once=at_once)
+    before = len(process.asked)
+    if due_us:
+        assert len(process.at(due_us - 1).asked) == before
+    assert process.at(due_us).last == put_of(STATE, snapshot(10), 0, process.last.ask)
+
+
+def test_several_changes_are_one_save_and_those_meanwhile_are_the_next() -> None:
+    process = owning()
+    for now_us in (0, 1, 2):
+        process.ownership.changed(LOBBY, now_us, at_once=False)
+    process.at(SAVE_EVERY_US)
+    before = len(process.asked)
+    process.ownership.changed(LOBBY, SAVE_EVERY_US, at_once=True)
+    assert len(process.at(SAVE_EVERY_US).asked) == before
+    process.answers(20).at(SAVE_EVERY_US)
+    assert len(process.asked) == before + 1
+    assert process.last == put_of(STATE, snapshot(10), 20, process.last.ask)
+
+
+@pytest.mark.parametrize(("fence", "saves"), [(9, True), (10, True), (11, False)])
+def test_a_save_that_is_refused_is_repeated_unless_a_later_owner_has_saved(fence: int, saves: bool) -> None:
+    process = owning()
+    process.ownership.changed(LOBBY, 0, at_once=True)
+    process.at(0).answers(None)
+    assert isinstance(process.last, Get)
+    process.answers(21, snapshot(fence))
+    assert (process.last == put_of(STATE, snapshot(10), 21, process.last.ask)) is saves
+
+
+def test_a_room_that_is_not_here_is_not_saved() -> None:
+    process = Process("b").saw("b.x.1", 9)
+    process.ownership.changed(LOBBY, 0, at_once=True)
+    assert process.at(0).asked == []
+
+
+# --- recovery ---------------------------------------------------------------------------------------------
+
+
+def orphaned() -> Process:
+    """The only other process, whose room it was, is gone."""
+    process = Process("b").saw("b.x.1", 9)
+    process.lease.saw(Entry("node.b", None, 30), 0)
+    process.ownership.node_lost("b.x.1", 0)
+    process.done.clear()
+    return process.take()
+
+
+def test_a_room_goes_on_here_from_what_was_saved_once_nobody_else_can_save_it() -> None:
+    process = orphaned()
+    assert process.last == put_of(OWNER, ["kin", "a.life1.1", 0, True], 9, process.last.ask)
+    process.answers(31)
+    assert process.last == Get(process.last.ask, STATE)
+    process.answers(20, snapshot(9))
+    assert process.last == put_of(STATE, snapshot(31), 20, process.last.ask)  # the fence
+    assert process.state is S.ACQUIRING
+    assert process.done == []
+    process.answers(32)
+    assert process.done == [f"load {snapshot(9)!r}", "settled owned"]
+    assert What.ROOM_RECOVERED in process.told
+    assert (process.room.fence, process.room.saved_revision) == (31, 32)
+
+
+def test_what_the_owner_before_saves_at_the_last_moment_is_what_counts() -> None:
+    process = orphaned().answers(31).answers(20, snapshot(9)).answers(None)
+    assert isinstance(process.last, Get)
+    process.answers(21, snapshot(9) + b" later").answers(32)
+    assert process.done[0] == f"load {snapshot(9) + b' later'!r}"
+
+
+@pytest.mark.parametrize("why", ["nothing was saved", "it is of another version"])
+def test_a_room_that_cannot_go_on_is_given_up_for_all(why: str) -> None:
+    process = orphaned().answers(31)
+    if why == "nothing was saved":
+        process.answers(None)
+    else:
+        process.cannot_load = why
+        process.answers(20, snapshot(9)).answers(32)
+    assert process.told[-1] is What.ROOM_NOT_RECOVERED
+    assert process.deleted == [Delete(STATE, 0), Delete(OWNER, 31)]
+    assert not process.ownership.owns(LOBBY)
+    process.saw(None, 33)
+    assert process.done[-3:] == ["drop", "vacated", "settled unowned"]
+    assert LOBBY not in process.ownership.rooms
+
+
+def test_who_is_not_the_successor_waits_a_third_of_the_lease_for_that_one() -> None:
+    process = Process("b", "c").saw("c.x.1", 9)
+    process.lease.saw(Entry("node.c", None, 30), 0)
+    first = next(room for room in (b"r%d" % number for number in range(99)) if successor(room, ["a.", "b."]) == "b.")
+    at = process.ownership.at(first)
+    process.ownership.saw(Entry(f"owner.{first.hex()}", json.dumps(["kin", "c.x.1", 0, False]).encode(), 9), 0)
+    process.ownership.node_lost("c.x.1", 0)
+    assert at.state is S.ORPHANED
+    process.at(BOUND_US - 1)
+    assert at.state is S.ORPHANED
+    process.ownership.tick(2 * BOUND_US - 1)
+    assert at.state is S.ACQUIRING
+
+
+# --- handing over, and losing ---------------------------------------------------------------------------------
+
+
+def test_a_room_is_handed_over_saved_first_and_then_named_to_the_next() -> None:
+    process = owning()
+    process.ownership.hand_over(0)
+    process.take()
+    assert (process.state, process.done[-1]) == (S.HANDING_OVER, "drop")
+    assert process.last == put_of(STATE, snapshot(10), 0, process.last.ask)
+    process.answers(20)
+    assert process.last == put_of(OWNER, ["kin", "b.x.1", 0, False], 10, process.last.ask)
+    assert process.ownership.handing_over()
+    process.answers(21).saw("b.x.1", 21)
+    assert (process.state, process.ownership.handing_over()) == (S.ELSEWHERE, False)
+
+
+def test_the_last_process_hands_nothing_over() -> None:
+    process = Process().wants().answers(10)
+    process.ownership.hand_over(0)
+    assert process.take().state is S.OWNED
+
+
+def test_who_is_named_takes_the_room_from_what_was_saved() -> None:
+    process = Process("b").saw("b.x.1", 9).saw("a.life1.1", 21)
+    assert process.state is S.ACQUIRING
+    assert process.last == Get(process.last.ask, STATE)
+    process.answers(20, snapshot(9)).answers(22)
+    assert (process.state, process.room.fence) == (S.OWNED, 21)
+
+
+def test_who_loses_its_lease_holds_nothing_and_asks_for_nothing() -> None:
+    process = owning()
+    process.ownership.changed(LOBBY, 0, at_once=True)
+    process.ownership.lease_lost(0)
+    before = len(process.take().asked)
+    assert (process.state, process.done[-1]) == (S.ORPHANED, "drop")
+    assert not process.ownership.owned()
+    process.lease.release()
+    assert len(process.at(10 * BOUND_US).asked) == before
+
+
+def test_an_owner_that_sees_another_owner_drops_the_room() -> None:
+    process = owning().saw("b.x.1", 40)
+    assert (process.state, process.done[-2:]) == (S.ELSEWHERE, ["drop", "settled elsewhere"])
+
+
+# --- what the bucket shows ------------------------------------------------------------------------------------
+
+
+def test_what_is_older_than_what_is_known_counts_for_nothing() -> None:
+    process = owning()
+    assert process.saw("b.x.1", 9).state is S.OWNED
+    assert process.saw(None, 10).state is S.OWNED
+    assert process.saw(None, 11).state is S.UNOWNED
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"junk", b"[]", b"{}", b"7", b'["kin", "b.x.1", 0]', b'["kin", 7, 0, true]', b'["kin", "b.x.1", "0", true]',
+     b'["other", "b.x.1", 0, true]', b'[["kin"], "b.x.1", 0, true]', b"\xff"],
+)  # fmt: skip
+def test_a_key_that_no_process_of_this_version_has_written_makes_no_room(value: bytes) -> None:
+    process = Process("b")
+    process.ownership.saw(Entry(OWNER, value, 9), 0)
+    assert process.ownership.rooms == {}
+    process.ownership.saw(Entry("owner.xyz", b'["kin", "b.x.1", 0, true]', 9), 0)
+    assert process.ownership.rooms == {}
+
+
+def test_a_room_that_was_looked_up_and_is_not_there_is_forgotten() -> None:
+    process = Process()
+    process.ownership.look_up(process.ownership.at(LOBBY), 0)
+    process.take().answers(None)
+    assert process.done == ["settled unowned"]
+    assert process.ownership.rooms == {}
+
+
+def test_a_closed_room_is_deleted_with_what_was_saved_of_it() -> None:
+    process = owning()
+    process.ownership.closed(LOBBY)
+    process.take()
+    assert process.deleted == [Delete(STATE, 0), Delete(OWNER, 10)]
+    assert process.ownership.rooms == {}
+
+
+def test_all_agree_on_the_successor_whatever_order_and_lives_they_see() -> None:
+    addresses = ["a.life1.1", "b.life2.1", "c.life3.4"]
+    for room in (b"r%d" % number for number in range(20)):
+        chosen = successor(room, addresses).partition(".")[0]
+        assert successor(room, addresses[::-1]).partition(".")[0] == chosen
+        assert successor(room, [f"{each[0]}.other.9" for each in addresses]).partition(".")[0] == chosen
+    assert len({successor(b"r%d" % number, addresses) for number in range(20)}) == 3
+    assert successor(LOBBY, []) == ""
