@@ -160,7 +160,8 @@ def document(places: Mapping[Rule, tuple[Place, ...]], root: Path) -> str:
         markdown_table(notice_rows()) + "\n",
         LISTENERS,
         "## Properties\n",
-        "True of every server and its clients after every step. The last three are true once nothing more happens.\n",
+        "True of every server and its clients after every step. From `speakers-arrive` to `closing-rooms-close` they "
+        "are true once nothing more happens; what follows is true of several servers that share rooms.\n",
         markdown_table(
             [["property", "claim", "rules"]]
             + [[f"`{each}`", claim.sentence, ", ".join(claim.rules) or "the tables"] for each, claim in CLAIMS.items()]

@@ -12,7 +12,14 @@ from tcrp.sim.scenario.links import NETWORK_SETTINGS, SETTINGS
 from tcrp.sim.scenario.reader import SCENARIO
 from tcrp.sim.scenario.records import Field, Verb
 from tcrp.sim.scenario.steps import STEP_FIELDS
-from tcrp.sim.scenario.verbs import ATTACKER_VERBS, NETWORK_VERBS, SERVER_VERBS, USER_VERBS
+from tcrp.sim.scenario.verbs import (
+    ATTACKER_VERBS,
+    BUCKET_VERBS,
+    CLUSTER_VERBS,
+    NETWORK_VERBS,
+    SERVER_VERBS,
+    USER_VERBS,
+)
 
 WORDS_SHOWN_MAX = 16
 WORDS_SHOWN_INSIDE_MAX = 8
@@ -27,8 +34,8 @@ simulated chat. `chat-sim run FILE` reads and runs it. Unknown words, wrong unit
 errors with file, line and column. `sim/scenarios/scenario.schema.json` is the JSON Schema for editors.
 
 Each word below comes with its meaning, its shape as a comment, and an example that is valid in a file with a `claim` in
-which alice and bob act in the room lobby and mallory is an attacker. Words in capitals are
-[kinds of values](#kinds-of-values); `key?` is a key that may be left out, and the JSON Schema has the words behind `…`.
+which alice and bob act in the room lobby and mallory is an attacker; where it names a server, `servers: {a: {}, b: {}}`
+stands there too. Words in capitals are [kinds of values](#kinds-of-values); `key?` is a key that may be left out, and the JSON Schema has the words behind `…`.
 """
 
 
@@ -80,7 +87,22 @@ def sections() -> Iterator[Section]:
         row,
         *ATTACKER_VERBS.values(),
     )
-    yield _section("What the server does", "The actor is `server`.", row, *SERVER_VERBS.values())
+    yield _section(
+        "What the server does", "The actor is `server`, or a server of `servers:` by its name.", row,
+        *SERVER_VERBS.values(),
+    )  # fmt: skip
+    yield _section(
+        "What one of several servers does",
+        "The actor is a server of `servers:`, which also does what a server does. Messages between servers arrive in "
+        "order and once, or are lost, as NATS has it: `duplicate`, `reorder` and `corrupt` of their links change "
+        "nothing. With the bucket they speak over TCP.",
+        row,
+        *CLUSTER_VERBS.values(),
+    )
+    yield _section(
+        "What the bucket does", "The actor is `bucket`, which stands for NATS where there are `servers:`.", row,
+        *BUCKET_VERBS.values(),
+    )  # fmt: skip
     yield _section("What the network does", "The actor is `network`.", row, *NETWORK_VERBS.values())
     row = "expect: [{}]"
     yield _section(

@@ -11,6 +11,7 @@ from tcrp.cli.trace_headers import scenario_header
 from tcrp.sim.coverage import SHOWN_OTHERWISE, Coverage
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario
+from tcrp.spec.cluster_names import AnyRule
 from tcrp.spec.names import Rule
 from tcrp.trace.reader import read_trace
 from tcrp.trace.records import Record
@@ -43,7 +44,7 @@ def test_what_a_scenario_says_it_covers_it_exercises(path: Path) -> None:
 
 def test_together_they_exercise_every_row_and_every_rule() -> None:
     together = Coverage()
-    said: set[Rule] = set()
+    said: set[AnyRule] = set()
     for path in SCENARIOS:
         verdict, coverage = ran(path)
         together.add(coverage)

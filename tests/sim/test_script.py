@@ -83,8 +83,7 @@ class Play:
             Scenario("x.yaml", "a claim", script=steps),
             self.world,
             self.tcp,
-            cast(Any, Actor(self, "server")),
-            cast(Any, SimpleNamespace(users=self.users)),
+            cast(Any, SimpleNamespace(users=self.users, servers={"server": Actor(self, "server")})),
             7,
         )
 

@@ -89,7 +89,7 @@ def test_any_header_is_one_line_and_is_read_back(header: Header) -> None:
             '{"mode":"live","schema":"tcrp-trace/1","weather":""}',
             40,
             "a header has no key 'weather'; allowed are schema, mode, scenario, seed, versions, cast, limits, "
-            "dialects, listeners",
+            "dialects, listeners, servers",
         ),
         ('{"mode":"live","schema":"tcrp-trace/1","seed":true}', 47, "seed is true; a whole number is expected"),
         ('{"mode":"live","schema":"tcrp-trace/1","seed":null}', 47, "seed is null; a whole number is expected"),

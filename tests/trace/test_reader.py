@@ -152,7 +152,10 @@ def column_of(part: str, line: str) -> int:
             SECOND, '"timer"', '"tick"', '"tick"',
             "kind is 'tick'; allowed are step, refuse, send, arrive, drop, timer, fault, show",
         ),
-        (STEP, '"session"', '"user"', '"user"', "machine is 'user'; allowed are session, room, handshake"),
+        (
+            STEP, '"session"', '"user"', '"user"',
+            "machine is 'user'; allowed are session, room, handshake, lease, ownership",
+        ),
         (
             STEP, '"in-room"', '"open"', '"open"',
             "from is 'open'; allowed are anonymous, tokened, in-room, expired",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tcrp.cli.exits import UsageError
 from tcrp.live.extras import missing
+from tcrp.spec.cluster_names import LEASE_LEAST_US, LEASE_MOST_US
 from tcrp.spec.durations import parse_duration
-from tcrp.spec.limits import SECOND_US
 
 if TYPE_CHECKING:
     from tcrp.cli.settings import ServerSettings
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCHEMES = ("nats", "tls")
-LEASE_LEAST_US, LEASE_MOST_US = SECOND_US, 60 * SECOND_US
 
 
 def check_cluster_option(name: str, value: str) -> None:

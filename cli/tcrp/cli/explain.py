@@ -14,11 +14,13 @@ from tcrp.cli.new import included
 from tcrp.sim.scenario.errors import nearest
 from tcrp.sim.scenario.expectations import DROP_REASONS
 from tcrp.spec import limits
+from tcrp.spec.cluster_names import OwnRule
 from tcrp.spec.limits import CONSTANTS
 from tcrp.spec.names import Property, Reason, Rule
-from tcrp.spec.properties import CLAIMS
+from tcrp.spec.ownership import LEASE, OWNERSHIP
+from tcrp.spec.properties import CLAIMS, OF_CLUSTERS
 from tcrp.spec.render import TABLES
-from tcrp.spec.rules import SENTENCES
+from tcrp.spec.rules import SENTENCES, sentence_of
 
 REFUSALS = {
     Reason.BAD_REQUEST: "The request cannot be read, or holds a name or port that is not allowed.",
@@ -46,8 +48,10 @@ def explain(names: Sequence[str]) -> int:
 
 
 def _sentences() -> Iterator[tuple[str, str]]:
-    yield from ((str(rule), SENTENCES[rule]) for rule in Rule)
-    yield from ((str(each), f"A property of every run: {CLAIMS[each].sentence}") for each in Property)
+    yield from ((str(rule), sentence_of(rule)) for rule in (*Rule, *OwnRule))
+    for each in Property:
+        of = "cluster" if each in OF_CLUSTERS else "run"
+        yield str(each), f"A property of every {of}: {CLAIMS[each].sentence}"
     yield from ((why, f"Why a packet was dropped. {meaning}") for why, meaning in DROP_REASONS.items())
     yield from ((str(why), f"Why a request was refused. {meaning}") for why, meaning in REFUSALS.items())
 
@@ -72,8 +76,13 @@ def _places(name: str) -> Iterator[tuple[str, list[str]]]:
         yield "properties", [str(each) for each in Property if rule in CLAIMS[each].rules]
         yield "scenarios", [path.stem for path in included().values()
                             if any(name in listed for listed in COVERS.findall(path.read_text("utf-8")))]  # fmt: skip
+    elif name in set(OwnRule):
+        own = OwnRule(name)
+        yield "steps", [f"{table.machine}: {state} --{event}--> {row.to}" for table in (LEASE, OWNERSHIP)
+                        for (state, event), row in table.rows.items() if str(row.rule) == name]  # fmt: skip
+        yield "properties", [str(each) for each in Property if own in CLAIMS[each].rules]
     elif name in set(Property):
-        yield "follows from", [f"{rule}  {SENTENCES[rule]}" for rule in CLAIMS[Property(name)].rules]
+        yield "follows from", [f"{rule}  {sentence_of(rule)}" for rule in CLAIMS[Property(name)].rules]
     elif name in set(Reason):
         yield "rule", [f"{Rule.TCP_2}  {SENTENCES[Rule.TCP_2]}"]
 

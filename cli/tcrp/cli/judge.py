@@ -115,7 +115,7 @@ def _judge_capture(path: Path, name: str, options: argparse.Namespace) -> int:
 
 
 def _print(what: str, found: Break) -> None:
-    from tcrp.spec.rules import SENTENCES
+    from tcrp.spec.rules import sentence_of
 
     print(f"{what} {found.number}: {found.said}: {found.rule}")
-    print(f"    {found.rule}: {SENTENCES[found.rule]}")
+    print(f"    {found.rule}: {sentence_of(found.rule)}")

@@ -23,7 +23,6 @@ from tcrp.sim.coverage import REFUSED, ROWS, SHOWN_OTHERWISE, Coverage
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.reader import read_scenario
-from tcrp.spec.names import Rule
 from tcrp.trace.reader import TraceError, read_trace
 from tcrp.trace.records import Digest, Record
 from tcrp.view.report import Case, Figure, Outcome, Report, junit, report_page
@@ -180,5 +179,6 @@ def _add_counts(results: Results, gathered: _Gathered) -> None:
             if (pair := pairs.get(key)) is not None:  # another version may have had other rows
                 into[pair] += times
     for rule, times in (results.rules or {}).items():
-        if rule in coverage.rules:
-            coverage.rules[Rule(rule)] += times
+        for known in coverage.rules:
+            if known == rule:
+                coverage.rules[known] += times

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tcrp.spec.cluster_names import ClusterMachine, LeaseState
 from tcrp.spec.names import Deadline, PacketKind, SessionEvent
 from tcrp.trace.records import (
     FaultRecord,
@@ -29,11 +30,12 @@ KINDS = {
     RETRANSMISSION: "leave words and notices that are sent again, and their effect, which is none",
     FORGED: "packets made by hand",
     "handshake": "steps of handshakes", "session": "steps of sessions", "room": "steps of rooms",
+    "lease": "steps of leases, without renewals", "ownership": "whose the rooms of a cluster are",
     "packet": "other packets that are sent", "drop": "packets that are dropped", "shown": "what users see",
     "fault": "faults",
 }  # fmt: skip
 """What rows can be, by the word for `--hide`."""
-PLUMBING = (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE)
+PLUMBING = (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE, PacketKind.ASK, PacketKind.SHOWN)
 KEEPING_ALIVE = (PacketKind.KEEP_ALIVE, PacketKind.KEEP_ALIVE_ANSWER, PacketKind.ENTER)
 SENT_AGAIN = (Deadline.LEAVE, Deadline.NOTICE)
 FORGING = ("spoof", "replay", "flood", "datagram", "stream")
@@ -237,6 +239,8 @@ def _label(record: Record) -> str | None:
         case PacketRecord(kind=Kind.SEND) | PacketRecord(kind=Kind.DROP):
             source, _, target = record.link.partition(">")
             return source if record.kind is Kind.DROP and target == record.actor else target
+        case StepRecord(machine=ClusterMachine.LEASE) if LeaseState.RENEWING in (record.from_, record.to):
+            return None if record.to != LeaseState.LOST else record.id
         case StepRecord() | RefusalRecord():
             return record.id
         case ShowRecord():

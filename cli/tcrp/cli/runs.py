@@ -23,6 +23,7 @@ from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.errors import ScenarioError, nearest, one_of
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
+from tcrp.sim.scenario.servers import BUCKET
 from tcrp.sim.swarm.failures import failure_by
 from tcrp.spec.names import Rule
 from tcrp.trace.records import Record
@@ -115,7 +116,8 @@ def _write_page(page: Path, verdict: Verdict, records: list[Record]) -> None:
 
 def _actors(view: View, scenario: Scenario) -> tuple[str, ...]:
     """Whose rows are shown, with the members of a crowd for its name. Raises `UsageError`."""
-    members: dict[str, list[str]] = {"server": ["server"], "network": ["network"]}
+    machines = (*scenario.servers, BUCKET) if scenario.servers else ("server",)
+    members: dict[str, list[str]] = {each: [each] for each in (*machines, "network")}
     for user in scenario.users:
         for name in filter(None, (user.crowd, user.id)):
             members.setdefault(name, []).append(user.id)
@@ -300,7 +302,7 @@ def _print_counts(coverage: Coverage) -> bool:
     refused = sum(bool(coverage.refused[pair]) for pair in REFUSED)
     console.print(
         f"rows {len(ROWS) - len(missing_rows)} of {len(ROWS)}, "
-        f"rules {sum(bool(times) for times in coverage.rules.values())} of {len(Rule)}, "
+        f"rules {sum(bool(coverage.rules[rule]) for rule in Rule)} of {len(Rule)}, "
         f"refused pairs {refused} of {len(REFUSED)}"
     )
     for pair in missing_rows:

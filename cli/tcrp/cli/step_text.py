@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tcrp.engine.text import shown
 from tcrp.sim.scenario.expectations import DROP_REASONS
+from tcrp.spec.cluster_names import AnyMachine, LeaseState, OwnershipState
 from tcrp.spec.names import HandshakeState, Machine, Rule
 from tcrp.spec.render import TABLES
 from tcrp.spec.rules import SENTENCES
@@ -29,12 +30,12 @@ from tcrp.trace.records import (
 )
 from tcrp.trace.sentences import sentence
 from tcrp.view.index import NETWORK, SERVER, MachineAt
+from tcrp.view.picture import FINAL
 
 TIME_CELLS = 11
 EXPLANATION_LINES_MAX = 3
 LIFELINE_CELLS_LEAST = 14
 STATES = {machine: [str(state) for state in table.states] for machine, table in TABLES.items()}
-FINAL = {machine: {str(state) for state in table.final} for machine, table in TABLES.items()}
 STATES_CELLS = max(sum(len(state) + 2 for state in states) for states in STATES.values())
 ID_CELLS_LEAST, ID_CELLS_MOST = 22, 32
 LIT, DIM, HEAD, LIFELINE = "bold reverse", "dim", "bold", "bright_black not bold"
@@ -222,8 +223,8 @@ def machine_entry(at: MachineAt, width: int) -> Text:
     return text.append(f" {at.state}", _colour(at.machine, at.state))
 
 
-def _colour(machine: Machine, state: str) -> str:
-    if state in (HandshakeState.REFUSED, HandshakeState.ABANDONED):
+def _colour(machine: AnyMachine, state: str) -> str:
+    if state in (HandshakeState.REFUSED, HandshakeState.ABANDONED, LeaseState.LOST, OwnershipState.ORPHANED):
         return "red"
     return "blue" if state in FINAL[machine] else "green"
 

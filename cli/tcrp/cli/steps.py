@@ -17,7 +17,7 @@ from tcrp.spec.names import PacketKind
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
-MACHINE_STYLES = {"session": "cyan", "room": "magenta", "handshake": "blue"}
+MACHINE_STYLES = {"session": "cyan", "room": "magenta", "handshake": "blue", "lease": "yellow", "ownership": "yellow"}
 ENDS = {str(state) for table in (SESSION, ROOM, HANDSHAKE) for state in table.final}
 NAMES_SHOWN_MAX = 4
 TEXT_SHOWN_MAX = 100

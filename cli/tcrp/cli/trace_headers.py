@@ -29,6 +29,7 @@ def scenario_header(scenario: Scenario, seed: int, name: str | None = None) -> H
         limits=written_limits(scenario.limits),
         dialects=tuple(sorted({user.dialect for user in scenario.users})),
         listeners={each.name: str(each) for each in scenario.listeners if each.name},
+        servers=scenario.servers,
     )
 
 

@@ -58,6 +58,8 @@ IMPOSSIBLE: dict[type[Any], str] = {
 
 def unsupported(scenario: Scenario) -> str | None:
     """Why a scenario cannot run on sockets however short it is, as a phrase, or None if it can."""
+    if scenario.servers:
+        return "it has several servers, which share a bucket that only the simulator has"
     for step in scenario.script:
         action = step.action
         if type(action) in IMPOSSIBLE:

@@ -38,6 +38,7 @@ from tcrp.sim.scenario.model import (
     UseListener,
     User,
     UserAction,
+    UseServer,
 )
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Operation, SessionState
@@ -127,7 +128,7 @@ class LiveUser:
             case StealToken(victim):
                 held = self._others[victim].held()
                 self._stolen = (self._others[victim], *held) if held is not None else None
-            case Clock() | Pause() | Spoof() | Replay() | Flood():
+            case Clock() | Pause() | UseServer() | Spoof() | Replay() | Flood():
                 raise AssertionError(f"{action} cannot run on sockets")
             case _:
                 assert_never(action)

@@ -126,6 +126,12 @@ class Lease:
         if now_us >= self._renew_us:
             self._ask(now_us)
 
+    def ask_again(self, now_us: int) -> None:
+        """The bucket is in reach again: what was asked before may be lost."""
+        self._asked = None
+        if self._holder is None:
+            self._renew_us = now_us
+
     def release(self) -> None:
         """Own nothing from now on."""
         if self.state in (LeaseState.HELD, LeaseState.RENEWING):

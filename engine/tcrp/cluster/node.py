@@ -80,9 +80,12 @@ class ClusterNode:
     rooms) as it is and whenever it changes, in the order of revisions.
     """
 
-    def __init__(self, config: NodeConfig, *, new_token: Callable[[], bytes], detail: Detail = Detail.CHANGES) -> None:
+    def __init__(
+        self, config: NodeConfig, *, new_token: Callable[[], bytes], detail: Detail = Detail.CHANGES,
+        make_engine: Callable[..., ServerEngine] = ServerEngine,
+    ) -> None:  # fmt: skip
         assert detail, "a process follows its engine by what it observes"
-        self.engine = ServerEngine(config.server, new_token=new_token, detail=detail, beside=self)
+        self.engine = make_engine(config.server, new_token=new_token, detail=detail, beside=self)
         asks = itertools.count(1)
         kin = f"{snapshots.version()}/{config.kin}"
         self.lease = Lease(config.name, config.life, kin, config.lease_us, lambda: next(asks))
@@ -232,6 +235,8 @@ class ClusterNode:
     def connected(self, is_connected: bool, now_us: int) -> list[NodeOutput]:
         """Whether the bucket can be reached, as far as the driver knows."""
         self._is_connected = is_connected
+        if is_connected:
+            self.lease.ask_again(now_us)
         return self.handle_timeout(now_us)
 
     def bucket_answered(self, ask: int, answer: Answer, now_us: int) -> list[NodeOutput]:
@@ -299,8 +304,11 @@ class ClusterNode:
         self._follow_lease(now_us)
 
     def _follow_lease(self, now_us: int) -> None:
-        if self.lease.state in (LeaseState.HELD, LeaseState.RENEWING):
-            self._cut_off_us, self._is_told, self._has_held, self._is_new = None, False, True, False
+        if self._is_member:
+            had_held, self._has_held = self._has_held, True
+            self._cut_off_us, self._is_told, self._is_new = None, False, False
+            if not had_held:
+                self._forward_waiting(now_us)
             early, self._early = self._early, []
             for output in early:
                 if output.stream in self.engine.handshake_server.handshakes:
@@ -308,6 +316,17 @@ class ClusterNode:
         elif self._has_held and self.lease.state is not LeaseState.RELEASED:
             self._cut_off_us, self._has_held = now_us, False
             self.ownership.lease_lost(now_us)
+
+    @property
+    def _is_member(self) -> bool:
+        """Whether others listen to it: they drop what comes from a process whose lease is over (R-OWN-9)."""
+        return self.lease.state in (LeaseState.HELD, LeaseState.RENEWING)
+
+    def _forward_waiting(self, now_us: int) -> None:
+        """It is a member again: what clients did meanwhile goes to the owners."""
+        for at in list(self.ownership.rooms.values()):
+            if at.state is OwnershipState.ELSEWHERE and at.waiting:
+                self.settled(at, now_us)
 
     def _tell_us(self) -> int:
         """When the members are told: at once, or, where the bucket seems to be in reach, after a while."""
@@ -372,6 +391,7 @@ class ClusterNode:
 
     def settled(self, at: RoomAt, now_us: int) -> None:
         """The room is owned, or known to be nobody's."""
+        self._take_pending()  # that it is so comes before what comes of it
         held, at.held = at.held, []
         waiting = list(at.waiting)
         at.waiting.clear()
@@ -441,7 +461,7 @@ class ClusterNode:
             return
         if at.state is OwnershipState.OWNED:
             self._serve(message, now_us)
-        elif at.state is OwnershipState.ELSEWHERE and self.lease.is_alive(at.owner):
+        elif at.state is OwnershipState.ELSEWHERE and self.lease.is_alive(at.owner) and self._is_member:
             self._outputs.append(SendMessage(at.owner, messages.write(message._replace(hops=message.hops + 1))))
         else:
             if len(at.waiting) == at.waiting.maxlen:
@@ -728,8 +748,11 @@ class ClusterNode:
 
     def _take(self, now_us: int) -> list[NodeOutput]:
         """The outputs of a call, and what the lease and the rooms ask for."""
+        self._take_pending()
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def _take_pending(self) -> None:
         if self.lease.pending:
             self._outputs += self.lease.pending
             self.lease.pending.clear()
-        outputs, self._outputs = self._outputs, []
-        return outputs

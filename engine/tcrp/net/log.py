@@ -103,7 +103,7 @@ class Log:
         elif record.machine is Machine.ROOM:
             if record.event in _ROOM_EVENTS:
                 self.info(f"room_{record.event}", room=record.id, rule=record.rule)
-        elif record.event in _FRUITLESS:
+        elif record.event in _FRUITLESS and isinstance(record.rule, Rule):
             kind = HandshakeEvent(record.event), record.rule, record.listener
             times, _ = self._fruitless.get(kind, (0, record))
             self._fruitless[kind] = times + 1, record

@@ -57,6 +57,8 @@ class Header:
     takes."""
     listeners: Mapping[str, str] = field(default_factory=dict)
     """Of a server that has several, by name: what each recognises (`auto`, or dialects with `, ` between them)."""
+    servers: tuple[str, ...] = ()
+    """Of a cluster, the names of its servers; else the one server is called `server`."""
     schema: str = SCHEMA
     """The format and its version."""
 
@@ -73,6 +75,7 @@ class Header:
             limits=dict(self.limits) or None,
             dialects=self.dialects or None,
             listeners=dict(self.listeners) or None,
+            servers=self.servers or None,
         )
         return json.dumps(written, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
@@ -88,7 +91,7 @@ def written_limits(limits: Limits) -> dict[str, str]:
 
 # --- reading -------------------------------------------------------------------------------------
 
-HEADER_KEYS = ("schema", "mode", "scenario", "seed", "versions", "cast", "limits", "dialects", "listeners")
+HEADER_KEYS = ("schema", "mode", "scenario", "seed", "versions", "cast", "limits", "dialects", "listeners", "servers")
 MEMBER_KEYS = ("name", "dialect", "address")
 
 
@@ -116,6 +119,7 @@ def read_header(line: Line) -> Header:
         limits=_texts(line, data, "limits"),
         dialects=_list(line, data, "dialects"),
         listeners=_texts(line, data, "listeners"),
+        servers=_list(line, data, "servers"),
     )
 
 

@@ -14,6 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
+from tcrp.spec.cluster_names import (
+    AnyMachine,
+    ClusterMachine,
+    LeaseEvent,
+    LeaseState,
+    OwnershipEvent,
+    OwnershipState,
+)
 from tcrp.spec.names import (
     ClientFinding,
     Deadline,
@@ -162,9 +170,12 @@ def _shape(
         hint = hints[name]
         default = _REQUIRED
         if options := get_args(hint):
-            [hint] = [each for each in options if each is not type(None)]
-            default = None
+            hints_of = [each for each in options if each is not type(None)]
+            default = None if len(hints_of) < len(options) else _REQUIRED
+            hint = hints_of[0]
         known = (words or {}).get(name)
+        if len(options) == 2 and default is _REQUIRED:  # words of two enumerations
+            known, hint = _words(*options), str
         if issubclass(hint, StrEnum):
             known, hint = _words(hint), str
         if name in left_out:
@@ -173,21 +184,29 @@ def _shape(
     return _Shape(record._make, tuple(fields))
 
 
-_MACHINE_WORDS: Mapping[Machine, tuple[Iterable[StrEnum], Iterable[StrEnum]]] = {
+_MACHINE_WORDS: Mapping[AnyMachine, tuple[Iterable[StrEnum], Iterable[StrEnum]]] = {
     Machine.SESSION: (SessionState, SessionEvent),
     Machine.ROOM: (RoomState, RoomEvent),
     Machine.HANDSHAKE: (HandshakeState, HandshakeEvent),
 }
+_CLUSTER_WORDS: Mapping[AnyMachine, tuple[Iterable[StrEnum], Iterable[StrEnum]]] = {
+    ClusterMachine.LEASE: (LeaseState, LeaseEvent),
+    ClusterMachine.OWNERSHIP: (OwnershipState, OwnershipEvent),
+}
 
 
-def _shapes_by_machine(record: type[StepRecord | RefusalRecord], *left_out: str) -> dict[str, _Shape]:
+def _shapes_by_machine(
+    record: type[StepRecord | RefusalRecord],
+    machines: Mapping[AnyMachine, tuple[Iterable[StrEnum], Iterable[StrEnum]]],
+    *left_out: str,
+) -> dict[str, _Shape]:
     return {
         str(machine): _shape(
             record,
             left_out=left_out,
             words={"from_": _words(states), "to": _words(states), "event": _words(events)},
         )
-        for machine, (states, events) in _MACHINE_WORDS.items()
+        for machine, (states, events) in machines.items()
     }
 
 
@@ -204,8 +223,8 @@ _SHAPES: Mapping[str, _Shape] = {
     Kind.SHOW: _shape(ShowRecord, words={"what": _words([PacketKind.RELAY], Notice, ClientFinding)}),
 }
 _SHAPES_BY_MACHINE: Mapping[str, Mapping[str, _Shape]] = {
-    Kind.STEP: _shapes_by_machine(StepRecord, "why", "token", "listener"),
-    Kind.REFUSE: _shapes_by_machine(RefusalRecord),
+    Kind.STEP: _shapes_by_machine(StepRecord, {**_MACHINE_WORDS, **_CLUSTER_WORDS}, "why", "token", "listener"),
+    Kind.REFUSE: _shapes_by_machine(RefusalRecord, _MACHINE_WORDS),
 }
 
 
@@ -262,7 +281,7 @@ def read_record(line: Line) -> Record:
 def _shape_of(line: Line, data: dict[str, Any]) -> _Shape:
     kind = _word(line, data, "kind", _KINDS)
     shape = _SHAPES.get(kind)
-    return shape or _SHAPES_BY_MACHINE[kind][_word(line, data, "machine", _MACHINES)]
+    return shape or _SHAPES_BY_MACHINE[kind][_word(line, data, "machine", _MACHINES[Kind(kind)])]
 
 
 class KeyShape(NamedTuple):
@@ -301,7 +320,7 @@ _CLASSES: Mapping[Kind, type[Record]] = {
     Kind.SHOW: ShowRecord,
 }
 _KINDS = _words(Kind)
-_MACHINES = _words(Machine)
+_MACHINES = {Kind.STEP: _words(Machine, ClusterMachine), Kind.REFUSE: _words(Machine)}
 
 
 def _word(line: Line, data: dict[str, Any], key: str, words: Mapping[str, StrEnum]) -> str:

@@ -23,6 +23,7 @@ from tcrp.engine.outputs import (
     TimerFired,
     Withheld,
 )
+from tcrp.spec.cluster_names import AnyMachine, AnyRule
 from tcrp.spec.names import DEADLINE_RULES, ClientFinding, Machine, PacketKind, Rule, SessionEvent
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import (
@@ -89,7 +90,7 @@ class Recorder(Generic[C]):
 
     Without a trace it knows causes only. `instances` is shared by the engines of one actor. With
     `remembers` false it keeps nothing between calls: deadlines then have no cause, machines no number.
-    `listeners` are the names of a server's listeners, if it has several.
+    `listeners` are the names of a server's listeners, if it has several; `is_server`: it is one by another name.
     """
 
     __slots__ = ("_instances", "_is_server", "_listeners", "_living", "_remembers", "actor", "cause", "causes", "trace")
@@ -103,6 +104,7 @@ class Recorder(Generic[C]):
         instances: Instances | None = None,
         remembers: bool = True,
         listeners: Sequence[str] = (),
+        is_server: bool = False,
     ) -> None:
         self.trace = trace
         self.actor = actor
@@ -111,7 +113,7 @@ class Recorder(Generic[C]):
         self._instances = instances or Instances()
         self._living: dict[tuple[Machine, Subject], int] = {}  # the numbers of machines that have not ended
         self._remembers = remembers
-        self._is_server = actor == "server"
+        self._is_server = is_server or actor == "server"
         self._listeners = listeners
 
     def adopt(self, subject: Subject) -> None:
@@ -198,7 +200,21 @@ class Recorder(Generic[C]):
             )
         )  # fmt: skip
 
+    def forget(self, subject: Subject) -> None:
+        """The machines of a subject go on elsewhere: what comes of it again is another instance."""
+        for machine in Machine:
+            self._living.pop((machine, subject), None)
+
     # --- what drivers write themselves -----------------------------------------------------------
+
+    def move(self, machine: AnyMachine, id: str, event: str, from_: str, to: str, rule: AnyRule) -> None:
+        """A machine that belongs to no engine has taken a step: a lease, or a room's ownership."""
+        cause, trace = self.cause, self.trace
+        if trace is not None:
+            n = trace.n + 1
+            cause.record = trace.add(
+                StepRecord(n, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, "", "", 1)
+            )
 
     def refuse(self, machine: Machine, id: str, event: str, state: str, why: str) -> None:
         """A command was not possible, and never reached an engine."""

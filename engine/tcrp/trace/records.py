@@ -15,6 +15,7 @@ from enum import StrEnum
 from json.encoder import encode_basestring as _quote  # what json.dumps(ensure_ascii=False) does to a string
 from typing import NamedTuple
 
+from tcrp.spec.cluster_names import AnyMachine, AnyRule
 from tcrp.spec.names import Machine, Rule
 
 SCHEMA = "tcrp-trace/1"
@@ -46,18 +47,19 @@ class StepRecord(NamedTuple):
     t_us: int
     """Its time: since the start of the run, or on sockets since the start of the program."""
     actor: str
-    """`server`, `network`, or the id of a user."""
-    machine: Machine
-    """Which of the three machines."""
+    """`server`, `network`, or the id of a user; in a cluster the name of a server, or `bucket`."""
+    machine: AnyMachine
+    """Which of the three machines; of a server in a cluster also its `lease`, and the `ownership` of a room."""
     id: str
-    """Of a session `bob@lobby`, of a room its name, of a handshake the user's id."""
+    """Of a session `bob@lobby`, of a room and its ownership its name, of a handshake the user's id, of a lease the
+    server's address in the cluster."""
     event: str
     """What the machine was told."""
     from_: str
     """The state before."""
     to: str
     """The state after; it may be the same."""
-    rule: Rule
+    rule: AnyRule
     """The rule of the protocol that this follows."""
     why: str
     """Why the event was this one, such as the reason of a refusal."""

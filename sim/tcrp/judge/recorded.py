@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tcrp.engine.codec import PORT_BYTES, Accepted, Codec, Completed, Denied, Relayed, Told, Unread, learns_port
 from tcrp.engine.notices import ENDINGS, NoticeReader
 from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.templates import Mismatch, Partial
+from tcrp.spec.cluster_names import AnyMachine, AnyRule, ClusterMachine
 from tcrp.spec.dialects import LearnedFrom, RelayFrom
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SECOND_US, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Rule, SessionEvent, SessionState
+from tcrp.spec.ownership import LEASE, OWNERSHIP
 from tcrp.spec.render import TABLES
-from tcrp.spec.table import SESSION
+from tcrp.spec.table import SESSION, Table
 from tcrp.trace.records import Record, StepRecord
 
 REQUEST_BYTES_MAX = 1 << 20
@@ -53,7 +55,7 @@ class Break(NamedTuple):
     """A packet, or a record of a trace, that breaks a rule."""
 
     number: int
-    rule: Rule
+    rule: AnyRule
     said: str
 
 
@@ -428,18 +430,28 @@ def _left_before(member: Session, text: Text) -> bool:
     return member.state is SessionState.EXPIRED and member.ended_us - text.at_us < RELAYED_US
 
 
+ALL_TABLES: dict[AnyMachine, Table[Any, Any]] = {table.machine: table for table in (*TABLES.values(), LEASE, OWNERSHIP)}
+
+
 def first_break_in_trace(records: Iterable[Record]) -> tuple[Break | None, int]:
     """The first step that is no row of its machine's table, or does not begin where its machine was; and how many
     steps were read.
     """
     states: dict[tuple[str, str, str, int], str] = {}
+    adopted: set[tuple[str, str]] = set()  # by server of a cluster: the rooms with which it goes on
     count = 0
     for step in _steps(records):
         count += 1
-        table = TABLES[step.machine]
+        table = ALL_TABLES[step.machine]
         who = f"{step.machine} {step.id} of {step.actor}"
         key = step.actor, str(step.machine), step.id, step.instance
-        state = states.get(key, str(table.initial))
+        room = step.id.rpartition("@")[2]
+        if step.machine is ClusterMachine.OWNERSHIP:
+            adopted.add((step.actor, step.id))
+            for each in [each for each in states if each[0] == step.actor and each[2].rpartition("@")[2] == step.id]:
+                if each[1] != ClusterMachine.OWNERSHIP:
+                    del states[each]
+        state = states.get(key, step.from_ if (step.actor, room) in adopted else str(table.initial))
         if step.from_ != state:
             return Break(step.n, step.rule, f"{who} steps from {step.from_}, but it was {state}"), count
         row = table.rows.get((step.from_, step.event))  # names of the trace: they are equal to the table's

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from tcrp.sim.run import Verdict
+from tcrp.spec.cluster_names import AnyRule, OwnRule
 from tcrp.spec.names import Machine, Property, Rule
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord, TimerRecord
@@ -20,10 +21,11 @@ ROWS: tuple[Pair, ...] = tuple(
 REFUSED: tuple[Pair, ...] = tuple(
     (table.machine, str(state), str(event)) for table in (SESSION, ROOM, HANDSHAKE) for state, event in table.refused()
 )
-SHOWN_BY_PROPERTY = {
+SHOWN_BY_PROPERTY: Mapping[AnyRule, Property] = {
     Rule.TCP_1: Property.NO_TALK_ON_TCP,
     Rule.TCP_3: Property.STREAMS_HALF_CLOSE,
     Rule.REL_2: Property.RELAYS_IN_ORDER,
+    OwnRule.OWN_4: Property.NO_STALE_OUTPUT,
 }
 """Rules that no single record shows: each counts as exercised when its property was checked."""
 
@@ -43,16 +45,18 @@ class Coverage:
 
     rows: dict[Pair, int] = field(default_factory=lambda: dict.fromkeys(ROWS, 0))
     refused: dict[Pair, int] = field(default_factory=lambda: dict.fromkeys(REFUSED, 0))
-    rules: dict[Rule, int] = field(default_factory=lambda: dict.fromkeys(Rule, 0))
+    rules: dict[AnyRule, int] = field(default_factory=lambda: dict.fromkeys((*Rule, *OwnRule), 0))
 
     def hear(self, record: Record) -> None:
         """Count what a record shows."""
         if type(record) is PacketRecord and record.rule is None:  # most records are such
             return
         match record:
-            case StepRecord():
-                pair = (record.machine, str(record.from_), str(record.event))
+            case StepRecord(machine=Machine() as machine):
+                pair = (machine, str(record.from_), str(record.event))
                 self.rows[pair] = self.rows.get(pair, 0) + 1
+                self.rules[record.rule] += 1
+            case StepRecord():  # of a cluster
                 self.rules[record.rule] += 1
             case RefusalRecord():
                 pair = (record.machine, str(record.from_), str(record.event))

@@ -81,6 +81,7 @@ class _Fates:
     def __init__(self, scenario: Scenario, records: Sequence[Record]) -> None:
         self._scenario = scenario
         self._records = records
+        self._servers = scenario.servers or (SERVER,)
 
     def of(self, miss: Miss) -> Fate | None:
         match miss.expectation.claim:
@@ -146,14 +147,16 @@ class _Fates:
         first = own[0]
         said = f"{_quoted(relay.text)} was said by {step.actor} at {seconds(first.t_us)}"
         related = {each.n for each in own}
-        to_user = [each for each in own if each.link == f"{SERVER}>{user}" and each.what == PacketKind.RELAY]
+        to_user = [each for each in own if self._is_to(user, each.link) and each.what == PacketKind.RELAY]
         if to_user:
             return self._ended(said, to_user[-1], f"the relay to {user}")
         withheld = [each for each in self._drops_by_server()
-                    if each.cause in related and each.link == f"{SERVER}>{names.get(user, user)}"]  # fmt: skip
+                    if each.cause in related and self._is_to(names.get(user, user), each.link)]  # fmt: skip
         if withheld:
             return Fate(f"{said}; the relay to {user} was withheld: {withheld[0].why}", withheld[0].n)
-        up = [each for each in own if each.link == f"{step.actor}>{SERVER}"][-1]
+        up = [each for each in own if self._is_from(step.actor, each.link)][-1]
+        if up.kind is Kind.ARRIVE and (between := self._between_servers(own)) is not None:
+            return self._ended(said, between, f"its way from {between.link.replace('>', ' to ')}")
         if up.kind is Kind.ARRIVE:
             refused = [each for each in self._records if isinstance(each, RefusalRecord) and each.cause == up.n]
             if refused:
@@ -209,7 +212,7 @@ class _Fates:
         if not own:
             return self._not_done(step, SessionEvent.LEFT, "leave")
         left = f"{step.actor} left at {seconds(own[0].t_us)}"
-        ups = [each for each in own if each.link == f"{step.actor}>{SERVER}"]
+        ups = [each for each in own if self._is_from(step.actor, each.link)]
         arrived = {each.n for each in ups}
         for each in self._records:
             if isinstance(each, StepRecord) and each.cause in arrived and each.event == SessionEvent.LEFT:
@@ -220,7 +223,7 @@ class _Fates:
         """The state of a user's latest session, as the server had it."""
         name = next((each.name for each in self._scenario.users if each.id == user), user)
         states = [each.to for each in self._records
-                  if isinstance(each, StepRecord) and each.machine is Machine.SESSION and each.actor == SERVER
+                  if isinstance(each, StepRecord) and each.machine is Machine.SESSION and each.actor in self._servers
                   and each.id.startswith(f"{name}@") and each.t_us <= t_us]  # fmt: skip
         return states[-1] if states else str(SessionState.ANONYMOUS)
 
@@ -235,7 +238,7 @@ class _Fates:
         return self._of_lost(user, PacketKind.NOTICE, "notice")
 
     def _of_lost(self, user: str, what: PacketKind, word: str) -> Fate:
-        sent = [each for each in self._packets() if each.link == f"{SERVER}>{user}" and each.what == what]
+        sent = [each for each in self._packets() if self._is_to(user, each.link) and each.what == what]
         lost = [each for each in sent if each.kind is Kind.DROP]
         number = sum(each.kind is Kind.SEND for each in sent)
         if not number:
@@ -266,7 +269,22 @@ class _Fates:
         return [each for each in self._packets() if each.packet.startswith(f"{root}/")]
 
     def _drops_by_server(self) -> Iterable[PacketRecord]:
-        return (each for each in self._packets() if each.actor == SERVER and each.kind is Kind.DROP)
+        return (each for each in self._packets() if each.actor in self._servers and each.kind is Kind.DROP)
+
+    def _is_to(self, user: str, link: str) -> bool:
+        """Whether a link goes from a server to a user."""
+        source, _, target = link.partition(">")
+        return target == user and source in self._servers
+
+    def _is_from(self, user: str, link: str) -> bool:
+        """Whether a link goes from a user to a server."""
+        source, _, target = link.partition(">")
+        return source == user and target in self._servers
+
+    def _between_servers(self, own: list[PacketRecord]) -> PacketRecord | None:
+        """Where a way ended between two servers of a cluster, if it did."""
+        ways = [each for each in own if each.what in (PacketKind.FORWARD, PacketKind.OUTPUT)]
+        return ways[-1] if ways and ways[-1].kind is not Kind.ARRIVE else None
 
     def _ended(self, before: str, last: PacketRecord, it: str) -> Fate:
         """How the way of a packet ended."""

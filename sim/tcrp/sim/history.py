@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from tcrp.sim.hosts.server import SERVER
@@ -51,7 +51,10 @@ class SeenRelay:
 class History:
     """A listener of the trace."""
 
-    def __init__(self, expectations: Iterable[Expectation]) -> None:
+    def __init__(self, expectations: Iterable[Expectation], servers: Container[str] = (SERVER,)) -> None:
+        self._servers = servers
+        self._at: dict[StateClaim, str] = {}  # by claim about a server's machine: the server that had it last
+        self._now = (0, 0)  # time and number of the latest record
         claims = [each.claim for each in expectations]
         self.changes: dict[StateClaim, list[Change]] = {}  # keyed by the claim without its state
         self.screens: dict[str, list[SeenRelay]] = {}
@@ -83,11 +86,13 @@ class History:
         """Keep what is asked for."""
         match record:
             case StepRecord():
+                self._now = record.t_us, record.n
                 if record.from_ != record.to:
                     for subject, changes in self.changes.items():
-                        if _is_about(subject, record):
+                        if _is_about(subject, record, self._servers):
+                            self._at[subject] = record.actor
                             changes.append(Change(record.t_us, record.n, record.to))
-                if record.machine is Machine.HANDSHAKE and record.actor == SERVER and record.id in self.refusals:
+                if record.machine is Machine.HANDSHAKE and record.actor in self._servers and record.id in self.refusals:
                     refused = record.event == HandshakeEvent.REFUSED
                     if refused or record.event == HandshakeEvent.ACCEPTED:
                         why = record.why.partition(":")[0] if refused else ""
@@ -113,11 +118,33 @@ class History:
 
     def _restart(self, record: FaultRecord) -> None:
         """A host that crashes loses every machine; a server that starts knows none of the machines before."""
-        is_server = record.actor == SERVER
+        self._now = record.t_us, record.n
+        is_server = record.actor in self._servers
         for subject, changes in self.changes.items():
-            if record.actor == (subject.user if isinstance(subject, UserIs) else SERVER):
+            if isinstance(subject, UserIs):
+                is_meant = record.actor == subject.user
+            elif self._servers == (SERVER,):
+                is_meant = is_server
+            else:  # of several, the one that had it; who goes on with it is told by `moved_to`
+                is_meant = record.actor == self._at.get(subject) and record.what == "crash"
+            if is_meant:
                 is_down = is_server and record.what == "crash"
                 changes.append(Change(record.t_us, record.n, DOWN if is_down else first_state(subject)))
+
+    def moved_to(self, server: str, states: Iterable[tuple[Machine, str, str]]) -> None:
+        """These machines of servers, by kind and id, go on at this one from these states."""
+        for machine, id, state in states:
+            for subject, changes in self.changes.items():
+                if isinstance(subject, MachineIs) and (subject.machine, subject.id) == (machine, id):
+                    self._at[subject] = server
+                    changes.append(Change(*self._now, state))
+
+    def moved_from(self, server: str, machines: Iterable[tuple[Machine, str]]) -> None:
+        """These are not at this server any more: until they go on elsewhere, no server has a view of them."""
+        for machine, id in machines:
+            for subject, changes in self.changes.items():
+                if isinstance(subject, MachineIs) and (subject.machine, subject.id) == (machine, id):
+                    changes.append(Change(*self._now, DOWN))
 
     def sample(self, now_us: int, counters: Mapping[str, int]) -> None:
         """Keep the server's counters as they are now, if they have changed."""
@@ -128,7 +155,9 @@ class History:
         for claim, times in self.matches.items():
             if claim.kind != kind:
                 continue
-            wrong = sum(_field(record, key) != value for key, value in _all_fields(claim))
+            wrong = sum(_field(record, key) != value for key, value in claim.fields)
+            if claim.kind != "drop" and not any(key == "actor" for key, _ in claim.fields):
+                wrong += record.actor not in self._servers
             if not wrong:
                 times.append((record.t_us, record.n))
             elif claim not in self.nearest or wrong <= self.nearest[claim][0]:  # of equally near ones, the last
@@ -154,18 +183,12 @@ def first_state(claim: StateClaim) -> str:
     return str(subject.state)
 
 
-def _is_about(subject: StateClaim, record: StepRecord) -> bool:
+def _is_about(subject: StateClaim, record: StepRecord, servers: Container[str]) -> bool:
     match subject:
         case UserIs(user, _):
             return record.actor == user and record.machine is Machine.SESSION
         case MachineIs(machine, id, _):
-            return record.actor == SERVER and record.machine is machine and record.id == id
-
-
-def _all_fields(claim: Records) -> Iterable[tuple[str, str]]:
-    yield from claim.fields
-    if claim.kind != "drop" and not any(key == "actor" for key, _ in claim.fields):
-        yield "actor", SERVER
+            return record.actor in servers and record.machine is machine and record.id == id
 
 
 def _field(record: Record, key: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from tcrp.cluster.node import ClusterNode
 from tcrp.engine.codec import codec
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.monitor import PropertyMonitor
 from tcrp.sim.checks.results import Violation
 from tcrp.sim.checks.shadow import Shadows
+from tcrp.sim.cluster.cluster import Servers
 from tcrp.sim.evaluate import Miss, judge
 from tcrp.sim.history import History
 from tcrp.sim.hosts.host import Host
@@ -22,7 +24,7 @@ from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import Scenario, Step, Window
 from tcrp.sim.script import ScriptRunner
 from tcrp.spec.limits import MINUTE_US
-from tcrp.spec.names import HandshakeEvent, Property
+from tcrp.spec.names import HandshakeEvent, Machine, Property
 from tcrp.trace.records import Digest, Record, RefusalRecord, StepRecord, Trace
 
 LONGEST_US = 10 * MINUTE_US
@@ -70,33 +72,47 @@ class Run:
         watched: bool = True,
         leave_out: Iterable[Property] = (),
         shadows: Shadows | None = None,
+        make_node: type[ClusterNode] = ClusterNode,
     ) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.trace = Trace() if watched else None
         self.world = World(Network(scenario.network, self.seed), self.trace)
         self.tcp = Tcp(self.world)
-        self.server = ServerHost(
-            self.world,
-            scenario.limits,
-            self.seed,
-            listeners=[ListenerConfig(tuple(map(codec, each.dialects))) for each in scenario.listeners],
-            names=[each.name for each in scenario.listeners if each.name],
-            make_engine=make_engine,
-        )
-        self.hosts = Hosts(self.world, self.tcp, self.server, scenario.limits)
+        listening = [ListenerConfig(tuple(map(codec, each.dialects))) for each in scenario.listeners]
+        names = [each.name for each in scenario.listeners if each.name]
+        self.cluster: Servers | None = None
+        if scenario.servers:
+            self.cluster = Servers(scenario, self.world, self.tcp, self.seed, listening, names, make_node)
+            self.servers: list[ServerHost] = list(self.cluster.nodes.values())
+        else:
+            self.servers = [
+                ServerHost(
+                    self.world, scenario.limits, self.seed, listeners=listening, names=names, make_engine=make_engine
+                )
+            ]
+        self.server = self.servers[0]  # the only one, unless they are a cluster
+        self.hosts = Hosts(self.world, self.tcp, self.servers, scenario.limits)
         self._people()
-        self.script_runner = ScriptRunner(scenario, self.world, self.tcp, self.server, self.hosts, self.seed)
-        self.history = History(scenario.expect)
+        bucket = self.cluster.bucket if self.cluster is not None else None
+        self.script_runner = ScriptRunner(scenario, self.world, self.tcp, self.hosts, self.seed, bucket)
+        self.history = History(scenario.expect, scenario.servers or (SERVER,))
         self.digest = Digest()
         self.refused_steps: list[RefusalRecord] = []
         self.refused_requests: list[StepRecord] = []
         left_out = {Property(each.name) for each in scenario.leave_out} | set(leave_out)
-        self.monitor = PropertyMonitor(self.hosts, scenario.limits, frozenset(left_out), shadows or Shadows())
+        shadows = shadows or Shadows()
+        self.monitor = PropertyMonitor(self.hosts, scenario.limits, frozenset(left_out), shadows)
         if self.trace is not None:
-            self.server.observer = self.monitor
+            if self.cluster is None:
+                self.server.observer = self.monitor
+            else:
+                self.cluster.watch(self.hosts, self.monitor, shadows)
+                for node in self.cluster.nodes.values():
+                    node.rooms.append(self.history)
             self.tcp.observer = self.monitor.streams
-            self.server.counts = self.history.asks_for_counters
+            for server in self.servers:
+                server.counts = self.history.asks_for_counters
             self.trace.listeners += [self.digest, self.monitor.hear]
             # Every record is handed to every listener: those who wait for nothing stay away.
             if scenario.expect:
@@ -107,6 +123,8 @@ class Run:
         self._ends_us = LONGEST_US if scenario.until_us is None else scenario.until_us
         self._last_expected_us = max((_latest(each.window) for each in scenario.expect), default=0)
         self._busy_host: Host = self.server
+        if self.cluster is not None:
+            self.cluster.start()
 
     def _people(self) -> None:
         honest = attackers = 0
@@ -120,6 +138,7 @@ class Run:
             self.hosts.users[user.id] = UserHost(
                 self.hosts, user.id, user.name, codec(user.dialect), ip, keeps_alive=user.keeps_alive,
                 listener=self.scenario.listener_of(user.listener),
+                server=self.hosts.servers[user.server] if user.server else None,
             )  # fmt: skip
 
     # --- letting it happen -----------------------------------------------------------------------
@@ -135,8 +154,14 @@ class Run:
         if self.scenario.until_us is not None and self.monitor.results.violation is None:
             self.world.now_us = self._ends_us
         if self.trace is not None:
-            self.monitor.finish(self.server)
+            self._finish()
         return self._verdict(ended_us)
+
+    def _finish(self) -> None:
+        if self.cluster is None:
+            self.monitor.finish(self.server)
+        else:
+            self.cluster.finish(self.monitor)
 
     def _let_happen(self) -> None:
         """Unobserved: no state is awaited, nothing is checked."""
@@ -151,6 +176,7 @@ class Run:
         world, results, script_runner = self.world, self.monitor.results, self.script_runner
         events, ends_us, has_end = world.events, self._ends_us, self.scenario.until_us is not None
         samples = self.history.asks_for_counters
+        counters = self.server.counters if self.cluster is None else self.cluster.counters
         while events and events[0][0] <= ends_us:
             if not (has_end or world.busy or script_runner.is_waiting) and self._is_over(events[0][0]):
                 break
@@ -158,7 +184,7 @@ class Run:
             if script_runner.met:
                 script_runner.take_what_was_waited_for()
             if samples:
-                self.history.sample(world.now_us, self.server.counters())
+                self.history.sample(world.now_us, counters())
             if results.violation is not None:
                 break
 
@@ -169,7 +195,7 @@ class Run:
     def _all_quiescent(self) -> bool:
         if not self._busy_host.is_quiescent:
             return False
-        hosts: list[Host] = [self.server, *self.hosts.users.values()]
+        hosts: list[Host] = [*self.servers, *self.hosts.users.values()]
         for host in hosts:
             if not host.is_quiescent:
                 self._busy_host = host
@@ -177,9 +203,14 @@ class Run:
         return True
 
     def _note_refused(self, record: Record) -> None:
-        if type(record) is RefusalRecord and record.actor != SERVER:
+        if type(record) is RefusalRecord and record.actor not in self.hosts.servers:
             self.refused_steps.append(record)
-        elif type(record) is StepRecord and record.event == HandshakeEvent.REFUSED and record.actor != SERVER:
+        elif (
+            type(record) is StepRecord
+            and record.event == HandshakeEvent.REFUSED
+            and record.machine is Machine.HANDSHAKE
+            and record.actor not in self.hosts.servers
+        ):
             self.refused_requests.append(record)
 
     def _verdict(self, ended_us: int) -> Verdict:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import assert_never
 
+from tcrp.sim.cluster.bucket import Bucket
 from tcrp.sim.hosts.server import SERVER, ServerHost
 from tcrp.sim.hosts.user import Hosts
 from tcrp.sim.network.packets import Origin
@@ -60,7 +62,7 @@ def origin_name(step: Step, taken: int) -> str:
     return f"{step.id}.{taken}" if repeats else step.id
 
 
-def claim_met_by(claim: StateClaim, record: Record) -> bool:
+def claim_met_by(claim: StateClaim, record: Record, servers: Container[str] = (SERVER,)) -> bool:
     """Whether `record` makes `claim` true."""
     if not isinstance(record, StepRecord) or record.to != claim.state:
         return False
@@ -68,16 +70,20 @@ def claim_met_by(claim: StateClaim, record: Record) -> bool:
         case UserIs(user, _):
             return record.actor == user and record.machine is Machine.SESSION
         case MachineIs(machine, id, _):
-            return record.actor == SERVER and record.machine is machine and record.id == id
+            return record.actor in servers and record.machine is machine and record.id == id
 
 
 class ScriptRunner:
     """Takes the steps of a scenario's script."""
 
-    def __init__(self, scenario: Scenario, world: World, tcp: Tcp, server: ServerHost, hosts: Hosts, seed: int) -> None:
+    def __init__(
+        self, scenario: Scenario, world: World, tcp: Tcp, hosts: Hosts, seed: int, bucket: Bucket | None = None
+    ) -> None:
         self._world = world
         self._tcp = tcp
-        self._server = server
+        self._machines: dict[str, ServerHost | Bucket] = {**hosts.servers}
+        if bucket is not None:
+            self._machines[bucket.id] = bucket
         self._town = hosts
         self._seed = seed
         self._scheduled_steps = [ScheduledStep(number, step) for number, step in enumerate(scenario.script, start=1)]
@@ -116,7 +122,7 @@ class ScriptRunner:
         """A listener of the trace: notes which states have come true."""
         if isinstance(record, StepRecord):
             for claim in self._waiting:
-                if claim_met_by(claim, record):
+                if claim_met_by(claim, record, self._town.servers):
                     self.met.append(claim)
 
     @property
@@ -156,9 +162,9 @@ class ScriptRunner:
         action = filled(step.action, repetition)
         if isinstance(action, NetworkAction):
             self._do_to_network(action, origin)
-        elif step.actor == SERVER:
-            assert isinstance(action, ServerAction), "the reader knows the server's verbs"
-            self._server.act(action, origin)
+        elif (machine := self._machines.get(step.actor)) is not None:
+            assert isinstance(action, ServerAction), "the reader knows the servers' verbs"
+            machine.act(action, origin)
         else:
             assert isinstance(action, UserAction), "the reader knows the users' verbs"
             self._town.users[step.actor].act(action, origin, allow_invalid=step.allow_invalid)

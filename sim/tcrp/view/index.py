@@ -15,6 +15,7 @@ from functools import lru_cache
 from mmap import mmap
 from typing import NamedTuple
 
+from tcrp.spec.cluster_names import AnyMachine, ClusterMachine
 from tcrp.spec.names import Machine
 from tcrp.trace.header import Header, read_header
 from tcrp.trace.lines import LINE_BYTES_MAX, Line, TraceError
@@ -26,6 +27,7 @@ BLOCK_BYTES = 1 << 20
 BLOCKS_KEPT = 16
 LOOK_BACK_BLOCKS = 2
 SERVER, NETWORK = "server", "network"
+MACHINES: dict[str, AnyMachine] = {str(each): each for each in (*Machine, *ClusterMachine)}
 
 _TEXT = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _LISTENER = rb'(?:"listener":"[^"]*",)?'
@@ -49,7 +51,7 @@ class MachineId(NamedTuple):
     """A machine, as one actor sees it."""
 
     actor: str
-    machine: Machine
+    machine: AnyMachine
     id: str
 
 
@@ -57,7 +59,7 @@ class MachineAt(NamedTuple):
     """The latest machine of one id, as one actor sees it: its state, and the record of its latest step."""
 
     actor: str
-    machine: Machine
+    machine: AnyMachine
     id: str
     state: str
     n: int
@@ -253,7 +255,7 @@ class TraceIndex:
                 if machine is None:
                     crashed.add(actor)
                 elif actor not in crashed and (actor, machine, id) not in states:
-                    at = MachineAt(_text(actor), Machine(machine.decode()), _text(id), state.decode(), int(number))
+                    at = MachineAt(_text(actor), MACHINES[machine.decode()], _text(id), state.decode(), int(number))
                     states[actor, machine, id] = at
                     if len(states) == most:
                         return list(states.values())

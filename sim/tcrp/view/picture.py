@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import attrgetter
 
+from tcrp.spec.cluster_names import AnyMachine
 from tcrp.spec.names import Machine, PacketKind
+from tcrp.spec.ownership import LEASE, OWNERSHIP
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.causes import chain_of_causes
 from tcrp.trace.header import Header, Mode
@@ -44,7 +46,9 @@ ROUTINE = frozenset(
 )
 """Packets of which a reader who looks for something else need not hear, as long as they arrive."""
 TALK = frozenset((PacketKind.SAY, PacketKind.RELAY))
-FINAL = {table.machine: frozenset(map(str, table.final)) for table in (SESSION, ROOM, HANDSHAKE)}
+FINAL: dict[AnyMachine, frozenset[str]] = {
+    table.machine: frozenset(map(str, table.final)) for table in (SESSION, ROOM, HANDSHAKE, LEASE, OWNERSHIP)
+}
 
 
 class Role(StrEnum):
@@ -83,7 +87,7 @@ class Track:
 
     index: int
     lifeline: int
-    machine: Machine
+    machine: AnyMachine
     id: str
     instance: int
     column: int
@@ -191,12 +195,12 @@ class Picture:
         self._came: dict[str, int] = {}  # by actor, its first record
         self._lifelines: dict[str, int] = {}
         self._members: dict[str, int] = {}
-        self._living: dict[tuple[int, Machine, str, int], int] = {}
-        self._latest: dict[tuple[int, Machine, str], int] = {}
+        self._living: dict[tuple[int, AnyMachine, str, int], int] = {}
+        self._latest: dict[tuple[int, AnyMachine, str], int] = {}
         self._down: dict[str, Fault] = {}
         self._free_tracks: list[int] = []
         self._free_lifelines: list[int] = []
-        self._columns: dict[tuple[int, Machine], list[bool]] = {}
+        self._columns: dict[tuple[int, AnyMachine], list[bool]] = {}
         self._going_on: list[Fault] = []
         self._is_seen_by_server = header.mode is Mode.SOCKETS and not header.cast
         for id, member in header.cast.items():

@@ -10,6 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from tcrp.spec.limits import SECOND_US
+from tcrp.spec.names import Machine, Rule
 
 
 class ClusterMachine(StrEnum):
@@ -78,6 +79,9 @@ class OwnRule(StrEnum):
     OWN_9 = "R-OWN-9"
 
 
+AnyMachine = Machine | ClusterMachine
+AnyRule = Rule | OwnRule
+
 OWN_SENTENCES: Mapping[OwnRule, str] = MappingProxyType(
     {
         OwnRule.OWN_1: "A room has at most one owner: the process that its key in the bucket names. The key changes by "
@@ -107,6 +111,9 @@ OWN_SENTENCES: Mapping[OwnRule, str] = MappingProxyType(
 
 LEASE_US = 5 * SECOND_US
 """The usual length of a lease."""
+
+LEASE_LEAST_US, LEASE_MOST_US = SECOND_US, 60 * SECOND_US
+"""Bounds of its setting."""
 
 DRIFT_PARTS = 100
 """Clocks of two processes may go apart by one part in so many."""

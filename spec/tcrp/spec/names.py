@@ -144,6 +144,10 @@ class PacketKind(StrEnum):
     DATAGRAM = "datagram"
     RELAY = "relay"
     NOTICE = "notice"
+    FORWARD = "forward"  # a gateway to the owner of a room: what a client does
+    OUTPUT = "output"  # an owner to a gateway: what is to be done for its clients
+    ASK = "ask"  # a server of a cluster to the bucket
+    SHOWN = "shown"  # and back: answers, and what has changed
 
 
 class Counter(StrEnum):
@@ -200,6 +204,9 @@ class Property(StrEnum):
     SPEAKERS_ARRIVE = "speakers-arrive"
     NO_CLIENT_WAITS_FOR_EVER = "no-client-waits-for-ever"
     CLOSING_ROOMS_CLOSE = "closing-rooms-close"
+    ONE_OWNER_RELAYS = "one-owner-relays"
+    NO_STALE_OUTPUT = "no-stale-output"
+    HANDOVER_LOSES_NO_SESSION = "handover-loses-no-session"
 
 
 class Rule(StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tcrp.spec.cluster_names import AnyRule, OwnRule
 from tcrp.spec.names import Property, Rule
 
 
@@ -14,7 +15,7 @@ class Claim:
     """A sentence that is true of every run, and the rules that it follows from."""
 
     sentence: str
-    rules: tuple[Rule, ...]
+    rules: tuple[AnyRule, ...]
 
 
 CLAIMS: Mapping[Property, Claim] = MappingProxyType(
@@ -137,6 +138,24 @@ CLAIMS: Mapping[Property, Claim] = MappingProxyType(
         Property.CLOSING_ROOMS_CLOSE: Claim(
             "At the end of a run no room has been closing for longer than its linger.", (Rule.ROOM_3,)
         ),
+        Property.ONE_OWNER_RELAYS: Claim(
+            "Of a room in a cluster at most one owner relays: once an owner has relayed, none with a smaller fencing "
+            "number does, and no two have the same number.",
+            (OwnRule.OWN_1, OwnRule.OWN_2, OwnRule.OWN_3),
+        ),
+        Property.NO_STALE_OUTPUT: Claim(
+            "A gateway sends out nothing of an owner after it has heard one with a higher fencing number.",
+            (OwnRule.OWN_4,),
+        ),
+        Property.HANDOVER_LOSES_NO_SESSION: Claim(
+            "Each session of a room that is handed over is at the next owner, or has ended by the protocol.",
+            (OwnRule.OWN_7,),
+        ),
     }
 )
-"""Safety, checked at every step; and the last three, liveness, checked at the end of a run."""
+"""Safety, checked at every step; liveness, checked at the end of a run: from `speakers-arrive` to
+`closing-rooms-close`; and three of clusters alone.
+"""
+
+OF_CLUSTERS = frozenset((Property.ONE_OWNER_RELAYS, Property.NO_STALE_OUTPUT, Property.HANDOVER_LOSES_NO_SESSION))
+"""The properties that only several servers can break."""

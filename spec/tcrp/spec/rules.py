@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from tcrp.spec.cluster_names import OWN_SENTENCES, AnyRule, OwnRule
 from tcrp.spec.names import Rule
 
 SENTENCES: Mapping[Rule, str] = MappingProxyType(
@@ -83,3 +84,8 @@ SENTENCES: Mapping[Rule, str] = MappingProxyType(
         "line ends and tabs become spaces.",
     }
 )
+
+
+def sentence_of(rule: AnyRule) -> str:
+    """The sentence of a rule of the protocol, or of a cluster."""
+    return OWN_SENTENCES[rule] if isinstance(rule, OwnRule) else SENTENCES[rule]

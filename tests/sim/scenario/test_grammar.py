@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,12 +31,17 @@ BEFORE = {
 }
 
 
+NAMES_A_SERVER = re.compile(r"\b(a|bucket): |server: b\b")
+CLUSTER = {"servers": "servers: {a: {}, b: {}}"}
+
+
 def file_with(example: str) -> str:
-    """A file in which alice, bob and mallory act, with `example` in it."""
+    """A file in which alice, bob and mallory act, with `example` in it; with servers, if it names one."""
     key = example.partition(":")[0]
     if key == "script":
         example = BEFORE["script"].removesuffix("]") + ", " + example.removeprefix("script: [")
-    return "\n".join({**BEFORE, key: example}.values())
+    servers = CLUSTER if NAMES_A_SERVER.search(example) and key != "servers" else {}
+    return "\n".join({**BEFORE, **servers, key: example}.values())
 
 
 def meaning(scenario: Scenario) -> Scenario:
@@ -74,6 +80,8 @@ def test_every_kind_of_value_reads_its_example_and_writes_it_back(name: str) -> 
         cast.appear(compose(user, "x"), user)
     cast.rooms.add("lobby")
     cast.listeners = ("new", "old")
+    if name == "server_name":
+        cast.servers = ("a", "b")
     value = kind.read(compose(kind.example, "x"), Scene(cast))
     check = {**kind.schema(), "$defs": schema()["$defs"]}
     written = kind.write(value)

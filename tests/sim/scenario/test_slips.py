@@ -120,7 +120,7 @@ def test_every_reason_in_the_code_is_known() -> None:
     """The reasons are the words that are handed to whatever drops or withholds a packet."""
     reasons: set[str] = {each.value for each in DropReason}
     names = ("drop", "_withhold", "_count_rejected")
-    for folder in ("engine/tcrp/engine", "sim/tcrp/sim/network", "sim/tcrp/sim/hosts"):
+    for folder in ("engine/tcrp/engine", "sim/tcrp/sim/network", "sim/tcrp/sim/hosts", "sim/tcrp/sim/cluster"):
         for path in (ROOT / folder).glob("*.py"):
             for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in names:

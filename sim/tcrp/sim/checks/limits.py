@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from tcrp.engine.outputs import CloseStream, FinishStream, SendFrame, ServerOutput, Stepped, StreamId, TimerFired
+from tcrp.engine.state import ServerState
 from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.observed import ObservedServer, SessionRecord
 from tcrp.sim.checks.results import CheckResults
@@ -24,6 +25,7 @@ class LimitChecks:
         self._open: dict[StreamId, str] = {}  # the connections that the server has taken, and their IP addresses
         self._peer_ended: set[StreamId] = set()
         self._texts: dict[object, deque[int]] = {}  # when a session's texts were relayed
+        self._came: dict[str, int] = {}  # what there is more of than may be, since rooms of another server came
 
     def forget(self) -> None:
         """The server has lost all that it knew."""
@@ -36,7 +38,7 @@ class LimitChecks:
         call = self._model.call
         if call.connection is None or call.packet is None:
             return
-        stream = call.connection.stream
+        stream = call.stream
         if call.packet.what is PacketKind.OPEN:
             self._open[stream] = call.connection.client_address.ip
         elif call.packet.what in (PacketKind.CLOSE, PacketKind.RESET):
@@ -53,6 +55,25 @@ class LimitChecks:
             self._judge_rate(call.entry)
         if call.granted or call.connection is not None:
             self._judge_counts()
+
+    def adopt(self, state: ServerState) -> None:
+        """The server goes on with rooms of another, whatever its limits: whoever is in stays in."""
+        for each in state.handshakes:
+            self._open[each.stream] = each.ip
+            if each.peer_ended:
+                self._peer_ended.add(each.stream)
+        limits, living = self._bounds.widest, self._model.living
+        self._came = {"rooms": len(self._model.rooms) - limits.rooms_max, "sessions": len(living) - limits.sessions_max}
+        for ip, number in Counter(each.ip for each in living.values()).items():
+            self._came[f"sessions of {ip}"] = number - limits.sessions_per_ip_max
+        for ip, number in Counter(self._open.values()).items():
+            self._came[f"connections of {ip}"] = number - limits.connections_per_ip_max
+        self._came["connections"] = len(self._open) - limits.connections_max
+
+    def forget_stream(self, stream: StreamId) -> None:
+        """Another server speaks on the stream from now on."""
+        self._open.pop(stream, None)
+        self._peer_ended.discard(stream)
 
     # --- counts ----------------------------------------------------------------------------------
 
@@ -87,6 +108,8 @@ class LimitChecks:
             del self._texts[speaker.token]
 
     def _at_most(self, what: str, number: int, most: int) -> None:
+        if self._came:
+            most += max(self._came.get(what, 0), 0)
         self._results.judge(Property.LIMITS_HOLD, number <= most, "there are {} {}, but at most {}", number, what, most)
 
     # --- how streams end -------------------------------------------------------------------------

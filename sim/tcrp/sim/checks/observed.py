@@ -8,16 +8,18 @@ compare the engine's outputs with it. What it must hold by the rules, `tcrp.sim.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tcrp.engine.codec import learns_port
-from tcrp.engine.outputs import Address, SendDatagram, ServerOutput, Stepped
+from tcrp.engine.outputs import Address, SendDatagram, ServerOutput, Stepped, StreamId
+from tcrp.engine.state import FrozenEnded, FrozenSession, ServerState
+from tcrp.sim.hosts.server import ServerHost
 from tcrp.sim.hosts.user import Hosts, UserHost
 from tcrp.sim.network.packets import Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
-from tcrp.spec.names import PacketKind, RoomEvent, RoomState, SessionEvent, SessionState
+from tcrp.spec.names import Deadline, PacketKind, RoomEvent, RoomState, SessionEvent, SessionState
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Call:
 
     packet: Packet | None = None
     connection: Connection | None = None
+    stream: StreamId = ""  # as the engine calls the connection
     local_us: int = 0
     entry: SessionRecord | None = None  # whose token the packet carries
     is_near: bool = False  # the token, living or ended, comes from its own address, by its own listener
@@ -71,11 +74,21 @@ class Call:
     withheld: int = 0
 
 
+@dataclass(slots=True)
+class Known:
+    """What was observed of sessions and rooms at whichever server of a cluster, for the one that goes on with them."""
+
+    sessions: dict[Hashable, SessionRecord] = field(default_factory=dict)
+    hosts: dict[str, SessionRecord | None] = field(default_factory=dict)  # by room
+
+
 class ObservedServer:
     """What the server holds at this step of the run, as it observes it."""
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, *, server: ServerHost | None = None, known: Known | None = None) -> None:
         self.call = Call()
+        self._server = server or hosts.server
+        self._known = known  # in a cluster: what its servers take over from each other
         self.living: dict[Hashable, SessionRecord] = {}
         self.ended: dict[Hashable, SessionRecord] = {}
         self.rooms: dict[str, RoomState] = {}
@@ -125,11 +138,13 @@ class ObservedServer:
             user=user.id if user is not None else "",
             state=SessionState.TOKENED,
             last_heard_us=self.call.local_us,
-            listener=connection.listener if connection is not None else 0,
+            listener=step.listener or 0,
         )
         if user is not None and connection is not None:
             entry.held_by(user, connection.client_address)
         self.living[step.subject] = self._last_granted = entry
+        if self._known is not None:
+            self._known.sessions[step.subject] = entry
         self.tokens.setdefault(room, set()).add(step.subject)
         self.call.granted.append(entry)
         return entry
@@ -163,6 +178,8 @@ class ObservedServer:
         if self.hosts.get(entry.room) is entry:
             if record.event == SessionEvent.SUPERSEDED:
                 self.hosts[entry.room] = next(self.living_as(entry.id), None)
+                if self._known is not None:
+                    self._known.hosts[entry.room] = self.hosts[entry.room]
             else:
                 self.call.hosts_ended.append(entry)
 
@@ -170,11 +187,55 @@ class ObservedServer:
         """Living sessions of one name in one room: more than one while a takeover is under way."""
         return (each for each in self.living.values() if each.id == id)
 
+    def adopt(self, state: ServerState, local_us: int, linger_us: int) -> list[SessionRecord]:
+        """The server goes on with rooms of another. Returns the living sessions and those that have ended."""
+        known = self._known
+        assert known is not None, "a server of a cluster"
+        entries = []
+        all_of_them: list[FrozenSession | FrozenEnded] = [*state.sessions, *state.ended]
+        for each in all_of_them:
+            # A copy: while two servers hold themselves to be its owner, each has its own view.
+            entry = known.sessions[each.token] = replace(known.sessions[each.token], tell_us=[])
+            entry.listener, entry.address = each.listener, each.address
+            self.tokens.setdefault(entry.room, set()).add(entry.token)
+            if isinstance(each, FrozenSession):
+                entry.state, entry.last_heard_us = each.state, local_us - each.silent_us
+                entry.has_entered |= each.state is SessionState.IN_ROOM
+                self.living[entry.token] = entry
+                if each.state is SessionState.IN_ROOM:
+                    self._members.setdefault(entry.room, {})[entry.token] = entry
+            else:
+                entry.state = SessionState.EXPIRED
+                ago_us = each.answered_ago_us
+                entry.answered_us = local_us - ago_us if ago_us is not None else None
+                self.ended[entry.token] = entry
+            entries.append(entry)
+        lefts_us = {each.subject: each.when_us for each in state.timers if each.kind is Deadline.LINGER}
+        for room in state.rooms:
+            name = room.name.decode()
+            self.rooms[name] = room.state
+            self.hosts[name] = self.living.get(room.host) if room.host is not None else known.hosts.get(name)
+            if room.state is RoomState.CLOSING:
+                self.closing_us[name] = local_us - (linger_us - lefts_us.get(room.name, 0))
+        return entries
+
+    def give_away(self, room: str) -> None:
+        """Another server goes on with a room, or nobody knows yet who."""
+        for kept in (self.living, self.ended):
+            for token in [token for token, entry in kept.items() if entry.room == room]:
+                del kept[token]
+        if self._known is not None:
+            self._known.hosts[room] = self.hosts.get(room)
+        self.rooms.pop(room, None)
+        self.forget_room(room)
+
     def step_room(self, record: Stepped) -> None:
         """A room moves."""
         self.rooms[record.id] = RoomState(record.to)
         if record.event == RoomEvent.CREATED:
             self.hosts[record.id] = self._last_granted
+            if self._known is not None:
+                self._known.hosts[record.id] = self._last_granted
         elif record.from_ == RoomState.OPEN and record.to == RoomState.CLOSING:
             self.closing_us[record.id] = self.call.local_us
         if record.to == RoomState.CLOSED:
@@ -183,9 +244,16 @@ class ObservedServer:
 
     # --- what the server is given ----------------------------------------------------------------
 
-    def begin_call(self, packet: Packet | None, connection: Connection | None, local_us: int) -> Call:
-        """The server is given a packet, or woken. Reads a datagram as the protocol does (R-UDP-1)."""
-        call = self.call = Call(packet, connection, local_us)
+    def begin_call(
+        self, packet: Packet | None, connection: Connection | None, local_us: int, stream: StreamId | None = None
+    ) -> Call:
+        """The server is given a packet, or woken. Reads a datagram as the protocol does (R-UDP-1).
+
+        `stream` is how the engine calls the connection, if not by its own name.
+        """
+        if stream is None:
+            stream = connection.stream if connection is not None else ""
+        call = self.call = Call(packet, connection, stream, local_us)
         if packet is None or connection is not None:
             return call
         data = packet.data
@@ -196,8 +264,7 @@ class ObservedServer:
         call.entry = entry = self.living.get(token) or self.ended.get(token)
         if entry is None:
             return call
-        udp = self._town.server.udp
-        call.is_near = packet.source.ip == entry.ip and packet.target == udp[entry.listener]
+        call.is_near = packet.source.ip == entry.ip and packet.target == self._server.udp_at(entry.listener)
         if token not in self.living:
             return call
         is_theirs = call.is_near and room == entry.room.encode()

@@ -92,8 +92,7 @@ def resumed(
         monitor._limit_checks._open[connection.stream] = handshake.ip
         if handshake.peer_ended:
             monitor._limit_checks._peer_ended.add(connection.stream)
-        who = (SERVER, Machine.HANDSHAKE, handshake.name, _instance(handshake.stream))
-        monitor._stands[who] = str(handshake.state)
+        monitor._stands[SERVER, Machine.HANDSHAKE, handshake.name, _instance(handshake.stream)] = str(handshake.state)
     for who, stands in monitor._stands.items():
         shadows._shadows[who] = Shadow(None, stands)
     monitor._differential.resume(reference)

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from statemachine.exceptions import TransitionNotAllowed
 
+from tcrp.spec.cluster_names import AnyMachine, ClusterMachine
 from tcrp.spec.handshake import HandshakeMachine
 from tcrp.spec.machine import ProtocolMachine
 from tcrp.spec.names import Machine
+from tcrp.spec.ownership import LeaseMachine, OwnershipMachine
 from tcrp.spec.room import RoomMachine
 from tcrp.spec.session import SessionMachine
 from tcrp.trace.records import Record, StepRecord
@@ -20,16 +22,18 @@ from tcrp.trace.records import Record, StepRecord
 MACHINES_MAX = 1000
 """How many machines a run has at most."""
 
-WRITTEN: dict[Machine, type[ProtocolMachine]] = {
+WRITTEN: dict[AnyMachine, type[ProtocolMachine]] = {
     Machine.SESSION: SessionMachine,
     Machine.ROOM: RoomMachine,
     Machine.HANDSHAKE: HandshakeMachine,
+    ClusterMachine.LEASE: LeaseMachine,
+    ClusterMachine.OWNERSHIP: OwnershipMachine,
 }
 STATES = {machine: {str(state.value): state.value for state in written.states} for machine, written in WRITTEN.items()}
 FINAL = {machine: frozenset(str(state.value) for state in written.final_states) for machine, written in WRITTEN.items()}
 
-Who = tuple[str, Machine, str, int]
-Answers = dict[tuple[Machine, str, str], str | None]
+Who = tuple[str, AnyMachine, str, int]
+Answers = dict[tuple[AnyMachine, str, str], str | None]
 
 
 class Shadow:
@@ -65,7 +69,7 @@ class Shadows:
         """The machine beside `who` takes the step as well."""
         if self.disagreement is not None:
             return
-        shadow = self._shadows.get(who) or self._begin(who)
+        shadow = self._shadows.get(who) or self.begin(who)
         if shadow.state != record.from_:
             self._disagree(record, f"the machine is {shadow.state}")
             return
@@ -96,11 +100,21 @@ class Shadows:
             self._machines -= self._shadows[who].machine is not None
             del self._shadows[who]
 
-    def _begin(self, who: Who) -> Shadow:
+    def end(self, who: Who) -> None:
+        """The machine goes on elsewhere."""
+        shadow = self._shadows.pop(who, None)
+        self._machines -= shadow is not None and shadow.machine is not None
+
+    def begin(self, who: Who, state: str | None = None) -> Shadow:
+        """A machine begins beside `who`, in its first state or, if it comes from another server, in this one."""
         written = WRITTEN[who[1]]
-        machine = written() if self._machines < self._machines_max else None
-        self._machines += machine is not None
-        shadow = self._shadows[who] = Shadow(machine, str(written.initial_state.value))
+        machine = None
+        if self._machines < self._machines_max:
+            machine = written() if state is None else written(start_value=STATES[who[1]][state])
+            self._machines += 1
+        if state is None:
+            state = str(written.initial_state.value)
+        shadow = self._shadows[who] = Shadow(machine, state)
         return shadow
 
     def _ask(self, shadow: Shadow, record: StepRecord) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+
 from tcrp.engine.outputs import SendDatagram, ServerOutput
 from tcrp.engine.state import ServerState
 from tcrp.sim.checks.bounds import Bounds
@@ -16,7 +18,7 @@ from tcrp.spec.limits import (
     SECOND_US,
     SHUTDOWN_LINGER_US,
 )
-from tcrp.spec.names import PacketKind, Property, RoomState
+from tcrp.spec.names import Deadline, PacketKind, Property, RoomState
 
 LATE_US = SECOND_US  # a deadline counts as missed when it is this far behind
 
@@ -33,6 +35,23 @@ class TerminationChecks:
     def forget(self) -> None:
         """The server has lost all that it knew."""
         self._untold.clear()
+
+    def adopt(self, state: ServerState, ended: Mapping[Hashable, SessionRecord], local_us: int) -> None:
+        """Those who are to be told again are so by the server that goes on with their room."""
+        due = {each.subject for each in state.timers if each.kind is Deadline.NOTICE}
+        linger_us = self._bounds.now.linger
+        for each in state.ended:
+            entry = ended[each.token]
+            if each.token in due:
+                again = NOTICE_AGAIN_AFTER_US[each.times_told : entry.told_at_most]
+                ended_us = local_us - each.ended_ago_us
+                entry.tell_us = [ended_us + after for after in again if after < linger_us]
+                if entry.tell_us:
+                    self._untold.append(entry)
+
+    def give_away(self, room: str) -> None:
+        """Another server goes on with a room."""
+        self._untold = [entry for entry in self._untold if entry.room != room]
 
     def judge(self, host: ServerHost, outputs: list[ServerOutput]) -> None:
         """Judge one call of the server's engine."""
@@ -115,8 +134,7 @@ class TerminationChecks:
         judge, model = self._results.judge, self._model
         for room in model.call.closed:
             self._judge_linger(room, host)
-            state = host.engine.freeze() if host.engine is not None else ServerState()
-            held = held_of_room(state, room.encode(), model.tokens.get(room, set()))
+            held = held_of_room(host.frozen(), room.encode(), model.tokens.get(room, set()))
             held += [f"session {entry.id}" for entry in model.living.values() if entry.room == room]
             judge(Property.CLOSED_ROOM_LEAVES_NOTHING, not held, "room {} is closed but leaves {}", room, held)
             self._untold = [entry for entry in self._untold if entry.room != room]

@@ -1,7 +1,8 @@
 """The bucket of a simulated cluster: keys with revisions, compare-and-set, and expiry. Knows no rooms and no leases.
 
 A node reaches it by a connection of the simulated TCP: over a link that is cut nothing is lost, but waits, as in a
-connection to NATS that has not timed out. One JSON list a line, there and back.
+connection to NATS that has not timed out. One JSON list a line, there and back. Its keys are on disk: a crash breaks
+connections off and loses what was asked meanwhile, no key.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import json
 from typing import Any
 
 from tcrp.sim.hosts.host import Host
-from tcrp.sim.network.packets import Chain, Packet
+from tcrp.sim.network.packets import Chain, Origin, Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.network.world import World
+from tcrp.sim.scenario.model import Crash, Pause, ServerAction, Start
+from tcrp.sim.scenario.servers import BUCKET
 from tcrp.spec.names import PacketKind
 
-BUCKET = "bucket"
 UNWATCHED = "state."
 EXPIRING = "node."
 
@@ -45,6 +47,7 @@ class Bucket(Host):
         self.expires_us = expires_us
         self.keys: dict[str, tuple[bytes, int]] = {}
         self.revision = 0
+        self.is_up = True
         self._watchers: dict[str, Connection] = {}  # by node; in the order in which they came
         self._lines: dict[str, Lines] = {}  # by stream
 
@@ -56,8 +59,27 @@ class Bucket(Host):
         """Whether nothing but silence is waited for."""
         return True
 
+    def act(self, action: ServerAction, origin: Origin) -> None:
+        """Take a step of the script."""
+        match action:
+            case Crash(restart_us):
+                self._crash(restart_us, origin)
+            case Start():
+                self._start(origin)
+            case Pause(for_us):
+                self.pause(for_us, origin)
+            case _:
+                raise AssertionError("the reader knows the verbs of the bucket")
+
     def connection_event(self, connection: Connection, packet: Packet) -> None:
         """A node connects, asks, or is gone."""
+        if self.is_paused:
+            self.hold(self._connection_event_later, (connection, packet))
+            return
+        if not self.is_up:
+            connection.server_is_done = True
+            connection.send_down(PacketKind.RESET, b"", packet)
+            return
         match packet.what:
             case PacketKind.OPEN:
                 self._watchers[connection.client.id] = connection
@@ -74,6 +96,26 @@ class Bucket(Host):
             case _:
                 for asked in self._lines[connection.stream].read(packet.data):
                     self._answer(connection, packet, *asked)
+
+    def _connection_event_later(self, event: tuple[Connection, Packet]) -> None:
+        self.connection_event(*event)
+
+    def _crash(self, restart_us: int | None, origin: Origin) -> None:
+        self.world.record_fault(self.id, "crash", "its keys are on disk", origin)
+        self.is_up = False
+        self.forget_held()
+        for connection in self._watchers.values():
+            connection.server_is_done = True
+            connection.send_down(PacketKind.RESET, b"", origin)
+        self._watchers.clear()
+        self._lines.clear()
+        if restart_us is not None:
+            self.world.at(self.world.now_us + restart_us, self._start, origin)
+
+    def _start(self, origin: Origin) -> None:
+        if not self.is_up:
+            self.world.record_fault(self.id, "start", "", origin)
+            self.is_up = True
 
     def _answer(self, connection: Connection, cause: Packet, verb: str, *what: Any) -> None:
         if verb == "put":
@@ -112,4 +154,4 @@ class Bucket(Host):
 
     @staticmethod
     def _say(connection: Connection, cause: Chain, *what: Any) -> None:
-        connection.send_down(PacketKind.STREAM, line(*what), cause)
+        connection.send_down(PacketKind.SHOWN, line(*what), cause)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tcrp.sim.checks.results import CheckResults
+from tcrp.spec.names import Property
+
 
 class ClusterChecks:
-    """Watches all nodes of one run. `violations` has what did not hold, as sentences."""
+    """Watches all nodes of one run."""
 
-    def __init__(self) -> None:
-        self.violations: list[str] = []
-        self.judged = 0
+    def __init__(self, results: CheckResults) -> None:
+        self._results = results
         self._owner: dict[bytes, tuple[int, str]] = {}  # by room: the latest that relayed
         self._heard: dict[tuple[str, bytes], int] = {}  # by gateway and room: the highest fencing number
         self._moving: dict[bytes, set[bytes]] = {}  # by room: the tokens of those whose room is being handed over
@@ -24,14 +26,20 @@ class ClusterChecks:
         """The engine of a node relays in a room that it owns."""
         before, who = self._owner.get(room, (0, node))
         is_right = fence > before or (fence, node) == (before, who)
-        self._judge(is_right, f"{node} relays in {room!r} as owner {fence}, after {who} as owner {before}")
+        self._results.judge(
+            Property.ONE_OWNER_RELAYS, is_right, "{} relays in {} as owner {}, after {} as owner {}",
+            node, _word(room), fence, who, before,
+        )  # fmt: skip
         if is_right:
             self._owner[room] = fence, node
 
     def sends_out(self, gateway: str, room: bytes, fence: int) -> None:
         """A gateway sends its clients what an owner relays."""
         before = self._heard.get((gateway, room), 0)
-        self._judge(fence >= before, f"{gateway} sends out what owner {fence} of {room!r} relays, after {before}")
+        self._results.judge(
+            Property.NO_STALE_OUTPUT, fence >= before, "{} sends out what owner {} of {} relays, after {}",
+            gateway, fence, _word(room), before,
+        )  # fmt: skip
         self._heard[gateway, room] = max(before, fence)
 
     def hands_over(self, room: bytes, tokens: Iterable[bytes]) -> None:
@@ -43,18 +51,27 @@ class ClusterChecks:
         for tokens in self._moving.values():
             tokens.discard(token)
 
+    def is_lost(self, room: bytes) -> None:
+        """Its owner could not give a room away: it has crashed, or lost its lease. It goes on from its snapshot."""
+        self._moving.pop(room, None)
+
     def goes_on(self, node: str, room: bytes, tokens: Iterable[bytes]) -> None:
         """A node owns a room, with these sessions."""
         if (moving := self._moving.pop(room, None)) is not None:
             lost = len(moving.difference(tokens))
-            self._judge(not lost, f"{lost} sessions of {room!r} did not come to {node} when it was handed over")
+            self._results.judge(
+                Property.HANDOVER_LOSES_NO_SESSION, not lost,
+                "{} sessions of {} did not come to {} when it was handed over", lost, _word(room), node,
+            )  # fmt: skip
 
     def finish(self) -> None:
         """The run is over: no room is on its way."""
         for room, tokens in self._moving.items():
-            self._judge(not tokens, f"{room!r} was handed over with {len(tokens)} sessions, and came nowhere")
+            self._results.judge(
+                Property.HANDOVER_LOSES_NO_SESSION, not tokens, "{} was handed over with {} sessions, and came nowhere",
+                _word(room), len(tokens),
+            )  # fmt: skip
 
-    def _judge(self, is_right: bool, what: str) -> None:
-        self.judged += 1
-        if not is_right:
-            self.violations.append(what)
+
+def _word(room: bytes) -> str:
+    return room.decode("utf-8", "replace")

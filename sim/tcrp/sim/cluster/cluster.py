@@ -1,97 +1,80 @@
-"""A simulated cluster: servers by name, their bucket, users, and the links between all of them."""
+"""The servers of a run that has several, and their bucket."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from tcrp.cluster.node import ClusterNode
-from tcrp.engine.codec import codec
+from tcrp.engine.listeners import ListenerConfig
+from tcrp.sim.checks.monitor import Cluster, PropertyMonitor
+from tcrp.sim.checks.shadow import Shadows
 from tcrp.sim.cluster.bucket import Bucket
 from tcrp.sim.cluster.checks import ClusterChecks
 from tcrp.sim.cluster.node import NodeHost
-from tcrp.sim.hosts.user import Hosts, UserHost
-from tcrp.sim.network.links import Network
-from tcrp.sim.network.packets import Origin
-from tcrp.sim.network.tcp import Tcp
+from tcrp.sim.hosts.user import Hosts
+from tcrp.sim.network.tcp import Connection, Tcp
 from tcrp.sim.network.world import World
-from tcrp.sim.scenario.model import LinkId, NetworkSettings, UserAction
-from tcrp.spec.cluster_names import LEASE_US
-from tcrp.spec.limits import Limits
-from tcrp.trace.records import Digest, Trace
+from tcrp.sim.scenario.model import Scenario
 
-STEPS_AT_ONCE_MAX = 100_000
 EXPIRES_LEASES = 3
 """A process's key stays in the bucket for so many leases after its last renewal."""
+SETTLED_LEASES = 4
+"""Without a fault for so long, whatever was on its way has arrived."""
 
 
-class SimulatedCluster:
-    """`names` are the servers'. `network`, `seed` and the order of calls decide all that happens."""
+class Servers:
+    """All servers of a scenario. They are started by `start`, when users and checks are there."""
 
     def __init__(
-        self, names: Iterable[str], *, seed: int = 0, network: NetworkSettings | None = None,
-        limits: Limits | None = None, lease_us: int = LEASE_US, make_node: type[ClusterNode] = ClusterNode,
+        self, scenario: Scenario, world: World, tcp: Tcp, seed: int, listeners: Sequence[ListenerConfig],
+        names: Sequence[str], make_node: type[ClusterNode],
     ) -> None:  # fmt: skip
-        self.trace = Trace()
-        self.digest = Digest()
-        self.trace.listeners.append(self.digest)
-        self.seed = seed
-        self.world = World(Network(network or NetworkSettings(), seed), self.trace)
-        self.tcp = Tcp(self.world)
-        self.checks = ClusterChecks()
-        self.bucket = Bucket(self.world, EXPIRES_LEASES * lease_us)
-        self.users: dict[str, UserHost] = {}
+        self._world = world
+        self._lease_us = scenario.lease_us
+        self._handshake_us = scenario.limits.handshake_timeout
+        self.bucket = Bucket(world, EXPIRES_LEASES * scenario.lease_us)
         self.nodes: dict[str, NodeHost] = {}
-        self._steps = 0
-        limits = limits or Limits()
-        for number, name in enumerate(names, start=1):
+        self.checks: ClusterChecks | None = None
+        connections: dict[tuple[str, str, int], Connection] = {}
+        for number, name in enumerate(scenario.servers, start=1):
             self.nodes[name] = NodeHost(
-                self.world, self.tcp, self.bucket, limits, seed, id=name, number=number, lease_us=lease_us,
-                checks=self.checks, make_node=make_node,
+                world, tcp, self.bucket, scenario.limits, seed, id=name, number=number, lease_us=scenario.lease_us,
+                others=self.nodes, connections=connections, listeners=listeners, names=names, make_node=make_node,
             )  # fmt: skip
-        self._hosts = {name: Hosts(self.world, self.tcp, node, limits) for name, node in self.nodes.items()}
 
-    def user(self, name: str, at: str, dialect: str = "json") -> UserHost:
-        """A user whose client speaks to the server `at`."""
-        ip = f"10.0.0.{len(self.users) + 1}"
-        user = self.users[name] = UserHost(self._hosts[at], name, name, codec(dialect), ip)
-        self._hosts[at].users[name] = user
-        return user
+    def watch(self, hosts: Hosts, monitor: PropertyMonitor, shadows: Shadows) -> None:
+        """Check what every server and all of them together do. `monitor` is that of the trace."""
+        results = monitor.results
+        self.checks = ClusterChecks(results)
+        shared = Cluster(results, self._handshake_us + self._lease_us)
+        for node in self.nodes.values():
+            node.checks = self.checks
+            node.rooms.append(monitor)
+            node.monitor = PropertyMonitor(hosts, node.limits, frozenset(), shadows, one_of=shared, server=node)
 
-    def does(self, user: str, action: UserAction) -> None:
-        """A user takes a step of a script."""
-        self.users[user].act(action, self.origin(user))
-
-    def origin(self, what: str) -> Origin:
-        """The cause of what is done from outside, now."""
-        self._steps += 1
-        return Origin(f"{what}.{self._steps}", self.seed)
-
-    def cut(self, one: str, other: str) -> None:
-        """Cut the links between two, both ways: servers, users, `bucket` or `all`."""
-        self.world.record_fault("network", "cut", f"{one}, {other}", self.origin("network"))
-        self.world.network.cut([LinkId(one, other), LinkId(other, one)])
-
-    def heal(self, one: str, other: str) -> None:
-        """Take cuts back."""
-        self.world.record_fault("network", "heal", f"{one}, {other}", self.origin("network"))
-        self.tcp.heal(self.world.network.heal([LinkId(one, other), LinkId(other, one)]))
-
-    def runs(self, for_us: int) -> None:
-        """Time passes, and everything that is due in it happens."""
-        until_us = self.world.now_us + for_us
-        before_us, steps = self.world.now_us, 0
-        while self.world.events and self.world.events[0][0] <= until_us:
-            self.world.step()
-            steps = steps + 1 if self.world.now_us == before_us else 0
-            assert steps < STEPS_AT_ONCE_MAX, f"time stands still at {before_us} us: a node asks to be woken for ever"
-            before_us = self.world.now_us
-        self.world.now_us = self.trace.now_us = until_us
+    def start(self) -> None:
+        """Each begins."""
+        for node in self.nodes.values():
+            node.begin()
 
     def owners(self, room: str) -> list[str]:
         """The servers that run and hold themselves to be a room's owner."""
         return [name for name, node in self.nodes.items() if node.owns(room)]
 
-    def finish(self) -> list[str]:
-        """The run is over. Returns what did not hold."""
-        self.checks.finish()
-        return self.checks.violations
+    def counters(self) -> dict[str, int]:
+        """What all servers have counted, together; empty while all are down."""
+        counts: dict[str, int] = {}
+        for node in self.nodes.values():
+            for counter, count in node.counters().items():
+                counts[counter] = counts.get(counter, 0) + count
+        return counts
+
+    def finish(self, monitor: PropertyMonitor) -> None:
+        """The run is over: checks what has to have happened by now."""
+        monitor.finish(None)
+        for node in self.nodes.values():
+            if node.monitor is not None:
+                node.monitor.finish(node, monitor)
+        is_settled = self._world.now_us - monitor.last_fault_us >= SETTLED_LEASES * self._lease_us
+        if self.checks is not None and is_settled and all(node.engine is not None for node in self.nodes.values()):
+            self.checks.finish()

@@ -26,7 +26,18 @@ from tcrp.sim.network.draws import key_of, mix
 from tcrp.sim.network.packets import Chain, Origin, Packet
 from tcrp.sim.network.tcp import Connection
 from tcrp.sim.network.world import World
-from tcrp.sim.scenario.model import CloseRoom, Crash, Pause, Remove, ServerAction, SetLimits, Shutdown, Start
+from tcrp.sim.scenario.model import (
+    Clock,
+    CloseRoom,
+    Crash,
+    HandOver,
+    Pause,
+    Remove,
+    ServerAction,
+    SetLimits,
+    Shutdown,
+    Start,
+)
 from tcrp.sim.scenario.settings import write_settings
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Machine, PacketKind, RoomEvent, RoomState, SessionEvent, SessionState
@@ -118,7 +129,9 @@ class ServerHost(Host):
     def start_engine(self) -> None:
         """A new engine, which knows nothing of an earlier one."""
         trace = self.world.trace
-        self.recorder = Recorder(trace, self.id, Chain(), instances=self._instances, listeners=self.names)
+        self.recorder = Recorder(
+            trace, self.id, Chain(), instances=self._instances, listeners=self.names, is_server=True
+        )
         self._counters = Counters()
         config = ServerConfig(self.limits, self.listeners)
         detail = Detail.EVERYTHING if trace is not None else Detail.CHANGES
@@ -132,6 +145,14 @@ class ServerHost(Host):
     def is_quiescent(self) -> bool:
         """Whether nothing but silence is waited for."""
         return self.engine is None or self.engine.is_quiescent
+
+    def frozen(self) -> ServerState:
+        """All that its engine knows."""
+        return self.engine.freeze() if self.engine is not None else ServerState()
+
+    def udp_at(self, listener: int) -> Address:
+        """Where clients of a listener of its engine speak to."""
+        return self.udp[listener]
 
     def counters(self) -> dict[str, int]:
         """What the engine has counted; empty while there is none."""
@@ -284,6 +305,8 @@ class ServerHost(Host):
                     self._refuse(Machine.ROOM, room, RoomEvent.HOST_GONE, RoomState.VACANT, origin)
             case SetLimits(settings):
                 self._set_limits(dict(settings), origin)
+            case Clock() | HandOver():
+                raise AssertionError("the reader knows the verbs of clusters")
             case _:
                 assert_never(action)
 
@@ -312,8 +335,8 @@ class ServerHost(Host):
         self.recorder.cause = origin
         self.recorder.refuse(machine, id, event, state, f"no such {machine}")
 
-    def _crash(self, restart_us: int | None, origin: Origin) -> None:
-        self.world.record_fault(self.id, "crash", "all state lost", origin)
+    def _crash(self, restart_us: int | None, origin: Chain, why: str = "all state lost") -> None:
+        self.world.record_fault(self.id, "crash", why, origin)
         self.engine = None
         self.is_stopping = False
         self.disarm()
@@ -327,7 +350,7 @@ class ServerHost(Host):
         if restart_us is not None:
             self.world.at(self.world.now_us + restart_us, self._start, origin)
 
-    def _start(self, origin: Origin) -> None:
+    def _start(self, origin: Chain) -> None:
         if self.engine is None:
             self.world.record_fault(self.id, "start", "", origin)
             self.start_engine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import shake_128
 from typing import assert_never
 
@@ -47,6 +48,7 @@ from tcrp.sim.scenario.model import (
     Stream,
     UseListener,
     UserAction,
+    UseServer,
 )
 from tcrp.spec.limits import SECOND_US, Limits
 from tcrp.spec.names import (
@@ -64,10 +66,11 @@ FIRST_PORT = 40001
 class Hosts:
     """What users share: the network, the server, each other, and the ports of their addresses."""
 
-    def __init__(self, world: World, tcp: Tcp, server: ServerHost, limits: Limits) -> None:
+    def __init__(self, world: World, tcp: Tcp, servers: Sequence[ServerHost], limits: Limits) -> None:
         self.world = world
         self.tcp = tcp
-        self.server = server
+        self.servers: dict[str, ServerHost] = {each.id: each for each in servers}
+        self.server = server = servers[0]  # the only one, unless they are a cluster
         self.limits = limits
         self.listeners = {name: number for number, name in enumerate(server.names)}
         self.users: dict[str, UserHost] = {}
@@ -77,7 +80,8 @@ class Hosts:
         """An address that was not used before. One that is IPv4-mapped is so to the server's eyes only."""
         plain = unmap_ipv4(ip)
         if plain != ip:
-            self.server.mapped.add(plain)
+            for server in self.servers.values():
+                server.mapped.add(plain)
         ip = plain
         port = self._ports[ip] = self._ports.get(ip, FIRST_PORT - 1) + 1
         return Address(ip, port)
@@ -87,10 +91,12 @@ class UserHost(Host):
     """One user. `name` is the name in the chat, `id` the name in the scenario."""
 
     def __init__(
-        self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str, *, keeps_alive: bool = False, listener: int = 0
-    ) -> None:
+        self, hosts: Hosts, id: str, name: str, codec: Codec, ip: str, *, keeps_alive: bool = False, listener: int = 0,
+        server: ServerHost | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(hosts.world, id)
         self.hosts = hosts
+        self.server = server or hosts.server  # to which it speaks
         self.name = name
         self.codec = codec
         self.keeps_alive = keeps_alive
@@ -229,8 +235,8 @@ class UserHost(Host):
     def _send(self, data: bytes, what: PacketKind, cause: Chain) -> None:
         if self.keeps_sent:
             self.sent.append(data)
-        link = self.world.network.between(self.id, self.hosts.server.id)
-        self.world.send_datagram(link, what, data, self.address, self.hosts.server.udp[self.listener], cause)
+        link = self.world.network.between(self.id, self.server.id)
+        self.world.send_datagram(link, what, data, self.address, self.server.udp[self.listener], cause)
 
     # --- what the script has the user do ---------------------------------------------------------
 
@@ -253,6 +259,8 @@ class UserHost(Host):
                 self._move(address, origin)
             case UseListener(listener):
                 self.listener = self.hosts.listeners[listener]
+            case UseServer(server):
+                self.server = self.hosts.servers[server]
             case Pause(for_us):
                 self.pause(for_us, origin)
             case Crash():
@@ -262,7 +270,7 @@ class UserHost(Host):
             case Datagram():
                 self._send_made(action, origin)
             case Stream(data):
-                connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin, self.listener)
+                connection = self.hosts.tcp.connect(self, self.server, self.address, origin, self.listener)
                 self._raw[connection.stream] = data
             case Abandon():
                 self._abandon(action, origin)
@@ -315,7 +323,7 @@ class UserHost(Host):
         self.recorder.cause = origin
         self.recorder.adopt(Machine.HANDSHAKE)
         self.engine.start(self.local_us())
-        self._connection = self.hosts.tcp.connect(self, self.hosts.server, self.address, origin, self.listener)
+        self._connection = self.hosts.tcp.connect(self, self.server, self.address, origin, self.listener)
         self.rearm()
         return True
 
@@ -446,8 +454,8 @@ class UserHost(Host):
             session = held[0], f"{guess:016x}{mix(guess):016x}".encode()
         room, token = session
         data = forged_datagram(room, token, victim.codec.write_text(victim.name, text))
-        link = self.world.network.between(self.id, self.hosts.server.id)
-        target = self.hosts.server.udp[victim.listener]
+        link = self.world.network.between(self.id, victim.server.id)
+        target = victim.server.udp[victim.listener]
         self.world.send_datagram(link, PacketKind.SAY, data, victim.address, target, origin)
 
     def _replay(self, action: Replay, origin: Origin) -> None:
@@ -456,8 +464,8 @@ class UserHost(Host):
             self._refuse(SessionEvent.SPOKE, origin, f"{victim.id} has sent {len(victim.sent)} datagrams")
             return
         source = victim.address if action.is_spoofed else self.address
-        link = self.world.network.between(self.id, self.hosts.server.id)
-        target = self.hosts.server.udp[victim.listener]
+        link = self.world.network.between(self.id, victim.server.id)
+        target = victim.server.udp[victim.listener]
         self.world.send_datagram(link, PacketKind.DATAGRAM, victim.sent[action.nth - 1], source, target, origin)
 
     def _flood(self, flood: tuple[Flood, int, int, Origin]) -> None:

@@ -103,15 +103,34 @@ class World:
         """Where a host has a socket of that port."""
         return next(address for address, id in self._owners.items() if id == host and address.port == port)
 
-    def send_at(self, packet: Packet, arrives_us: int) -> bool:
-        """Send a datagram that arrives at a moment of the sender's choice. Returns False if it is lost."""
+    def owner_of(self, address: Address) -> str:
+        """Who has, or last had, a socket at an address; empty, if nobody ever had."""
+        return self._owners.get(address, "")
+
+    def send_in_order(self, packet: Packet, after_us: int) -> int:
+        """Send a message that arrives once or never, and not before `after_us`: what comes of it overtakes nothing.
+
+        Returns when it arrives; `after_us`, if it is lost.
+        """
+        link, now_us = packet.link, self.now_us
         if self.trace is not None:
-            self.record_packet(_SEND, packet, packet.link.source, packet.parent.record)
-        if packet.link.is_cut or packet.link.loses(packet.key):
-            self.drop(packet, "cut" if packet.link.is_cut else "loss")
-            return False
-        self.at(arrives_us, self._arrive, packet)
-        return True
+            self.record_packet(_SEND, packet, link.source, packet.parent.record)
+        fate = self.fates.get(packet.packet) if self.fates else None
+        if fate is not None:
+            self.record_fate(packet, fate)
+        if fate is not None and (fate.fate == DROP or fate.arrives_us == ()):
+            self.drop(packet, "fate")
+        elif link.is_cut:
+            self.drop(packet, "cut")
+        elif (reason := link.refuses(packet.key, len(packet.data), now_us)) is not None:
+            self.drop(packet, reason.value)
+        else:
+            transit_us = link.transit_us(packet.key, now_us)
+            if fate is not None:
+                transit_us = fate.arrives_us[0] if fate.arrives_us else transit_us + (fate.delay_us or 0)
+            after_us = max(now_us + transit_us, after_us)
+            self.at(after_us, self._arrive, packet)
+        return after_us
 
     def fan_out(self, source: str, address: Address, relay: Relay, parent: Chain) -> None:
         """Send the datagram of `relay` to each of its targets, in order."""

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from tcrp.sim.scenario.errors import nearest, one_of
-from tcrp.sim.scenario.kinds import IP, LISTENER, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
+from tcrp.sim.scenario.kinds import IP, LISTENER, SERVER_NAME, TRUTH, USER_NAME, Scene, Word, check_user_name, whole
 from tcrp.sim.scenario.model import LinkId, User
 from tcrp.sim.scenario.nodes import FULL_WIDTH_COLON, FULL_WIDTH_COLON_FOUND, Value
 from tcrp.sim.scenario.records import Field, Record, defaults_of
+from tcrp.sim.scenario.servers import BUCKET, no_server
 from tcrp.spec.dialects import NAMES
 
 RESERVED = (
@@ -30,6 +31,8 @@ USER_ENTRY: Record[Any] = Record(
           "chat-client does.", "bob: {keeps_alive: true}"),
     Field("listener", LISTENER, "The server's listener by which the user asks and speaks; without it, the first.",
           "bob: {listener: old}"),
+    Field("server", SERVER_NAME, "In a cluster, the server to which the user speaks; without it, the first.",
+          "bob: {server: b}"),
     Field("count", whole(1, CROWD_MAX), "Makes a crowd of so many users: crowd-1, crowd-2, … The word alone stands for "
           "each of them.", "crowd: {count: 20}"),
     Field("allow_invalid", TRUTH, "Lets a name through that R-NAME-1 forbids.",
@@ -47,6 +50,7 @@ class Cast:
         self.crowds: dict[str, tuple[str, ...]] = {}
         self.rooms: set[str] = set()  # that some step speaks of
         self.listeners: tuple[str, ...] = ()  # of the server, if it has several
+        self.servers: tuple[str, ...] = ()  # if there are several
 
     # --- declaring -------------------------------------------------------------------------------
 
@@ -80,10 +84,16 @@ class Cast:
             key.fail(f"there are two users {user.id!r}")
         self.users[user.id] = user
 
-    @staticmethod
-    def _check_id(key: Value, id: str) -> None:
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """The actors that are neither users nor the network."""
+        return (*self.servers, BUCKET) if self.servers else (SERVER,)
+
+    def _check_id(self, key: Value, id: str) -> None:
         if id in RESERVED:
             key.fail(f"{id!r} is a word of the format and cannot be a user; reserved are {one_of(RESERVED)}")
+        if id in self.machines:
+            key.fail(f"{id!r} is {'the bucket of the servers' if id == BUCKET else 'a server'} and cannot be a user")
         if key.is_ambiguous:
             key.fail(f'user: YAML reads {id} as {key.kind_in_yaml_1_1}; as a user it is written "{id}"')
         if FULL_WIDTH_COLON in id:
@@ -109,19 +119,25 @@ class Cast:
         return self.members(value, id)[0]
 
     def link_end(self, value: Value) -> tuple[str, ...]:
-        """A user, a crowd, `server` or `all`."""
+        """A user, a crowd, a server, the bucket of servers, or `all`."""
         id = value.string("alice")
-        if id in (SERVER, ALL):
+        if id in (*self.machines, ALL):
             return (id,)
         if id in self.crowds or id in self.users:
             return self.members(value, id)
-        return self._fail_unknown(value, id, [SERVER, ALL])
+        if id == SERVER:
+            no_server(value, self.servers)
+        return self._fail_unknown(value, id, [*self.machines, ALL])
 
     def links(self, ends: tuple[Value, Value], *, both_ways: bool) -> tuple[LinkId, ...]:
         """The links between two ends, one for each pair of members."""
         sources, targets = self.link_end(ends[0]), self.link_end(ends[1])
-        if not {SERVER, ALL} & {*sources, *targets}:
-            ends[1].fail("links are between users and the server; one of the two ends is `server` or `all`")
+        both = {*sources, *targets}
+        if not {*self.machines, ALL} & both:
+            one = "`server`" if not self.servers else "a server"
+            ends[1].fail(f"links are between users and the server; one of the two ends is {one} or `all`")
+        if BUCKET in both and self.servers and both & self.users.keys():
+            ends[1].fail("only servers have links to the bucket")
         links = [LinkId(source, target) for source in sources for target in targets]
         if both_ways:
             links += [LinkId(target, source) for source in sources for target in targets]

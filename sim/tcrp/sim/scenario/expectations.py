@@ -39,17 +39,28 @@ from tcrp.sim.scenario.kinds import (
 from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.records import Field, Record, defaults_of
 from tcrp.spec import names
+from tcrp.spec.cluster_names import (
+    AnyMachine,
+    ClusterMachine,
+    LeaseEvent,
+    LeaseState,
+    OwnershipEvent,
+    OwnershipState,
+    OwnRule,
+)
 from tcrp.spec.names import Machine
 
 TOLD = (*map(str, names.Notice), *map(str, names.ClientFinding))
-STATES: dict[Machine, type[StrEnum]] = {
+STATES: dict[AnyMachine, type[StrEnum]] = {
     Machine.SESSION: names.SessionState, Machine.ROOM: names.RoomState, Machine.HANDSHAKE: names.HandshakeState,
 }  # fmt: skip
-EVENTS: dict[Machine, type[StrEnum]] = {
+EVENTS: dict[AnyMachine, type[StrEnum]] = {
     Machine.SESSION: names.SessionEvent, Machine.ROOM: names.RoomEvent, Machine.HANDSHAKE: names.HandshakeEvent,
 }  # fmt: skip
+ALL_STATES = STATES | {ClusterMachine.LEASE: LeaseState, ClusterMachine.OWNERSHIP: OwnershipState}
+ALL_EVENTS = EVENTS | {ClusterMachine.LEASE: LeaseEvent, ClusterMachine.OWNERSHIP: OwnershipEvent}
 STEP_KEYS = ("machine", "id", "event", "from", "to", "rule", "why", "actor", "listener")
-NETWORK_DROPS = ("loss", "cut", "mtu", "queue", "fate", "nobody there", "server down", "no session")
+NETWORK_DROPS = ("loss", "cut", "mtu", "queue", "fate", "nobody there", "server down", "no session", "earlier life")
 DROP_REASONS = {
     "loss": "The network lost it, by the link's `loss`.",
     "cut": "The link was cut.",
@@ -59,6 +70,8 @@ DROP_REASONS = {
     "nobody there": "Nobody has the address that it was sent to.",
     "server down": "The server had crashed, or was stopped.",
     "no session": "The client had no session, or its machine was down.",
+    "earlier life": "A server of a cluster: it was meant for the process before its restart.",
+    "stale owner": "A server of a cluster: it is of an owner before the one that is known (R-OWN-4).",
     "too short": "The server: a datagram that ends before its room and token do.",
     "over 4096 bytes": "The server: a datagram larger than R-UDP-1 allows.",
     "no such token": "The server: it never gave this token, or has forgotten it.",
@@ -126,20 +139,23 @@ class TraceFields(Kind[tuple[tuple[str, str], ...]]):
     def __init__(self, keys: tuple[str, ...], why: Kind[Any] = WRITTEN) -> None:
         self.keys, self.why = keys, why
 
-    def kind_of(self, key: str, machines: Iterable[Machine] = Machine) -> Kind[Any]:
+    def kind_of(self, key: str, machines: Iterable[AnyMachine] = tuple(ALL_STATES)) -> Kind[Any]:
         match key:
             case "event":
-                return Word([event for each in machines for event in EVENTS[each]])
+                return Word([event for each in machines for event in ALL_EVENTS[each]])
             case "from" | "to":
-                return Word([state for each in machines for state in STATES[each]])
-        kinds: dict[str, Kind[Any]] = {"machine": Word(Machine), "rule": Word(names.Rule), "actor": ACTOR,
-                                       "what": Word(names.PacketKind), "proto": Word(("tcp", "udp")),
+                return Word([state for each in machines for state in ALL_STATES[each]])
+        kinds: dict[str, Kind[Any]] = {"machine": Word(tuple(ALL_STATES)), "rule": Word((*names.Rule, *OwnRule)),
+                                       "actor": ACTOR, "what": Word(names.PacketKind), "proto": Word(("tcp", "udp")),
                                        "why": self.why, "listener": LISTENER}  # fmt: skip
         return kinds.get(key, WRITTEN)
 
     def read(self, value: Value, scene: Scene) -> tuple[tuple[str, str], ...]:
         wanted = value.mapping(self.keys)
-        machines = [Machine(wanted["machine"].word(Machine))] if "machine" in wanted else Machine
+        machines: Iterable[AnyMachine] = ALL_STATES
+        if "machine" in wanted:
+            word = wanted["machine"].word(ALL_STATES)
+            machines = [each for each in ALL_STATES if each == word]
         return tuple((key, str(self.kind_of(key, machines).read(each, scene))) for key, each in wanted.items())
 
     def shape(self) -> Schema:

@@ -339,6 +339,12 @@ def _listener(value: Value, scene: Scene) -> str:
     return value.word(scene.cast.listeners)
 
 
+def _server_name(value: Value, scene: Scene) -> str:
+    if not scene.cast.servers:
+        value.fail(f"{value.name}: there is one server; several are declared with servers: {{a: {{}}, b: {{}}}}")
+    return value.word(scene.cast.servers)
+
+
 def _user_name(value: Value, scene: Scene) -> str:
     name = value.string('"bob"')
     check_user_name(value, name, allow_invalid=scene.allow_invalid)
@@ -416,16 +422,18 @@ USER = define("user", Simple(lambda value, scene: scene.cast.user(value)), "A us
               "bob")  # fmt: skip
 LISTENER = define("listener", Simple(_listener),
                   "A listener of the server, by its name.", "old")  # fmt: skip
+SERVER_NAME = define("server_name", Simple(_server_name), "A server of a cluster, by its name.", "b")
 USER_NAME = define("name", Simple(_user_name, write=Quoted), "A user's name in the chat.", '"bob"')
 CHAT_NAME = Simple(_chat_name, write=Quoted, name="name")
 SESSION_ID = define("session_id", Simple(lambda value, scene: scene.cast.session_id(value), write=Quoted),
                     "A session of the server: the user's name in the chat, and a room.", "bob@lobby")  # fmt: skip
-ACTOR = define("actor", Simple(lambda value, scene: value.word(("server", "network", *scene.cast.users))),
-               "`server`, `network` or a user.", "server")  # fmt: skip
-PACKET_END = Simple(lambda value, scene: value.word(("server", *scene.cast.users)), name="actor")
+ACTOR = define("actor", Simple(lambda value, scene: value.word((*scene.cast.machines, "network", *scene.cast.users))),
+               "`server`, `network` or a user; in a cluster the name of a server, or `bucket`.", "server")  # fmt: skip
+PACKET_END = Simple(lambda value, scene: value.word((*scene.cast.machines, *scene.cast.users)), name="actor")
 PACKET_NAME = define("packet", Simple(lambda value, _: value.string('"bob.say@2s~8ba0/say"'), write=Quoted),
                      "A packet, as traces name it: the step that led to it, and each packet since.",
                      '"bob.say@2s~8ba0/say/relay:alice"')  # fmt: skip
 END = define("end", Simple(lambda value, _: value.string("alice")),
-             "An end of a link: `server`, a user, a crowd, or `all` for everyone.", "server")  # fmt: skip
+             "An end of a link: `server`, a user, a crowd, or `all` for everyone; in a cluster a server, or `bucket`.",
+             "server")  # fmt: skip
 WRITTEN = Simple(lambda value, _: value.string())

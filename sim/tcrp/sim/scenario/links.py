@@ -204,5 +204,6 @@ def write_ends(links: tuple[model.LinkId, ...]) -> dict[str, Any]:
 
 LINKS = define("links", Simple(_links, {"oneOf": [_PAIR, mapping_of(_ENDS, _ENDS)]},
                                lambda links: (ends := write_ends(links)).get("between", ends)),
-               "The links between two ends, both ways or one way; one of the two is `server` or `all`.",
+               "The links between two ends, both ways or one way; one of the two is `server` (in a cluster, a server) "
+               "or `all`.",
                "[alice, server]")  # fmt: skip

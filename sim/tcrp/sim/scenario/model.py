@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from tcrp.spec.cluster_names import LEASE_US, AnyRule
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import HandshakeState, Machine, Reason, RoomState, Rule, SessionState
+from tcrp.spec.names import HandshakeState, Machine, Reason, RoomState, SessionState
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -130,7 +131,7 @@ CALM = LinkSettings()
 
 @dataclass(frozen=True, slots=True)
 class LinkId:
-    """One direction between two of `server`, users and `all`."""
+    """One direction between two of `server`, users and `all`; in a cluster its servers and `bucket`."""
 
     source: str
     target: str
@@ -183,6 +184,7 @@ class User:
     attacker: bool = False
     keeps_alive: bool = False  # its client speaks by itself, and asks whether the server still knows it
     listener: str = ""  # by which it asks and speaks; the first if none is named
+    server: str = ""  # of a cluster, to which it speaks; the first if none is named
     allow_invalid_name: bool = False
     crowd: str | None = None  # the name of the crowd it belongs to
     number: int = 0  # its number in the crowd, from 1
@@ -238,6 +240,13 @@ class UseListener:
     """Ask and speak by another of the server's listeners from now on."""
 
     listener: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseServer:
+    """Ask and speak to another server of the cluster from now on."""
+
+    server: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +339,11 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """A server of a cluster gives all its rooms away, and goes on as a gateway."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     user: str  # the name in the chat
     room: str
@@ -406,10 +420,10 @@ class SetFate:
 DROP, DUPLICATE = PACKET_FATES = ("drop", "duplicate")
 
 UserAction = (
-    Create | Join | Say | KeepAlive | Leave | Move | UseListener | Pause | Crash | Clock | Datagram | Stream | Abandon
-    | StealToken | Spoof | Replay | Flood
+    Create | Join | Say | KeepAlive | Leave | Move | UseListener | UseServer | Pause | Crash | Clock | Datagram | Stream
+    | Abandon | StealToken | Spoof | Replay | Flood
 )  # fmt: skip
-ServerAction = Crash | Start | Pause | Shutdown | Remove | CloseRoom | SetLimits
+ServerAction = Crash | Start | Pause | Shutdown | Remove | CloseRoom | SetLimits | Clock | HandOver
 NetworkAction = SetLinks | Cut | Heal | Hold | Release | Stall | Reset | SetFate
 Action = UserAction | ServerAction | NetworkAction
 
@@ -472,7 +486,7 @@ class Step:
 
     id: str
     row: int
-    actor: str  # `server`, `network`, or a user's id
+    actor: str  # `server`, `network`, a user's id, or in a cluster a server's name or `bucket`
     action: Action
     when: At | In | When
     place: Place
@@ -564,7 +578,7 @@ class Records:
 
     `fields` are trace keys and their values as written in the trace (`machine`, `id`, `event`,
     `from`, `to`, `rule`, `why`, `what`, `link`, `actor`, `packet`). For `step` and `refuse` without
-    `actor`, the server's are meant; for `drop` without it, anybody's.
+    `actor`, those of servers are meant; for `drop` without it, anybody's.
     """
 
     kind: Literal["step", "refuse", "drop"]
@@ -634,11 +648,13 @@ class Explore:
 class Scenario:
     path: str  # as the user named the file
     claim: str
-    covers: tuple[Rule, ...] = ()
+    covers: tuple[AnyRule, ...] = ()
     seed: int = 0
     until_us: int | None = None
     limits: Limits = field(default_factory=Limits)
     listeners: tuple[Listener, ...] = (Listener(),)
+    servers: tuple[str, ...] = ()  # of a cluster; none: the one server is called `server`
+    lease_us: int = LEASE_US  # of a cluster
     users: tuple[User, ...] = ()  # in order of appearance
     network: NetworkSettings = NetworkSettings()
     script: tuple[Step, ...] = ()

@@ -14,8 +14,10 @@ from tcrp.sim.scenario.listeners import DIALECTS, LISTENERS
 from tcrp.sim.scenario.model import LeaveOut, Listener, Scenario, User
 from tcrp.sim.scenario.nodes import Value, compose, read_text
 from tcrp.sim.scenario.records import Field, Record, defaults_of
+from tcrp.sim.scenario.servers import LEASE, LEASE_SHAPE, SERVERS, read_servers
 from tcrp.sim.scenario.settings import SHAPES, read_settings, write_settings
 from tcrp.sim.scenario.steps import Script, actors_of, refuse_slips
+from tcrp.spec.cluster_names import LEASE_US, OwnRule
 from tcrp.spec.limits import SETTINGS, Limits
 from tcrp.spec.names import Property, Rule
 
@@ -23,7 +25,8 @@ SEED_MAX = 2**63 - 1
 
 
 def _server(value: Value, scene: Scene) -> dict[str, Any]:
-    parts = value.mapping((*SETTINGS, "dialect", "listeners"))
+    parts = value.mapping((*SETTINGS, "dialect", "listeners", "cluster_lease"))
+    lease = parts.pop("cluster_lease", None)
     dialect, several = parts.pop("dialect", None), parts.pop("listeners", None)
     if dialect is not None and several is not None:
         dialect.fail("dialect: each of the listeners has its own")
@@ -32,7 +35,8 @@ def _server(value: Value, scene: Scene) -> dict[str, Any]:
         listeners = (Listener(dialects=DIALECTS.read(dialect, scene)),)
     if several is not None:
         listeners = LISTENERS.read(several, scene)
-    return {"limits": Limits().with_settings(read_settings(parts)), "listeners": listeners}
+    lease_us = LEASE.read(lease, scene) if lease is not None else LEASE_US
+    return {"limits": Limits().with_settings(read_settings(parts)), "listeners": listeners, "lease_us": lease_us}
 
 
 def _write_server(scenario: Any) -> dict[str, Any]:
@@ -42,6 +46,8 @@ def _write_server(scenario: Any) -> dict[str, Any]:
         given["listeners"] = LISTENERS.write(scenario.listeners)
     elif scenario.listeners[0].dialects:
         given["dialect"] = DIALECTS.write(scenario.listeners[0].dialects)
+    if scenario.lease_us != LEASE_US:
+        given["cluster_lease"] = LEASE.write(scenario.lease_us)
     return given
 
 
@@ -61,7 +67,11 @@ _DIALECT = {**DIALECTS.schema(), "description": "the dialect of the server, or t
             "auto recognises that of each request"}  # fmt: skip
 _LISTENERS = {**LISTENERS.schema(), "description": "the server's listeners, each a pair of ports, by name; what each "
               "recognises, as dialect has it. Users choose with listener"}  # fmt: skip
-SERVER_SETTINGS = Simple(_server, mapping_of({**SHAPES, "dialect": _DIALECT, "listeners": _LISTENERS}), _write_server)
+SERVER_SETTINGS = Simple(
+    _server,
+    mapping_of({**SHAPES, "dialect": _DIALECT, "listeners": _LISTENERS, "cluster_lease": LEASE_SHAPE}),
+    _write_server,
+)
 USERS = Simple(_users, {"type": "object", "propertyNames": {"not": {"enum": list(RESERVED)}},
                         "additionalProperties": USER_ENTRY.schema()}, _write_users)  # fmt: skip
 SCENARIO: Record[Any] = Record(
@@ -69,12 +79,16 @@ SCENARIO: Record[Any] = Record(
     Field("claim", sentence("one sentence is expected, which is true if the scenario holds"),
           "One sentence, which is true if the scenario holds. The only key that is required.",
           "claim: a guest who leaves is not relayed to"),
-    Field("covers", ListOf(Word(Rule)), "The rules of PROTOCOL.md that the scenario exercises.", "covers: [R-ROOM-2]"),
+    Field("covers", ListOf(Word((*Rule, *OwnRule))), "The rules of PROTOCOL.md that the scenario exercises.",
+          "covers: [R-ROOM-2]"),
     Field("seed", whole(0, SEED_MAX), "Every random draw follows from it; without it, 0.", "seed: 7"),
     Field("until", DURATION, "When the run ends; without it, as soon as nothing is left to happen.", "until: 60s",
           into="until_us"),
     Field("server", SERVER_SETTINGS, "The server's settings, by their names in PROTOCOL.md; its dialect or listeners.",
           "server: {idle_timeout: 60s, members_max: 3, dialect: text}", into="*"),
+    Field("servers", SERVERS, "Several servers that share their rooms, by name, in place of the one that is called "
+          "`server`. `server:` has the settings of each; `server: b` of a user says to which it speaks.",
+          "servers: {a: {}, b: {}}"),
     Field("users", USERS, "Users who are not as usual. A user who only acts in the script needs no entry.",
           "users: {bob: {dialect: text}}"),
     Field("network", NETWORK_SETTINGS, "What the links are like.", "network: {default: {delay: 5ms..20ms}}"),
@@ -105,11 +119,13 @@ def read_scenario_text(source: str, path: str = "scenario") -> Scenario:
     if "server" in parts and parts["server"].is_mapping:
         several = [each for _, word, each in parts["server"].entries() if word == "listeners" and each.is_mapping]
         cast.listeners = tuple(name for each in several for _, name, _ in each.entries())
+    if "servers" in parts:
+        cast.servers = read_servers(parts["servers"], RESERVED)
     for key, id, value in parts["users"].entries() if "users" in parts else ():
         cast.declare(key, id, value)
     for row in parts["script"].items() if "script" in parts else ():
         row.name = "step"
-        for key, id in actors_of(row):
+        for key, id in actors_of(row, cast):
             cast.appear(key, id)
     if "script" in parts:
         refuse_slips(parts["script"], cast, [id for _, id, _ in parts["users"].entries()] if "users" in parts else [])

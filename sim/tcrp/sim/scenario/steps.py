@@ -15,8 +15,11 @@ from tcrp.sim.scenario.kinds import DURATION, TRUTH, Kind, Scene, Schema, mappin
 from tcrp.sim.scenario.model import At, In, Step, User, When
 from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.records import Field, Verb
+from tcrp.sim.scenario.servers import BUCKET, no_server
 from tcrp.sim.scenario.verbs import (
     ATTACKER_VERBS,
+    BUCKET_VERBS,
+    CLUSTER_VERBS,
     NETWORK_VERBS,
     SERVER_VERBS,
     USER_VERBS,
@@ -61,7 +64,7 @@ class Script(Kind[tuple[Step, ...]]):
         for field in companions().values():
             properties |= field.properties()
         properties |= {SERVER: _verbs_shape(SERVER_VERBS), NETWORK: _verbs_shape(NETWORK_VERBS)}
-        users = _verbs_shape(USER_VERBS | ATTACKER_VERBS)
+        users = {"anyOf": [_verbs_shape(USER_VERBS | ATTACKER_VERBS), _verbs_shape(SERVER_VERBS | CLUSTER_VERBS)]}
         return {"type": "array", "items": {"type": "object", "properties": properties, "additionalProperties": users}}
 
     def write(self, value: tuple[Step, ...]) -> Any:
@@ -103,14 +106,14 @@ def _identity(step: Step) -> str:
     return f"{name}~{blake2b(written.encode(), digest_size=2).hexdigest()}"
 
 
-def actors_of(row: Value) -> list[tuple[Value, str]]:
+def actors_of(row: Value, cast: Cast) -> list[tuple[Value, str]]:
     """The users who act in a row: every key that is no word of the format."""
-    return [(key, word) for key, word, _ in _actions_of(row)]
+    return [(key, word) for key, word, _ in _actions_of(row, cast)]
 
 
 def refuse_slips(script: Value, cast: Cast, declared: list[str]) -> None:
     """Fail where an actor is most likely a misspelt user: `bbo` says something, but only `bob` enters a room."""
-    acting = [(key, id, action) for row in script.items() for key, id, action in _actions_of(row)]
+    acting = [(key, id, action) for row in script.items() for key, id, action in _actions_of(row, cast)]
     entering = {id for _, id, action in acting if action.is_mapping and any(
                 word in ("create", "join") for _, word, _ in action.entries())}  # fmt: skip
     for key, id, _ in acting:
@@ -125,8 +128,8 @@ def refuse_slips(script: Value, cast: Cast, declared: list[str]) -> None:
                 key.fail(f"{id!r} is not declared, but {other!r} is and does nothing; did you mean {other!r}?")
 
 
-def _actions_of(row: Value) -> list[tuple[Value, str, Value]]:
-    known = (*step_words(), SERVER, NETWORK)
+def _actions_of(row: Value, cast: Cast) -> list[tuple[Value, str, Value]]:
+    known = (*step_words(), *cast.machines, SERVER, NETWORK)
     return [(key, word, value) for key, word, value in row.entries() if word not in known]
 
 
@@ -140,10 +143,14 @@ def _read_row(number: int, row: Value, scene: Scene) -> Iterable[Step]:
     beside = {word: parts[word][1] for word in companions() if word in parts}
     [actor] = actors
     key, value = parts[actor]
-    is_user = actor not in (SERVER, NETWORK)
+    if actor == SERVER and scene.cast.servers:
+        no_server(key, scene.cast.servers)
+    is_user = actor not in (*scene.cast.machines, NETWORK)
     users = [scene.cast.users[id] for id in scene.cast.members(key, actor)] if is_user else [User(actor, actor)]
     for user in users:
         verbs = {SERVER: SERVER_VERBS, NETWORK: NETWORK_VERBS}.get(actor, USER_VERBS)
+        if not is_user and scene.cast.servers and actor != NETWORK:
+            verbs = BUCKET_VERBS if actor == BUCKET else SERVER_VERBS | CLUSTER_VERBS
         if user.attacker:
             verbs = USER_VERBS | ATTACKER_VERBS
         own = Scene(scene.cast, allow_invalid, user.number, dict(beside))

@@ -20,6 +20,7 @@ from tcrp.sim.scenario.kinds import (
     PASSWORD,
     PER_SECOND,
     ROOM,
+    SERVER_NAME,
     SKEW,
     TEXT,
     TRUTH,
@@ -33,6 +34,7 @@ from tcrp.sim.scenario.links import LINKS, SETTINGS, LinksBeside
 from tcrp.sim.scenario.nodes import Value
 from tcrp.sim.scenario.records import Field, Record, Verb, table
 from tcrp.sim.scenario.settings import CHANGES
+from tcrp.spec.cluster_names import DRIFT_PARTS
 
 NTH_MAX = 1_000_000
 REQUEST = (
@@ -40,6 +42,7 @@ REQUEST = (
     Field("resume", USER, "Whose latest token proves that the name is this user's own, where the dialect has a place "
           "for it (R-NAME-2)."),
 )  # fmt: skip
+CLOCK = (Field("skew", SKEW, into="skew_us"), Field("drift", DRIFT, into="drift_ppm"))
 FOR = Field("for", DURATION, "For how long.", into="for_us", is_beside=True)
 WHICH = Field("links", LINKS, is_bare=True)
 
@@ -56,13 +59,14 @@ USER_VERBS = table(
          forms=(("port",), ("address",))),
     Verb("use_listener", model.UseListener, "Asks and speaks by another of the server's listeners from now on.",
          "bob: {use_listener: old}", Field("listener", LISTENER, is_bare=True)),
+    Verb("use_server", model.UseServer, "In a cluster: asks and speaks to another of the servers from now on.",
+         "bob: {use_server: b}", Field("server", SERVER_NAME, is_bare=True)),
     Verb("pause", model.Pause, "Stands still: what arrives waits, and timers are late.", "bob: {pause: 5s}",
          Field("for_us", DURATION, is_bare=True)),
     Verb("crash", model.Crash, "Loses all state and sends nothing; the user may create or join again.", "bob: crash"),
     Verb("clock", model.Clock, "Sets the user's clock: how far ahead it is, and how much faster it runs.",
          "bob: {clock: {skew: -2s, drift: 50ppm}}",
-         Field("skew", SKEW, into="skew_us"), Field("drift", DRIFT, into="drift_ppm"),
-         if_empty="clock: at least one is expected"),
+         *CLOCK, if_empty="clock: at least one is expected"),
     Verb("datagram", model.Datagram, "Sends a datagram made by hand: a room, a token and a text, or bytes behind a "
          "token. Without `token_of`, the token is the user's own or stolen one, and `hex` is the whole datagram.",
          'bob: {datagram: {token_of: alice, room: lobby, text: "it was me"}}',
@@ -97,13 +101,29 @@ SERVER_VERBS = table(
     Verb("start", model.Start, "Starts again after a crash.", "server: start"),
     Verb("pause", model.Pause, "Stands still: what arrives waits, and timers are late.", "server: {pause: 2s}",
          Field("for_us", DURATION, is_bare=True)),
-    Verb("shutdown", model.Shutdown, "Ends every room, tells the members, and stops.", "server: shutdown"),
+    Verb("shutdown", model.Shutdown, "Ends every room, tells the members, and stops. One of several servers gives its "
+         "rooms to the others, as on SIGTERM, and ends those that nobody takes.", "server: shutdown"),
     Verb("remove", model.Remove, "Removes a member from a room.", "server: {remove: {user: bob, room: lobby}}",
          Field("user", CHAT_NAME, "The member's name in the chat."), Field("room", FREE_ROOM)),
     Verb("close_room", model.CloseRoom, "Closes a room: its host is removed.", "server: {close_room: lobby}",
          Field("room", FREE_ROOM, is_bare=True)),
     Verb("set_limits", model.SetLimits, "Gives some of the server's settings other values from now on.",
          "server: {set_limits: {members_max: 3}}", Field("settings", CHANGES, is_bare=True)),
+)  # fmt: skip
+CLUSTER_VERBS = table(
+    Verb("hand_over", model.HandOver, "Gives all its rooms to the other servers, and goes on as a gateway.",
+         "a: hand_over"),
+    Verb("clock", model.Clock, "Sets the server's clock: how far ahead it is, and how much faster it runs. Leases "
+         f"allow for {1_000_000 // DRIFT_PARTS}ppm.", "a: {clock: {drift: -5000ppm}}", *CLOCK,
+         if_empty="clock: at least one is expected"),
+)  # fmt: skip
+BUCKET_VERBS = table(
+    Verb("crash", model.Crash, "Breaks every connection off and is away, as NATS that is restarted; its keys are on "
+         "disk. Comes back after `restart` or at a later `start`.", "bucket: {crash: {restart: 10s}}",
+         Field("restart", DURATION, into="restart_us")),
+    Verb("start", model.Start, "Comes back after a crash.", "bucket: start"),
+    Verb("pause", model.Pause, "Stands still: it answers nobody.", "bucket: {pause: 2s}",
+         Field("for_us", DURATION, is_bare=True)),
 )  # fmt: skip
 NETWORK_VERBS = table(
     Verb("set", model.SetLinks, "Changes settings of links from now on.",
@@ -128,7 +148,7 @@ NETWORK_VERBS = table(
          Field("arrives", ListOf(DURATION), "How long each of its copies travels, whatever its link is like; an empty "
                "list: it is lost.", into="arrives_us"), forms=(("fate",), ("delay",), ("arrives",))),
 )  # fmt: skip
-TABLES = (USER_VERBS, ATTACKER_VERBS, SERVER_VERBS, NETWORK_VERBS)
+TABLES = (USER_VERBS, ATTACKER_VERBS, CLUSTER_VERBS, BUCKET_VERBS, SERVER_VERBS, NETWORK_VERBS)
 
 
 def companions() -> dict[str, Field]:
