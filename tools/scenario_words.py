@@ -35,7 +35,8 @@ errors with file, line and column. `sim/scenarios/scenario.schema.json` is the J
 
 Each word below comes with its meaning, its shape as a comment, and an example that is valid in a file with a `claim` in
 which alice and bob act in the room lobby and mallory is an attacker; where it names a server, `servers: {a: {}, b: {}}`
-stands there too. Words in capitals are [kinds of values](#kinds-of-values); `key?` is a key that may be left out, and the JSON Schema has the words behind `…`.
+stands there too. Words in capitals are [kinds of values](#kinds-of-values); `key?` is a key that may be left out, and
+the JSON Schema has the words behind `…`.
 """
 
 

@@ -17,7 +17,7 @@ from tcrp.sim.scenario.expectations import DROP_REASONS
 from tcrp.spec.cluster_names import AnyMachine, LeaseState, OwnershipState
 from tcrp.spec.names import HandshakeState, Machine, Rule
 from tcrp.spec.render import TABLES
-from tcrp.spec.rules import SENTENCES
+from tcrp.spec.rules import sentence_of
 from tcrp.trace.records import (
     FaultRecord,
     Kind,
@@ -256,7 +256,7 @@ def _explanation(record: Record, width: int) -> list[Text]:
         words = f"{record.event} is not possible while {record.from_}: {record.why}"
     text = Text(words, "yellow")
     if rule is not None:
-        text.append(f"{' ' if words else ''}{rule}: {SENTENCES[rule]}", "" if words else DIM)
+        text.append(f"{' ' if words else ''}{rule}: {sentence_of(rule)}", "" if words else DIM)
     if not text.plain:
         return []
     if not words:  # of a step the rule is named, and begun

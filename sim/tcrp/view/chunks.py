@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tcrp.engine.text import shown
+from tcrp.spec.cluster_names import ClusterMachine
 from tcrp.spec.names import Machine
 from tcrp.trace.records import (
     FaultRecord,
@@ -23,7 +24,7 @@ from tcrp.trace.records import (
 from tcrp.view.picture import Fate, Packet, Picture
 
 KINDS = tuple(map(str, Kind))
-MACHINES = tuple(map(str, Machine))
+MACHINES = (*map(str, Machine), *map(str, ClusterMachine))
 FATES = tuple(map(str, Fate))
 RECORD_COLUMNS = ("t", "cause", "kind", "line", "a", "b", "c", "what", "rule", "why")
 PACKET_COLUMNS = ("i", "source", "target", "proto", "what", "bytes", "sent", "end", "rejected", "fate", "why", "text",

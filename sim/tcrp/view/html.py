@@ -17,9 +17,11 @@ from string import Template
 from typing import Any
 
 from tcrp.engine.text import shown
-from tcrp.spec.rules import SENTENCES
+from tcrp.spec.cluster_names import OwnRule
+from tcrp.spec.names import Rule
+from tcrp.spec.rules import sentence_of
 from tcrp.view.about import About
-from tcrp.view.chunks import ChunkWriter
+from tcrp.view.chunks import MACHINES, ChunkWriter
 from tcrp.view.machines import diagrams
 from tcrp.view.picture import Picture
 
@@ -46,7 +48,8 @@ def _page(about: About, content: dict[str, Any], *, connects: str) -> str:
         **content,
         "about": _about(about),
         "machines": [asdict(each) for each in diagrams()],
-        "rules": {str(rule): sentence for rule, sentence in SENTENCES.items()},
+        "names": MACHINES,
+        "rules": {str(rule): sentence_of(rule) for rule in (*Rule, *OwnRule)},
         "meanings": dict(about.meanings),
     }
     return Template(template).substitute(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import attrgetter
 
-from tcrp.spec.cluster_names import AnyMachine
+from tcrp.spec.cluster_names import AnyMachine, ClusterMachine, OwnershipState
 from tcrp.spec.names import Machine, PacketKind
 from tcrp.spec.ownership import LEASE, OWNERSHIP
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
@@ -33,16 +33,28 @@ from tcrp.trace.records import (
     StepRecord,
 )
 
-SERVER, NETWORK, EVERYBODY = "server", "network", "all"
+SERVER, NETWORK, EVERYBODY, BUCKET = "server", "network", "all", "bucket"
 CAUSES_MAX = 1000
 ARRIVAL_DISTANCE_MAX = 8
 """How many records may lie between the arrival of a packet and its being dropped."""
-ENDED_BY = {"heal": "cut", "release": "hold", "go on": "stall", "resume": "pause", "start": "crash"}
+ENDED_BY = {
+    "heal": "cut", "release": "hold", "go on": "stall", "resume": "pause", "start": "crash",
+    "bucket back": "bucket lost",
+}  # fmt: skip
 """Which fault each of these records ends."""
 CRASH = "crash"
+HAD = (OwnershipState.OWNED, OwnershipState.HANDING_OVER)
 LASTING = frozenset(ENDED_BY.values())
 ROUTINE = frozenset(
-    (PacketKind.OPEN, PacketKind.OPENED, PacketKind.CLOSE, PacketKind.KEEP_ALIVE, PacketKind.KEEP_ALIVE_ANSWER)
+    (
+        PacketKind.OPEN,
+        PacketKind.OPENED,
+        PacketKind.CLOSE,
+        PacketKind.KEEP_ALIVE,
+        PacketKind.KEEP_ALIVE_ANSWER,
+        PacketKind.ASK,
+        PacketKind.SHOWN,
+    )
 )
 """Packets of which a reader who looks for something else need not hear, as long as they arrive."""
 TALK = frozenset((PacketKind.SAY, PacketKind.RELAY))
@@ -205,8 +217,10 @@ class Picture:
         self._is_seen_by_server = header.mode is Mode.SOCKETS and not header.cast
         for id, member in header.cast.items():
             self._add_lifeline(id, member.name, Role.USER, member.dialect)
+        self._servers = (*header.servers, BUCKET) if header.servers else (SERVER,)
         if header.mode is not Mode.SOCKETS:
-            self._add_lifeline(SERVER, SERVER, Role.SERVER)
+            for server in self._servers:
+                self._add_lifeline(server, server, Role.SERVER)
 
     # --- building --------------------------------------------------------------------------------
 
@@ -270,6 +284,8 @@ class Picture:
             band = track.bands[-1]
             band.to_n, band.to_us = step.n, step.t_us
             track.bands.append(Band(step.to, step.n, step.t_us))
+        if step.machine is ClusterMachine.OWNERSHIP and step.from_ in HAD:
+            self._lose_machines(lifeline, step, step.id)  # the room goes on elsewhere, or will
         if step.to in FINAL[step.machine] and step.from_ != step.to:
             del self._living[key]
             self._columns[lifeline, step.machine][track.column] = False
@@ -346,12 +362,12 @@ class Picture:
             self.faults.append(fault)
             if record.what == CRASH:
                 self._lose_machines(lifeline, record)
-                if record.actor != SERVER:
+                if record.actor not in self._servers:
                     self._down[record.actor] = fault
 
-    def _lose_machines(self, lifeline: int, record: FaultRecord) -> None:
-        """Who crashes loses all state: their machines are gone, without a step."""
-        for key in [key for key in self._living if key[0] == lifeline]:
+    def _lose_machines(self, lifeline: int, record: FaultRecord | StepRecord, room: str | None = None) -> None:
+        """Who crashes loses all state, who gives a room away that of the room: machines are gone, without a step."""
+        for key in [key for key in self._living if key[0] == lifeline and _is_in(room, key[1], key[2])]:
             track = self.tracks[self._living.pop(key)]
             band = track.bands[-1]
             band.to_n, band.to_us = record.n, record.t_us
@@ -365,8 +381,8 @@ class Picture:
             return {self.lifeline(record.actor): ()}
         places: defaultdict[int, tuple[str, ...]] = defaultdict(tuple)
         for link in record.why.split(", "):
-            ends = [each for each in link.split(">") if each != SERVER]
-            for end in ends or [SERVER]:
+            ends = [each for each in link.split(">") if each not in self._servers]
+            for end in ends or dict.fromkeys(link.split(">")):
                 users = [line.id for line in self.lifelines if line.role is Role.USER] if end == EVERYBODY else [end]
                 for user in users:
                     places[self.lifeline(user)] += (link.replace(EVERYBODY, user) if end == EVERYBODY else link,)
@@ -401,7 +417,7 @@ class Picture:
             return -1
         index = self._lifelines.get(id)
         if index is None:
-            index = self._add_lifeline(id, id, Role.SERVER if id == SERVER else Role.USER)
+            index = self._add_lifeline(id, id, Role.SERVER if id in self._servers else Role.USER)
         return index
 
     def _end(self, id: str) -> int:
@@ -457,6 +473,13 @@ class Picture:
     def effects(self, n: int) -> Sequence[int]:
         """The records whose cause is record `n`."""
         return self._effects.get(n, ())
+
+
+def _is_in(room: str | None, machine: AnyMachine, id: str) -> bool:
+    """Whether a machine is of a room; None: of whichever."""
+    if room is None:
+        return True
+    return id == room if machine is Machine.ROOM else machine is Machine.SESSION and id.endswith(f"@{room}")
 
 
 def picture_of(header: Header, records: Iterable[Record], *, first: int = 1, last: int | None = None) -> Picture:

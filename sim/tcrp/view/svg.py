@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from tcrp.engine.text import shown
+from tcrp.spec.cluster_names import AnyMachine, ClusterMachine
 from tcrp.spec.names import Machine
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 from tcrp.view.about import About
@@ -40,8 +41,14 @@ STATES = {
     "anonymous": "#d6d9de", "tokened": "#f2cf74", "in-room": "#8fd19e", "expired": "#b9a3a0", "vacant": "#dfe3e8",
     "open": "#8ecbe8", "closing": "#f3b27a", "closed": "#a9a2b0", "idle": "#e3e5e9", "requested": "#c3cdf0",
     "accepted": "#a4b4ec", "completed": "#7f92dd", "refused": "#e58f8f", "abandoned": "#d3a6a6",
+    "held": "#8fd19e", "renewing": "#b7dfc0", "lost": "#e58f8f", "owned": "#8ecbe8", "handing-over": "#f3b27a",
+    "elsewhere": "#dfe3e8", "orphaned": "#e58f8f",
 }  # fmt: skip
-COLUMNS = (Machine.HANDSHAKE, Machine.ROOM, Machine.SESSION)  # on a lifeline, from left to right
+# On a lifeline, from left to right; the first three are narrow.
+COLUMNS: tuple[AnyMachine, ...] = (
+    ClusterMachine.LEASE, ClusterMachine.OWNERSHIP, Machine.HANDSHAKE, Machine.ROOM, Machine.SESSION
+)  # fmt: skip
+NARROW = COLUMNS[:3]
 
 
 def svg(picture: Picture, about: About) -> str:
@@ -72,9 +79,7 @@ class _Drawing:
     # --- where -----------------------------------------------------------------------------------
 
     def _half(self, index: int) -> float:
-        wide = sum(
-            many * ((HANDSHAKE if m is Machine.HANDSHAKE else BAND) + GAP) for m, many in self.columns[index].items()
-        )
+        wide = sum(many * ((HANDSHAKE if m in NARROW else BAND) + GAP) for m, many in self.columns[index].items())
         return max(wide / 2, 4)
 
     def _is_row(self, record: Record) -> bool:
@@ -133,7 +138,7 @@ class _Drawing:
     def _band_x(self, track: Track) -> tuple[float, float]:
         x = self.x[track.lifeline] - self._half(track.lifeline) + GAP / 2
         for machine in COLUMNS:
-            wide = HANDSHAKE if machine is Machine.HANDSHAKE else BAND
+            wide = HANDSHAKE if machine in NARROW else BAND
             if machine is track.machine:
                 return x + track.column * (wide + GAP), wide
             x += self.columns[track.lifeline][machine] * (wide + GAP)

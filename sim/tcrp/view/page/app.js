@@ -5,7 +5,7 @@ const SETTLED_MS = 120, NOW_SHOWN = 11, CHAIN_SHOWN = 14, PRINTED_PAGES_MAX = 40
 class App {
   constructor(page) {
     this.page = page;
-    this.trace = new Trace(page.machines.map((each) => each.machine));
+    this.trace = new Trace(page.names);
     this.layout = new Layout(this.trace);
     this.painter = new Painter(this.trace, this.layout);
     this.diagrams = new Diagrams(page.machines, $("machines"));

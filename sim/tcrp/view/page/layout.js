@@ -88,11 +88,11 @@ class Layout {
     const order = this.order = trace.order.filter((index) => lines[index] !== undefined && !this.isHidden(index));
     const many = order.length;
     for (const line of lines) {
-      const columns = [0, 0, 0];
+      const columns = [0, 0, 0, 0, 0];
       for (const track of line.tracks) columns[track.machine] = Math.max(columns[track.machine], track.column + 1);
       line.columns = columns.map((each) => Math.min(each, COLUMNS_MAX));
-      const [session, room, handshake] = line.columns;
-      line.wide = (session + room) * (BAND + BAND_GAP) + handshake * (HANDSHAKE_BAND + BAND_GAP);
+      const [session, room, ...narrow] = line.columns; // handshakes, and of a cluster leases and ownerships
+      line.wide = (session + room) * (BAND + BAND_GAP) + narrow.reduce((a, b) => a + b) * (HANDSHAKE_BAND + BAND_GAP);
       line.half = Math.max(line.wide / 2, 4);
     }
     const blocks = order.reduce((sum, index) => sum + lines[index].wide, 0);
@@ -119,10 +119,13 @@ class Layout {
   // The left edge and the width of a machine's band; null if there is no room for it.
   bandOf(track) {
     if (track.column >= COLUMNS_MAX || this.isHidden(track.line)) return null;
-    const line = this.trace.lifelines[track.line], [session, room, handshake] = line.columns;
+    const line = this.trace.lifelines[track.line], [, room, ...narrow] = line.columns;
     let x = this.x[track.line] - line.wide / 2 + BAND_GAP / 2;
-    if (track.machine === 2) return { x: x + track.column * (HANDSHAKE_BAND + BAND_GAP), width: HANDSHAKE_BAND };
-    x += handshake * (HANDSHAKE_BAND + BAND_GAP);
+    for (let machine = 2; machine < 5; machine++) {
+      const wide = HANDSHAKE_BAND + BAND_GAP;
+      if (track.machine === machine) return { x: x + track.column * wide, width: HANDSHAKE_BAND };
+      x += narrow[machine - 2] * wide;
+    }
     if (track.machine === 0) x += room * (BAND + BAND_GAP);
     return { x: x + track.column * (BAND + BAND_GAP), width: BAND };
   }

@@ -76,6 +76,7 @@ class Diagrams {
     const found = this.machines.map(() => new Map());
     for (const [index, state] of states) {
       const track = trace.tracks[index], role = trace.lifelines[track.line].role;
+      if (found[track.machine] === undefined) continue; // a cluster's: it has no diagram here
       if (focus !== null ? track.line !== focus : hasServer && role === "user") continue;
       const isEnded = FINAL.has(`${track.machine} ${state}`) && track.at[track.at.length - 1] !== cursor;
       const known = found[track.machine].get(state) || { living: [], ended: 0 };
