@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcrp.sim.checks.shadow import Shadows
+from tcrp.sim.checks.shadow import Answers, Shadows
 from tcrp.spec.names import Machine, Rule
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import StepRecord
@@ -48,7 +48,7 @@ def walk(machine: Machine, to: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("machines_max", [0, 1000], ids=["by answers", "by machines"])
 def test_every_cell_is_judged_as_the_table_has_it(machines_max: int) -> None:
     """Every step that anyone could claim, from each state by each event to each state."""
-    answers: dict[tuple[Machine, str, str], str | None] = {}
+    answers: Answers = {}
     for machine, from_, event, to in CELLS:
         table = TABLES[machine]
         is_row = any((str(s), str(e), str(row.to)) == (from_, event, to) for (s, e), row in table.rows.items())

@@ -264,12 +264,6 @@ class PropertyMonitor:
         self._limit_checks.forget()
         self._differential.forget()
 
-<<<<<<< HEAD
-    def finish(self, server: ServerHost) -> None:
-        """The run is over."""
-        if server.engine is not None and not server.is_paused:
-            self._judge_overdue(server)
-=======
     @property
     def last_fault_us(self) -> int:
         """When the latest fault began or ended."""
@@ -277,9 +271,10 @@ class PropertyMonitor:
 
     def finish(self, server: ServerHost | None, heard: PropertyMonitor | None = None) -> None:
         """The run is over. Without a server only what clients do is judged; `heard` has listened to the trace."""
+        if server is not None and server.engine is not None and not server.is_paused:
+            self._judge_overdue(server)
         if heard is not None:
             self._liveness.last_fault_us, self._liveness.spoke_us = heard.last_fault_us, heard._liveness.spoke_us
->>>>>>> 023f21c (Play clusters in scenarios: servers by name, their verbs, links and bucket)
         self._liveness.finish(server)
 
     def _judge_overdue(self, host: ServerHost) -> None:
