@@ -138,6 +138,25 @@ def test_a_violation_comes_with_a_shortest_way_there(make: Any, jobs: int) -> No
     assert at >= 7
 
 
+def fan(width: int) -> Model[int]:
+    """Many states at once, of which some break the property: the smallest is not the first that is found."""
+    return Model(
+        name="fan",
+        initial=tuple(range(1, width)),
+        successors=lambda n: [("on", n * 7919 % 1_000_003 + 1_000_003)] if n < 1_000_003 else [],
+        fingerprint=lambda n: n,
+        always={"no seven at the end": lambda n: n < 1_000_003 or n % 10 != 7},
+    )
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_of_the_states_of_a_level_that_break_a_property_it_is_the_smallest(jobs: int) -> None:
+    """Whatever slices the level was expanded in."""
+    [violation] = breadth_first(partial(fan, 4000), jobs=jobs).violations
+    ends = [n * 7919 % 1_000_003 + 1_000_003 for n in range(1, 4000)]
+    assert violation.path.end == min(each for each in ends if each % 10 == 7)
+
+
 def test_a_depth_first_search_finds_the_violation_too_by_some_way() -> None:
     violation = depth_first(staircase(100, 7)).violations[0]
     assert violation.path.end >= 7

@@ -48,7 +48,7 @@ class Follower:
 
     def __init__(self, scenario: Scenario) -> None:
         self.run = Run(scenario, make_engine=NamedTokens, leave_out=REFERENCE)
-        self.world = World(program_of(scenario), leave_out=REFERENCE, is_reduced=False)
+        self.world = World(program_of(scenario), leave_out=REFERENCE, is_symmetric=False, takes_alone=False)
         self.places: set[State] = {self.world.start()}
         self.events = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -39,14 +39,63 @@ def test_two_users_are_explored_to_the_end_and_nothing_is_broken() -> None:
     assert result.progress.distinct > 1000
 
 
-@pytest.mark.parametrize("explore", ["{users: 2, texts: 1}", "{users: 1, texts: 1, drops: 1, duplicates: 1}"])
-def test_the_reduction_leaves_the_verdict_as_it_is(explore: str) -> None:
-    whole, less = world(explore, is_reduced=False), world(explore)
-    all_states, fewer = explored(whole), explored(less)
+WITHOUT: dict[str, dict[str, Any]] = {
+    "symmetry": {"is_symmetric": False},
+    "steps taken alone": {"takes_alone": False},
+    "both": {"is_symmetric": False, "takes_alone": False},
+}
+
+
+@cache
+def reduced(explore: str) -> tuple[World, Exploration[State]]:
+    less = world(explore)
+    return less, explored(less)
+
+
+@pytest.mark.parametrize("without", WITHOUT)
+@pytest.mark.parametrize(
+    "explore",
+    [
+        "{users: 3, texts: 0, repeats: 0}",
+        "{users: 2, texts: 1}",
+        "{users: 2, texts: 0, drops: 1}",
+        "{users: 1, texts: 1, drops: 1, duplicates: 1}",
+        "{users: 1, texts: 1, races: 2}",
+        "{users: 2, texts: 0, crashes: 1}",
+        "{users: 1, texts: 1, attacker: true}",
+    ],
+)
+def test_without_each_reduction_and_without_both_all_verdicts_are_the_same(explore: str, without: str) -> None:
+    whole, (less, fewer) = world(explore, **WITHOUT[without]), reduced(explore)
+    all_states = explored(whole)
     assert all_states.violations == fewer.violations == []
-    assert fewer.progress.distinct < all_states.progress.distinct
+    assert all_states.is_exhausted
     assert whole.server.seen == less.server.seen
     assert whole.shown == less.shown
+    assert whole.notes().judged == less.notes().judged
+    has_guests = "users: 3" in explore
+    makes_a_difference = has_guests if without == "symmetry" else True
+    assert (fewer.progress.distinct < all_states.progress.distinct) is makes_a_difference
+
+
+@pytest.mark.parametrize(
+    ("explore", "bug", "without"),
+    [
+        ("{users: 2, texts: 1}", ForgetsAMember, "steps taken alone"),
+        ("{users: 2, texts: 1}", NeverHalfCloses, "steps taken alone"),
+        ("{users: 2, texts: 1}", NeverResetsTheIdleClock, "steps taken alone"),
+        ("{users: 2, texts: 1}", row_leads_elsewhere, "steps taken alone"),
+        ("{users: 3, texts: 1, repeats: 0}", RelaysTwice, "steps taken alone"),
+        ("{users: 3, texts: 1, repeats: 0}", RelaysTwice, "symmetry"),
+    ],
+    ids=lambda each: getattr(each, "__name__", str(each)),
+)
+def test_without_each_reduction_a_bug_breaks_the_same_property(explore: str, bug: Any, without: str) -> None:
+    whole, less = world(explore, make_engine=bug, **WITHOUT[without]), world(explore, make_engine=bug)
+    broken = [each.what_is_broken(explored(each).violations[0].path.end) for each in (whole, less)]
+    assert broken[0] is not None
+    assert broken[1] is not None
+    assert broken[0].property is broken[1].property
 
 
 def test_losses_duplicates_crashes_races_and_an_attacker_break_nothing() -> None:

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tcrp.explore.model import ArrayModel
-from tcrp.explore.partition import Found, Report
+from tcrp.explore.partition import Expanded, Found, Report
 
 States: TypeAlias = npt.NDArray[np.uint64]
 
 CHUNK = 1 << 14
 """States that are expanded at once: enough to make the calls cheap, few enough to stay in a processor's cache."""
 CHUNKS_IN_A_SLICE = 32
+ADMITTED = 1 << 17  # states that are looked for at once
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio: multiplying by it spreads numbers evenly
 _FIRST_BITS = 12
 _FULL = 2  # a table has at least so many places for each state
@@ -84,20 +85,20 @@ class ArrayPartition:
         """Take the initial states that fall to this partition as the first frontier."""
         self._report = Report()
         self._admit(self._mine(_states(self._model.initial)))
-        report = self._report
-        report.left = self.end_level()
-        return report
+        self.end_level()
+        return self._report
 
-    def expand(self) -> list[Found]:
-        """The successors of the next slice of the frontier, by owner; those of this partition are admitted at once."""
+    def begin_level(self) -> int:
+        """In how many slices the frontier is to be expanded."""
+        return -(-len(self._frontier) // (CHUNK * CHUNKS_IN_A_SLICE))
+
+    def expand(self, slices_left: int) -> Expanded:
+        """The successors of one of the slices that are left of the frontier, by owner; this partition's stay here."""
         self._report = Report()
         found: list[list[States]] = [[] for _ in range(self._partitions)]
-        for _ in range(CHUNKS_IN_A_SLICE):
-            chunk = self._frontier[self._expanded : self._expanded + CHUNK]
-            if not len(chunk):
-                break
-            self._expanded += len(chunk)
-            successors = self._model.expand(chunk)
+        end = self._expanded - (self._expanded - len(self._frontier)) // slices_left
+        for at in range(self._expanded, end, CHUNK):
+            successors = self._model.expand(self._frontier[at : min(at + CHUNK, end)])
             self._report.generated += len(successors)
             if self._partitions == 1:
                 self._admit(successors)
@@ -109,18 +110,19 @@ class ArrayPartition:
                     self._admit(share)
                 else:
                     states.append(share)
-        return [(b"".join(share.tobytes() for share in states), b"") for states in found]
+        self._expanded = end
+        return Expanded([(b"".join(share.tobytes() for share in states), b"") for states in found])
 
-    def admit(self, found: Sequence[Found]) -> list[bytes]:
+    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]:
         """Tell new states from known ones."""
         for data, _ in found:
-            if data:
-                self._admit(np.frombuffer(data, np.uint64))
+            states = np.frombuffer(data, np.uint64)
+            for at in range(0, len(states), ADMITTED):
+                self._admit(states[at : at + ADMITTED])
         return [b""] * len(found)
 
     def keep(self, marks: Sequence[bytes]) -> Report:
         """Nothing is left to do: owners keep the states themselves."""
-        self._report.left = len(self._frontier) - self._expanded
         return self._report
 
     def end_level(self) -> int:

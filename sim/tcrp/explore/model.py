@@ -45,6 +45,9 @@ class Model(Generic[S]):
     always a shortest one. `reduction.check` tests the claim.
     `pack` and `unpack` are for states that mean something in their process only: what `pack` gives means the same
     everywhere. `notes` is what a process wants to say at the end, beside what the explorer counts.
+    `near`, `learned` and `learn` are for models that remember what was costly to find out. States with the same `near`
+    need the same. `learned` gives what was found out since it was last asked, and `learn` takes that in another
+    process; neither changes what is explored.
     """
 
     name: str
@@ -59,6 +62,9 @@ class Model(Generic[S]):
     pack: Callable[[Sequence[S]], Any] | None = None
     unpack: Callable[[Any], list[S]] | None = None
     notes: Callable[[], Any] | None = None
+    near: Callable[[S], int] | None = None
+    learned: Callable[[], Any] | None = None
+    learn: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 from tcrp.explore.model import PackedModel
-from tcrp.explore.partition import Found, Report
+from tcrp.explore.partition import Expanded, Found, Report
 
 CHUNK = 1 << 16
 """States that are expanded at once: enough to make the calls cheap, few enough to stay in a processor's cache."""
@@ -30,6 +30,7 @@ class PackedPartition:
         self._frontier = array("Q")
         self._expanded = 0  # of the frontier, in this level
         self._mine: set[int] = set()  # successors found here that are owned here
+        self._sent: set[int] = set()  # those that owners were told of in this level
         self._report = Report()
         self._generated = 0
 
@@ -38,29 +39,41 @@ class PackedPartition:
         mine = {state for state in self._model.initial if mixed(state) % self._partitions == self._index}
         self._levels.append(array("Q"))
         report = self._admit(mine)
-        report.left = self.end_level()
+        self.end_level()
         return report
 
-    def expand(self) -> list[Found]:
-        """The successors of the next slice of the frontier, by owner; those of this partition stay here."""
+    def begin_level(self) -> int:
+        """In how many slices the frontier is to be expanded."""
+        return -(-len(self._frontier) // (CHUNK * CHUNKS_IN_A_SLICE))
+
+    def expand(self, slices_left: int) -> Expanded:
+        """The successors of one of the slices that are left of the frontier, by owner; this partition's stay here."""
         partitions = self._partitions
         found: list[set[int]] = [set() for _ in range(partitions)]
         self._generated = 0
-        for _ in range(CHUNKS_IN_A_SLICE):
+        end = self._expanded - (self._expanded - len(self._frontier)) // slices_left
+        for at in range(self._expanded, end, CHUNK):
             # A list: an array makes its numbers anew each time that it is gone through.
-            chunk = self._frontier[self._expanded : self._expanded + CHUNK].tolist()
-            self._expanded += len(chunk)
+            chunk = self._frontier[at : min(at + CHUNK, end)].tolist()
             successors = self._model.expand(chunk)
             self._generated += len(successors)
             if partitions == 1:
                 found[0].update(successors)
-            else:
-                for index, mine in enumerate(found):
-                    mine.update([state for state in successors if (state ^ (state >> 17)) % partitions == index])
+                continue
+            rest = set(successors)  # most are found many times
+            for index in range(partitions - 1):
+                theirs = {state for state in rest if (state ^ (state >> 17)) % partitions == index}
+                rest -= theirs
+                found[index].update(theirs)
+            found[-1].update(rest)
+        self._expanded = end
         self._mine, found[self._index] = found[self._index], set()
-        return [(array("Q", states).tobytes(), b"") for states in found]
+        for index, theirs in enumerate(found):
+            found[index] = theirs - self._sent
+            self._sent |= theirs
+        return Expanded([(array("Q", states).tobytes(), b"") for states in found])
 
-    def admit(self, found: Sequence[Found]) -> list[bytes]:
+    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]:
         """Tell new states from known ones."""
         states = self._mine
         for data, _ in found:
@@ -71,13 +84,13 @@ class PackedPartition:
 
     def keep(self, marks: Sequence[bytes]) -> Report:
         """Nothing is left to do: owners keep the states themselves."""
-        report = self._report
-        report.generated, report.left = self._generated, len(self._frontier) - self._expanded
-        return report
+        self._report.generated = self._generated
+        return self._report
 
     def end_level(self) -> int:
         """Go on to the next frontier; how many states it has."""
         self._frontier, self._expanded = self._levels[-1], 0
+        self._sent = set()
         self._levels.append(array("Q"))
         return len(self._frontier)
 

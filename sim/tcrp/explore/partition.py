@@ -2,34 +2,44 @@
 
 A level is worked off in slices of three calls of each partition: `expand` finds successors and sorts them by owner,
 `admit` tells new ones from known ones, `keep` puts the new ones into the next frontier; `end_level` goes on to that.
-Between the calls only fingerprints travel: a state stays where it was found. What is found does not depend on how
-many partitions there are.
+Between the calls fingerprints travel, and what models have learned: a state stays where it was found. What is found
+does not depend on how many partitions there are.
 """
 
 from __future__ import annotations
 
+import pickle
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, NamedTuple, Protocol
 
+from tcrp.explore.frontier import Frontier
+from tcrp.explore.known import KnownFingerprints
 from tcrp.explore.model import Model, S, Step
 
 Found = tuple[bytes, bytes]
 """Fingerprints of successors and of the states they came from, each as 64-bit integers."""
 
+SLICE = 8192
+"""States that are expanded at most between two looks at the clock."""
+SMALL_SLICE, SLICES = 256, 8
+"""States that are expanded at least; parts of a frontier that is short."""
 
-SLICE = 2048
-"""States that are expanded between two looks at the clock."""
+
+class Expanded(NamedTuple):
+    """What a partition found in one slice, by owner, and what its model learned, pickled."""
+
+    found: list[Found]
+    learned: bytes = b""
 
 
 @dataclass(slots=True)
 class Report:
-    """What a partition found in one slice. `left`: states of this level that are still to be expanded."""
+    """What a partition found in one slice."""
 
     new: int = 0
     generated: int = 0
-    left: int = 0
     violations: list[tuple[str, int]] = field(default_factory=list)  # property, fingerprint
     met: set[str] = field(default_factory=set)
 
@@ -38,8 +48,9 @@ class Partition(Protocol):
     """The contract that a search needs. Partition `i` of `n` owns what `i == owner(fingerprint, n)` says."""
 
     def start(self) -> Report: ...
-    def expand(self) -> list[Found]: ...
-    def admit(self, found: Sequence[Found]) -> list[bytes]: ...
+    def begin_level(self) -> int: ...
+    def expand(self, slices_left: int) -> Expanded: ...
+    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]: ...
     def keep(self, marks: Sequence[bytes]) -> Report: ...
     def end_level(self) -> int: ...
     def parent(self, fingerprint: int, depth: int) -> int | None: ...
@@ -57,20 +68,15 @@ def owner(fingerprint: int, partitions: int) -> int:
 
 
 class StatePartition(Generic[S]):
-    """A partition of a `Model`. It keeps of each known state its fingerprint and that of the state before it: the
-    latter by level, in arrays that are looked through when a way is wanted.
-    """
+    """A partition of a `Model`. It keeps of each known state its fingerprint and that of the state before it."""
 
     def __init__(self, model: Model[S], index: int, partitions: int) -> None:
         self._model = model
         self._index = index
         self._partitions = partitions
-        self._known: set[int] = set()  # that are owned here
-        self._level: dict[int, int] = {}  # those of them that this level found, with the state before each
-        self._history: list[tuple[array[int], array[int]]] = []  # by level: the same of those before
-        self._frontier: list[tuple[int, S]] = []
-        self._expanded = 0  # of the frontier, in this level
-        self._next: list[tuple[int, S]] = []
+        self._known = KnownFingerprints()  # that are owned here
+        self._frontier: Frontier[S] = Frontier(model.near)
+        self._next: Frontier[S] = Frontier(model.near)
         self._found: list[dict[int, tuple[int, S]]] = []  # by owner: fingerprint, parent, state
         self._generated = 0
 
@@ -79,21 +85,27 @@ class StatePartition(Generic[S]):
         report = Report()
         for state in self._model.initial:
             kept, mark = canonical(self._model, state)
-            if owner(mark, self._partitions) == self._index and mark not in self._known:
-                self._known.add(mark)
-                self._level[mark] = mark
-                self._frontier.append((mark, kept))
+            if (
+                owner(mark, self._partitions) == self._index
+                and self._known.add(array("Q", [mark]), array("Q", [mark]))[0]
+            ):
+                self._next.add(mark, kept)
                 self._judge(mark, kept, report)
-        report.new = report.left = len(self._frontier)
-        self._keep_level()
+        report.new = self.end_level()
         return report
 
-    def expand(self) -> list[Found]:
-        """The successors of the next slice of the frontier, by owner."""
+    def begin_level(self) -> int:
+        """Put the frontier in order. In how many slices to expand it: what one learns serves the others."""
+        self._frontier.begin(self._index, self._partitions)
+        size = len(self._frontier)
+        return max(-(-size // SLICE), min(SLICES, -(-size // SMALL_SLICE)))
+
+    def expand(self, slices_left: int) -> Expanded:
+        """The successors of one of the slices that are left of the frontier, by owner."""
         model, partitions = self._model, self._partitions
         found: list[dict[int, tuple[int, S]]] = [{} for _ in range(partitions)]
         generated = 0
-        for parent, state in self._frontier[self._expanded : self._expanded + SLICE]:
+        for parent, state in self._frontier.take(-(-len(self._frontier) // slices_left)):
             for _, successor in steps_of(model, state):
                 generated += 1
                 kept, mark = canonical(model, successor)
@@ -102,57 +114,51 @@ class StatePartition(Generic[S]):
                 # The smallest parent, so that the path does not depend on which partition was first.
                 if known is None or parent < known[0]:
                     mine[mark] = (parent, kept)
-        self._expanded = min(self._expanded + SLICE, len(self._frontier))
         self._found, self._generated = found, generated
-        return [
-            (array("Q", each).tobytes(), array("Q", [parent for parent, _ in each.values()]).tobytes())
-            for each in found
-        ]
+        learned = model.learned() if model.learned is not None else None
+        return Expanded(
+            [
+                (array("Q", each).tobytes(), array("Q", [parent for parent, _ in each.values()]).tobytes())
+                for each in found
+            ],
+            pickle.dumps(learned, pickle.HIGHEST_PROTOCOL) if learned is not None and partitions > 1 else b"",
+        )
 
-    def admit(self, found: Sequence[Found]) -> list[bytes]:
+    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]:
         """For what each partition found: a byte for each state, 1 where that partition is to keep it."""
-        known, level = self._known, self._level
-        marks = []
-        for fingerprints, came_from in found:
-            kept = bytearray(len(fingerprints) // 8)
-            for place, (mark, parent) in enumerate(zip(_integers(fingerprints), _integers(came_from), strict=True)):
-                if mark not in known:
-                    known.add(mark)
-                    level[mark] = parent
-                    kept[place] = 1
-                elif mark in level and parent < level[mark]:
-                    level[mark] = parent
-            marks.append(bytes(kept))
+        if self._model.learn is not None:
+            for index, data in enumerate(learned):
+                if data and index != self._index:
+                    self._model.learn(pickle.loads(data))  # noqa: S301 - a process of this search wrote it
+        marks = [b""] * len(found)
+        for by in range(len(found)):
+            # First what was found here: so each partition keeps about as many states as any other.
+            at = (self._index + by) % len(found)
+            fingerprints, came_from = found[at]
+            marks[at] = bytes(self._known.add(_integers(fingerprints), _integers(came_from)))
         return marks
 
     def keep(self, marks: Sequence[bytes]) -> Report:
         """Put the states that their owners called new into the next frontier, and judge them."""
-        report = Report(generated=self._generated, left=len(self._frontier) - self._expanded)
+        report = Report(generated=self._generated)
         for found, kept in zip(self._found, marks, strict=True):
             for (mark, (_, state)), is_new in zip(found.items(), kept, strict=True):
                 if is_new:
                     report.new += 1
-                    self._next.append((mark, state))
+                    self._next.add(mark, state)
                     self._judge(mark, state, report)
         self._found = []
         return report
 
     def end_level(self) -> int:
         """Go on to the next frontier; how many states it has."""
-        self._frontier, self._next, self._expanded = self._next, [], 0
-        self._keep_level()
+        self._frontier, self._next = self._next, Frontier(self._model.near)
+        self._known.end_level()
         return len(self._frontier)
-
-    def _keep_level(self) -> None:
-        self._history.append((array("Q", self._level.keys()), array("Q", self._level.values())))
-        self._level = {}
 
     def parent(self, fingerprint: int, depth: int) -> int | None:
         """The state from which an owned one was first reached."""
-        if depth >= len(self._history):
-            return self._level.get(fingerprint)
-        marks, parents = self._history[depth]
-        return parents[marks.index(fingerprint)] if fingerprint in marks else None
+        return self._known.parent(fingerprint)
 
     def frontier_size(self) -> int:
         """How many states it is about to expand."""
@@ -160,8 +166,8 @@ class StatePartition(Generic[S]):
 
     def give(self, count: int) -> Any:
         """Part with some of the frontier, so that another partition has as much to do."""
-        given, self._frontier = self._frontier[:count], self._frontier[count:]
-        return self._packed(given)
+        self._frontier.begin(self._index, self._partitions)
+        return self._packed(list(self._frontier.take(count)))
 
     def take(self, share: Any) -> None:
         """Work on a part of another's frontier."""
@@ -169,24 +175,23 @@ class StatePartition(Generic[S]):
 
     def save(self) -> tuple[list[Found], Any]:
         """All that it knows, to go on from."""
-        levels = [(marks.tobytes(), parents.tobytes()) for marks, parents in self._history]
-        return levels, self._packed(self._frontier)
+        levels = [self._known.level(at) for at in range(self._known.levels)]
+        found = [(marks.tobytes(), parents.tobytes()) for marks, parents in levels]
+        return found, self._packed(list(self._frontier.all()))
 
     def load(self, saved: Iterable[tuple[list[Found], Any]]) -> None:
         """Go on from what all partitions of an earlier search saved, however many they were."""
-        for levels, frontier in saved:
-            for depth, (fingerprints, came_from) in enumerate(levels):
-                if depth == len(self._history):
-                    self._history.append((array("Q"), array("Q")))
-                marks, parents = self._history[depth]
-                for mark, parent in zip(_integers(fingerprints), _integers(came_from), strict=True):
-                    if owner(mark, self._partitions) == self._index:
-                        self._known.add(mark)
-                        marks.append(mark)
-                        parents.append(parent)
-            self._frontier += [
-                each for each in self._unpacked(frontier) if owner(each[0], self._partitions) == self._index
-            ]
+        shares = list(saved)
+        for depth in range(max(len(levels) for levels, _ in shares)):
+            for levels, _ in shares:
+                if depth < len(levels):
+                    marks, parents = map(_integers, levels[depth])
+                    mine = [at for at, mark in enumerate(marks) if owner(mark, self._partitions) == self._index]
+                    self._known.add(array("Q", [marks[at] for at in mine]), array("Q", [parents[at] for at in mine]))
+            self._known.end_level()
+        for _, frontier in shares:
+            unpacked = self._unpacked(frontier)
+            self._frontier.extend(each for each in unpacked if owner(each[0], self._partitions) == self._index)
 
     def notes(self) -> Any:
         """What the model wants to say at the end."""

@@ -11,13 +11,13 @@ from typing import Any
 
 from tcrp.explore.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from tcrp.explore.model import ArrayModel, Bounds, Exploration, Model, PackedModel, Path, Progress, Violation
-from tcrp.explore.partition import Report, canonical
+from tcrp.explore.partition import Expanded, Report, canonical
 from tcrp.explore.team import MakeModel, Team
 
 OnProgress = Callable[[Progress], None]
 CHECKPOINT_EVERY_SECONDS = 60.0
 WEIGH_EVERY_SECONDS = 1.0
-UNEVEN = 1.25  # shares of a frontier that differ by more are made even
+UNEVEN = 1.05  # shares of a frontier that differ by more are made even
 
 
 def breadth_first(
@@ -64,6 +64,7 @@ class _Search:
         self._on_progress = on_progress
         self._checkpoint = checkpoint
         self._is_interrupted = is_interrupted
+        self._broken: dict[str, int] = {}  # by property the smallest state in this level that breaks it
         self._weighed = 0.0
         self._began = self._saved = monotonic()
 
@@ -76,14 +77,17 @@ class _Search:
             reports: list[Report] = team.ask("start")
             result.levels = [0]
             self._take_in(reports, depth=0)
+            self._find_ways(depth=0)
             frontier = result.progress.frontier = result.levels[0]
         while frontier and not result.violations:
             result.cut = self._bound_reached()
             if result.cut:
                 self._save()
                 return
-            self._even_out()
+            if team.jobs > 1:
+                self._even_out()
             result.cut = self._level()
+            self._find_ways(result.progress.depth + 1)
             if result.cut:
                 return  # in the midst of a level: the last checkpoint stands
             sizes = team.ask("end_level")
@@ -103,14 +107,15 @@ class _Search:
         """Expand the whole frontier, or say what cut it."""
         team, depth = self._team, self.result.progress.depth + 1
         self.result.levels.append(0)
-        left = 1
-        while left:
-            found = team.ask("expand")
+        # As many slices for each partition, so that none waits for another.
+        for left in reversed(range(max(team.ask("begin_level")))):
+            answers: list[Expanded] = team.ask("expand", left + 1)
             # What each partition found for each owner, handed to the owners; then their answers, handed back.
-            marks = team.ask("admit", each=[(list(column),) for column in zip(*found, strict=True)])
+            learned = [each.learned for each in answers]
+            columns = zip(*(each.found for each in answers), strict=True)
+            marks = team.ask("admit", each=[(list(column), learned) for column in columns])
             reports: list[Report] = team.ask("keep", each=[(list(column),) for column in zip(*marks, strict=True)])
             self._take_in(reports, depth)
-            left = sum(report.left for report in reports)
             self._tell()
             if left and self._bounds.seconds is not None and self.result.progress.seconds >= self._bounds.seconds:
                 return "time"
@@ -126,19 +131,16 @@ class _Search:
         result.levels[depth] += new
         for name in sorted(set().union(*(report.met for report in reports))):
             result.met.setdefault(name, depth)
-        # Of each property the violation with the smallest fingerprint: the same for any number of partitions.
-        worst: dict[str, int] = {}
         for name, mark in (each for report in reports for each in report.violations):
-            worst[name] = min(mark, worst.get(name, mark))
-        known = {each.property: each for each in result.violations}
-        for name, mark in worst.items():
-            if name not in known:
-                result.violations.append(Violation(name, self._path(mark, depth)))
+            self._broken[name] = min(mark, self._broken.get(name, mark))
+
+    def _find_ways(self, depth: int) -> None:
+        """Of each property that a level breaks the violation with the smallest fingerprint, whoever found it when."""
+        self.result.violations += [Violation(name, self._path(mark, depth)) for name, mark in self._broken.items()]
+        self._broken.clear()
 
     def _even_out(self) -> None:
         """Let partitions with much to do hand some of it to those with little."""
-        if self._team.jobs == 1:
-            return
         sizes: list[int] = self._team.ask("frontier_size")
         mean = sum(sizes) // len(sizes)
         while max(sizes) > mean * UNEVEN + 1:

@@ -75,6 +75,7 @@ class Numbers(Generic[V]):
 
     def __init__(self) -> None:
         self.of: dict[int, V] = {}
+        self.new: list[int] = []  # since somebody emptied it
         self._numbers: dict[V, int] = {}
 
     def number(self, part: V) -> int:
@@ -82,10 +83,15 @@ class Numbers(Generic[V]):
         number = self._numbers.get(part)
         if number is None:
             number = content_number(part)
-            known = self.of.setdefault(number, part)
-            assert known == part, f"two parts have the number {number}"
-            self._numbers[part] = number
+            self.learn(number, part)
+            self.new.append(number)
         return number
+
+    def learn(self, number: int, part: V) -> None:
+        """Take over a part that another process has numbered."""
+        known = self.of.setdefault(number, part)
+        assert known == part, f"two parts have the number {number}"
+        self._numbers[known] = number
 
 
 def content_number(part: Any) -> int:

@@ -7,13 +7,13 @@ exchanging the users, and looked up from then on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise, permutations
 from typing import Any
 
 from tcrp.interleavings.moments import Pace, settled
-from tcrp.interleavings.parts import Flight, Numbers, Party, ServerPart
+from tcrp.interleavings.parts import Broken, Flight, Numbers, Party, ServerPart
 from tcrp.interleavings.reference_state import Frozen
 from tcrp.interleavings.server_part import STREAMS, token_of
 from tcrp.sim.hosts.user import UserHost
@@ -65,6 +65,7 @@ class Symmetry:
     def __init__(
         self, users: list[UserHost], guests: Order, pace: Pace, server: Numbers[ServerPart],
         parties: list[Numbers[Party]], flight_number: Callable[[Flight], int], flights: Numbers[Flight],
+        broken: Numbers[Broken],
     ) -> None:  # fmt: skip
         self._users = users
         self._guests = guests
@@ -73,24 +74,35 @@ class Symmetry:
         self._parties = parties
         self._flight_number = flight_number
         self._flights = flights
+        self._broken = broken
         self._end = 2 + len(users)
         self._known_orders: dict[tuple[int, ...], list[Order]] = {}
         self._renamings: dict[Order, Renaming] = {}
         self._ranks: list[dict[int, int]] = [{} for _ in users]
         self._servers: dict[tuple[int, Order], int] = {}
+        self.renamed: list[tuple[tuple[int, Order], int]] = []  # servers, since somebody emptied it
         self._moved: dict[tuple[int, int, int], int] = {}
         self._flown: dict[tuple[int, Order], int] = {}
 
     def representative(self, state: tuple[int, ...]) -> tuple[int, ...]:
         """The state in which the guests stand in the order of what they have done, whoever they are."""
         if state[0] < 0:
-            return state
+            return (state[0], min(self._broken.number(each) for each in self._alike(self._broken.of[state[1]])))
         ranks = self._ranks
         own = [ranks[at].get(state[2 + at]) or self._rank(at, state[2 + at]) for at in self._guests]
         orders = self._orders(tuple(own))
         if len(orders) == 1:
             return state if orders[0] == self._guests else self._exchanged(state, orders[0])
         return min(state if order == self._guests else self._exchanged(state, order) for order in orders)
+
+    def learn(self, renamed: list[tuple[tuple[int, Order], int]]) -> None:
+        """Take over servers that another process has renamed."""
+        self._servers.update(renamed)
+
+    def _alike(self, broken: Broken) -> Iterator[Broken]:
+        """What is broken, whoever the guests are."""
+        for order in permutations(self._guests):
+            yield self._renaming(order).of(broken)
 
     def _orders(self, ranks: tuple[int, ...]) -> list[Order]:
         """The orders by rank: more than one where some are equal."""
@@ -140,7 +152,9 @@ class Symmetry:
 
     def _rename_server(self, server: int, order: Order) -> int:
         engine, reference = self._renaming(order).of(self._server.of[server])
-        return self._server.number(ServerPart(settled(engine, self._pace), _sorted(reference)))
+        number = self._server.number(ServerPart(settled(engine, self._pace), _sorted(reference)))
+        self.renamed.append(((server, order), number))
+        return number
 
     def _fly(self, number: int, order: Order) -> int:
         flown = self._flown[number, order] = self._flight_number(self._renaming(order).of(self._flights.of[number]))

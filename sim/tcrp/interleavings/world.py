@@ -19,7 +19,7 @@ from tcrp.interleavings.moments import RANKS, Due, Pace, client_due, server_dues
 from tcrp.interleavings.parts import Broken, Flight, Numbers, Party, ServerPart
 from tcrp.interleavings.program import Program
 from tcrp.interleavings.server_part import STREAMS, Input, Outcome, Seen, ServerSide, token_of
-from tcrp.interleavings.symmetry import Symmetry
+from tcrp.interleavings.symmetry import Order, Symmetry
 from tcrp.sim.hosts.forged import forged_datagram
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.run import Run
@@ -121,6 +121,14 @@ class Packed(NamedTuple):
     flights: dict[int, Flight]
 
 
+class Learned(NamedTuple):
+    """What one process has found out by calling engines, for the others."""
+
+    servers: dict[int, ServerPart]
+    calls: list[tuple[int, Input, Outcome]]
+    renamed: list[tuple[tuple[int, Order], int]]
+
+
 class World:
     """All states of one program. Not for several threads; each process has its own."""
 
@@ -130,7 +138,8 @@ class World:
         *,
         make_engine: EngineFactory = ServerEngine,
         leave_out: Iterable[Property] = (),
-        is_reduced: bool = True,
+        is_symmetric: bool = True,
+        takes_alone: bool = True,
     ) -> None:
         self.program = program
         self.bounds = program.bounds
@@ -146,7 +155,8 @@ class World:
         self.shown: set[tuple[str, str]] = set()
         self._attackers = [at for at, user in enumerate(scenario.users) if user.attacker]
         self._count = len(self.users)
-        self._is_reduced = is_reduced
+        self._is_symmetric = is_symmetric and len(program.guests) > 1
+        self._takes_alone = takes_alone  # steps that the others can wait for
         self._parties_end = 2 + self._count
         streams = ((f"{user.id}#{number}", at) for at, user in enumerate(self.users) for number in STREAMS)
         self._holders: dict[Hashable, int] = {name: at for each, at in streams for name in (each, token_of(each))}
@@ -160,7 +170,7 @@ class World:
 
         self._symmetry = Symmetry(
             self.users, program.guests, self.pace, self.server.numbers, [each.numbers for each in self.clients],
-            self._number_of, self.flights,
+            self._number_of, self.flights, self.broken,
         )  # fmt: skip
 
     @property
@@ -170,17 +180,21 @@ class World:
 
     def model(self) -> Model[State]:
         """The model for the explorer."""
-        is_symmetric = self._is_reduced and len(self.program.guests) > 1
         return Model(
-            name=repr((self.program.scenario.claim, self.bounds, self.program.steps, self._is_reduced)),
+            name=repr(
+                (self.program.scenario.claim, self.bounds, self.program.steps, self._is_symmetric, self._takes_alone)
+            ),
             initial=(self.start(),),
             successors=self.successors,
             fingerprint=lambda state: hash(state) & MASK,
             always={"holds": lambda state: state[0] != BROKEN},
-            representative=self._symmetry.representative if is_symmetric else None,
+            representative=self._symmetry.representative if self._is_symmetric else None,
             pack=self._pack,
             unpack=self._unpack,
             notes=self.notes,
+            near=lambda state: state[1],
+            learned=self._learned,
+            learn=self._learn,
         )
 
     def notes(self) -> Notes:
@@ -204,14 +218,28 @@ class World:
 
     def _unpack(self, packed: Packed) -> list[State]:
         """The states, whose numbers mean the same here from now on."""
-        for server in packed.servers.values():
-            self.server.numbers.number(server)
+        for number, server in packed.servers.items():
+            self.server.numbers.learn(number, server)
         for side, known in zip(self.clients, packed.parties, strict=True):
-            for party in known.values():
-                side.numbers.number(party)
+            for number, party in known.items():
+                side.numbers.learn(number, party)
         for flight in packed.flights.values():
             self._number_of(flight)
         return packed.states
+
+    def _learned(self) -> Learned | None:
+        """What is known of the server that was not when this was last asked."""
+        side, renamed, of = self.server, self._symmetry.renamed, self.server.numbers.of
+        learned = Learned({number: of[number] for number in side.numbers.new}, side.called, renamed)
+        side.numbers.new, side.called, self._symmetry.renamed = [], [], []
+        return learned if any(learned) else None
+
+    def _learn(self, learned: Learned) -> None:
+        """Take over what another process knows of the server."""
+        for number, part in learned.servers.items():
+            self.server.numbers.learn(number, part)
+        self.server.told.update({(number, given): outcome for number, given, outcome in learned.calls})
+        self._symmetry.learn(learned.renamed)
 
     def start(self) -> State:
         """Nothing has happened."""
@@ -232,7 +260,7 @@ class World:
     def successors(self, state: State) -> list[tuple[Step, State]]:
         """Every step from a state; of steps that the others can wait for only one, if the world is reduced."""
         found: list[tuple[Step, State]] = []
-        if state[0] == BROKEN or (self._is_reduced and self._take_local(state, found)):
+        if state[0] == BROKEN or (self._takes_alone and self._take_local(state, found)):
             return found
         budget, server, end = state[0], state[1], self._parties_end
         parties, flights = state[2:end], state[end:]

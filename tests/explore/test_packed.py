@@ -1,0 +1,111 @@
+"""Partitions of packed models: the states themselves travel, each to its owner."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import pytest
+
+import tcrp.explore.packed as packed
+from tcrp.explore.model import PackedModel
+from tcrp.explore.packed import PackedPartition, mixed
+
+TOP = 300
+
+
+def walk() -> PackedModel:
+    """Numbers that grow by one, two or three: most are found three times. Sevens are met, and 299 is not allowed."""
+
+    def expand(states: Sequence[int]) -> list[int]:
+        return [state + by for state in states for by in (1, 2, 3) if state + by <= TOP]
+
+    return PackedModel(
+        "walk", (0,), expand, lambda before, after: f"+{after - before}",
+        always={"not 299": lambda state: state != 299}, sometimes={"a seven": lambda state: state % 7 == 0},
+    )  # fmt: skip
+
+
+def a_level(partitions: list[PackedPartition]) -> tuple[int, int]:
+    """How many states are new, and how many were generated."""
+    new = generated = 0
+    for left in reversed(range(max(each.begin_level() for each in partitions))):
+        found = [each.expand(left + 1).found for each in partitions]
+        marks = [each.admit([row[at] for row in found], []) for at, each in enumerate(partitions)]
+        for at, each in enumerate(partitions):
+            report = each.keep([row[at] for row in marks])
+            new, generated = new + report.new, generated + report.generated
+    for each in partitions:
+        each.end_level()
+    return new, generated
+
+
+def started(count: int) -> list[PackedPartition]:
+    partitions = [PackedPartition(walk(), index, count) for index in range(count)]
+    assert sum(each.start().new for each in partitions) == 1
+    return partitions
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_together_they_find_each_number_once(count: int) -> None:
+    partitions = started(count)
+    levels = [a_level(partitions) for _ in range(5)]
+    assert levels == [(3, 3), (3, 9), (3, 9), (3, 9), (3, 9)]
+
+
+def test_slices_of_a_level_do_not_change_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "CHUNK", 2)
+    monkeypatch.setattr(packed, "CHUNKS_IN_A_SLICE", 1)
+    partitions = started(2)
+    assert [a_level(partitions) for _ in range(3)] == [(3, 3), (3, 9), (3, 9)]
+
+
+def test_in_a_level_an_owner_is_told_of_a_state_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "CHUNK", 1)
+    monkeypatch.setattr(packed, "CHUNKS_IN_A_SLICE", 1)
+    walkers = [PackedPartition(walk(), index, 2) for index in range(2)]
+    [starter] = [each for each in walkers if each.start().new]
+    other = 1 - walkers.index(starter)
+    starter.load([[array("Q", [0]).tobytes(), array("Q", range(10)).tobytes()]])  # those of them that it owns
+    told: list[int] = []
+    for left in reversed(range(starter.begin_level())):
+        told += array("Q", starter.expand(left + 1).found[other][0])
+    assert len(told) > 3
+    assert sorted(told) == sorted(set(told))
+    assert all(mixed(state) % 2 == other for state in told)
+
+
+def test_properties_are_judged_where_a_state_is_new() -> None:
+    [partition] = started(1)
+    violations, met = [], set()
+    while partition.frontier_size():
+        for left in reversed(range(partition.begin_level())):
+            partition.admit(partition.expand(left + 1).found, [])
+            report = partition.keep([b""])
+            violations += report.violations
+            met |= report.met
+        partition.end_level()
+    assert violations == [("not 299", 299)]
+    assert met == {"a seven"}
+    assert partition.parent(299, 100) == 296
+    assert partition.parent(0, 0) == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_some_saved_others_go_on_from(count: int) -> None:
+    saving = started(2)
+    for _ in range(4):
+        a_level(saving)
+    saved = [each.save() for each in saving]
+    loading = [PackedPartition(walk(), index, count) for index in range(count)]
+    for each in loading:
+        each.load(saved)
+    assert sum(each.frontier_size() for each in loading) == 3
+    assert a_level(loading) == (3, 9)
+
+
+def test_the_owner_of_a_state_works_on_it() -> None:
+    [partition] = started(1)
+    assert partition.give(5) == ()
+    partition.take(())
+    assert partition.frontier_size() == 1
