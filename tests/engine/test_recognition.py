@@ -1,0 +1,110 @@
+"""Which dialect a request is in: the first that fits, once it is whole, and no more bytes than a request may have."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tcrp.engine.codec import codec
+from tcrp.engine.recognition import Recognised, Recogniser, port_is_clear
+from tcrp.engine.templates import Mismatch, Partial
+from tcrp.spec.dialects import AUTO, NAMES
+from tcrp.spec.names import Operation
+
+LIMIT = 4096
+PORT = 50000  # no text
+
+
+def request(dialect: str, *, room: bytes = b"lobby", name: str = "ann", port: int = PORT) -> bytes:
+    return codec(dialect).write_request(Operation.JOIN, room, name, "", "10.0.0.1", port)
+
+
+def recogniser(*names: str) -> Recogniser:
+    return Recogniser([codec(each) for each in names])
+
+
+def read(data: bytes, *names: str, limit: int = LIMIT, is_over: bool = False) -> str | type:
+    """The dialect of the request, or what else the bytes are."""
+    found = recogniser(*names).read(data, limit=limit, is_over=is_over)
+    if not isinstance(found, Recognised):
+        return type(found)
+    return found.codec.dialect.name if found.codec is not None else "none"
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+def test_alone_each_dialect_recognises_its_own_request_as_soon_as_it_is_whole(dialect: str) -> None:
+    data = request(dialect)
+    assert read(data, dialect) == dialect
+    assert read(data + b"more", dialect) == dialect
+    assert [read(data[:at], dialect) for at in range(len(data))] == [Partial] * len(data)
+
+
+@pytest.mark.parametrize("dialect", AUTO)
+def test_among_all_each_recognises_its_own_wherever_it_stands(dialect: str) -> None:
+    backwards = AUTO if dialect == "text" else AUTO[::-1]  # whose name may end as a port does
+    for order in (AUTO, backwards):
+        assert read(request(dialect), *order) == dialect
+        found = recogniser(*order).read(request(dialect) + b"more", limit=LIMIT, is_over=False)
+        assert isinstance(found, Recognised)
+        assert found.asked.size == len(request(dialect))
+
+
+def test_of_two_that_fit_the_first_is_taken() -> None:
+    both = request("name-port")
+    assert both == request("name-port-list")
+    for order in itertools.permutations(("name-port", "name-port-list")):
+        assert read(both, *order) == order[0]
+
+
+@pytest.mark.parametrize("payload", [b"\xff\xfe", b"\0", b"", b"{", b'{"colour": "red"}', b"[1]x\x07"])
+def test_a_payload_of_no_dialect_is_whole_and_of_none(payload: bytes) -> None:
+    head = bytes((5, 2, 0)) + len(payload).to_bytes(29, "big")
+    assert read(head + b"lobby" + payload, *AUTO) == "none"
+
+
+def test_a_single_dialect_reads_what_the_others_would_not_call_its_own() -> None:
+    found = recogniser("json").read(request("text"), limit=LIMIT, is_over=False)
+    assert isinstance(found, Recognised)
+    assert found.codec is codec("json")
+    assert found.asked.request is None
+
+
+# --- limits ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialects", [("text",), AUTO], ids=["one", "auto"])
+def test_a_request_of_the_limit_is_read_and_one_byte_more_is_too_long(dialects: tuple[str, ...]) -> None:
+    data = request("text", name="n" * 100)
+    assert read(data, *dialects, limit=len(data)) == "text"
+    found = recogniser(*dialects).read(data, limit=len(data) - 1, is_over=False)
+    assert isinstance(found, Mismatch)
+    assert found.is_too_long
+
+
+def test_a_header_that_promises_more_than_the_limit_is_refused_before_it_comes() -> None:
+    head = bytes((4, 2, 0)) + (1 << 40).to_bytes(29, "big")
+    found = recogniser(*AUTO).read(head, limit=LIMIT, is_over=False)
+    assert isinstance(found, Mismatch)
+    assert found.is_too_long
+
+
+# --- ports that print ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dialect", "port", "clear"),
+    [
+        ("name-port", 0x6161, False),  # "aa"
+        ("name-port", 0xC3A9, False),  # "é"
+        ("name-port", 0xFFFF, True),
+        ("name-port", 0x61FF, True),
+        ("name-port-list", 0x6161, False),
+        ("json-port", 0x6161, True),
+        ("text", 0x6161, True),
+    ],
+)
+def test_a_port_behind_a_name_is_clear_if_it_is_no_text(dialect: str, port: int, clear: bool) -> None:
+    assert port_is_clear(codec(dialect), port) is clear
+    if dialect == "name-port":
+        assert read(request(dialect, port=port), *AUTO) == (dialect if clear else "text")
