@@ -42,6 +42,7 @@ API = (
     "tcrp.engine.client",
     "tcrp.engine.outputs",
     "tcrp.engine.codec",
+    "tcrp.engine.meanings",
     "tcrp.sim.scenario.reader",
     "tcrp.sim.scenario.writer",
     "tcrp.sim.run",

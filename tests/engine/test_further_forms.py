@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tcrp.engine.client import ClientConfig, ClientEngine
-from tcrp.engine.codec import Accepted, Completed, Denied, Relayed, Reply, codec, codec_of
+from tcrp.engine.codec import codec, codec_of
 from tcrp.engine.listeners import ListenerConfig
+from tcrp.engine.meanings import Accepted, Completed, Denied, Relayed, Reply
 from tcrp.engine.outputs import Address, SendFrame
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.spec.dialects import DialectError, parse

@@ -8,9 +8,10 @@ import pytest
 
 from conversation import SECOND, Chat, User
 from tcrp.engine.client import QUEUED_TEXTS_MAX
-from tcrp.engine.codec import ANSWER_KEEP_ALIVE, Completed, Reply, codec
+from tcrp.engine.codec import ANSWER_KEEP_ALIVE, codec
 from tcrp.engine.frames import write_frame
 from tcrp.engine.liveness import KEEP_ALIVE_US_MIN, SILENT_INTERVALS, UNHEARD_TEXTS_MAX, learned_keep_alive_us
+from tcrp.engine.meanings import Completed, Reply
 from tcrp.spec.limits import ENTER_UNTIL_US, Limits
 from tcrp.spec.names import Counter, Operation, SessionState
 

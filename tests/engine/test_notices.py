@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tcrp.engine.codec import Codec, Told, codec, codec_of
+from tcrp.engine.codec import Codec, codec, codec_of
+from tcrp.engine.meanings import Told
 from tcrp.engine.notices import ENDINGS, NoticeReader, write_farewell, write_notice
 from tcrp.spec.dialects import NAMES, Endings, Match, Telling
 from tcrp.spec.names import Notice, SessionEvent

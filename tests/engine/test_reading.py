@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tcrp.engine.codec import Told, codec
+from tcrp.engine.codec import codec
+from tcrp.engine.meanings import Told
 from tcrp.engine.notices import write_notice
 from tcrp.engine.reading import ANSWERS_MAX, Heard, hear
 from tcrp.spec.dialects import NAMES

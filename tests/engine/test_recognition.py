@@ -6,7 +6,10 @@ import itertools
 
 import pytest
 
-from tcrp.engine.codec import codec
+from tcrp.engine.codec import Codec, codec
+from tcrp.engine.frames import write_frame
+from tcrp.engine.listeners import ListenerConfig
+from tcrp.engine.meanings import Request
 from tcrp.engine.recognition import Recognised, Recogniser, port_is_clear
 from tcrp.engine.templates import Mismatch, Partial
 from tcrp.spec.dialects import AUTO, NAMES
@@ -30,6 +33,13 @@ def read(data: bytes, *names: str, limit: int = LIMIT, is_over: bool = False) ->
     if not isinstance(found, Recognised):
         return type(found)
     return found.codec.dialect.name if found.codec is not None else "none"
+
+
+def recognise(payload: bytes) -> tuple[Codec, Request | None] | None:
+    """Which dialect a request with this payload is in, and what it says."""
+    read = Recogniser(ListenerConfig().codecs).read(write_frame(5, 2, 0, b"lobby", payload), limit=4096, is_over=False)
+    assert not isinstance(read, Partial | Mismatch)
+    return None if read.codec is None else (read.codec, read.asked.request)
 
 
 @pytest.mark.parametrize("dialect", NAMES)
@@ -57,7 +67,9 @@ def test_of_two_that_fit_the_first_is_taken() -> None:
         assert read(both, *order) == order[0]
 
 
-@pytest.mark.parametrize("payload", [b"\xff\xfe", b"\0", b"", b"{", b'{"colour": "red"}', b"[1]x\x07"])
+@pytest.mark.parametrize(
+    "payload", [b"\xff\xfe", b"\0", b"", b"{", b'"bob', b"a:b\x13\x88", b'{"colour": "red"}', b"[1]x\x07"]
+)
 def test_a_payload_of_no_dialect_is_whole_and_of_none(payload: bytes) -> None:
     head = bytes((5, 2, 0)) + len(payload).to_bytes(29, "big")
     assert read(head + b"lobby" + payload, *AUTO) == "none"
@@ -68,6 +80,24 @@ def test_a_single_dialect_reads_what_the_others_would_not_call_its_own() -> None
     assert isinstance(found, Recognised)
     assert found.codec is codec("json")
     assert found.asked.request is None
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("json", b'{"username": 5, "password": ""}'),
+        ("json", b'{"username": "bob", "password": 7, "answer_keep_alive": true}'),
+        ("json-address", b'{"user_name": "bob", "user_address": ["10.0.0.2"]}'),
+        ("json-port", b'{"user_name": "bob", "udp_port": "5000"}'),
+        ("json-endpoint", b'{"username": "bob", "ip": "10.0.0.2", "port": true}'),
+    ],
+)
+def test_json_is_known_by_its_keys_whatever_stands_under_them(name: str, payload: bytes) -> None:
+    assert recognise(payload) == (codec(name), None)
+
+
+def test_a_name_of_one_byte_before_a_port_is_recognised() -> None:
+    assert recognise(b"b\xff\xfe") == (codec("name-port"), Request(b"b", "", 0xFFFE))
 
 
 # --- limits ---------------------------------------------------------------------------------------------------

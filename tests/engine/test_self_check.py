@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from changed_dialects import changed
 from tcrp.engine.codec import codec_of
 from tcrp.engine.self_check import Fault, faults
-from tcrp.spec.dialects import SHIPPED, dialect, parse, path_of
+from tcrp.spec.dialects import SHIPPED, dialect
 
 
 def of(*changes: tuple[str, str]) -> list[Fault]:
     """The faults of the dialect `text` with lines that are others."""
-    toml = path_of("text").read_text(encoding="utf-8")
-    for old, new in changes:
-        assert toml.count(old) == 1, old
-        toml = toml.replace(old, new)
-    return list(faults(codec_of(parse(toml, "mine.toml"))))
+    return list(faults(changed("text", *changes)))
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tcrp.engine.client import ClientConfig, ClientEngine
-from tcrp.engine.codec import Accepted, Asked, Codec, Completed, Reply, codec, codec_of
+from tcrp.engine.codec import Codec, codec, codec_of
 from tcrp.engine.listeners import ListenerConfig
+from tcrp.engine.meanings import Accepted, Asked, Completed, Reply
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address, NoticeReceived, Relay, SendDatagram, SendFrame, ServerOutput, TextReceived
 from tcrp.engine.recognition import Recognised, Recogniser, port_is_clear

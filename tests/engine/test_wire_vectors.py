@@ -7,7 +7,8 @@ import pytest
 from interop.forms import CREATE, JOIN, Form
 from interop.test_captures import Captured, asks, name_of, ports_of_requests, users_of
 from interop.wire_forms import WIRE
-from tcrp.engine.codec import Accepted, Asked, Completed, Reply, codec
+from tcrp.engine.codec import codec
+from tcrp.engine.meanings import Accepted, Asked, Completed, Reply
 from tcrp.spec.names import Operation
 
 OPERATIONS = {CREATE: Operation.CREATE, JOIN: Operation.JOIN}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from judge.memory_ground import MemoryGround, MemoryStream, play, stage_on
-from tcrp.engine.codec import Relayed, Told, codec
+from tcrp.engine.codec import codec
+from tcrp.engine.meanings import Relayed, Told
 from tcrp.judge.ground import End
 from tcrp.judge.record import CannotTest, Skip
 from tcrp.judge.stage import REPLY_BYTES_MAX, TRIES, Kind, Reply, Stage

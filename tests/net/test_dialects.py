@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from processes import CREATE, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, read_all
-from tcrp.engine.codec import Codec, Completed, Reply, codec
+from tcrp.engine.codec import Codec, codec
+from tcrp.engine.meanings import Completed, Reply
 from tcrp.spec.names import Operation
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"

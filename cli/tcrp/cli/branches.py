@@ -146,7 +146,7 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = MappingProxyType(
             ("tcrp.engine.codec", f"Codec.{function}"): _CLIENT
             for function in (
                 "write_request", "read_request", "write_list_request", "read_listing", "read_greeting", "read_reply",
-                "_read_unknown", "_candidates", "_says", "_denied", "_knows", "_loosened", "read_relay",
+                "read_relay",
             )
         },
     }

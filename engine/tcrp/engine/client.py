@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 from tcrp.engine.client_state import ClientConfig, ClientState
-from tcrp.engine.codec import PORT_BYTES, Accepted, Completed, Denied, Reply, Told, Unread
+from tcrp.engine.codec import PORT_BYTES
 from tcrp.engine.liveness import Liveness
+from tcrp.engine.meanings import Accepted, Completed, Denied, Reply, Told, Unread
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import (

@@ -6,28 +6,26 @@ mean nothing give None or `Mismatch`, never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from tcrp.engine.datagrams import NAMES_MAX, Datagram, json_relay, relay_head, relay_reader, string
+from tcrp.engine.meanings import Asked, Member, Relayed, Reply, Request, Unread
 from tcrp.engine.messages import (
     by_operation,
     compiled_refusal,
     distinct,
-    has_status_bytes,
     is_json,
     is_tight,
     json_object,
     payload_alone,
     request_keys,
     rooms_field,
-    timeout,
     unwrapped,
     with_a_name,
-    with_any_value,
 )
+from tcrp.engine.replies import IDLE_TIMEOUT, REPLY_BYTES_MAX, REPLY_PAYLOAD_BYTES_MAX, ReplyReader
 from tcrp.engine.templates import (
     EXTRA,
     SPAN,
@@ -36,18 +34,16 @@ from tcrp.engine.templates import (
     Partial,
     Read,
     Strictness,
-    Template,
     compile_message,
 )
 from tcrp.engine.text import shown
 from tcrp.spec.dialects import Dialect, LearnedFrom, Telling, dialect
 from tcrp.spec.fields import (
-    Message,
     Role,
     Text,
     roles_of,
 )
-from tcrp.spec.limits import PORT_MAX, PORT_MIN, SECOND_US, TOKEN_BYTES, TOKEN_BYTES_MAX
+from tcrp.spec.limits import PORT_MAX, PORT_MIN, SECOND_US, TOKEN_BYTES
 from tcrp.spec.names import Notice, Operation, Reason
 
 PORT_BYTES = 2
@@ -57,101 +53,8 @@ RESUME_TOKEN: Final = "resume_token"  # noqa: S105 - a member's name
 """The member of a JSON request by which a user proves that the name in use is theirs (R-NAME-2)."""
 TELL_TIMEOUT: Final = "tell_timeout"
 """The member of a JSON request by which a client asks how much silence the server bears."""
-IDLE_TIMEOUT: Final = "idle_timeout"
-"""The member of a JSON completion that says so, in seconds."""
 EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE, RESUME_TOKEN, TELL_TIMEOUT))
 """What a JSON request of any dialect may hold besides its own members."""
-REPLY_PAYLOAD_BYTES_MAX: Final = 64 * 1024
-_REPLY_BYTES_MAX: Final = REPLY_PAYLOAD_BYTES_MAX + 4096
-
-
-class Request(NamedTuple):
-    """What a request says. `port` is None where the dialect learns it otherwise.
-
-    Only a JSON request can say the rest. `asks_for_answers`: the client wants its keep-alives answered.
-    `resume_token`: the token by which the name's holder is known, or empty. `asks_for_timeout`: its completion is to
-    say `idle_timeout`.
-    """
-
-    name: bytes
-    password: str
-    port: int | None
-    asks_for_answers: bool = False
-    resume_token: bytes = b""
-    asks_for_timeout: bool = False
-
-
-class Asked(NamedTuple):
-    """A whole request. `code` is the peer's own number for the operation; `payload` what is read in a dialect."""
-
-    size: int
-    operation: Operation
-    code: int
-    room: bytes
-    payload: bytes
-    request: Request | None = None  # None: not in this dialect
-
-
-class Accepted(NamedTuple):
-    """The server's answer: the completion follows."""
-
-
-class Completed(NamedTuple):
-    """The completion, with the token; and how much silence the server tolerates, where it tells."""
-
-    token: bytes
-    idle_timeout_us: int | None = None
-
-
-class Denied(NamedTuple):
-    """The request is refused. `reason` is None where the server's word is none of ours."""
-
-    reason: Reason | None
-    said: str
-
-
-class Reply(NamedTuple):
-    """One message of a server over TCP, as a client reads it."""
-
-    size: int
-    says: Accepted | Completed | Denied
-    payload: bytes = b""
-
-
-class Relayed(NamedTuple):
-    """A text of another member. `name` is empty where the form names nobody."""
-
-    name: str
-    text: str
-
-
-class Told(NamedTuple):
-    """A notice. `name` is the member it speaks of, where it names one."""
-
-    notice: Notice
-    name: str
-
-
-class Unread(NamedTuple):
-    """Bytes that are nothing of this dialect."""
-
-    text: str
-
-
-class Member(Protocol):
-    """Who is sent a notice."""
-
-    token: bytes
-    address: Any
-
-
-class _Candidate(NamedTuple):
-    """A message that a server may send, and what it is."""
-
-    template: Template
-    kind: type[Accepted | Completed | Denied]
-    reasons: tuple[Reason, ...] = ()
-    needs_answer: bool = False  # it would be read into anything: it counts behind an answer only
 
 
 class Codec:
@@ -188,9 +91,8 @@ class Codec:
         self._greeting = compile_message(data.greeting) if data.greeting is not None else None
         self._list_request = compile_message(data.list_request) if data.list_request is not None else None
         self._list_reply = compile_message(data.list_reply) if data.list_reply is not None else None
-        self._replies = {each: self._candidates(each) for each in (Operation.CREATE, Operation.JOIN)}
-        self._any_replies = [compile_message(each) for each in distinct(self._loosened())]
         self.datagram = Datagram(data.datagram)
+        self._reply_reader = ReplyReader(data, self._answers, self._completions, self._refusals, self._takes_token)
         self.head = self.datagram.head
         self.read_text = self.datagram.read_text
         self.write_text = self.datagram.write_text
@@ -397,7 +299,7 @@ class Codec:
     def read_listing(self, data: bytes) -> list[str] | Partial | Unread:
         """The names in a listing."""
         assert self._list_reply is not None, "this dialect lists"
-        read = self._list_reply.read(data, limit=_REPLY_BYTES_MAX, is_over=False)
+        read = self._list_reply.read(data, limit=REPLY_BYTES_MAX, is_over=False)
         if isinstance(read, Partial):
             return read
         names = string(read.values["rooms"]) if isinstance(read, Read) else None
@@ -414,68 +316,7 @@ class Codec:
         self, data: bytes | bytearray, operation: Operation, *, is_over: bool = False, is_accepted: bool = True
     ) -> Reply | Partial | Unread:
         """The first message of a server's reply to a request for `operation`. `is_accepted`: an answer came before."""
-        data = bytes(data)
-        waits: Partial | None = None
-        unknown: Reply | None = None
-        for candidate in self._replies[operation]:
-            if candidate.needs_answer and not is_accepted:
-                continue
-            read = candidate.template.read(data, limit=_REPLY_BYTES_MAX, is_over=is_over)
-            if isinstance(read, Read) and (waits is None or waits.is_open):
-                says = self._says(candidate, read, data)
-                if says is None:
-                    continue
-                reply = Reply(read.size, says, read.values.get(SPAN, data[: read.size]))
-                if candidate.kind is not Denied or self._knows(candidate, read):
-                    return reply
-                unknown = unknown or reply  # a refusal in other words, if it is nothing else
-            elif isinstance(read, Partial) and waits is None:
-                waits = read
-        return waits or unknown or self._read_unknown(data, is_over)
-
-    def _read_unknown(self, data: bytes, is_over: bool) -> Reply | Partial | Unread:
-        """A message in words that are none of the dialect's, as far as its frame is."""
-        for template in self._any_replies:
-            read = template.read(data, limit=_REPLY_BYTES_MAX, is_over=is_over)
-            if isinstance(read, Partial):
-                return read
-            if isinstance(read, Read):
-                payload = read.values.get(SPAN, data[: read.size])
-                return Reply(read.size, Denied(None, payload.decode(errors="replace")), payload)
-            if read.is_too_long:
-                return Unread(f"a reply of {read.value} bytes")
-        return Unread(data[:80].decode(errors="replace"))
-
-    def _candidates(self, operation: Operation) -> list[_Candidate]:
-        """What a reply may be, in the order in which it is tried: a token that may be anything comes last."""
-        answers = [_Candidate(self._answers[operation], Accepted)] if self._answers else []
-        completion = self._completions[operation]
-        is_anything = bool(answers) and completion.message.is_open
-        completions = [_Candidate(completion, Completed, needs_answer=is_anything)]
-        by_form: list[tuple[Template, list[Reason]]] = []
-        for reason, template in self._refusals.items():
-            if not template.message.items:  # its form is the end of the stream
-                continue
-            found = [reasons for known, reasons in by_form if known.message == template.message]
-            if found:
-                found[0].append(reason)
-            else:
-                by_form.append((template, [reason]))
-        refusals = [_Candidate(template, Denied, tuple(reasons)) for template, reasons in by_form]
-        if json_object(self.dialect.completion[operation]) is not None:
-            return [*answers, *completions, *refusals]
-        return [*answers, *refusals, *completions]
-
-    def _says(self, candidate: _Candidate, read: Read, data: bytes) -> Accepted | Completed | Denied | None:
-        if candidate.kind is Accepted:
-            return Accepted()
-        if candidate.kind is Denied:
-            return self._denied(candidate, read, data)
-        token = string(read.values["token"])
-        raw = token.encode() if token is not None else read.values["token"]
-        if not isinstance(raw, bytes) or not 0 < len(raw) <= TOKEN_BYTES_MAX or not self._takes_token(raw):
-            return Denied(None, "the completion holds no token")
-        return Completed(raw, timeout(read.values.get(EXTRA, {}).get(IDLE_TIMEOUT)))
+        return self._reply_reader.read(bytes(data), operation, is_over=is_over, is_accepted=is_accepted)
 
     def _takes_token(self, token: bytes) -> bool:
         """Whether the client's datagrams have room for it: a length of one byte, say, has not for every token."""
@@ -484,43 +325,6 @@ class Codec:
         except CannotWrite:
             return False
         return True
-
-    def _knows(self, candidate: _Candidate, read: Read) -> bool:
-        """Whether a refusal is in words of the dialect, though perhaps in those of several reasons."""
-        refusals = [self.dialect.refusals[reason] for reason in candidate.reasons]
-        word, status = string(read.values.get("reason")), read.values.get("status")
-        return (
-            candidate.template.roles.isdisjoint((Role.REASON, Role.STATUS))
-            or any(each.word == word for each in refusals)
-            or any(each.status == status for each in refusals)
-        )
-
-    def _denied(self, candidate: _Candidate, read: Read, data: bytes) -> Denied | None:
-        """The reason by its word, else by a status that only one reason has, else by a form that only one has."""
-        values, refusals = read.values, self.dialect.refusals
-        payload: bytes = values.get(SPAN, data[: read.size])
-        said = payload.hex() if has_status_bytes(candidate.template.message) else payload.decode(errors="replace")
-        word, status = string(values.get("reason")), values.get("status")
-        by_word = [reason for reason in candidate.reasons if refusals[reason].word == word]
-        by_status = [reason for reason in candidate.reasons if refusals[reason].status == status]
-        if candidate.template.roles.isdisjoint((Role.REASON, Role.STATUS)):
-            by_word = list(candidate.reasons)
-        reason = by_word[0] if len(by_word) == 1 else by_status[0] if len(by_status) == 1 else None
-        if reason is None and not by_word and candidate.template.message.is_open:
-            return None  # perhaps a token
-        return Denied(reason, said)
-
-    def _loosened(self) -> Iterator[Message]:
-        """The frames of replies, with whatever numbers and payload."""
-        data = self.dialect
-        for message in (
-            *(each.frame for each in data.refusals.values()),
-            *(data.answer or {}).values(),
-            *data.completion.values(),
-        ):
-            bare = unwrapped(message)
-            if bare is not message:
-                yield replace(bare, items=tuple(map(with_any_value, bare.items)))
 
     # --- relays and notices ----------------------------------------------------------------------
 

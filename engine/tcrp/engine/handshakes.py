@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from hmac import compare_digest
 from typing import Any, Protocol
 
-from tcrp.engine.codec import PORT_BYTES, Asked, Codec, Request, learns_port, port_fault
+from tcrp.engine.codec import PORT_BYTES, Codec, learns_port, port_fault
 from tcrp.engine.listeners import ListenerConfig
+from tcrp.engine.meanings import Asked, Request
 from tcrp.engine.outputs import (
     Address,
     CloseStream,

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 
 from tcrp.engine import json_templates
-from tcrp.engine.codec import Codec, Told
+from tcrp.engine.codec import Codec
+from tcrp.engine.meanings import Told
 from tcrp.spec.dialects import Telling
 from tcrp.spec.names import Notice, SessionEvent
 

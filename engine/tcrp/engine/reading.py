@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from tcrp.engine.codec import Codec, Told
+from tcrp.engine.codec import Codec
+from tcrp.engine.meanings import Told
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.text import shown
 

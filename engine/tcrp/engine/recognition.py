@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tcrp.engine import json_templates
-from tcrp.engine.codec import EXTRA_MEMBERS, PORT_BYTES, Asked, Codec
+from tcrp.engine.codec import EXTRA_MEMBERS, PORT_BYTES, Codec
+from tcrp.engine.meanings import Asked
 from tcrp.engine.templates import SPAN, Mismatch, Partial, Read
 from tcrp.engine.text import user_name_fault
 from tcrp.spec.fields import Number, Role, Text

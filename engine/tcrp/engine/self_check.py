@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tcrp.engine.codec import Accepted, Asked, Codec, Completed, Denied, Reply
+from tcrp.engine.codec import Codec
+from tcrp.engine.meanings import Accepted, Asked, Completed, Denied, Reply
 from tcrp.engine.notices import ENDINGS, NoticeReader, write_notice
 from tcrp.engine.templates import CannotWrite
 from tcrp.spec.fields import Role, roles_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tcrp.engine.codec import Codec, Unread
+from tcrp.engine.codec import Codec
+from tcrp.engine.meanings import Unread
 from tcrp.engine.templates import Partial
 from tcrp.net.client import BROKEN_OFF, NO_ANSWER, NO_HOST, ServerAt, Unreachable, system_word
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tcrp.engine.codec import PORT_BYTES, Relayed
+from tcrp.engine.codec import PORT_BYTES
+from tcrp.engine.meanings import Relayed
 from tcrp.engine.notices import ENDINGS, NoticeReader
 from tcrp.judge.client_stage import HOST, Client, ClientStage, Misread, squeezed
 from tcrp.judge.record import CannotTest, Skip

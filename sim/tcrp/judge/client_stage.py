@@ -9,7 +9,8 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from tcrp.engine.codec import PORT_BYTES, Asked, Codec
+from tcrp.engine.codec import PORT_BYTES, Codec
+from tcrp.engine.meanings import Asked
 from tcrp.engine.notices import write_notice
 from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.templates import Partial

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tcrp.engine.codec import Codec, Relayed
+from tcrp.engine.codec import Codec
+from tcrp.engine.meanings import Relayed
 from tcrp.judge.ground import Ground
 from tcrp.judge.guessing import HEARER, SPEAKER, Guess, toml_of, with_relay
 from tcrp.judge.record import Skip, Waits

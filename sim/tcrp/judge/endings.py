@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcrp.engine.codec import Told
+from tcrp.engine.meanings import Told
 from tcrp.judge.probe import Group, Probe
 from tcrp.judge.record import CannotTest, Skip
 from tcrp.judge.stage import Kind, Stage, User

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tcrp.engine.codec import PORT_BYTES, Accepted, Codec, Completed, Denied, Relayed, Told, Unread, learns_port
+from tcrp.engine.codec import PORT_BYTES, Codec, learns_port
+from tcrp.engine.meanings import Accepted, Completed, Denied, Relayed, Told, Unread
 from tcrp.engine.notices import ENDINGS, NoticeReader
 from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.engine.templates import Mismatch, Partial

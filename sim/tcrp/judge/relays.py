@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tcrp.engine.codec import Relayed, Told
 from tcrp.engine.json_templates import fill_sentence
+from tcrp.engine.meanings import Relayed, Told
 from tcrp.engine.notices import NoticeReader
 from tcrp.judge.ground import Port
 from tcrp.judge.probe import Group, Probe

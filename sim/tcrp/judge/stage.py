@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from tcrp.engine.codec import PORT_BYTES, Codec, Denied, Relayed, Told, Unread
+from tcrp.engine.codec import PORT_BYTES, Codec
+from tcrp.engine.meanings import Denied, Relayed, Told, Unread
 from tcrp.engine.notices import ENDINGS, NoticeReader
 from tcrp.engine.recognition import port_is_clear
 from tcrp.engine.templates import Partial
