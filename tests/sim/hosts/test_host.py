@@ -4,49 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, cast
 
 import pytest
 
-from tcrp.sim.hosts.host import Host
+from tcrp.engine.server import Outputs
+from tcrp.sim.hosts.server import ServerHost
 from tcrp.sim.network.links import Network
+from tcrp.sim.network.packets import Origin
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import LinkSettings, NetworkSettings
-from tcrp.trace.recorder import Cause
+from tcrp.spec.limits import Limits
 from tcrp.trace.records import FaultRecord, Record, Trace
 
 
-class Machine(Host):
-    """Has deadlines by its own clock, and keeps when it was woken: by the world's clock and by its own."""
+class Machine:
+    """A host whose engine has deadlines, and keeps when it was woken: by the world's clock and by its own."""
+
+    is_quiescent = True
 
     def __init__(self, *deadlines_us: int) -> None:
         self.records: list[Record] = []
         trace = Trace()
         trace.listeners.append(self.records.append)
-        super().__init__(World(Network(NetworkSettings(LinkSettings())), trace), "bob")
+        self.world = World(Network(NetworkSettings(LinkSettings())), trace)
         self.deadlines_us = list(deadlines_us)
         self.woken: list[tuple[int, int]] = []
         self.heard: list[tuple[int, str]] = []
         self.catching_up: list[bool] = []
-        self.rearm()
+        self.host = ServerHost(self.world, Limits(), 0, make_engine=lambda *_given, **_named: cast(Any, self))
+        self.host.rearm()
+
+    # --- as its engine -------------------------------------------------------------------------------
 
     def next_deadline_us(self) -> int | None:
         return min(self.deadlines_us, default=None)
 
-    def handle_timeout(self, local_us: int) -> None:
-        self.woken.append((self.world.now_us, local_us))
-        self.catching_up.append(self.is_catching_up)
-        self.deadlines_us = [each for each in self.deadlines_us if each > local_us]
-        self.rearm()
+    def handle_timeout(self, now_us: int) -> Outputs:
+        self.woken.append((self.world.now_us, now_us))
+        self.catching_up.append(self.host.is_catching_up)
+        self.deadlines_us = [each for each in self.deadlines_us if each > now_us]
+        return []
+
+    # --- what happens to it --------------------------------------------------------------------------
 
     def hears(self, word: str) -> None:
-        if self.is_paused:
-            self.hold(self.hears, word)
+        if self.host.is_paused:
+            self.host.hold(self.hears, word)
         else:
             self.heard.append((self.world.now_us, word))
 
     def wants(self, deadline_us: int) -> None:
         self.deadlines_us.append(deadline_us)
-        self.rearm()
+        self.host.rearm()
 
     def at(self, when_us: int, do: Callable[[], None]) -> Machine:
         self.world.at(when_us, lambda _: do(), None)
@@ -84,8 +94,8 @@ def test_a_deadline_that_is_over_wakes_it_at_once() -> None:
 
 def test_a_disarmed_machine_sleeps_until_it_is_armed_again() -> None:
     machine = Machine(40)
-    assert machine.at(10, machine.disarm).passes() == []
-    machine.rearm()
+    assert machine.at(10, machine.host.disarm).passes() == []
+    machine.host.rearm()
     assert machine.passes() == [40]
 
 
@@ -104,7 +114,7 @@ def test_a_disarmed_machine_sleeps_until_it_is_armed_again() -> None:
 )
 def test_deadlines_are_by_its_own_clock(skew_us: int, drift_ppm: int, woken: tuple[int, int]) -> None:
     machine = Machine(100)
-    machine.at(10, lambda: machine.disturb_clock(skew_us, drift_ppm, Cause()))
+    machine.at(10, lambda: machine.host.disturb_clock(skew_us, drift_ppm, Origin("test", 0)))
     machine.passes()
     assert machine.woken == [woken]
     assert machine.faults() == ["clock"]
@@ -113,7 +123,7 @@ def test_deadlines_are_by_its_own_clock(skew_us: int, drift_ppm: int, woken: tup
 def test_an_undisturbed_clock_shows_the_worlds_time() -> None:
     machine = Machine(100)
     machine.world.now_us = 77
-    assert machine.local_us() == 77
+    assert machine.host.local_us() == 77
 
 
 # --- pauses --------------------------------------------------------------------------------------
@@ -121,7 +131,7 @@ def test_an_undisturbed_clock_shows_the_worlds_time() -> None:
 
 def paused(machine: Machine, *spans: tuple[int, int]) -> Machine:
     for begins_us, for_us in spans:
-        machine.at(begins_us, partial(machine.pause, for_us, Cause()))
+        machine.at(begins_us, partial(machine.host.pause, for_us, Origin("test", 0)))
     return machine
 
 
@@ -156,12 +166,12 @@ def test_a_paused_machine_is_not_armed() -> None:
 def test_a_machine_without_a_deadline_has_nothing_to_catch_up() -> None:
     machine = paused(Machine(), (10, 50))
     machine.passes()
-    assert not machine.is_catching_up
+    assert not machine.host.is_catching_up
 
 
 def test_a_process_that_is_gone_hears_nothing_of_what_waited_and_its_pause_is_over() -> None:
     machine = paused(Machine(), (10, 50))
-    machine.at(20, lambda: machine.hears("lost")).at(30, machine.forget_held)
+    machine.at(20, lambda: machine.hears("lost")).at(30, machine.host.forget_held)
     machine.at(40, lambda: machine.hears("heard"))
     machine.passes()
     assert machine.heard == [(40, "heard")]
