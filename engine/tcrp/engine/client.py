@@ -335,17 +335,24 @@ class ClientEngine:
 
     def _first_reply(self, data: bytes, *, is_over: bool) -> Reply | Partial | Unread:
         """The first reply in `data`; a greeting before it counts as part of it."""
-        greeted = self.codec.read_greeting(data) if self.handshake is HandshakeState.REQUESTED else 0
+        greeted = self._greeted()
         if not isinstance(greeted, int):
             return greeted
         is_accepted = self.handshake is HandshakeState.ACCEPTED
         reply = self.codec.read_reply(data[greeted:], self.config.operation, is_over=is_over, is_accepted=is_accepted)
         return reply._replace(size=greeted + reply.size) if isinstance(reply, Reply) else reply
 
+    def _greeted(self) -> int | Partial | Unread:
+        """How long the greeting is that the buffer begins with."""
+        is_first = self.handshake is HandshakeState.REQUESTED
+        return self.codec.read_greeting(bytes(self._buffer)) if is_first else 0
+
     def stream_closed(self, now_us: int) -> Outputs:
         """The connection has ended, by the server or by the network."""
         self._now_us = now_us
         self._stream = None
+        if self._buffer and self._greeted() == len(self._buffer):
+            self._buffer.clear()  # a greeting is no reply
         if self._buffer:
             self._read_replies(now_us, is_over=True)
         if self.is_under_way and self.codec.refuses_silently and not self._buffer:

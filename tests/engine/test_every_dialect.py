@@ -1,0 +1,156 @@
+"""Every dialect that comes with the protocol, and forms that only files of users have, between our two engines."""
+
+from __future__ import annotations
+
+import pytest
+
+from conversation import Chat
+from tcrp.engine.client import ClientConfig, ClientEngine
+from tcrp.engine.codec import Codec, codec, codec_of
+from tcrp.engine.listeners import ListenerConfig
+from tcrp.engine.outputs import Address, CloseStream, SendFrame
+from tcrp.engine.server import Outputs as ServerOutputs
+from tcrp.engine.server import ServerConfig, ServerEngine
+from tcrp.spec.dialects import SHIPPED, parse, path_of
+from tcrp.spec.limits import QUIET_US, Limits
+from tcrp.spec.names import HandshakeState, Operation, SessionState
+
+TOKEN = b"0123456789abcdef0123456789abcdef"
+PEER = Address("10.0.0.1", 40_001)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_two_users_of_a_dialect_meet_talk_and_part(name: str) -> None:
+    chat = Chat(only=name)
+    alice = chat.user("alice", name).creates("room1")
+    bob = chat.user("bob", name).joins("room1")
+    chat.passes(1)  # with a pause before the completion, and the end of the connection behind it
+    assert (alice.state, bob.state) == (SessionState.IN_ROOM, SessionState.IN_ROOM)
+    alice.says("hello")
+    bob.says("hi")
+    assert bob.sees("hello")
+    assert alice.sees("hi")
+    assert chat.user("carol", name).joins("attic").engine.handshake is HandshakeState.REFUSED  # type: ignore[union-attr]
+    bob.leaves()
+    alice.leaves()
+    chat.passes(1000)  # where leaving has no word, silence ends a session
+    assert not chat.server.registry.rooms
+
+
+def changed(old: str, new: str, *, of: str, also: tuple[str, str] = ("", "")) -> Codec:
+    """A dialect of which these words are others."""
+    text = path_of(of).read_text(encoding="utf-8")
+    for before, after in ((old, new), also):
+        assert before in text
+        text = text.replace(before, after) if before else text
+    return codec_of(parse(text.replace(f'name = "{of}"', 'name = "mine"'), "mine.toml"))
+
+
+OPEN_REQUEST = changed(
+    '"len(room): u1", "operation: u1", "state: u1 = 0", "len(name): u29", "room", "name"',
+    '"len(room): u1", "operation: u1", "room", "name"', of="colon-fields",
+)  # fmt: skip
+"""Nothing tells where a request ends but the silence behind it, or the end of what the peer sends."""
+
+
+def server(speaks: Codec) -> ServerEngine:
+    return ServerEngine(ServerConfig(Limits(), (ListenerConfig((speaks,)),)), new_token=lambda: TOKEN)
+
+
+def sent(outputs: ServerOutputs) -> list[bytes]:
+    return [each.data for each in outputs if isinstance(each, SendFrame)]
+
+
+def test_a_greeting_is_the_first_that_a_connection_hears_and_only_where_a_dialect_has_one() -> None:
+    for name, greeting in (("colon-fields", [b"\0"]), ("text", [])):
+        assert sent(server(codec(name)).stream_opened("peer", PEER, 0)) == greeting
+
+
+def test_a_request_without_an_end_is_whole_when_its_peer_is_silent() -> None:
+    engine = server(OPEN_REQUEST)
+    engine.stream_opened("peer", PEER, 0)
+    assert sent(engine.receive_stream("peer", b"\x05\x01room1al", 1_000)) == []
+    assert sent(engine.receive_stream("peer", b"ice", 100_000)) == []  # which is heard, so silence begins anew
+    assert engine.next_deadline_us() == 100_000 + QUIET_US
+    assert sent(engine.handle_timeout(100_000 + QUIET_US - 1)) == []
+    assert sent(engine.handle_timeout(100_000 + QUIET_US)) == [b"\1"]
+    assert [each.name for each in engine.registry.sessions.values()] == ["alice"]
+
+
+def test_a_request_without_an_end_is_whole_when_its_peer_has_half_closed() -> None:
+    engine = server(OPEN_REQUEST)
+    engine.stream_opened("peer", PEER, 0)
+    engine.receive_stream("peer", b"\x05\x01room1alice", 0)
+    assert sent(engine.stream_ended("peer", 0)) == [b"\1"]
+    assert [each.name for each in engine.registry.sessions.values()] == ["alice"]
+
+
+@pytest.mark.parametrize("request_so_far", [b"", b"\x05\x01roo"])
+def test_a_peer_that_half_closes_before_its_request_is_whole_is_closed(request_so_far: bytes) -> None:
+    engine = server(OPEN_REQUEST)
+    engine.stream_opened("peer", PEER, 0)
+    engine.receive_stream("peer", request_so_far, 0)
+    assert CloseStream("peer") in engine.stream_ended("peer", 0)
+    assert engine.freeze().handshakes == ()
+
+
+def test_the_silence_behind_a_request_that_was_refused_means_nothing() -> None:
+    engine = server(OPEN_REQUEST)
+    engine.stream_opened("peer", PEER, 0)
+    engine.receive_stream("peer", b"\x05\x02room1alice", 0)
+    engine.stream_ended("peer", 0)
+    assert sent(engine.handle_timeout(QUIET_US)) == []
+    assert engine.freeze().rooms == ()
+
+
+# --- the client ----------------------------------------------------------------------------------
+
+
+def asking(speaks: Codec) -> ClientEngine:
+    engine = ClientEngine(ClientConfig(speaks, Operation.JOIN, "lobby", "bob"))
+    engine.start(0)
+    engine.stream_opened(1, 0)
+    return engine
+
+
+def test_a_client_reads_a_reply_behind_its_greeting_and_none_before_the_greeting() -> None:
+    engine = asking(codec("colon-fields"))
+    engine.receive_stream(b"\0", 0)
+    assert engine.handshake is HandshakeState.REQUESTED
+    engine.receive_stream(b"\1", 0)
+    assert engine.handshake is HandshakeState.ACCEPTED
+    engine.receive_stream(b"\2" + TOKEN, 0)
+    engine.stream_closed(0)
+    assert (engine.handshake, engine.token) == (HandshakeState.COMPLETED, TOKEN)
+
+
+def test_a_client_gives_up_at_bytes_that_are_no_greeting() -> None:
+    engine = asking(codec("colon-fields"))
+    engine.receive_stream(b"\1", 0)
+    assert engine.handshake is HandshakeState.ABANDONED
+
+
+def test_a_token_without_an_end_is_whole_after_a_silence() -> None:
+    """Where the server goes on holding the connection; the silence begins with the latest bytes."""
+    engine = asking(codec("colon-fields"))
+    engine.receive_stream(b"\0\1\2" + TOKEN[:20], 1_000)
+    assert engine.handshake is HandshakeState.ACCEPTED
+    engine.receive_stream(TOKEN[20:], 50_000)
+    assert engine.next_deadline_us() == 50_000 + QUIET_US
+    engine.handle_timeout(50_000 + QUIET_US)
+    assert (engine.handshake, engine.token) == (HandshakeState.COMPLETED, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        (b"", HandshakeState.REFUSED),
+        (b"\0", HandshakeState.REFUSED),  # the greeting alone
+        (b"\1", HandshakeState.ABANDONED),
+    ],
+)
+def test_an_end_without_a_word_is_the_refusal_of_a_dialect_that_has_no_other(said: bytes, state: object) -> None:
+    engine = asking(codec("colon-fields"))
+    engine.receive_stream(said, 0)
+    engine.stream_closed(0)
+    assert engine.handshake is state
