@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conversation import Chat
+from conversation import Chat, counted_tokens
 from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import Codec, codec, codec_of
 from tcrp.engine.listeners import ListenerConfig
@@ -54,7 +54,7 @@ OPEN_REQUEST = changed(
 
 
 def server(speaks: Codec) -> ServerEngine:
-    return ServerEngine(ServerConfig(Limits(), (ListenerConfig((speaks,)),)), new_token=lambda: TOKEN)
+    return ServerEngine(ServerConfig(Limits(), (ListenerConfig((speaks,)),)), new_token=counted_tokens())
 
 
 def sent(outputs: ServerOutputs) -> list[bytes]:
@@ -101,6 +101,70 @@ def test_the_silence_behind_a_request_that_was_refused_means_nothing() -> None:
     engine.stream_ended("peer", 0)
     assert sent(engine.handle_timeout(QUIET_US)) == []
     assert engine.freeze().rooms == ()
+
+
+def test_a_completion_waits_for_the_pause_of_its_dialect() -> None:
+    engine = server(codec("colon-fields"))
+    engine.stream_opened("peer", PEER, 0)
+    request = codec("colon-fields").write_request(Operation.CREATE, b"room1", "alice", "", "", 0)
+    assert sent(engine.receive_stream("peer", request, 0)) == [b"\1"]
+    assert sent(engine.handle_timeout(49_999)) == []
+    assert sent(engine.handle_timeout(50_000)) == [b"\2%032x" % 1]
+
+
+@pytest.mark.parametrize(("port", "learned"), [(40_001, 40_001), (1023, None), (0, None)])
+def test_a_port_is_learned_from_the_connection_only_where_a_dialect_says_so_and_if_it_may_be_one(
+    port: int, learned: int | None
+) -> None:
+    """Also beside dialects that learn it elsewhere, for whose servers it is not part of the state."""
+    both = tuple(map(codec, ("state-one", "text")))
+    engine = ServerEngine(ServerConfig(Limits(), (ListenerConfig(both),)), new_token=lambda: TOKEN)
+    engine.stream_opened("peer", Address("10.0.0.1", port), 0)
+    engine.receive_stream("peer", both[0].write_request(Operation.CREATE, b"room1", "alice", "", "", 0), 0)
+    [handshake] = engine.freeze().handshakes
+    assert (handshake.peer_port, handshake.port) == (port, learned)
+    alone = server(codec("text"))
+    alone.stream_opened("peer", Address("10.0.0.1", port), 0)
+    alone.receive_stream("peer", both[1].write_request(Operation.CREATE, b"room1", "alice", "", "", 0), 0)
+    [handshake] = alone.freeze().handshakes
+    assert (handshake.peer_port, handshake.port) == (0, None)
+
+
+def test_a_completion_says_who_the_host_is_and_how_many_are_in_the_room() -> None:
+    speaks = changed(
+        'fields = ["hex 02", "token"]', 'fields = ["hex 02", "members: u2", "len(host): u1", "host", "token"]',
+        of="colon-fields", also=('pause = "50ms"', ""),
+    )  # fmt: skip
+    engine = server(speaks)
+    said = []
+    for operation, name in ((Operation.CREATE, "alice"), (Operation.JOIN, "bob")):
+        engine.stream_opened(name, PEER, 0)
+        outputs = engine.receive_stream(name, speaks.write_request(operation, b"room1", name, "", "", 0), 0)
+        said += sent(outputs + engine.handle_timeout(0))
+    assert said == [b"\1", b"\2\0\1\5alice%032x" % 1, b"\1", b"\2\0\2\5alice%032x" % 2]
+
+
+def test_a_completion_of_a_session_that_has_ended_meanwhile_says_that_nobody_is_there() -> None:
+    speaks = changed(
+        'fields = ["hex 02", "token"]', 'fields = ["hex 02", "members: u2", "len(host): u1", "host", "token"]',
+        of="colon-fields",
+    )  # fmt: skip
+    engine = server(speaks)
+    engine.stream_opened("peer", PEER, 0)
+    engine.receive_stream("peer", speaks.write_request(Operation.CREATE, b"room1", "alice", "", "", 0), 0)
+    engine.remove("alice", "room1", 0)
+    assert sent(engine.handle_timeout(50_000)) in ([], [b"\2\0\0\0%032x" % 1])
+
+
+def test_names_that_a_dialect_cannot_carry_are_refused() -> None:
+    """Its datagrams are fields between colons, so that no name has one."""
+    speaks = codec("colon-fields")
+    for room, name in ((b"a:room", "alice"), (b"room1", "al:ice")):
+        engine = server(speaks)
+        engine.stream_opened("peer", PEER, 0)
+        data = bytes((len(room), 1, 0)) + len(name).to_bytes(29, "big") + room + name.encode()
+        assert b"".join(sent(engine.receive_stream("peer", data, 0))) == b""
+        assert engine.freeze().rooms == ()
 
 
 # --- the client ----------------------------------------------------------------------------------
