@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tcrp.engine.codec import Denied, Reply, codec
+from tcrp.engine.codec import codec
 from tcrp.engine.frames import write_request
 from tcrp.engine.listeners import ListenerConfig
+from tcrp.engine.meanings import Denied, Reply
 from tcrp.engine.outputs import Address, CloseStream, Detail, Elsewhere, FinishStream, SendFrame
 from tcrp.engine.server import Outputs, ServerConfig, ServerEngine
 from tcrp.spec.limits import Limits
