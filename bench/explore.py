@@ -27,7 +27,7 @@ from tcrp.explore.team import memory_bytes
 from tcrp.interleavings.program import program_of
 from tcrp.interleavings.small_world import SmallBounds, small_world
 from tcrp.interleavings.tla import configuration, module
-from tcrp.interleavings.world import MakeModel
+from tcrp.interleavings.world_model import MakeModel
 from tcrp.sim.scenario.reader import read_scenario_text
 
 CHANNEL_TEXTS = 4

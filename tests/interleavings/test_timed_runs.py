@@ -18,7 +18,8 @@ from tcrp.interleavings.moments import ANSWER, settled
 from tcrp.interleavings.parts import Flight, ServerPart
 from tcrp.interleavings.program import program_of
 from tcrp.interleavings.server_part import token_of
-from tcrp.interleavings.world import BROKEN, State, Step, World
+from tcrp.interleavings.steps import BROKEN, State, Step
+from tcrp.interleavings.world import World
 from tcrp.sim.network.packets import Packet
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario
@@ -71,7 +72,7 @@ class Follower:
         server = world.server.numbers.number(ServerPart(settled(engine.freeze(), pace), None))
         users = self.run.hosts.users.values()
         clients = tuple(client_of(each.engine, pace) if each.engine is not None else None for each in users)
-        return server, clients, tuple(sorted(map(world._number_of, self._flights())))
+        return server, clients, tuple(sorted(map(world.known.number_of, self._flights())))
 
     def _flights(self) -> Iterator[Flight]:
         names = list(self.run.hosts.users)
@@ -87,9 +88,9 @@ class Follower:
         parties = state[2:end]
         clients = tuple(side.numbers.of[party].client for side, party in zip(world.clients, parties, strict=True))
         flights = list(state[end:])
-        for number in map(world._number_of, self._flights()):
-            at = world._goes_to[number]
-            if world._is_dead(number, at, state[1] if at < 0 else parties[at]):
+        for number in map(world.known.number_of, self._flights()):
+            at = world.known.goes_to[number]
+            if world.known.is_dead(number, at, state[1] if at < 0 else parties[at]):
                 flights.append(number)
         return state[1], clients, tuple(sorted(flights))
 

@@ -19,7 +19,9 @@ from planted_bugs import (
 from tcrp.explore.model import Exploration
 from tcrp.explore.search import breadth_first
 from tcrp.interleavings.program import NotExplored, program_of
-from tcrp.interleavings.world import State, World
+from tcrp.interleavings.steps import State
+from tcrp.interleavings.world import World
+from tcrp.interleavings.world_model import model_of, notes_of
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import Property
 
@@ -29,7 +31,7 @@ def world(explore: str, rest: str = "", **options: Any) -> World:
 
 
 def explored(made: World) -> Exploration[State]:
-    return breadth_first(made.model)
+    return breadth_first(partial(model_of, made))
 
 
 def test_two_users_are_explored_to_the_end_and_nothing_is_broken() -> None:
@@ -71,8 +73,8 @@ def test_without_each_reduction_and_without_both_all_verdicts_are_the_same(explo
     assert all_states.violations == fewer.violations == []
     assert all_states.is_exhausted
     assert whole.server.seen == less.server.seen
-    assert whole.shown == less.shown
-    assert whole.notes().judged == less.notes().judged
+    assert whole.known.shown == less.known.shown
+    assert notes_of(whole).judged == notes_of(less).judged
     has_guests = "users: 3" in explore
     makes_a_difference = has_guests if without == "symmetry" else True
     assert (fewer.progress.distinct < all_states.progress.distinct) is makes_a_difference
@@ -142,7 +144,7 @@ def test_of_a_script_only_the_order_of_each_users_steps_counts() -> None:
     made = world("{drops: 1}", rest)
     result = explored(made)
     assert result.violations == []
-    assert ("alice", "bob: hi") in made.shown
+    assert ("alice", "bob: hi") in made.known.shown
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 from tcrp.explore.model import Path
 from tcrp.interleavings.parts import Broken
+from tcrp.interleavings.steps import BROKEN, FORGED, State
+from tcrp.interleavings.steps import Step as Taken
 from tcrp.interleavings.timing import Link, times_of
-from tcrp.interleavings.world import BROKEN, FORGED, State, World
-from tcrp.interleavings.world import Step as Taken
+from tcrp.interleavings.world import World
 from tcrp.sim.hosts.server import SERVER, EngineFactory
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.model import (
@@ -147,7 +148,7 @@ def _planned(world: World, links: list[Link], times_us: list[int]) -> Plan:
             name = f"{user}>{SERVER}" if step.kind == "up" else f"{SERVER}>{user}"
             plan.streams.setdefault(name, []).append(now_us)
         for number, copies in _sent(world, link, count):
-            flight = world.flights.of[number]
+            flight = world.known.flights.of[number]
             user = world.users[flight.party].id
             name = f"{user}>{SERVER}" if flight.is_up else f"{SERVER}>{user}"
             arrives: list[int] = []

@@ -15,8 +15,9 @@ from tcrp.interleavings.counterexample import scenario_of
 from tcrp.interleavings.parts import Broken
 from tcrp.interleavings.program import program_of
 from tcrp.interleavings.server_part import Seen
+from tcrp.interleavings.steps import State
 from tcrp.interleavings.timing import NoTimes
-from tcrp.interleavings.world import MakeModel, Notes, State
+from tcrp.interleavings.world_model import MakeModel, Notes
 from tcrp.sim.coverage import REFUSED, ROWS, Pair
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.model import Scenario

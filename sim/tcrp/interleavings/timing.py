@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from tcrp.engine.state import ServerState
 from tcrp.interleavings.moments import ANSWER, Due, silence_of
 from tcrp.interleavings.server_part import Input
-from tcrp.interleavings.world import State, Step, World
+from tcrp.interleavings.steps import State, Step
+from tcrp.interleavings.world import World
 from tcrp.spec.limits import ANSWER_ENDED_EVERY_US, NOTICE_AGAIN_AFTER_US
 from tcrp.spec.names import Deadline
 
@@ -169,7 +170,7 @@ def _heard(world: World, link: Link) -> set[bytes]:
     """The tokens of sessions that a step's datagram speaks for."""
     if link.step.kind != "hear":
         return set()
-    return world.server.heard(link.before[1], Input(flight=world.flights.of[link.step.what]))
+    return world.server.heard(link.before[1], Input(flight=world.known.flights.of[link.step.what]))
 
 
 def _engine(world: World, state: State) -> ServerState | None:

@@ -1,0 +1,142 @@
+"""The world as a model for the explorer: what its processes tell each other, and what each says at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tcrp.engine.server import ServerEngine
+from tcrp.explore.model import Model
+from tcrp.interleavings.parts import Flight, Party, ServerPart
+from tcrp.interleavings.program import Program
+from tcrp.interleavings.server_part import Input, Outcome, Seen
+from tcrp.interleavings.steps import BROKEN, State
+from tcrp.interleavings.symmetry import Order
+from tcrp.interleavings.world import World
+from tcrp.sim.hosts.server import EngineFactory
+from tcrp.spec.names import Property
+
+MASK = (1 << 64) - 1
+
+
+class Notes(NamedTuple):
+    """What the engines have shown in one process: steps and refusals, texts and notices on screens, what was judged."""
+
+    seen: frozenset[Seen]
+    shown: frozenset[tuple[str, str]]
+    judged: frozenset[Property]
+    calls: int
+
+
+class Packed(NamedTuple):
+    """States for another process, with the parts that their numbers stand for."""
+
+    states: list[State]
+    servers: dict[int, ServerPart]
+    parties: list[dict[int, Party]]
+    flights: dict[int, Flight]
+
+
+class Learned(NamedTuple):
+    """What one process has found out by calling engines, for the others."""
+
+    servers: dict[int, ServerPart]
+    calls: list[tuple[int, Input, Outcome]]
+    renamed: list[tuple[tuple[int, Order], int]]
+
+
+def model_of(world: World) -> Model[State]:
+    """The world as a model."""
+    exchange = Exchange(world)
+    return Model(
+        name=repr(
+            (world.program.scenario.claim, world.bounds, world.program.steps, world.is_symmetric, world.takes_alone)
+        ),
+        initial=(world.start(),),
+        successors=world.successors,
+        fingerprint=lambda state: hash(state) & MASK,
+        always={"holds": lambda state: state[0] != BROKEN},
+        representative=world.symmetry.representative if world.is_symmetric else None,
+        pack=exchange.pack,
+        unpack=exchange.unpack,
+        notes=lambda: notes_of(world),
+        near=lambda state: state[1],  # the server: nearly all calls are calls of its engine
+        learned=exchange.learned,
+        learn=exchange.learn,
+    )
+
+
+def notes_of(world: World) -> Notes:
+    """What the engines have shown in this process."""
+    judged = {property for property, times in world.server.judged.items() if times}
+    return Notes(frozenset(world.server.seen), frozenset(world.known.shown), frozenset(judged), world.calls)
+
+
+class Exchange:
+    """Gives other processes what is known here, and takes over what they give."""
+
+    def __init__(self, world: World) -> None:
+        self._server = world.server
+        self._clients = world.clients
+        self._known = world.known
+        self._symmetry = world.symmetry
+        self._parties_end = 2 + len(world.users)
+
+    def pack(self, states: Sequence[State]) -> Packed:
+        """States, and the parts that their numbers stand for."""
+        end, servers, flights = self._parties_end, self._server.numbers.of, self._known.flights.of
+        parties = [side.numbers.of for side in self._clients]
+        return Packed(
+            list(states),
+            {number: servers[number] for number in {each[1] for each in states}},
+            [
+                {number: known[number] for number in {each[2 + at] for each in states}}
+                for at, known in enumerate(parties)
+            ],
+            {number: flights[number] for number in {number for each in states for number in each[end:]}},
+        )
+
+    def unpack(self, packed: Packed) -> list[State]:
+        """The states, whose numbers mean the same here from now on."""
+        for number, server in packed.servers.items():
+            self._server.numbers.learn(number, server)
+        for side, known in zip(self._clients, packed.parties, strict=True):
+            for number, party in known.items():
+                side.numbers.learn(number, party)
+        for flight in packed.flights.values():
+            self._known.number_of(flight)
+        return packed.states
+
+    def learned(self) -> Learned | None:
+        """What is known of the server that was not when this was last asked."""
+        side, renamed, of = self._server, self._symmetry.renamed, self._server.numbers.of
+        learned = Learned({number: of[number] for number in side.numbers.new}, side.called, renamed)
+        side.numbers.new, side.called, self._symmetry.renamed = [], [], []
+        return learned if any(learned) else None
+
+    def learn(self, learned: Learned) -> None:
+        """Take over what another process knows of the server."""
+        for number, part in learned.servers.items():
+            self._server.numbers.learn(number, part)
+        self._server.told.update({(number, given): outcome for number, given, outcome in learned.calls})
+        self._symmetry.learn(learned.renamed)
+
+
+class MakeModel:
+    """Makes the model, once in each process; there `world` is what it is made of."""
+
+    def __init__(self, program: Program, make_engine: EngineFactory = ServerEngine) -> None:
+        self._program = program
+        self._make_engine = make_engine
+        self.world: World | None = None
+
+    def __call__(self) -> Model[State]:
+        self.world = World(self._program, make_engine=self._make_engine)
+        return model_of(self.world)
+
+    def __getstate__(self) -> tuple[Program, EngineFactory]:
+        return self._program, self._make_engine
+
+    def __setstate__(self, state: tuple[Program, EngineFactory]) -> None:
+        self._program, self._make_engine = state
+        self.world = None
