@@ -12,8 +12,9 @@ demo: $(VENV)/run
 # Tests that wait for programs on real sockets and terminals: they share the machine only with each other, because some
 # expect something within a time. All other tests only compute, and are run before them.
 REAL_TIME = tests/net tests/live tests/judge tests/interop tests/deploy \
-  $(addprefix tests/cli/test_,chat_session.py client.py client_comes_back.py client_languages.py client_plain.py console.py control.py \
-    dask.py listen.py output.py server.py settings.py sockets.py step.py summary.py)
+  $(addprefix tests/cli/test_,chat_session.py client.py client_comes_back.py client_languages.py client_plain.py \
+    conform.py console.py control.py dask_workers.py listen.py output.py server.py settings.py sockets.py step.py \
+    summary.py)
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -q -n auto --dist loadfile $(addprefix --ignore=,$(REAL_TIME))

@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 
 from tcrp.cli.sim import main
-from tcrp.live.compare import Collector, Difference, MachineName, differences
-from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, Rule
-from tcrp.trace.records import FaultRecord
-from trace_samples import step
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
 SUPPORTED = 22
@@ -109,9 +105,6 @@ def test_overlapping_cuts_end_at_their_own_time(tmp_path: Path, capsys: pytest.C
     ("line", "why"),
     [
         ("{at: 700ms, bob: {clock: {skew: 1s}}}", "it sets a user's clock"),
-        ("{at: 700ms, bob: {pause: 1s}}", "it pauses a user's machine"),
-        ("{when: {handshake: bob, state: accepted}, carol: keep_alive}", "that is over before a trace can show it"),
-        ("{at: 700ms, network: {set: {loss: 10%}, between: [bob, server]}}", "at random"),
         ("{at: 100ms, twin: {join: lobby}}", "two users request the same name at the same time"),
     ],
 )
@@ -124,25 +117,6 @@ def test_an_unsupported_step_is_reported_with_its_line(
     complaint = capsys.readouterr().err
     assert complaint.startswith(f"chat-sim: {file}: cannot run on sockets: ")
     assert why in complaint
-
-
-def test_a_handshake_timeout_below_a_second_is_left_to_the_simulator(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "scenario.yaml"
-    file.write_text("server: {handshake_timeout: 500ms}\n" + SCENARIO.replace("STEP", "shutdown"))
-    assert main(["run", "--sockets", str(file)]) == 2
-    assert "its handshake_timeout leaves real processes too little time" in capsys.readouterr().err
-
-
-def test_delays_of_more_than_a_quarter_of_the_idle_timeout_are_left_to_the_simulator(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "scenario.yaml"
-    settings = "server: {idle_timeout: 3s}\nnetwork: {default: {delay: 800ms}}\n"
-    file.write_text(settings + SCENARIO.replace("STEP", "shutdown"))
-    assert main(["run", "--sockets", str(file)]) == 2
-    assert "its delays are a large part of its idle_timeout" in capsys.readouterr().err
 
 
 def test_a_scenario_longer_than_the_patience_is_reported_with_its_duration(
@@ -161,25 +135,3 @@ def test_options_of_simulated_runs_are_rejected_with_sockets(
     assert "--trace, --html, --format and --strict do not work with --sockets" in capsys.readouterr().err
     assert main(["run", "--sockets", "--patience", "soon", str(SCENARIOS / "the-story.yaml")]) == 2
     assert "--patience: a duration such as" in capsys.readouterr().err
-
-
-def test_a_difference_names_the_machine_and_its_first_different_step() -> None:
-    bob = MachineName("server", "session", "bob@lobby", 1)
-    again = MachineName("server", "session", "bob@lobby", 2)
-    here = {bob: ["granted: a → t", "left: t → e"], again: ["granted: a → t"]}
-    assert differences(here, here) == []
-    assert differences(here, {bob: ["granted: a → t", "idled: t → e"]}) == [
-        Difference(bob, 2, "left: t → e", "idled: t → e"),
-        Difference(again, 1, "granted: a → t", None),
-    ]
-
-
-def test_machines_of_a_later_process_are_counted_separately() -> None:
-    collector = Collector({"127.0.0.1:5": "bob"}.get)  # type: ignore[arg-type]
-    requested = step(
-        Machine.HANDSHAKE, "127.0.0.1:5", HandshakeEvent.REQUESTED, HandshakeState.IDLE, HandshakeState.REQUESTED,
-        Rule.TCP_2,
-    )  # fmt: skip
-    collector.read([requested, FaultRecord(2, 0, 5, "server", "crash", "")], 0)
-    collector.read([requested], 1)
-    assert [str(name) for name in collector.moves] == ["server: handshake bob", "server: handshake bob (2)"]

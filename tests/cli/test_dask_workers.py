@@ -175,12 +175,3 @@ def test_what_concerns_processes_of_this_machine_does_not_go_with_dask(
 ) -> None:
     assert main(["swarm", "--dask", "127.0.0.1:8786", *other]) == 2
     assert capsys.readouterr().err.startswith(f"chat-sim: {other[0]} is about processes of this machine")
-
-
-def test_two_installations_differ_by_version_source_or_dialect_files() -> None:
-    ours = ("1.0", "a", "b")
-    assert difference(ours, ours) == ""
-    assert difference(("1.1", "x", "y"), ours) == "tcrp 1.1, not 1.0"
-    assert difference(("1.0", "x", "b"), ours) == "other source of tcrp 1.0"
-    assert difference(("1.0", "x", "y"), ours) == "other source and dialect files of tcrp 1.0"
-    assert identity() == identity()

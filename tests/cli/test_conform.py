@@ -14,7 +14,11 @@ from xml.etree import ElementTree
 import pytest
 
 from judge.flawed_servers import IgnoresTheAddress, Member, Server
+from judge.report_samples import BROKEN, HOLDS, LOST, SKIPPED, judgement
 from processes import BIN, PATIENCE, live_server
+from tcrp.cli.conform import FORMATS, report
+from tcrp.judge.record import Waits
+from tcrp.judge.verdicts import Finding
 from tcrp.spec.names import Rule
 
 
@@ -183,3 +187,14 @@ def test_the_report_of_a_flawed_server_names_rule_proof_and_repair(tmp_path: Pat
     assert any(stolen in step["hex"] and step["to_server"] and step["who"] == "thief" for step in proof["exchange"])
     assert any(stolen in step["hex"] and not step["to_server"] for step in proof["exchange"])
     assert "1 of" in ElementTree.parse(tmp_path / "badge.svg").getroot().attrib["aria-label"]  # noqa: S314 (ours)
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"), [((HOLDS, SKIPPED), 0), ((HOLDS, BROKEN), 1), ((HOLDS, LOST), 2), ((BROKEN, LOST), 1)]
+)
+def test_the_exit_code_says_whether_the_server_conforms(
+    findings: tuple[Finding, ...], code: int, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for form in FORMATS:
+        assert report(judgement(*findings), Waits(), form, str(tmp_path / "badge.svg")) == code
+        assert capsys.readouterr().out
