@@ -37,7 +37,7 @@ def toml_of(name: str) -> str:
     from tcrp.spec.dialects import SHIPPED, path_of
 
     path = path_of(name) if name in SHIPPED else Path(name)
-    if path.suffix != ".toml" and not path.exists():
+    if path.suffix != ".toml" and not (name and path.exists()):
         near = difflib.get_close_matches(name, SHIPPED, 1)
         hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(SHIPPED)}, or a TOML file"
         raise UsageError(f"there is no dialect named {name!r}; {hint}")

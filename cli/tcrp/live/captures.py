@@ -42,6 +42,7 @@ class Capture:
         self._path = path
         self._tcp_port = tcp_port
         self._udp_port = udp_port
+        self._is_ng = False
         self._fragments: dict[tuple[Any, ...], dict[int, tuple[bytes, bool]]] = {}
 
     def packets(self) -> Iterator[Packet]:
@@ -55,32 +56,38 @@ class Capture:
             reader = self._reader(file, dpkt)
             link = reader.datalink()
             began: float | None = None
-            frames = iter(reader)
-            while True:
-                try:
-                    at, frame = next(frames)
-                except StopIteration:
-                    self.cut = None if is_whole else self._cut
-                    return
-                except (dpkt.Error, struct.error, ValueError, EOFError):
-                    self.cut = self._cut
-                    return
+            for at, frame in self._frames(iter(reader), dpkt, is_whole=is_whole):
                 self.packets_seen += 1
                 began = float(at) if began is None else began
                 packet = self._packet(dpkt, link, frame, round((float(at) - began) * 1_000_000))
                 if packet is not None:
                     yield packet
 
-    @property
-    def _cut(self) -> str:
-        return f"the capture is truncated behind packet {self.packets_seen}"
+    def _frames(self, frames: Iterator[Any], dpkt: Any, *, is_whole: bool) -> Iterator[Any]:
+        """The frames that are whole: at the end of a pcap that is not, the library gives a part of one."""
+        before: Any = None
+        try:
+            for frame in frames:
+                if before is not None:
+                    yield before
+                before = frame
+            is_cut = not is_whole
+        except (dpkt.Error, struct.error, ValueError, EOFError):
+            is_cut = True
+            if before is not None:
+                yield before
+        else:
+            if before is not None and (is_whole or self._is_ng):
+                yield before
+        if is_cut:
+            self.cut = f"the capture is truncated behind packet {self.packets_seen}"
 
     def _reader(self, file: BinaryIO, dpkt: Any) -> Any:
         file.seek(0)
-        magic = file.read(4)
+        self._is_ng = file.read(4) == PCAPNG
         file.seek(0)
         try:
-            return dpkt.pcapng.Reader(file) if magic == PCAPNG else dpkt.pcap.Reader(file)
+            return dpkt.pcapng.Reader(file) if self._is_ng else dpkt.pcap.Reader(file)
         except (dpkt.Error, struct.error, ValueError) as error:
             raise CannotRead(f"the capture ends in its header, or is none: {error}") from None
 
@@ -108,6 +115,11 @@ class Capture:
             name = f"{'TCP' if is_tcp else 'UDP'} {min(transport.sport, transport.dport)}"
             self.ports[name] = self.ports.get(name, 0) + 1
             return None
+        if isinstance(ip, dpkt.ip.IP) and ip.len > len(ip):
+            raise CannotRead(
+                f"packet {self.packets_seen} is not captured whole, but {len(ip)} of {ip.len} bytes: "
+                "leave the limit of bytes for each packet (-s) at its default"
+            )
         to_server = transport.dport == port
         client = (source, transport.sport) if to_server else (target, transport.dport)
         data = bytes(transport.data)

@@ -146,13 +146,13 @@ class LiveGround:
         return LiveStream(reader, writer)
 
     def port(self, ip: str, suits: Callable[[int], bool] = lambda _: True, number: int = 0) -> LivePort:
-        """A new UDP socket at `ip`, with this port number, or with one that suits."""
-        for _ in range(PORT_TRIES):
+        """A new UDP socket at `ip`, with this port number, or with one that suits if there is one."""
+        for left in reversed(range(PORT_TRIES)):
             bound = socket.socket(self._family, socket.SOCK_DGRAM)
             bound.setblocking(False)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             bound.bind((ip, number))
-            if number or suits(bound.getsockname()[1]):
+            if number or not left or suits(bound.getsockname()[1]):
                 break
             bound.close()
         return LivePort(bound, self._udp, any_port=self._any_port)
