@@ -19,7 +19,6 @@ from textual.pilot import Pilot
 from tcrp.cli.exits import CANNOT, UsageError
 from tcrp.cli.sim import main
 from tcrp.cli.step_app import StepApp
-from tcrp.cli.step_help import help_text
 from tcrp.cli.what_if import open_source
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario
@@ -404,15 +403,6 @@ def test_other_commands_do_not_load_textual() -> None:
     script = "import sys; from tcrp.cli.sim import main; main(['spec', 'room']); print('textual' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.splitlines()[-1] == "False"
-
-
-def test_the_help_names_every_key() -> None:
-    keys = {key for binding in StepApp.BINDINGS for key in binding.key.split(",")}  # type: ignore[union-attr]
-    signs = {"slash": "/", "question_mark": "?", "escape": "Esc", "backspace": "Backspace", "right": "→", "left": "←",
-             "up": "↑", "down": "↓", "pageup": "PgUp", "pagedown": "PgDn", "home": "Home", "end": "End"}  # fmt: skip
-    words = set(help_text(80).split())
-    assert {signs.get(key, key) for key in keys} - set("hjkl") <= words
-    assert all(len(line) <= 76 for line in help_text(80).splitlines())
 
 
 def test_in_a_real_terminal_it_starts_steps_and_quits() -> None:

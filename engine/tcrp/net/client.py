@@ -184,7 +184,7 @@ class Client:
         """Try one of the server's addresses, as the system resolved it: an IPv6 one may have a scope."""
         loop = asyncio.get_running_loop()
         ip = _scoped_ip(address)
-        where = f"[{ip}]:{self.server.tcp_port}" if ":" in ip else f"{ip}:{self.server.tcp_port}"
+        where = _where(ip, self.server.tcp_port)
         engine, own = await self._begin(family, address)
         self._granted = loop.create_future()
         self._recorder.adopt(Machine.HANDSHAKE)
@@ -516,7 +516,7 @@ class Client:
         elif engine.handshake is HandshakeState.REFUSED or engine.reason is not None:
             self._granted.set_exception(RequestRefused(engine.reason, engine.said))
         elif engine.handshake is HandshakeState.ABANDONED:
-            where = f"{self.server.host}:{self.server.tcp_port}"
+            where = _where(self.server.host, self.server.tcp_port)
             self._granted.set_exception(Unreachable(where, BROKEN_OFF, engine.said))
 
     def _tell_ended(self) -> None:
@@ -532,6 +532,10 @@ def _scoped_ip(address: tuple[Any, ...]) -> str:
     ip = str(address[0])
     scope = address[3] if len(address) > 3 else 0
     return f"{ip}%{socket.if_indextoname(scope)}" if scope and "%" not in ip else ip
+
+
+def _where(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _plain_ip(address: tuple[Any, ...]) -> str:
