@@ -11,19 +11,32 @@ import pytest
 from planting import Planted
 from tcrp.engine.outputs import (
     Address,
+    CloseStream,
+    Dropped,
+    FinishStream,
     Relay,
     SendDatagram,
     SendFrame,
     ServerOutput,
     Stepped,
+    Withheld,
 )
 from tcrp.engine.server import Outputs, ServerConfig, ServerEngine
-from tcrp.sim.checks.differential import SESSIONS_MAX
+from tcrp.sim.checks.differential import SESSIONS_MAX, difference
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.swarm.batch import run_batch
 from tcrp.sim.swarm.failures import failure_of
-from tcrp.spec.names import PacketKind, Property, RoomEvent
+from tcrp.spec.names import (
+    HandshakeEvent,
+    HandshakeState,
+    Machine,
+    PacketKind,
+    Property,
+    RoomEvent,
+    RoomState,
+    Rule,
+)
 
 SCENARIO = """
 claim: users of several dialects talk, leave and fall silent; some requests are refused
@@ -237,3 +250,70 @@ class HearsByAnyListener(Planted):
 def test_a_listener_that_is_not_the_sessions_is_found(engine: Any, broken: Property | None) -> None:
     found = Run(read_scenario_text(LISTENERS), make_engine=engine).go().violation
     assert (found.property if found is not None else None) is broken
+
+
+# --- what is compared, output by output ----------------------------------------------------------
+
+FRAME = SendFrame("peer", b"hello", PacketKind.ANSWER)
+NEAR, FAR = Address("10.0.0.1", 40_001), Address("10.0.0.2", 40_002)
+
+
+def room_step(event: RoomEvent, from_: RoomState, to: RoomState) -> Stepped:
+    return Stepped(Machine.ROOM, b"lobby", "lobby", event, from_, to, Rule.ROOM_1, "")
+
+
+def refusal_step(rule: Rule, why: str) -> Stepped:
+    states = HandshakeState.REQUESTED, HandshakeState.REFUSED
+    return Stepped(Machine.HANDSHAKE, "peer", "peer", HandshakeEvent.REFUSED, *states, rule, why=why)
+
+
+CLOSES = room_step(RoomEvent.HOST_GONE, RoomState.OPEN, RoomState.CLOSING)
+TELLS = SendDatagram(b"bye", NEAR, PacketKind.NOTICE)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        ([], [CloseStream("peer")], "R-TCP-3: the reference gives close to peer, the engine nothing more"),
+        ([CloseStream("peer")], [], "R-TCP-3: the reference gives nothing more, the engine close to peer"),
+        ([FinishStream("peer")], [CloseStream("peer")], "the reference gives close to peer, the engine half-close to"),
+        ([FRAME], [FRAME._replace(data=b"hallo")], "R-TCP-2: the reference gives answer 'hallo' to peer"),
+        ([FRAME, CloseStream("peer")], [FRAME, FinishStream("peer")], "R-TCP-3: the reference gives half-close"),
+        ([TELLS], [TELLS._replace(listener=1)], "R-END-1: the reference gives notice 'bye' to 10.0.0.1 port 40001 by"),
+        ([], [CLOSES], "R-ROOM-2: the reference gives room 'lobby' host_gone to closing, the engine"),
+        (
+            [Dropped(PacketKind.SAY, 9, "odd", Rule.TOK_2)], [Dropped(PacketKind.SAY, 9, "odd", Rule.TOK_3)],
+            "R-TOK-3: the reference gives drop of 9 bytes by R-TOK-3, the engine drop of 9 bytes by R-TOK-2",
+        ),
+        (
+            [refusal_step(Rule.LIM_1, "room_full")], [refusal_step(Rule.PASS_1, "wrong_password: of lobby")],
+            "R-PASS-1: the reference gives handshake peer refused to refused for wrong_password by R-PASS-1",
+        ),
+        ([Withheld(("bob",), "", Rule.UDP_3)], [], "the reference gives nothing more, the engine withheld relay"),
+    ],
+)  # fmt: skip
+def test_one_output_that_differs_is_told_with_its_rule(
+    ours: list[ServerOutput], theirs: list[ServerOutput], words: str
+) -> None:
+    assert words in (difference(ours, theirs) or "")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ([], []),
+        ([FRAME, CLOSES], [FRAME, CLOSES]),
+        # A machine that stays where it is, of which the reference tells nothing.
+        ([room_step(RoomEvent.JOINED, RoomState.OPEN, RoomState.OPEN)], []),
+        # A fan-out in any order of its receivers, and in one relay or in several.
+        ([Relay(b"hi", [NEAR, FAR], PacketKind.RELAY)], [Relay(b"hi", [FAR, NEAR], PacketKind.RELAY)]),
+        (
+            [Relay(b"hi", [NEAR, FAR], PacketKind.RELAY)],
+            [SendDatagram(b"hi", FAR, PacketKind.RELAY), SendDatagram(b"hi", NEAR, PacketKind.RELAY)],
+        ),
+        # Why a request was refused is told up to its first colon.
+        ([refusal_step(Rule.PASS_1, "wrong: b")], [refusal_step(Rule.PASS_1, "wrong: a")]),
+    ],
+)
+def test_what_may_differ_does_not(ours: list[ServerOutput], theirs: list[ServerOutput]) -> None:
+    assert difference(ours, theirs) is None
