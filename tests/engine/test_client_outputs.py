@@ -1,0 +1,174 @@
+"""What a client's engine puts out: of early and late datagrams, at its pace, and in the words of a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conversation import SECOND
+from tcrp.engine.client import ClientConfig, ClientEngine
+from tcrp.engine.codec import codec
+from tcrp.engine.outputs import Detail, Dropped, NoticeReceived, SendDatagram, Stepped, TextReceived, TimerFired
+from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, Limits
+from tcrp.spec.names import (
+    Deadline,
+    HandshakeState,
+    Notice,
+    Operation,
+    PacketKind,
+    Reason,
+    Rule,
+    SessionEvent,
+    SessionState,
+)
+
+
+def asking(dialect: str = "text", **wishes: Any) -> ClientEngine:
+    """A client whose request is out."""
+    config = ClientConfig(codec(dialect), Operation.JOIN, "lobby", "bob", udp_port=5000, **wishes)
+    engine = ClientEngine(config, detail=Detail.EVERYTHING)
+    engine.start(0)
+    engine.stream_opened(1, 0)
+    return engine
+
+
+def grants(engine: ClientEngine) -> list[Any]:
+    """What the engine puts out when it is given its token."""
+    speaks = codec("text")
+    engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
+    return engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"0" * 32), 0)
+
+
+def completed(**wishes: Any) -> ClientEngine:
+    engine = asking(**wishes)
+    grants(engine)
+    return engine
+
+
+def sent(outputs: list[Any], kind: PacketKind) -> int:
+    """How many datagrams of this kind there are."""
+    return sum(isinstance(each, SendDatagram) and each.what is kind for each in outputs)
+
+
+def granted_late(*early: bytes) -> tuple[ClientEngine, list[Any]]:
+    """A client whose server's datagrams overtook the completion, and what it put out at the completion."""
+    engine = asking()
+    for data in early:
+        engine.receive_datagram(data, 0)
+    return engine, grants(engine)
+
+
+def test_whoever_heard_something_before_its_completion_need_not_enter_again() -> None:
+    engine, outputs = granted_late(b"alice: hi")
+    assert [each.text for each in outputs if isinstance(each, TextReceived)] == ["hi"]
+    assert engine.has_heard
+    assert sent(outputs, PacketKind.ENTER) == 1
+    assert sent(engine.handle_timeout(30 * SECOND), PacketKind.ENTER) == 0
+    silent, outputs = granted_late()
+    assert not silent.has_heard
+    assert sent(outputs + silent.handle_timeout(200_000), PacketKind.ENTER) == 2
+
+
+def test_of_early_datagrams_one_that_ends_the_session_is_the_last_that_is_shown() -> None:
+    closed = b"Room closed"
+    engine, outputs = granted_late(closed, b"alice: hi", closed)
+    assert engine.session is SessionState.EXPIRED
+    assert [each.notice for each in outputs if isinstance(each, NoticeReceived)] == [Notice.ROOM_CLOSED]
+    assert not [each for each in outputs if isinstance(each, TextReceived)]
+    dropped = [each for each in outputs if isinstance(each, Dropped)]
+    assert [(each.why, each.rule) for each in dropped] == [("the session has ended", Rule.TOK_2)]
+
+
+def test_an_early_datagram_too_many_is_dropped_with_its_rule() -> None:
+    engine = asking()
+    outputs = [each for _ in range(17) for each in engine.receive_datagram(b"alice: hi", 0)]
+    dropped = [each for each in outputs if isinstance(each, Dropped)]
+    assert [(each.size, each.rule) for each in dropped] == [(9, Rule.LIM_1)]
+
+
+def test_what_comes_after_the_end_is_dropped_unless_it_is_why() -> None:
+    engine = completed()
+    engine.leave(0)
+    assert [each.why for each in engine.receive_datagram(b"alice: hi", 0) if isinstance(each, Dropped)] == [
+        "the session has ended"
+    ]
+
+
+def test_a_text_that_just_fits_is_sent_and_one_byte_more_is_the_callers_fault() -> None:
+    engine = completed()
+    room = CLIENT_DATAGRAM_BYTES_MAX - len(b"\5\x20lobby") - 32
+    assert sent(engine.say("x" * room, 0), PacketKind.SAY) == 1
+    with pytest.raises(ValueError, match=f"the datagram is {CLIENT_DATAGRAM_BYTES_MAX + 1} bytes"):
+        engine.say("x" * (room + 1), 0)
+
+
+def test_what_is_sent_is_called_a_text_or_a_keep_alive() -> None:
+    engine = completed()
+    assert sent(engine.say("", 0), PacketKind.KEEP_ALIVE) == 1
+    assert sent(engine.say("hi", 0), PacketKind.SAY) == 1
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_paced_client_sends_at_three_quarters_of_the_rate(most: int) -> None:
+    """The first at once; a text that is queued behind another moves no turn."""
+    limits = Limits().with_settings({"texts_per_second_max": most})
+    engine = completed(limits=limits, paces=True)
+    engine.receive_datagram(b"alice: hi", 0)  # so that it does not say again that it is there
+    turn_us = 100 * SECOND // (most * 75)
+    assert sent(engine.say("one", 0), PacketKind.SAY) == 1
+    for text, now_us in (("two", 1), ("three", turn_us // 2), ("four", turn_us - 1)):
+        assert sent(engine.say(text, now_us), PacketKind.SAY) == 0
+    assert engine.next_deadline_us() == turn_us
+    assert sent(engine.handle_timeout(turn_us - 1), PacketKind.SAY) == 0
+    assert sent(engine.handle_timeout(turn_us), PacketKind.SAY) == 1
+    assert engine.next_deadline_us() == 2 * turn_us
+    assert engine.queued == 2
+
+
+def test_saying_again_that_it_is_there_is_a_deadline_and_a_step_that_speaks() -> None:
+    outputs = completed().handle_timeout(200_000)
+    assert [each.deadline for each in outputs if isinstance(each, TimerFired)] == [Deadline.ENTER]
+    assert [each.event for each in outputs if isinstance(each, Stepped)] == [SessionEvent.SPOKE]
+
+
+@pytest.mark.parametrize("dialect", ["text", "json", "json-address", "json-port", "name-port"])
+def test_the_usual_words_of_a_refusal_are_no_news_to_its_user_and_others_are(dialect: str) -> None:
+    speaks = codec(dialect)
+    operation = speaks.dialect.operations[Operation.JOIN]
+    engine = asking(dialect)
+    outputs: list[Any] = []
+    for frame in speaks.write_refusal(operation, b"lobby", Reason.NO_SUCH_ROOM):
+        outputs += engine.receive_stream(frame, 0)
+    assert (engine.handshake, engine.reason, engine.said) == (HandshakeState.REFUSED, Reason.NO_SUCH_ROOM, "")
+    assert [each.why for each in outputs if isinstance(each, Stepped)][-1] == "no_such_room"
+
+
+def test_a_reason_that_no_reply_of_the_dialect_gives_is_shown_in_its_own_words() -> None:
+    speaks = codec("bare-token")
+    assert speaks.refuses_silently
+    engine = asking("bare-token")
+    outputs = engine.stream_closed(0)
+    assert (engine.handshake, engine.reason, engine.said) == (HandshakeState.REFUSED, None, "")
+    assert [each.why for each in outputs if isinstance(each, Stepped)] == [""]
+
+
+def test_what_is_no_reply_but_perhaps_a_sentence_is_kept_and_parts_of_frames_are_not() -> None:
+    for data, said in ((b"Too many users, come back later", "Too many users, come back later"), (b"\5\0\0lobby", "")):
+        engine = asking("text")
+        engine.receive_stream(data.ljust(40, b"!") if said else data, 0)
+        engine.stream_closed(0)
+        assert engine.handshake is HandshakeState.ABANDONED
+        assert engine.said.rstrip("!") == said
+
+
+def test_giving_up_is_a_deadline_and_a_step() -> None:
+    outputs = asking().handle_timeout(10 * SECOND)
+    assert [each.deadline for each in outputs if isinstance(each, TimerFired)] == [Deadline.HANDSHAKE]
+
+
+def test_giving_up_twice_or_after_the_token_is_no_step() -> None:
+    engine = asking()
+    assert [each for each in engine.abandon(0) if isinstance(each, Stepped)]
+    assert engine.abandon(0) == []
+    assert completed().abandon(0) == []
