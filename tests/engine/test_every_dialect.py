@@ -8,12 +8,12 @@ from conversation import Chat, counted_tokens
 from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import Codec, codec, codec_of
 from tcrp.engine.listeners import ListenerConfig
-from tcrp.engine.outputs import Address, CloseStream, SendFrame
+from tcrp.engine.outputs import Address, CloseStream, Detail, SendFrame, Stepped
 from tcrp.engine.server import Outputs as ServerOutputs
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.spec.dialects import SHIPPED, parse, path_of
 from tcrp.spec.limits import QUIET_US, Limits
-from tcrp.spec.names import HandshakeState, Operation, SessionState
+from tcrp.spec.names import HandshakeState, Operation, Rule, SessionState
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 PEER = Address("10.0.0.1", 40_001)
@@ -218,3 +218,44 @@ def test_an_end_without_a_word_is_the_refusal_of_a_dialect_that_has_no_other(sai
     engine.receive_stream(said, 0)
     engine.stream_closed(0)
     assert engine.handshake is state
+
+
+# --- what a connection's state and steps tell ----------------------------------------------------
+
+
+def test_half_a_request_whose_length_is_told_waits_for_no_silence() -> None:
+    engine = server(codec("text"))
+    engine.stream_opened("peer", PEER, 0)
+    engine.receive_stream("peer", b"\x05\x01", 1_000)
+    assert engine.next_deadline_us() == Limits().handshake_timeout
+
+
+def test_nothing_is_kept_of_a_question_for_the_rooms() -> None:
+    speaks = codec("name-port-list")
+    engine = server(speaks)
+    engine.stream_opened("peer", PEER, 0)
+    assert sent(engine.receive_stream("peer", speaks.write_list_request(), 0))
+    assert [each.buffer for each in engine.freeze().handshakes] == [b""]
+
+
+@pytest.mark.parametrize(("most", "rule"), [(64, Rule.LIM_1), (4096, Rule.TCP_2)])
+def test_a_request_that_is_too_long_is_refused_for_its_length_and_another_for_what_it_says(
+    most: int, rule: Rule
+) -> None:
+    config = ServerConfig(Limits().with_settings({"request_bytes_max": most}), (ListenerConfig((codec("json"),)),))
+    engine = ServerEngine(config, new_token=counted_tokens(), detail=Detail.EVERYTHING)
+    engine.stream_opened("peer", PEER, 0)
+    request = codec("json").write_request(Operation.JOIN, b"lobby", "bob", "", "", 0).ljust(200, b"}")
+    outputs = engine.receive_stream("peer", request[:31] + b"\xa0" + request[32:], 0)
+    [refused] = [each for each in outputs if isinstance(each, Stepped) and each.to == HandshakeState.REFUSED]
+    assert refused.rule is rule
+
+
+def test_a_port_in_a_request_is_not_taken_where_datagrams_tell_it() -> None:
+    measured = '"len(room): u1", "operation: u1", "state: u1 = 0", "len(name): u29", "room", "name"'
+    speaks = changed(measured, measured + ', "port: u2"', of="colon-fields")
+    engine = server(speaks)
+    engine.stream_opened("peer", PEER, 0)
+    engine.receive_stream("peer", speaks.write_request(Operation.CREATE, b"room1", "alice", "", "", 40_001), 0)
+    [handshake] = engine.freeze().handshakes
+    assert (handshake.user_name, handshake.port) == ("alice", None)

@@ -75,6 +75,7 @@ def test_a_request_that_waits_is_decided_here_after_all() -> None:
     outputs = engine.resume_request("peer", 0) + engine.handle_timeout(0)
     assert len(frames(outputs)) == 2
     assert [each.room.name_bytes for each in engine.registry.sessions.values()] == [b"there"]
+    assert CloseStream("peer") in engine.stream_ended("peer", 0)  # it waits no longer
 
 
 def test_a_request_that_waits_is_refused_for_the_reason_that_is_given() -> None:
