@@ -8,9 +8,19 @@ import pytest
 
 from conversation import SECOND
 from tcrp.engine.client import ClientConfig, ClientEngine
-from tcrp.engine.codec import codec
-from tcrp.engine.outputs import Detail, Dropped, NoticeReceived, SendDatagram, Stepped, TextReceived, TimerFired
-from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, Limits
+from tcrp.engine.codec import codec, codec_of
+from tcrp.engine.outputs import (
+    Detail,
+    Dropped,
+    NoticeReceived,
+    SendDatagram,
+    SendFrame,
+    Stepped,
+    TextReceived,
+    TimerFired,
+)
+from tcrp.spec.dialects import SHIPPED, LearnedFrom, parse, path_of
+from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, QUIET_US, Limits
 from tcrp.spec.names import (
     Deadline,
     HandshakeState,
@@ -22,6 +32,7 @@ from tcrp.spec.names import (
     SessionEvent,
     SessionState,
 )
+from tcrp.spec.table import IllegalEvent
 
 
 def asking(dialect: str = "text", **wishes: Any) -> ClientEngine:
@@ -172,3 +183,116 @@ def test_giving_up_twice_or_after_the_token_is_no_step() -> None:
     assert [each for each in engine.abandon(0) if isinstance(each, Stepped)]
     assert engine.abandon(0) == []
     assert completed().abandon(0) == []
+
+
+# --- bounds, deadlines and what is kept ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "state"), [(256 * 1024, HandshakeState.ACCEPTED), (256 * 1024 + 1, HandshakeState.ABANDONED)]
+)
+def test_a_reply_without_an_end_is_read_up_to_256_kib(size: int, state: HandshakeState) -> None:
+    engine = asking("colon-fields")
+    engine.receive_stream(b"\0\1", 0)
+    engine.receive_stream(b"\2".ljust(size, b"x"), 0)
+    assert engine.handshake is state
+
+
+def test_whoever_has_heard_something_says_so() -> None:
+    engine = completed()
+    assert not engine.has_heard
+    engine.receive_datagram(b"alice: hi", 0)
+    assert engine.has_heard
+
+
+def test_a_text_that_is_said_after_the_end_is_the_callers_fault_also_where_it_would_wait() -> None:
+    engine = completed(paces=True)
+    engine.say("one", 0)
+    engine.leave(0)
+    with pytest.raises(IllegalEvent, match="spoke is not possible in the state expired"):
+        engine.say("two", 1)
+
+
+def test_the_first_text_that_waits_sets_the_deadline() -> None:
+    engine = completed(paces=True)
+    engine.receive_datagram(b"alice: hi", 0)
+    turn_us = 100 * SECOND // (Limits().texts_per_second_max * 75)
+    engine.say("one", 0)
+    engine.say("two", 0)
+    assert engine.next_deadline_us() == turn_us
+
+
+def test_a_text_is_a_step_that_speaks() -> None:
+    assert [each.event for each in completed().say("hi", 0) if isinstance(each, Stepped)] == [SessionEvent.SPOKE]
+
+
+@pytest.mark.parametrize("dialect", SHIPPED)
+def test_a_trailer_follows_the_completion_only_where_a_dialect_has_one(dialect: str) -> None:
+    speaks, engine = codec(dialect), asking(dialect)
+    data = speaks.write_greeting() if speaks.dialect.greeting is not None else b""
+    data += speaks.write_answer(Operation.JOIN, b"lobby")
+    data += speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"0" * 32)
+    outputs: list[Any] = engine.receive_stream(data, 0) + engine.handle_timeout(QUIET_US)
+    assert engine.session is SessionState.IN_ROOM
+    trailers = [each.data for each in outputs if isinstance(each, SendFrame) and each.what is PacketKind.TRAILER]
+    assert trailers == ([b"\x13\x88"] if speaks.dialect.learned_from is LearnedFrom.TRAILER else [])
+
+
+def test_no_trailer_is_sent_on_a_connection_that_has_ended_with_its_completion() -> None:
+    text = path_of("colon-fields").read_text(encoding="utf-8").replace('"datagram"\n', '"trailer"\n')
+    speaks = codec_of(parse(text.replace("colon-fields", "mine"), "mine.toml"))
+    engine = ClientEngine(ClientConfig(speaks, Operation.JOIN, "lobby", "bob", udp_port=5000))
+    engine.start(0)
+    engine.stream_opened(1, 0)
+    engine.receive_stream(b"\0\1\2" + b"0" * 32, 0)
+    outputs = engine.stream_closed(0)
+    assert engine.session is SessionState.IN_ROOM
+    assert not [each for each in outputs if isinstance(each, SendFrame)]
+
+
+def test_silence_is_counted_from_the_token() -> None:
+    engine = asking("json-address")
+    speaks = codec("json-address")
+    engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 5 * SECOND)
+    engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"0" * 32), 5 * SECOND)
+    assert engine.next_deadline_us() == 5 * SECOND + Limits().idle_timeout
+
+
+def test_a_refusal_after_the_answer_gives_up_what_was_accepted() -> None:
+    speaks = codec("text")
+    engine = asking("text")
+    engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
+    for frame in speaks.write_refusal(2, b"lobby", Reason.NO_SUCH_ROOM):
+        engine.receive_stream(frame, 0)
+    assert engine.handshake is HandshakeState.ABANDONED
+
+
+def test_words_of_a_refusal_that_are_not_the_usual_ones_are_kept_for_the_user() -> None:
+    speaks = codec("json-endpoint")
+    operation = speaks.dialect.operations[Operation.JOIN]
+    [usual] = speaks.write_refusal(operation, b"lobby", Reason.NO_SUCH_ROOM)
+    engine = asking("json-endpoint")
+    engine.receive_stream(usual.replace(b"no_such_room", b"no room here"), 0)
+    assert (engine.handshake, engine.reason) == (HandshakeState.REFUSED, Reason.NO_SUCH_ROOM)
+    assert engine.said == "no room here"
+
+
+def test_a_silence_behind_a_reply_is_a_deadline_only_until_the_reply_is_read() -> None:
+    engine = asking("colon-fields")
+    engine.receive_stream(b"\0\1\2" + b"0" * 32, 0)
+    outputs = engine.handle_timeout(QUIET_US)
+    assert [each.deadline for each in outputs if isinstance(each, TimerFired)][:1] == [Deadline.QUIET]
+    engine = asking("colon-fields")
+    engine.receive_stream(b"\0\1\2" + b"0" * 32, 0)
+    engine.stream_closed(0)
+    assert engine.session is SessionState.IN_ROOM
+    fired = [each.deadline for each in engine.handle_timeout(QUIET_US) if isinstance(each, TimerFired)]
+    assert Deadline.QUIET not in fired
+
+
+def test_nothing_is_kept_of_a_reply_once_the_handshake_is_over() -> None:
+    engine = asking("text")
+    engine.receive_stream(b"no reply of this dialect at all, but a sentence", 0)
+    engine.stream_closed(0)
+    assert engine.said == "no reply of this dialect at all, but a sentence"
+    assert engine.freeze().buffer == b""
