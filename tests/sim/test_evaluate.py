@@ -258,6 +258,18 @@ def test_counters_that_do_not_hold_are_told_as_they_were_last() -> None:
     assert both.judged() == HOLDS  # what is not counted is 0
 
 
+def test_within_a_window_what_was_counted_last_before_it_still_holds_and_a_server_that_is_down_counts_nothing() -> None:
+    within = Window(between_us=(2 * SECOND, 3 * SECOND))
+    case = Case(Counters((("rooms", Amount(1, 1)),)))
+    case.history.counters.append((1 * SECOND, {"rooms": 1}))
+    assert case.judged(within) == HOLDS
+    case.history.counters.append((2 * SECOND - 1, {}))
+    assert case.judged(within) == (
+        "the server was down: it had no sessions, rooms and connections, and counted nothing",
+        0,
+    )
+
+
 # --- records and packets ---------------------------------------------------------------------------
 
 
