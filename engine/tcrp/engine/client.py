@@ -10,29 +10,25 @@ from __future__ import annotations
 
 from typing import Final
 
+from tcrp.engine.client_handshake import ClientHandshake, ClientMachine
 from tcrp.engine.client_state import ClientConfig, ClientState
-from tcrp.engine.codec import PORT_BYTES
 from tcrp.engine.liveness import Liveness
-from tcrp.engine.meanings import Accepted, Completed, Denied, Reply, Told, Unread
+from tcrp.engine.meanings import Completed, Told
 from tcrp.engine.notices import ENDINGS
 from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import (
     ClientOutput,
-    CloseStream,
     Detail,
     NoticeReceived,
     SendDatagram,
-    SendFrame,
     ServerSilent,
     StreamId,
-    Subject,
     TextReceived,
     TimerFired,
     WordsReceived,
     new_output,
 )
 from tcrp.engine.reading import Heard, hear
-from tcrp.engine.templates import Partial
 from tcrp.engine.text import shown, words_of
 from tcrp.engine.timers import Timers
 from tcrp.spec.dialects import LearnedFrom
@@ -43,11 +39,9 @@ from tcrp.spec.limits import (
     ENTER_EVERY_US,
     ENTER_UNTIL_US,
     LEAVE_AGAIN_AFTER_US,
-    QUIET_US,
 )
 from tcrp.spec.names import (
     Deadline,
-    HandshakeEvent,
     HandshakeState,
     Machine,
     Notice,
@@ -66,7 +60,6 @@ Outputs = list[ClientOutput]
 PACE_PER_CENT: Final = 75
 """The share of `texts_per_second_max` that a paced client uses, because a network may push texts together."""
 QUEUED_TEXTS_MAX: Final = 64
-_REPLY_BUFFER_BYTES_MAX: Final = 256 * 1024
 
 # Of an enum's members those that every relay looks up: before Python 3.12 each look-up is slow.
 _IN_ROOM = SessionState.IN_ROOM
@@ -85,19 +78,6 @@ def enter_moments_us() -> tuple[int, ...]:
 
 
 _ENTER_MOMENTS_US = enter_moments_us()
-
-
-class _Machine:
-    """One of the client's machines: where it stands, and how it is called."""
-
-    __slots__ = ("id", "state", "subject")
-
-    listener = None
-
-    def __init__(self, subject: Machine, id: str, state: HandshakeState | SessionState) -> None:
-        self.subject: Subject = subject
-        self.id = id
-        self.state = state
 
 
 class ClientEngine:
@@ -120,10 +100,7 @@ class ClientEngine:
         self.room = config.room
         self.name = config.name
         self.token = b""
-        self.reason: Reason | None = None  # why the request was refused, in our words
-        self.said = ""  # and what the server said to it, where that is more (R-SHOW-1)
-        self._handshake = _Machine(Machine.HANDSHAKE, config.name, HandshakeState.IDLE)
-        self._session = _Machine(Machine.SESSION, f"{config.name}@{config.room}", SessionState.ANONYMOUS)
+        self._session = ClientMachine(Machine.SESSION, f"{config.name}@{config.room}", SessionState.ANONYMOUS)
         self._outbox: Outbox[ClientOutput] = Outbox(detail)
         self._limits = config.limits
         self._tables = config.tables
@@ -131,8 +108,7 @@ class ClientEngine:
         self._session_alone = (self._session,)
         self._room_bytes = config.room.encode()
         self._timers = Timers()
-        self._stream: StreamId | None = None
-        self._buffer = bytearray()
+        self._handshake = ClientHandshake(config, self._outbox, self._timers)
         self._early: list[bytes] = []
         self._queued: list[str] = []  # texts that are sent when it is their turn
         self._enters_done = 0
@@ -150,7 +126,7 @@ class ClientEngine:
         self._has_been_told = False
         self._now_us = now_us
         self._fire = {
-            Deadline.HANDSHAKE: self._give_up,
+            Deadline.HANDSHAKE: self._handshake.give_up,
             Deadline.QUIET: self._take_reply,
             Deadline.ENTER: self._enter_again,
             Deadline.LEAVE: self._leave_again,
@@ -176,12 +152,22 @@ class ClientEngine:
     @property
     def handshake(self) -> HandshakeState:
         """Of the handshake machine."""
-        return self._handshake.state  # type: ignore[return-value]
+        return self._handshake.state
 
     @property
     def is_under_way(self) -> bool:
         """Whether the handshake may still end in a token."""
-        return self._tables.handshake.takes(self.handshake, HandshakeEvent.ABANDONED)
+        return self._handshake.is_under_way
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the request was refused, in our words."""
+        return self._handshake.reason
+
+    @property
+    def said(self) -> str:
+        """What the server said to it, where that is more (R-SHOW-1)."""
+        return self._handshake.said
 
     @property
     def is_living(self) -> bool:
@@ -247,8 +233,8 @@ class ClientEngine:
             token=self.token,
             reason=self.reason,
             said=self.said,
-            stream=self._stream,
-            buffer=bytes(self._buffer),
+            stream=self._handshake.stream,
+            buffer=bytes(self._handshake.buffer),
             early=tuple(self._early),
             queued=tuple(self._queued),
             enters_done=self._enters_done,
@@ -263,102 +249,42 @@ class ClientEngine:
         )
 
     def _thaw(self, state: ClientState, now_us: int) -> None:
-        self._handshake.state, self._session.state = state.handshake, state.session
-        self.token, self.reason, self.said, self._stream = state.token, state.reason, state.said, state.stream
-        self._buffer, self._early, self._queued = bytearray(state.buffer), list(state.early), list(state.queued)
+        handshake = self._handshake
+        handshake.machine.state, self._session.state = state.handshake, state.session
+        handshake.reason, handshake.said, handshake.stream = state.reason, state.said, state.stream
+        handshake.buffer = bytearray(state.buffer)
+        self.token, self._early, self._queued = state.token, list(state.early), list(state.queued)
         self._enters_done, self._leaves_done = state.enters_done, state.leaves_done
         self._granted_us = now_us - state.granted_ago_us
         self._liveness.thaw(state.liveness, now_us)
         self._sent_text_us = now_us - state.sent_text_ago_us if state.sent_text_ago_us is not None else None
         self._ended_us = now_us - state.ended_ago_us
         self._has_heard, self._has_been_told = state.has_heard, state.has_been_told
-        self._timers = Timers(state.timers, now_us)
+        self._timers = handshake.timers = Timers(state.timers, now_us)
 
     # --- TCP -------------------------------------------------------------------------------------
 
     def start(self, now_us: int) -> None:
         """The attempt begins: a connection is being opened. It is given up after `handshake_timeout`."""
         self._now_us = now_us
-        self._timers.arm(Deadline.HANDSHAKE, Machine.HANDSHAKE, now_us + self._limits.handshake_timeout)
+        self._handshake.start(now_us)
 
     def stream_opened(self, stream: StreamId, now_us: int) -> Outputs:
         """The connection is there: the request goes out."""
         self._now_us = now_us
-        self._stream = stream
-        if self._tables.handshake.takes(self.handshake, HandshakeEvent.REQUESTED):
-            self._step_handshake(HandshakeEvent.REQUESTED)
-            config = self.config
-            data = self.codec.write_request(
-                config.operation, self._room_bytes, config.name, config.password, config.ip, config.udp_port,
-                asks_for_answers=config.keeps_alive, asks_for_timeout=config.keeps_alive,
-                resume_token=config.resume_token,
-            )  # fmt: skip
-            self._outbox.pending.append(SendFrame(stream, data, PacketKind.REQUEST))
+        self._handshake.opened(stream)
         return self._outbox.take()
 
     def receive_stream(self, data: bytes, now_us: int) -> Outputs:
         """Bytes of the server, cut anywhere."""
         self._now_us = now_us
-        if not self._awaits_reply():
-            return self._outbox.take()
-        self._buffer += data
-        self._read_replies(now_us, is_over=False)
+        self._begin(self._handshake.received(data, now_us), now_us)
         return self._outbox.take()
-
-    def _read_replies(self, now_us: int, *, is_over: bool) -> None:
-        """All replies that the buffer holds. `is_over`: nothing comes behind them."""
-        while self._awaits_reply():
-            data = bytes(self._buffer)
-            reply = self._first_reply(data, is_over=is_over)
-            if isinstance(reply, Partial):
-                if len(data) > _REPLY_BUFFER_BYTES_MAX:
-                    self._abandon()
-                elif reply.is_open:
-                    self._timers.arm(Deadline.QUIET, Machine.HANDSHAKE, now_us + QUIET_US)
-                return
-            if isinstance(reply, Unread):
-                self._abandon()
-                return
-            del self._buffer[: reply.size]
-            match reply.says:
-                case Accepted():
-                    if self._tables.handshake.takes(self.handshake, HandshakeEvent.ACCEPTED):
-                        self._step_handshake(HandshakeEvent.ACCEPTED)
-                    else:
-                        self._abandon()
-                case Completed(token, idle_timeout_us):
-                    if idle_timeout_us is not None:
-                        self._liveness.told(idle_timeout_us)
-                    self._complete(token, now_us)
-                case Denied(reason, said):
-                    self._denied(reason, said)
-
-    def _first_reply(self, data: bytes, *, is_over: bool) -> Reply | Partial | Unread:
-        """The first reply in `data`; a greeting before it counts as part of it."""
-        greeted = self._greeted()
-        if not isinstance(greeted, int):
-            return greeted
-        is_accepted = self.handshake is HandshakeState.ACCEPTED
-        reply = self.codec.read_reply(data[greeted:], self.config.operation, is_over=is_over, is_accepted=is_accepted)
-        return reply._replace(size=greeted + reply.size) if isinstance(reply, Reply) else reply
-
-    def _greeted(self) -> int | Partial | Unread:
-        """How long the greeting is that the buffer begins with."""
-        is_first = self.handshake is HandshakeState.REQUESTED
-        return self.codec.read_greeting(bytes(self._buffer)) if is_first else 0
 
     def stream_closed(self, now_us: int) -> Outputs:
         """The connection has ended, by the server or by the network."""
         self._now_us = now_us
-        self._stream = None
-        if self._buffer and self._greeted() == len(self._buffer):
-            self._buffer.clear()  # a greeting is no reply
-        if self._buffer:
-            self._read_replies(now_us, is_over=True)
-        if self.is_under_way and self.codec.refuses_silently and not self._buffer:
-            self._denied(None, "")
-        elif self.is_under_way:
-            self._abandon()
+        self._begin(self._handshake.closed(now_us), now_us)
         return self._outbox.take()
 
     # --- UDP -------------------------------------------------------------------------------------
@@ -421,7 +347,7 @@ class ClientEngine:
         """Give up a handshake that is under way."""
         self._now_us = now_us
         if self.is_under_way:
-            self._abandon()
+            self._handshake.abandon()
         return self._outbox.take()
 
     # --- time ------------------------------------------------------------------------------------
@@ -437,22 +363,15 @@ class ClientEngine:
         """When `handle_timeout` is to be called next, or None."""
         return self._timers.next_us()
 
-    # --- the handshake ---------------------------------------------------------------------------
+    # --- the session begins ------------------------------------------------------------------------
 
-    def _awaits_reply(self) -> bool:
-        takes, state = self._tables.handshake.takes, self.handshake
-        return takes(state, HandshakeEvent.ACCEPTED) or takes(state, HandshakeEvent.COMPLETED)
-
-    def _complete(self, token: bytes, now_us: int) -> None:
-        if self._tables.handshake.takes(self.handshake, HandshakeEvent.ACCEPTED):
-            self._step_handshake(HandshakeEvent.ACCEPTED)
-        self._step_handshake(HandshakeEvent.COMPLETED)
-        learned_from = self.codec.dialect.learned_from
-        if learned_from is LearnedFrom.TRAILER and self._stream is not None:
-            trailer = self.config.udp_port.to_bytes(PORT_BYTES, "big")
-            self._outbox.pending.append(SendFrame(self._stream, trailer, PacketKind.TRAILER))
-        self._end_handshake()
-        self.token = token
+    def _begin(self, completed: Completed | None, now_us: int) -> None:
+        """The handshake is completed, if it is: the session is granted, and entered."""
+        if completed is None:
+            return
+        if completed.idle_timeout_us is not None:
+            self._liveness.told(completed.idle_timeout_us)
+        self.token = completed.token
         self._granted_us = now_us
         self._liveness.began(now_us)
         self._step(SessionEvent.GRANTED)
@@ -460,6 +379,7 @@ class ClientEngine:
         if self.config.keeps_alive:
             self._timers.arm(Deadline.KEEP_ALIVE, Machine.SESSION, self._liveness.next_us)
         self._step(SessionEvent.ENTERED)
+        learned_from = self.codec.dialect.learned_from
         if learned_from is LearnedFrom.DATAGRAM:
             self._say_enter(now_us)
         elif learned_from is not LearnedFrom.TRAILER and self._liveness.can_ask:  # its first question; else entering is
@@ -474,43 +394,8 @@ class ClientEngine:
         if early:
             self._timers.cancel(Deadline.ENTER, Machine.SESSION)
 
-    def _denied(self, reason: Reason | None, said: str) -> None:
-        self.reason = reason
-        self.said = "" if reason is not None and said == self._usual_words(reason) else words_of(said)
-        takes_it = self._tables.handshake.takes(self.handshake, HandshakeEvent.REFUSED)
-        event = HandshakeEvent.REFUSED if takes_it else HandshakeEvent.ABANDONED
-        self._step_handshake(event, why=str(reason) if reason else self.said)
-        self._end_handshake()
-
-    def _usual_words(self, reason: Reason) -> str:
-        """What a server of the dialect says for `reason`: to its user it is no news."""
-        operation = self.config.operation
-        data = self.codec.write_refusal(self.codec.dialect.operations[operation], self._room_bytes, reason)[0]
-        reply = self.codec.read_reply(data, operation, is_over=True)
-        return reply.says.said if isinstance(reply, Reply) and isinstance(reply.says, Denied) else ""
-
-    def _abandon(self) -> None:
-        said = self._buffer[:CLIENT_DATAGRAM_BYTES_MAX].decode(errors="replace")
-        # No reply of the dialect, but perhaps a sentence. What holds zero bytes is a part of some frame.
-        self.said = words_of(said) if "\0" not in said else ""
-        self._step_handshake(HandshakeEvent.ABANDONED)
-        self._end_handshake()
-
     def _take_reply(self, now_us: int) -> None:
-        """A reply whose end nothing tells is as long as it is."""
-        self._outbox.observe(TimerFired(Deadline.QUIET, Machine.HANDSHAKE))
-        self._read_replies(now_us, is_over=True)
-
-    def _give_up(self, _now_us: int) -> None:
-        self._outbox.observe(TimerFired(Deadline.HANDSHAKE, Machine.HANDSHAKE))
-        self._abandon()
-
-    def _end_handshake(self) -> None:
-        self._timers.cancel(Deadline.HANDSHAKE, Machine.HANDSHAKE)
-        self._timers.cancel(Deadline.QUIET, Machine.HANDSHAKE)
-        self._buffer.clear()
-        if self._stream is not None:
-            self._outbox.pending.append(CloseStream(self._stream))
+        self._begin(self._handshake.fell_silent(now_us), now_us)
 
     # --- entering, speaking, leaving -------------------------------------------------------------
 
@@ -658,6 +543,3 @@ class ClientEngine:
 
     def _step(self, event: SessionEvent) -> None:
         self._outbox.step(self._session_table, self._session_alone, event)
-
-    def _step_handshake(self, event: HandshakeEvent, *, why: str = "") -> None:
-        self._outbox.step(self._tables.handshake, (self._handshake,), event, why=why)

@@ -52,7 +52,7 @@ ANSWER_KEEP_ALIVE: Final = "answer_keep_alive"
 RESUME_TOKEN: Final = "resume_token"  # noqa: S105 - a member's name
 """The member of a JSON request by which a user proves that the name in use is theirs (R-NAME-2)."""
 TELL_TIMEOUT: Final = "tell_timeout"
-"""The member of a JSON request by which a client asks how much silence the server bears."""
+"""The member of a JSON request by which a client asks how much silence the server tolerates."""
 EXTRA_MEMBERS: Final = frozenset((ANSWER_KEEP_ALIVE, RESUME_TOKEN, TELL_TIMEOUT))
 """What a JSON request of any dialect may hold besides its own members."""
 
