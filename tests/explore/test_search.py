@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from bench.models import Channel, array_channel, channel, two_phase_commit
 
+from tcrp.explore import arrays, packed, partition
 from tcrp.explore.arrays import KnownStates
 from tcrp.explore.checkpoint import CheckpointError
 from tcrp.explore.depth import depth_first
@@ -88,6 +89,13 @@ def test_results_do_not_depend_on_the_number_of_jobs(make: Any) -> None:
     alone = figures(breadth_first(make))
     assert figures(breadth_first(make, jobs=2)) == alone
     assert figures(breadth_first(make, jobs=3)) == alone
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_processor_time_is_told_and_no_process_took_longer_than_the_search(jobs: int) -> None:
+    progress = breadth_first(channel(2, **SMALL), jobs=jobs).progress
+    assert progress.processor_seconds > 0
+    assert progress.processor_seconds < progress.seconds + 0.5
 
 
 # --- violations ------------------------------------------------------------------------------------
@@ -201,6 +209,62 @@ def test_a_packed_search_goes_on_from_its_checkpoint(make: Any, tmp_path: Path) 
     breadth_first(make, Bounds(depth=4), checkpoint=file)
     rest = breadth_first(make, jobs=2, checkpoint=file, resume=True)
     assert figures(rest) == figures(breadth_first(make))
+
+
+class Interrupts:
+    """Interrupts a search each time that it is asked so often: in the midst of a level too."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def __call__(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [partial(two_phase_commit, 5), channel(2, **SMALL), array_channel(2, **SMALL)],
+    ids=["states", "packed", "arrays"],
+)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_search_goes_on_from_the_midst_of_a_level(
+    make: Any, jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((partition, "SMALL_SLICE"), (packed, "CHUNK"), (arrays, "CHUNK")):
+        monkeypatch.setattr(module, name, 16)
+    for module in (packed, arrays):
+        monkeypatch.setattr(module, "CHUNKS_IN_A_SLICE", 1)
+    file, searches = tmp_path / "search", 0
+    while True:
+        result = breadth_first(
+            make, jobs=1 + searches % jobs, checkpoint=file, resume=file.exists(), is_interrupted=Interrupts(5)
+        )
+        searches += 1
+        if result.is_exhausted:
+            break
+    assert searches > 5
+    monkeypatch.undo()
+    assert figures(result) == figures(breadth_first(make))
+
+
+def test_the_time_of_a_search_that_goes_on_is_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "search"
+    one = breadth_first(partial(two_phase_commit, 5), Bounds(seconds=0.0), checkpoint=file)
+    assert one.cut == "time"
+    rest = breadth_first(partial(two_phase_commit, 5), Bounds(seconds=600.0), checkpoint=file, resume=True)
+    assert rest.is_exhausted
+    assert rest.progress.seconds > one.progress.seconds
+
+
+def noting(name: str) -> Model[int]:
+    return replace(staircase(30, 99), notes=lambda: name)
+
+
+def test_what_processes_said_before_a_checkpoint_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "search"
+    breadth_first(partial(noting, "before"), Bounds(depth=3), checkpoint=file)
+    assert breadth_first(partial(noting, "after"), checkpoint=file, resume=True).notes == ["before", "after"]
 
 
 def test_states_that_fall_on_one_place_of_the_table_are_all_kept_once() -> None:

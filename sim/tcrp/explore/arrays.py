@@ -180,18 +180,21 @@ class ArrayPartition:
     def notes(self) -> None:
         """Such models have nothing to say."""
 
-    def save(self) -> list[bytes]:
-        """All that it knows: its part of each level."""
-        return [level.tobytes() for level in self._levels]
+    def save(self) -> tuple[list[bytes], bytes]:
+        """Its part of each level, the last of which may not have ended, and what is to be expanded."""
+        levels = [*self._levels, np.concatenate([_states([]), *self._next])]
+        return [level.tobytes() for level in levels], self._frontier[self._expanded :].tobytes()
 
-    def load(self, saved: Iterable[list[bytes]]) -> None:
+    def load(self, saved: Iterable[tuple[list[bytes], bytes]]) -> None:
         """Go on from what all partitions of an earlier search saved."""
         shares = list(saved)
-        depth = max(map(len, shares))
-        for level in range(depth):
-            parts = [self._mine(np.frombuffer(levels[level], np.uint64)) for levels in shares if level < len(levels)]
-            self._levels.append(self._known.add(np.concatenate(parts)))
-        self._frontier = self._levels[-1]
+        for parts in zip(*(levels for levels, _ in shares), strict=True):
+            self._levels.append(self._known.add(self._owned(parts)))
+        self._next = [self._levels.pop()]
+        self._frontier = self._owned([frontier for _, frontier in shares])
+
+    def _owned(self, parts: Iterable[bytes]) -> States:
+        return np.concatenate([self._mine(np.frombuffer(part, np.uint64)) for part in parts])
 
 
 def _states(values: Sequence[int]) -> States:

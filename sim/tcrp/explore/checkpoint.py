@@ -9,7 +9,7 @@ from typing import Any
 
 from tcrp.explore.model import Progress
 
-SCHEMA = "tcrp-exploration/2"
+SCHEMA = "tcrp-exploration/3"
 
 
 class CheckpointError(Exception):
@@ -18,13 +18,14 @@ class CheckpointError(Exception):
 
 @dataclass(slots=True)
 class Checkpoint:
-    """A search between two levels."""
+    """A search between two slices."""
 
     model: str
     levels: list[int]
     met: dict[str, int]
     progress: Progress
     partitions: list[Any]
+    notes: list[Any]
 
 
 def write_checkpoint(file: Path, checkpoint: Checkpoint) -> None:

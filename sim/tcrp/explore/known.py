@@ -69,8 +69,8 @@ class KnownFingerprints:
         return None
 
     def level(self, at: int) -> tuple[array[int], array[int]]:
-        """The fingerprints that a level added, and those of the states before them."""
-        begin, end = self._levels[at - 1] if at else 0, self._levels[at]
+        """The fingerprints that a level added, the one that has not ended too, and those of the states before them."""
+        begin, end = ([0, *self._levels][at], [*self._levels, len(self._marks)][at])
         return self._marks[begin:end], self._parents[begin:end]
 
     def _make_room(self, more: int) -> None:

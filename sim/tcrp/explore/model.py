@@ -100,7 +100,7 @@ class ArrayModel:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where a search ends even if there is more: steps from the start, distinct states, seconds."""
+    """Where a search ends even if there is more: steps from the start, distinct states, seconds of this run of it."""
 
     depth: int | None = None
     states: int | None = None
@@ -138,6 +138,7 @@ class Progress:
     depth: int = 0
     frontier: int = 0
     seconds: float = 0.0
+    processor_seconds: float = 0.0  # what it takes where each process has a core of its own, without their start
     memory_bytes: int = 0  # the most that all exploring processes together have held
 
 

@@ -7,7 +7,7 @@ as an array, in which the way to a state is looked for backwards when it is want
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tcrp.explore.model import PackedModel
 from tcrp.explore.partition import Expanded, Found, Report
@@ -131,21 +131,23 @@ class PackedPartition:
     def notes(self) -> None:
         """Packed models have nothing to say."""
 
-    def save(self) -> list[bytes]:
-        """All that it knows: its part of each level."""
-        return [level.tobytes() for level in self._levels[:-1]]
+    def save(self) -> tuple[list[bytes], bytes]:
+        """Its part of each level, the last of which may not have ended, and what is to be expanded."""
+        return [level.tobytes() for level in self._levels], self._frontier[self._expanded :].tobytes()
 
-    def load(self, saved: Iterable[list[bytes]]) -> None:
+    def load(self, saved: Iterable[tuple[list[bytes], bytes]]) -> None:
         """Go on from what all partitions of an earlier search saved."""
-        for levels in saved:
+        for levels, frontier in saved:
             for depth, data in enumerate(levels):
                 if depth == len(self._levels):
                     self._levels.append(array("Q"))
-                mine = [state for state in array("Q", data) if mixed(state) % self._partitions == self._index]
-                self._levels[depth].extend(mine)
+                self._levels[depth].extend(self._owned(data))
+            self._frontier.extend(self._owned(frontier))
         for level in self._levels:
             self._known.update(level)
-        self.end_level()
+
+    def _owned(self, data: bytes) -> Iterator[int]:
+        return (state for state in array("Q", data) if mixed(state) % self._partitions == self._index)
 
 
 def mixed(state: int) -> int:

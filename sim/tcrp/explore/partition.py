@@ -34,6 +34,14 @@ class Expanded(NamedTuple):
     learned: bytes = b""
 
 
+class Saved(NamedTuple):
+    """What a partition knows: its part of each level, the last of which may not have ended, and its states, packed."""
+
+    levels: list[Found]
+    frontier: Any
+    next: Any
+
+
 @dataclass(slots=True)
 class Report:
     """What a partition found in one slice."""
@@ -173,25 +181,30 @@ class StatePartition(Generic[S]):
         """Work on a part of another's frontier."""
         self._frontier.extend(self._unpacked(share))
 
-    def save(self) -> tuple[list[Found], Any]:
-        """All that it knows, to go on from."""
-        levels = [self._known.level(at) for at in range(self._known.levels)]
-        found = [(marks.tobytes(), parents.tobytes()) for marks, parents in levels]
-        return found, self._packed(list(self._frontier.all()))
+    def save(self) -> Saved:
+        """All that it knows, to go on from, in the midst of a level too."""
+        levels = [self._known.level(at) for at in range(self._known.levels + 1)]
+        return Saved(
+            [(marks.tobytes(), parents.tobytes()) for marks, parents in levels],
+            self._packed(list(self._frontier.all())),
+            self._packed(list(self._next.all())),
+        )
 
-    def load(self, saved: Iterable[tuple[list[Found], Any]]) -> None:
+    def load(self, saved: Iterable[Saved]) -> None:
         """Go on from what all partitions of an earlier search saved, however many they were."""
         shares = list(saved)
-        for depth in range(max(len(levels) for levels, _ in shares)):
-            for levels, _ in shares:
-                if depth < len(levels):
-                    marks, parents = map(_integers, levels[depth])
-                    mine = [at for at, mark in enumerate(marks) if owner(mark, self._partitions) == self._index]
-                    self._known.add(array("Q", [marks[at] for at in mine]), array("Q", [parents[at] for at in mine]))
-            self._known.end_level()
-        for _, frontier in shares:
-            unpacked = self._unpacked(frontier)
-            self._frontier.extend(each for each in unpacked if owner(each[0], self._partitions) == self._index)
+        depths = len(shares[0].levels)
+        for depth in range(depths):
+            for share in shares:
+                marks, parents = map(_integers, share.levels[depth])
+                mine = [at for at, mark in enumerate(marks) if owner(mark, self._partitions) == self._index]
+                self._known.add(array("Q", [marks[at] for at in mine]), array("Q", [parents[at] for at in mine]))
+            if depth < depths - 1:
+                self._known.end_level()
+        for share in shares:
+            for states, packed in ((self._frontier, share.frontier), (self._next, share.next)):
+                unpacked = self._unpacked(packed)
+                states.extend(each for each in unpacked if owner(each[0], self._partitions) == self._index)
 
     def notes(self) -> Any:
         """What the model wants to say at the end."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path as FilePath
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 from tcrp.explore.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -41,7 +41,7 @@ def breadth_first(
         search = _Search(make_model(), team, bounds, on_progress, checkpoint, is_interrupted)
         try:
             search.run(resume)
-            search.result.notes = team.ask("notes")
+            search.result.notes = search.notes()
         except KeyboardInterrupt:
             search.result.cut = "interrupted"
         return search.result
@@ -64,9 +64,11 @@ class _Search:
         self._on_progress = on_progress
         self._checkpoint = checkpoint
         self._is_interrupted = is_interrupted
+        self._earlier: list[Any] = []  # notes
         self._broken: dict[str, int] = {}  # by property the smallest state in this level that breaks it
         self._weighed = 0.0
-        self._began = self._saved = monotonic()
+        self._began = self._saved = self._started = monotonic()  # `_began`: as if all was one search
+        self._processor_began = process_time()
 
     def run(self, resume: bool) -> None:
         """Level after level, until nothing is left, a bound is reached, or a property does not hold."""
@@ -89,7 +91,9 @@ class _Search:
             result.cut = self._level()
             self._find_ways(result.progress.depth + 1)
             if result.cut:
-                return  # in the midst of a level: the last checkpoint stands
+                if not result.violations:
+                    self._save()
+                return
             sizes = team.ask("end_level")
             frontier = sum(sizes)
             if frontier:
@@ -101,12 +105,17 @@ class _Search:
                 self._save()
         self._tell()
 
+    def notes(self) -> list[Any]:
+        """What each process says, those of an earlier search too."""
+        return [*self._earlier, *self._team.ask("notes")]
+
     # --- one level -------------------------------------------------------------------------------
 
     def _level(self) -> str:
         """Expand the whole frontier, or say what cut it."""
         team, depth = self._team, self.result.progress.depth + 1
-        self.result.levels.append(0)
+        if len(self.result.levels) == depth:  # else an earlier search began it
+            self.result.levels.append(0)
         # As many slices for each partition, so that none waits for another.
         for left in reversed(range(max(team.ask("begin_level")))):
             answers: list[Expanded] = team.ask("expand", left + 1)
@@ -117,7 +126,7 @@ class _Search:
             reports: list[Report] = team.ask("keep", each=[(list(column),) for column in zip(*marks, strict=True)])
             self._take_in(reports, depth)
             self._tell()
-            if left and self._bounds.seconds is not None and self.result.progress.seconds >= self._bounds.seconds:
+            if left and self._bounds.seconds is not None and monotonic() - self._started >= self._bounds.seconds:
                 return "time"
             if left and self._is_interrupted():
                 return "interrupted"
@@ -175,13 +184,15 @@ class _Search:
             return "depth"
         if bounds.states is not None and progress.distinct >= bounds.states:
             return "states"
-        if bounds.seconds is not None and monotonic() - self._began >= bounds.seconds:
+        if bounds.seconds is not None and monotonic() - self._started >= bounds.seconds:
             return "time"
         return "interrupted" if self._is_interrupted() else ""
 
     def _tell(self) -> None:
         now = monotonic()
         self.result.progress.seconds = now - self._began
+        # While processes work this one waits, and they wait while it works.
+        self.result.progress.processor_seconds = process_time() - self._processor_began + self._team.processor_seconds
         if now - self._weighed > WEIGH_EVERY_SECONDS:
             self.result.progress.memory_bytes, self._weighed = self._team.memory_bytes(), now
         self._on_progress(replace(self.result.progress))
@@ -190,8 +201,9 @@ class _Search:
         if self._checkpoint is not None:
             result = self.result
             saved = Checkpoint(
-                result.model, list(result.levels), dict(result.met), result.progress, self._team.ask("save")
-            )
+                result.model, list(result.levels), dict(result.met), result.progress, self._team.ask("save"),
+                self.notes(),
+            )  # fmt: skip
             write_checkpoint(self._checkpoint, saved)
             self._saved = monotonic()
 
@@ -200,7 +212,9 @@ class _Search:
         self._team.ask("load", saved.partitions)
         self.result.levels, self.result.met = saved.levels, saved.met
         self.result.progress = saved.progress
+        self._earlier = saved.notes
         self._began -= saved.progress.seconds
+        self._processor_began -= saved.progress.processor_seconds
         return saved.progress.frontier
 
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from time import process_time
 from types import TracebackType
 from typing import Any
 
@@ -32,6 +33,7 @@ class Team:
 
     def __init__(self, make_model: MakeModel, jobs: int) -> None:
         self.jobs = jobs
+        self.processor_seconds = 0.0  # of the process that took longest, call by call
         self._local: Partition | None = None
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
@@ -64,28 +66,33 @@ class Team:
             return [getattr(self._local, call)(*own[0])]
         for pipe, its in zip(self._pipes, own, strict=True):
             pipe.send((call, its))
-        return [self._receive(pipe) for pipe in self._pipes]
+        answers = [self._receive(pipe) for pipe in self._pipes]
+        self.processor_seconds += max(seconds for _, seconds in answers)
+        return [answer for answer, _ in answers]
 
     def ask_one(self, index: int, call: str, *arguments: Any) -> Any:
         """What one partition answers. Raises `WorkerError`."""
         if self._local is not None:
             return getattr(self._local, call)(*arguments)
         self._pipes[index].send((call, arguments))
-        return self._receive(self._pipes[index])
+        answer, seconds = self._receive(self._pipes[index])
+        self.processor_seconds += seconds
+        return answer
 
     def memory_bytes(self) -> int:
         """The most memory that the exploring processes have held, added up."""
         return memory_bytes() if self._local is not None else sum(self.ask(_MEMORY))
 
     @staticmethod
-    def _receive(pipe: Connection) -> Any:
+    def _receive(pipe: Connection) -> tuple[Any, float]:
+        """What a process answers, and how long that took its processor."""
         try:
-            is_answer, value = pipe.recv()
+            is_answer, value, seconds = pipe.recv()
         except EOFError:
             raise WorkerError("a process that explored is gone") from None
         if not is_answer:
             raise WorkerError(value)
-        return value
+        return value, seconds
 
 
 _MEMORY = "memory"
@@ -112,11 +119,13 @@ def _work(pipe: Connection, make_model: MakeModel, index: int, partitions: int) 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the search's to heed: it ends its processes
     try:
         partition = make_partition(make_model, index, partitions)
+        last = process_time()
         while True:
             call, arguments = pipe.recv()
             answer = memory_bytes() if call == _MEMORY else getattr(partition, call)(*arguments)
-            pipe.send((True, answer))
+            began, last = last, process_time()
+            pipe.send((True, answer, last - began))
     except EOFError:
         return  # the search has ended
     except Exception:
-        pipe.send((False, traceback.format_exc()))
+        pipe.send((False, traceback.format_exc(), 0.0))
