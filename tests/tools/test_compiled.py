@@ -39,6 +39,15 @@ def test_each_pattern_of_the_hook_finds_a_module() -> None:
     assert (ROOT / HOOK["path"]).exists()
 
 
+def test_no_machine_is_compiled() -> None:
+    """python-statemachine reads what a class statement of Python makes: a compiled one fails when it is imported."""
+    compiled = [ROOT / each for each in sources_of(ROOT, HOOK)]
+    machines = [
+        path.name for path in compiled if any("ProtocolMachine" in bases for bases in classes_of(path).values())
+    ]
+    assert machines == []
+
+
 def test_no_interpreted_class_derives_from_a_compiled_one() -> None:
     compiled = [ROOT / each for each in sources_of(ROOT, HOOK)]
     native = {name for path in compiled for name, bases in classes_of(path).items() if not bases & FREE}
