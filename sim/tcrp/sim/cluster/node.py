@@ -205,7 +205,7 @@ class NodeHost(ServerHost):
         if connection.client is self:
             self._bucket.hear(connection, packet)
             return
-        if packet.what is PacketKind.OPEN and not connection.stream.isdigit():
+        if not connection.stream.isdigit():
             self._streams += 1
             connection.stream = str(self._streams)  # a node's streams are numbers: they stand in snapshots
             self._all_connections[self.id, self._life, self._streams] = connection
@@ -297,13 +297,19 @@ class NodeHost(ServerHost):
         self._leaves_us = self.world.now_us + HAND_OVER_US
         self.recorder.cause = origin
         self._perform(self.node.hand_over(self.local_us()))
-        self.world.at(self._leaves_us, self._leave_if_told, origin)
+        self.world.at(self._leaves_us, self._leave_if_told, (self._lives, origin))
         self._leave_if_done()
 
-    def _leave_if_told(self, origin: Origin) -> None:
-        if self._leaves_us is not None and not self.is_stopping:
-            self.recorder.cause = origin
-            self._leave()
+    def _leave_if_told(self, told: tuple[int, Chain]) -> None:
+        """Nobody takes its rooms."""
+        life, cause = told
+        if self.engine is None or life != self._lives or self.is_stopping:
+            return
+        if self.is_paused:
+            self.hold(self._leave_if_told, told)
+            return
+        self.recorder.cause = cause
+        self._leave()
 
     def _leave_if_done(self) -> None:
         if self._leaves_us is not None and not self.is_stopping and not self.node.ownership.handing_over():
@@ -319,6 +325,9 @@ class NodeHost(ServerHost):
 
     def _be_gone(self, life: tuple[int, Chain]) -> None:
         if self.engine is None or life[0] != self._lives:
+            return
+        if self.is_paused:
+            self.hold(self._be_gone, life)
             return
         self.recorder.cause = life[1]
         self._perform(self.node.release(self.local_us()))

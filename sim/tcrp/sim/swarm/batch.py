@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from tcrp.cluster.node import ClusterNode
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.shadow import Answers, Shadows
 from tcrp.sim.coverage import Coverage
@@ -65,6 +66,7 @@ def run_batch(
     knobs: Knobs = Knobs(),  # noqa: B008 (frozen)
     scenarios: Sequence[Scenario] = (),
     make_engine: EngineFactory = ServerEngine,
+    make_node: type[ClusterNode] = ClusterNode,
     reference_every: int = 1,
 ) -> Tally:
     """Run the scenarios of these seeds, one in `reference_every` beside the reference server."""
@@ -76,7 +78,12 @@ def run_batch(
         scenario = scenario_of(seed, knobs, scenarios)
         left_out = () if seed % reference_every == 0 else (Property.MATCHES_REFERENCE,)
         failure, verdict = failure_of(
-            scenario, make_engine=make_engine, listeners=listeners, shadows=shadows, leave_out=left_out
+            scenario,
+            make_engine=make_engine,
+            make_node=make_node,
+            listeners=listeners,
+            shadows=shadows,
+            leave_out=left_out,
         )
         tally.runs += 1
         if scenarios:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from tcrp.cluster.node import ClusterNode
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.shadow import Shadows
 from tcrp.sim.fate import fate_of
@@ -53,6 +54,7 @@ def failure_of(
     scenario: Scenario,
     *,
     make_engine: EngineFactory = ServerEngine,
+    make_node: type[ClusterNode] = ClusterNode,
     listeners: Iterable[Callable[[Record], None]] = (),
     shadows: Shadows | None = None,
     leave_out: Iterable[Property] = (),
@@ -64,7 +66,14 @@ def failure_of(
     try:
         with within(seconds_max):
             listeners = [*listeners, *keeps]
-            run = Run(scenario, make_engine=make_engine, listeners=listeners, shadows=shadows, leave_out=leave_out)
+            run = Run(
+                scenario,
+                make_engine=make_engine,
+                make_node=make_node,
+                listeners=listeners,
+                shadows=shadows,
+                leave_out=leave_out,
+            )
             verdict = run.go()
     except RunTimedOut:
         return Failure(TIMED_OUT, f"the run did not end within {seconds_max:g} s of CPU time"), None

@@ -46,6 +46,7 @@ from tcrp.sim.swarm.actions import (
     guess_the_password,
     use_listener,
 )
+from tcrp.sim.swarm.clusters import with_servers
 from tcrp.sim.swarm.dice import Dice
 from tcrp.sim.swarm.environment import ADDRESSES, LONG_NAMES, MS, SECOND, draw_limits, draw_link_settings
 from tcrp.sim.swarm.listeners import draw_listeners, with_listeners
@@ -79,6 +80,7 @@ class Knobs:
     faults_of_network: bool | None = None
     attackers: bool | None = None
     heals: bool | None = None
+    servers: int | None = None
 
 
 class Generator:
@@ -89,6 +91,7 @@ class Generator:
         self._dice = dice = Dice("story", seed)
         self._seed = seed
         self._heals = knobs.heals
+        self._servers = knobs.servers
         self._steps = knobs.steps or dice.one_of((5, 10, 20, 40))
         self._horizon_us = knobs.horizon_us or dice.one_of((3, 10, 30, 60)) * SECOND
         self._lists = dice.chance(8)  # a server of the one dialect that can list its rooms
@@ -170,14 +173,15 @@ class Generator:
             planned = self._moment(), dice.one_of(self._draws)(scene)
             steps += [planned, *self._follow_up(*planned)]
         steps.sort(key=_moment_of)
-        if dice.chance(70) if self._heals is None else self._heals:
+        heals = dice.chance(70) if self._heals is None else self._heals
+        if heals:
             steps += self._heal_network(steps[-1][0] + HEAL_AFTER_US)
         script = numbered(
             Step("", 0, actor, action, At(at_us, every_us, times), NOWHERE)
             for at_us, (actor, action, every_us, times) in steps
         )
         attackers = (User(id=MALLORY, name=MALLORY, attacker=True),) if self._has_attacker else ()
-        return Scenario(
+        drawn = Scenario(
             path=f"swarm-{self._seed}.yaml",
             claim=f"every property holds in swarm scenario {self._seed}",
             seed=dice.below(1 << 16),
@@ -188,6 +192,7 @@ class Generator:
             network=NetworkSettings(draw_link_settings(dice) if dice.chance(70) else ORDINARY),
             script=script,
         )
+        return with_servers(drawn, Dice("servers", self._seed), self._servers, heals=heals)
 
     def _opening(self) -> list[Planned]:
         """One user creates a room; in most scenarios most others join it, for a room of one tests little."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 
+from tcrp.cluster.node import ClusterNode
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.errors import ScenarioError
@@ -54,9 +55,10 @@ class Shrinker:
         make_engine: EngineFactory = ServerEngine,
         runs_max: int = RUNS_MAX,
         seconds_max: float = CANDIDATE_SECONDS_MAX,
+        make_node: type[ClusterNode] = ClusterNode,
     ) -> None:
         self._failure = failure
-        self._make_engine = make_engine
+        self._make_engine, self._make_node = make_engine, make_node
         self._runs_max = runs_max
         self._seconds_max = seconds_max if failure.kind == TIMED_OUT else SCENARIO_SECONDS_MAX
         self.runs = 0
@@ -78,7 +80,9 @@ class Shrinker:
         self.runs += 1
         if candidate.expect and not _can_be_read(candidate):
             return False
-        failure, _ = failure_of(candidate, make_engine=self._make_engine, seconds_max=self._seconds_max)
+        failure, _ = failure_of(
+            candidate, make_engine=self._make_engine, make_node=self._make_node, seconds_max=self._seconds_max
+        )
         # An expectation is easily unmet if nothing happens at all: what failed has to fail for the same reason.
         return failure is not None and (failure.kind, failure.how) == (self._failure.kind, self._failure.how)
 
