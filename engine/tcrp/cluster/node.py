@@ -94,6 +94,7 @@ class ClusterNode:
         self._listeners = config.server.listeners
         self._slots: dict[str, int] = {config.name: 0}  # by process: which listeners of the engine are its
         self._names = [config.name]
+        self._open: set[StreamId] = set()  # of its own clients
         self._streams: dict[StreamId, bytes] = {}  # own ones that other processes serve: their rooms
         self._given_up_us: dict[StreamId, int] = {}  # when they are closed, if no owner does it
         self._guests: dict[StreamId, bytes] = {}  # others' that are served here
@@ -130,6 +131,7 @@ class ClusterNode:
         self, stream: StreamId, peer: Address, now_us: int, listener: int = 0, *, name: str = ""
     ) -> list[NodeOutput]:
         """One of its own clients has connected."""
+        self._open.add(stream)
         self._pass_on(self.engine.stream_opened(stream, peer, now_us, listener, name=name), now_us)
         return self._take(now_us)
 
@@ -147,6 +149,7 @@ class ClusterNode:
         """The connection of one of its own clients is gone."""
         self._to_stream(Kind.GONE, stream, b"", now_us, lambda: self.engine.stream_closed(stream, now_us))
         self._forget_stream(stream)
+        self._open.discard(stream)
         self._sent.pop(stream, None)
         return self._take(now_us)
 
@@ -375,6 +378,9 @@ class ClusterNode:
                 self._forget_stream(handshake.stream)
         for each in state.sessions:
             self._send_remember(each.token)
+        for handshake in state.handshakes:  # closed since the snapshot, which does not know it
+            if not isinstance(handshake.stream, tuple) and handshake.stream not in self._open:
+                self._pass_on(self.engine.stream_closed(handshake.stream, now_us), now_us)
         return ""
 
     def drop(self, room: bytes, now_us: int) -> None:
@@ -424,7 +430,7 @@ class ClusterNode:
         self._told.pop(room, None)
         for stream in [stream for stream, at in self._streams.items() if at == room]:
             self._forget_stream(stream)
-            self._outputs.append(CloseStream(stream))
+            self._close(stream)
 
     # --- from own clients to owners --------------------------------------------------------------
 
@@ -448,11 +454,16 @@ class ClusterNode:
         self._streams.pop(stream, None)
         self._given_up_us.pop(stream, None)
 
+    def _close(self, stream: StreamId) -> None:
+        """One of its own clients' streams is over."""
+        self._open.discard(stream)
+        self._outputs.append(CloseStream(stream))
+
     def _close_given_up(self, now_us: int) -> None:
         """No owner has closed these streams: it was lost, or what it said."""
         while (first := next(iter(self._given_up_us.items()), None)) is not None and first[1] <= now_us:
             self._forget_stream(first[0])
-            self._outputs.append(CloseStream(first[0]))
+            self._close(first[0])
 
     def _to_owner(self, message: Message, now_us: int) -> None:
         """Send it to the owner of its room, or keep it until there is one."""
@@ -572,7 +583,7 @@ class ClusterNode:
                 self._outputs.append(FinishStream(stream))
             else:
                 self._forget_stream(stream)
-                self._outputs.append(CloseStream(stream))
+                self._close(stream)
         elif message.kind is Kind.SEND:
             kind, listener, targets = PacketKind(what[0]), what[1], [Address(ip, port) for ip, port in what[2]]
             if not 0 <= listener < len(self._listeners):
@@ -634,6 +645,8 @@ class ClusterNode:
         if not isinstance(stream, tuple):
             if is_answer:
                 self._sent[stream] = self._sent.get(stream, 0) + 1
+            if isinstance(output, CloseStream):
+                self._open.discard(stream)
             self._outputs.append(output)
             return
         gateway, number = stream

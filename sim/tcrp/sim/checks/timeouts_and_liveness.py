@@ -114,7 +114,7 @@ class LivenessChecks:
         heap = self._deadlines
         while heap and heap[0][0] + LATE_US < now_us:
             entry = heappop(heap)[2]
-            if entry.state is SessionState.EXPIRED or entry.token not in self._model.living:
+            if entry.state is SessionState.EXPIRED or self._model.living.get(entry.token) is not entry:
                 continue
             late = self._ends_us(entry) + LATE_US < now_us
             self._results.judge(

@@ -25,6 +25,7 @@ from tcrp.cluster.outputs import (
 )
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Address, Forgotten, Relay, ServerOutput, Stepped, StreamId
+from tcrp.engine.peers import unmap_ipv4
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.sim.checks.monitor import PropertyMonitor
@@ -237,10 +238,10 @@ class NodeHost(ServerHost):
         """The packet that a client has sent with these bytes, to whichever server."""
         packet: Chain = self._packet or self.recorder.cause
         for _ in range(2):  # itself, or what has brought about a message
-            if isinstance(packet, Packet) and packet.data == data and packet.source == source:
+            if isinstance(packet, Packet) and packet.data == data and self._shown(packet.source) == source:
                 return packet
             packet = packet.parent if isinstance(packet, Packet) else packet
-        target = self.udp_at(listener)
+        target, source = self.udp_at(listener), Address(unmap_ipv4(source.ip), source.port)
         link = self.world.network.between(self.world.owner_of(source), self.world.owner_of(target))
         return Packet(self.recorder.cause, link, PacketKind.DATAGRAM, data, source, target)
 
