@@ -34,6 +34,7 @@ from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.swarm.batch import Tally, run_batch, scenario_of
+from tcrp.sim.swarm.clusters import NAMES as SERVERS
 from tcrp.sim.swarm.failures import UNMET, Failure, failure_of
 from tcrp.sim.swarm.generator import HORIZON_US_MIN, NAMES, STEPS_MAX, Knobs
 from tcrp.spec.durations import parse_duration
@@ -68,6 +69,9 @@ class Swarm:
     dask: str | None = None  # the address of a scheduler, whose workers then run the scenarios
 
 
+MOST = {"users": len(NAMES), "steps": STEPS_MAX, "servers": len(SERVERS)}
+
+
 def read_knobs(file: str | None) -> Knobs:
     """The knobs of a TOML file. Raises `UsageError`."""
     if file is None:
@@ -98,8 +102,8 @@ def _knob(file: str, name: str, value: object) -> int | bool:
         if horizon_us < HORIZON_US_MIN:
             raise UsageError(f"{file}: horizon is {value!r}; at least 1ms is expected")
         return horizon_us
-    if name in ("users", "steps"):
-        most = len(NAMES) if name == "users" else STEPS_MAX
+    if name in MOST:
+        most = MOST[name]
         if type(value) is not int or not 1 <= value <= most:
             raise UsageError(f"{file}: {name} is {value!r}; allowed are 1 to {most}")
         return value

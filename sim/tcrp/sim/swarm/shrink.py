@@ -19,6 +19,7 @@ from tcrp.sim.scenario.model import (
     Create,
     Datagram,
     Join,
+    LinkId,
     Listener,
     NetworkSettings,
     Remove,
@@ -31,11 +32,14 @@ from tcrp.sim.scenario.model import (
     Step,
     UseListener,
     User,
+    UseServer,
 )
 from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.sim.scenario.servers import BUCKET
 from tcrp.sim.scenario.steps import numbered
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, UNMET, Failure, failure_of
+from tcrp.spec.cluster_names import LEASE_US
 from tcrp.spec.limits import Limits
 
 RUNS_MAX = 3000
@@ -118,7 +122,15 @@ class Shrinker:
 
     # --- the environment -------------------------------------------------------------------------
 
+    def _fewer_servers(self, best: Scenario) -> Scenario:
+        """One server, if that fails in the same way; else without the last, as often as it does."""
+        for number in (0, *range(len(best.servers) - 1, 1, -1)):
+            if number < len(best.servers):
+                best = self._try(best, lambda scenario, kept=number: _with_servers(scenario, scenario.servers[:kept]))  # type: ignore[misc]
+        return best
+
     def _simpler_environment(self, best: Scenario) -> Scenario:
+        best = self._fewer_servers(best)
         best = self._try(best, lambda scenario: replace(scenario, network=NetworkSettings()))
         best = self._try(best, lambda scenario: replace(scenario, limits=Limits()))
         best = self._try(best, lambda scenario: replace(scenario, seed=0))
@@ -133,7 +145,8 @@ class Shrinker:
                 continue
             plain = User(id=user.id, name=user.id, attacker=user.attacker)
             for simpler in (
-                replace(plain, listener=user.listener),
+                replace(plain, listener=user.listener, server=user.server),
+                replace(plain, server=user.server),
                 plain,
                 replace(user, address=None),
                 replace(user, dialect="json"),
@@ -201,6 +214,27 @@ def _with_one_listener(scenario: Scenario) -> Scenario:
     script = tuple(step for step in scenario.script if not isinstance(step.action, UseListener))
     users = tuple(replace(user, listener="") for user in scenario.users)
     return _with_script(replace(scenario, listeners=(Listener(),), users=users), script)
+
+
+def _with_servers(scenario: Scenario, servers: tuple[str, ...]) -> Scenario:
+    """The scenario with some of its servers; with none, the one that is called `server` does what they do not."""
+    gone = {*scenario.servers, BUCKET} - ({*servers, BUCKET} if servers else set())
+
+    def stays(step: Step) -> bool:
+        links: tuple[LinkId, ...] = getattr(step.action, "links", ())
+        return not (
+            step.actor in gone
+            or (isinstance(step.action, UseServer) and (not servers or step.action.server in gone))
+            or any(end in gone for link in links for end in (link.source, link.target))
+        )
+
+    users = tuple(replace(user, server="" if user.server in gone else user.server) for user in scenario.users)
+    rules = tuple(each for each in scenario.network.links if not gone & {each.link.source, each.link.target})
+    smaller = replace(
+        scenario, servers=servers, users=users, network=replace(scenario.network, links=rules),
+        lease_us=scenario.lease_us if servers else LEASE_US,
+    )  # fmt: skip
+    return _with_script(smaller, tuple(filter(stays, scenario.script)))
 
 
 def _once_a_second(scenario: Scenario) -> Scenario:

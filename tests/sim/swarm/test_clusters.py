@@ -1,0 +1,54 @@
+"""Random clusters: what is drawn can be written and read, planted bugs are found, and what is found gets shorter."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcrp.cluster.node import ClusterNode, NodeConfig
+from tcrp.sim.run import Run
+from tcrp.sim.scenario.reader import read_scenario_text
+from tcrp.sim.scenario.writer import write_scenario
+from tcrp.sim.swarm.failures import failure_of
+from tcrp.sim.swarm.generator import Knobs, generate
+from tcrp.sim.swarm.shrink import Shrinker
+
+CALM = Knobs(
+    servers=3, users=3, steps=8, horizon_us=10_000_000, attackers=False, faults_of_users=False, faults_of_server=False,
+    faults_of_network=False,
+)  # fmt: skip
+"""Nothing goes wrong but with servers."""
+
+
+class LosesHandOver(ClusterNode):
+    """An owner that gives its rooms away and names nobody."""
+
+    def __init__(self, config: NodeConfig, **options: object) -> None:
+        super().__init__(config, **options)  # type: ignore[arg-type]
+        self.ownership._name_successor = lambda *_: None  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drawn_cluster_is_written_and_read_back(seed: int) -> None:
+    scenario = generate(seed, Knobs(servers=2 + seed % 2))
+    assert len(scenario.servers) == 2 + seed % 2
+    written = write_scenario(scenario)
+    assert write_scenario(read_scenario_text(written)) == written
+
+
+def test_few_scenarios_have_several_servers_and_those_of_one_are_as_they_were() -> None:
+    drawn = [generate(seed) for seed in range(300)]
+    assert 1 <= sum(bool(each.servers) for each in drawn) <= 20
+    assert all(each == generate(seed, Knobs(servers=1)) for seed, each in enumerate(drawn) if not each.servers)
+
+
+def test_a_lost_handover_is_found_and_shrunk_to_a_scenario_that_replays() -> None:
+    scenario = generate(15, CALM)
+    assert failure_of(scenario)[0] is None
+    failure, _ = failure_of(scenario, make_node=LosesHandOver)
+    assert failure is not None
+    assert failure.kind == "handover-loses-no-session"
+    shrunk = Shrinker(failure, runs_max=8, make_node=LosesHandOver).shrink(scenario)
+    assert len(shrunk.script) < len(scenario.script)
+    again = Run(read_scenario_text(write_scenario(shrunk)), make_node=LosesHandOver).go()
+    assert again.violation is not None
+    assert again.violation.property == failure.kind
