@@ -38,7 +38,7 @@ def test_a_drawn_cluster_is_written_and_read_back(seed: int) -> None:
 
 
 def test_few_scenarios_have_several_servers_and_those_of_one_are_as_they_were() -> None:
-    drawn = [generate(seed) for seed in range(150)]
+    drawn = [generate(seed) for seed in range(300)]
     assert 1 <= sum(bool(each.servers) for each in drawn) <= 20
     assert all(each == generate(seed, Knobs(servers=1)) for seed, each in enumerate(drawn) if not each.servers)
 
