@@ -30,6 +30,7 @@ def test_two_users_of_a_dialect_meet_talk_and_part(name: str) -> None:
     bob.says("hi")
     assert bob.sees("hello")
     assert alice.sees("hi")
+    assert all(data for _, _, data in chat.sent)  # nobody asked for answers to keep-alives
     assert chat.user("carol", name).joins("attic").engine.handshake is HandshakeState.REFUSED  # type: ignore[union-attr]
     bob.leaves()
     alice.leaves()

@@ -145,3 +145,18 @@ expect:
 """
     verdict = Run(read_scenario_text(text)).go()
     assert verdict.holds, (verdict.misses, verdict.violation)
+
+
+def test_texts_that_are_exactly_a_second_apart_are_one_a_second() -> None:
+    story = """
+claim: alice says one text a second
+server: {texts_per_second_max: 1}
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {every: 1s, times: 5, at: 30s, alice: {say: "text {n}"}}
+expect:
+  - {bob: {sees: ["text 1", "text 2", "text 3", "text 4", "text 5"]}}
+"""
+    verdict = Run(read_scenario_text(story)).go()
+    assert (verdict.violation, verdict.misses) == (None, ())
