@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import pytest
 
-from tcrp.engine.codec import codec
+from conversation import counted_tokens
+from tcrp.engine.codec import codec, codec_of
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Address, CloseStream, Detail, SendFrame
 from tcrp.engine.server import ServerConfig, ServerEngine
@@ -23,9 +25,9 @@ from tcrp.engine.text import room_name_fault
 from tcrp.sim.checks.differential import difference
 from tcrp.sim.reference.server import ReferenceServer
 from tcrp.sim.reference.wire import room_name
-from tcrp.spec.dialects import NAMES
+from tcrp.spec.dialects import NAMES, parse
 from tcrp.spec.limits import SETTINGS, Limits, Takeover
-from tcrp.spec.names import PacketKind
+from tcrp.spec.names import Operation, PacketKind
 
 IPS = ("10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1%eth0")
 USERS = ("ann", "bob", "cem", "システム", "a:b", "x" * 255, "x" * 256, "e\u0301", "ex\u200bit", "é", "")
@@ -291,3 +293,28 @@ def test_both_take_the_same_names_of_one_character() -> None:
     for code in chain(range(0xD800), range(0xE000, 0x110000)):
         name = chr(code).encode()
         assert (room_name_fault.__wrapped__(name) is None) == (room_name(name) is not None), f"U+{code:04X}"
+
+
+ANSWER_FIRST = Path(__file__).parents[2] / "interop" / "dialects" / "answer-first.toml"
+
+
+@pytest.mark.parametrize("others", [(), ("json",)])
+def test_a_head_is_answered_by_both_where_no_other_dialect_can_be_meant(others: tuple[str, ...]) -> None:
+    speaks = codec_of(parse(ANSWER_FIRST.read_text(encoding="utf-8"), "answer-first.toml"))
+    codecs = (speaks, *map(codec, others))
+    tokens: list[Any] = [counted_tokens(), counted_tokens()]
+    engine = ServerEngine(
+        ServerConfig(Limits(), (ListenerConfig(codecs),)), new_token=tokens[0], detail=Detail.EVERYTHING
+    )
+    reference = ReferenceServer(Limits(), [[each.dialect for each in codecs]], tokens[1])
+    request = speaks.write_request(Operation.CREATE, b"room1", "alice", "", "", 40_001)
+    address = Address("10.0.0.1", 40_001)
+    answered = []
+    for call in (
+        ("stream_opened", "peer", address, 0, 0), ("receive_stream", "peer", request[:32], 0),
+        ("receive_stream", "peer", request[32:], 0), ("handle_timeout", 0),
+    ):  # fmt: skip
+        outputs, expected = (getattr(server, call[0])(*call[1:]) or [] for server in (engine, reference))
+        assert difference(outputs, expected) is None
+        answered.append(sum(isinstance(each, SendFrame) for each in expected))
+    assert answered == ([0, 1, 0, 1] if not others else [0, 0, 1, 1])
