@@ -305,3 +305,31 @@ def test_nothing_is_kept_of_a_reply_once_the_handshake_is_over() -> None:
     engine.stream_closed(0)
     assert engine.said == "no reply of this dialect at all, but a sentence"
     assert engine.freeze().buffer == b""
+
+
+def test_the_last_text_that_waited_leaves_no_deadline() -> None:
+    engine = completed(paces=True)
+    engine.receive_datagram(b"alice: hi", 0)
+    turn_us = 100 * SECOND // (Limits().texts_per_second_max * 75)
+    engine.say("one", 0)
+    engine.say("two", 0)
+    outputs = engine.handle_timeout(turn_us)
+    assert [each.deadline for each in outputs if isinstance(each, TimerFired)] == [Deadline.PACE]
+    assert engine.handle_timeout(2 * turn_us) == []
+
+
+@pytest.mark.parametrize("dialect", SHIPPED)
+def test_leaving_is_said_with_the_first_leave_word_of_the_dialect(dialect: str) -> None:
+    speaks, engine = codec(dialect), asking(dialect)
+    data = speaks.write_greeting() if speaks.dialect.greeting is not None else b""
+    data += speaks.write_answer(Operation.JOIN, b"lobby")
+    engine.receive_stream(data + speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"0" * 32), 0)
+    engine.handle_timeout(QUIET_US)
+    left: list[Any] = engine.leave(QUIET_US)
+    words = [speaks.datagram.write(b"lobby", b"0" * 32, "bob", word) for word in speaks.dialect.leave_words[:1]]
+    assert [each.data for each in left if isinstance(each, SendDatagram)] == words
+    when_us = engine.next_deadline_us()
+    if when_us is not None:
+        again: list[Any] = engine.handle_timeout(when_us)
+        assert [each.deadline for each in again if isinstance(each, TimerFired)] == [Deadline.LEAVE]
+        assert [each.data for each in again if isinstance(each, SendDatagram)] == words

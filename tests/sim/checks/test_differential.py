@@ -204,6 +204,9 @@ def test_a_server_that_crashed_is_compared_with_a_reference_that_knows_nothing_e
     verdict = Run(read_scenario_text(story)).go()
     assert verdict.violation is None
     assert run(ServerEngine).judged[Property.MATCHES_REFERENCE] != verdict.judged[Property.MATCHES_REFERENCE]
+    until_the_crash = Run(read_scenario_text(story + "until: 14s\n")).go()
+    judged = [each.judged[Property.MATCHES_REFERENCE] for each in (until_the_crash, verdict)]
+    assert judged[1] > judged[0] + 5  # and goes on being compared
 
 
 def test_a_crowd_is_compared_only_while_it_is_small() -> None:

@@ -186,3 +186,21 @@ def test_tcp_carries_answers_and_no_texts(what: PacketKind, is_found: bool) -> N
         return [each._replace(what=what) if isinstance(each, SendFrame) else each for each in outputs]
 
     assert (violation_of(TALK, Property.NO_TALK_ON_TCP, gives(renamed)) is not None) is is_found
+
+
+def test_that_a_token_ends_for_good_is_judged_at_every_end() -> None:
+    """Of two who leave and one who falls silent."""
+    story = """
+claim: three sessions end
+server: {idle_timeout: 20s}
+script:
+  - {at: 0s, alice: {create: lobby}}
+  - {at: 1s, bob: {join: lobby}}
+  - {at: 2s, carol: {join: lobby}}
+  - {at: 3s, bob: leave}
+  - {at: 4s, carol: crash}
+  - {at: 40s, alice: leave}
+"""
+    verdict = Run(read_scenario_text(story)).go()
+    assert verdict.violation is None
+    assert verdict.judged[Property.TOKEN_ENDS_FOR_GOOD] == 3
