@@ -15,6 +15,7 @@ from processes import PATIENCE
 from tcrp.cli.plain import CHUNK, LINE_BYTES_MAX, LINES_AHEAD_MAX, Plain
 from tcrp.cli.screen import Closed
 
+LINE = b"y" * 999 + b"\n"
 Said = pytest.CaptureFixture[str]
 Feed = Callable[[bytes], None]
 
@@ -85,7 +86,7 @@ def test_a_line_is_what_stands_before_a_newline_or_the_end(data: bytes, lines: l
     assert lines_of_input() == lines
 
 
-@pytest.mark.parametrize("ending", [b"", b"\n", b"x" * 3 * CHUNK + b"\n"])
+@pytest.mark.parametrize("ending", [b"", b"\n", b"x" * (2 * CHUNK - LINE_BYTES_MAX - 2), b"x" * 3 * CHUNK + b"\n"])
 def test_a_line_of_the_greatest_length_is_taken_and_a_longer_one_is_said_not_to_be_sent(
     ending: bytes, feed: Feed, capsys: Said
 ) -> None:
@@ -109,17 +110,17 @@ def test_input_that_never_ends_is_read_only_as_far_as_it_is_sent(stdin: Callable
         nonlocal written
         try:
             while True:
-                written += os.write(write, b"y\n" * 1000)
+                written += os.write(write, LINE * 100)
         except OSError:  # nobody reads any more
             os.close(write)
 
     async def take_some() -> None:
         plain = Plain()
         writer.start()
-        assert [await plain.line() for _ in range(10)] == ["y"] * 10
+        assert [await plain.line() for _ in range(10)] == [LINE.decode().strip()] * 10
         await asyncio.sleep(0.3)
         # What waits to be sent, what was just read, and what the pipe holds.
-        assert written <= 2 * LINES_AHEAD_MAX + 4 * CHUNK
+        assert written <= len(LINE) * LINES_AHEAD_MAX + 4 * CHUNK
 
     writer = threading.Thread(target=write_on, daemon=True)
     asyncio.run(take_some())
