@@ -51,7 +51,7 @@ TESTED_TOGETHER = {
     "sim/reference/state sim/reference/wire",
     # Words of the scenario format, read and written through the grammar that they are declared in.
     "sim/scenario/test_reader": "sim/scenario/cast sim/scenario/errors sim/scenario/expectations sim/scenario/explore "
-    "sim/scenario/links sim/scenario/listeners sim/scenario/nodes sim/scenario/servers sim/scenario/settings "
+    "sim/scenario/links sim/scenario/listeners sim/scenario/nodes sim/scenario/settings "
     "sim/scenario/steps",
     "sim/scenario/test_grammar": "sim/scenario/kinds sim/scenario/model sim/scenario/records sim/scenario/verbs",
     # What draws random scenarios is judged by what it draws.
