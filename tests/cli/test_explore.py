@@ -27,6 +27,29 @@ def test_an_exhausted_search_says_what_is_proved(tiny: Path, capsys: pytest.Capt
     assert "session expired: granted" in said  # never offered
 
 
+def test_the_verdict_stands_below_the_list_that_is_longer_than_a_terminal(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explore", str(tiny), "--jobs", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [verdict] = [at for at, line in enumerate(lines) if "exhausted: " in line]
+    assert all("session" not in line for line in lines[verdict:])
+
+
+def test_the_search_of_another_scenario_is_named_by_its_claim_and_bounds(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept"
+    assert main(["explore", str(tiny), "--jobs", "1", "--depth", "3", "--resume", str(kept)]) == 0
+    tiny.write_text(tiny.read_text().replace("drops: 1", "drops: 2"))
+    capsys.readouterr()
+    assert main(["explore", str(tiny), "--jobs", "1", "--resume", str(kept)]) == 2
+    said = capsys.readouterr().err
+    assert "belongs to another search" in said
+    assert "drops 1" in said
+    assert "drops 2" in said
+
+
 def test_a_search_that_is_cut_says_that_it_is_not_exhausted(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for bound in (["--depth", "5"], ["--states", "5"], ["--for", "1us"]):
         assert main(["explore", str(tiny), "--jobs", "1", *bound]) == 0
@@ -80,6 +103,7 @@ def test_a_folder_a_wrong_time_and_a_foreign_checkpoint_are_mistakes(
         ([str(tmp_path)], "is a folder; name one scenario"),
         ([str(tiny), "--for", "9"], "--for: "),
         ([str(tiny), "--jobs", "1", "--resume", str(foreign)], "is not a checkpoint"),
+        ([str(tiny), "--jobs", "1", "--resume", str(tmp_path / "none" / "kept")], "there is no folder"),
     ):
         assert main(["explore", *arguments]) == 2
         assert said in capsys.readouterr().err

@@ -289,7 +289,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         breadth_first(partial(staircase, 9, 99), checkpoint=file, resume=True)
     file.unlink()
     breadth_first(partial(staircase, 9, 99), Bounds(depth=2), checkpoint=file)
-    with pytest.raises(CheckpointError, match=r"belongs to staircase to 9, not to staircase to 8"):
+    with pytest.raises(CheckpointError, match=r"another search: staircase to 9. This one is staircase to 8"):
         breadth_first(partial(staircase, 8, 99), checkpoint=file, resume=True)
 
 

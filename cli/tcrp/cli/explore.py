@@ -57,6 +57,8 @@ def run_explore(options: Options) -> int:
         raise UsageError(f"{options.file}: has no section explore:, so nothing bounds the search; write for example "
                          "explore: {drops: 1, duplicates: 1}")  # fmt: skip
     checkpoint = options.resume
+    if checkpoint is not None and not checkpoint.parent.is_dir():
+        raise UsageError(f"{checkpoint}: there is no folder {checkpoint.parent} to keep it in")
     with interrupts() as interrupted, _progress() as on_progress:
         try:
             found = explore(
@@ -120,16 +122,16 @@ def _report(scenario: Scenario, bounds: Explore, found: Found, options: Options)
     if found.broken is not None:
         _report_violation(found, options)
     elif found.result.is_exhausted:
+        if found.unreached:
+            console.print(Text("within these bounds the server's machines were never offered:", "dim"))
+        for line in _by_state(found.unreached):
+            console.print(Text(f"  {line}", "dim"))
         console.print(
             Text(f"✔ exhausted: {len(found.judged)} properties hold in every state within these bounds", "green")
         )
         console.print(
             Text(f"  that a state was taken for another, and so missed, has a chance of {found.missed_odds:.0e}")
         )
-        if found.unreached:
-            console.print(Text("  within these bounds the server's machines were never offered:", "dim"))
-        for line in _by_state(found.unreached):
-            console.print(Text(f"    {line}", "dim"))
     else:
         why = CUT[found.result.cut]
         console.print(Text(

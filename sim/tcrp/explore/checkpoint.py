@@ -48,6 +48,6 @@ def read_checkpoint(file: Path, model: str) -> Checkpoint:
     if schema != SCHEMA:
         raise CheckpointError(f"{file} was written in the format {schema}; this version reads {SCHEMA}")
     if checkpoint.model != model:
-        raise CheckpointError(f"{file} belongs to {checkpoint.model}, not to {model}")
+        raise CheckpointError(f"{file} belongs to another search: {checkpoint.model}. This one is {model}")
     assert isinstance(checkpoint, Checkpoint), "the schema says so"
     return checkpoint

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 from tcrp.engine.server import ServerEngine
 from tcrp.explore.model import Model
-from tcrp.interleavings.parts import Flight, Party, ServerPart
+from tcrp.interleavings.parts import Flight, Party, ServerPart, content_number
 from tcrp.interleavings.program import Program
 from tcrp.interleavings.server_part import Input, Outcome, Seen
 from tcrp.interleavings.steps import BROKEN, State
@@ -49,9 +50,7 @@ def model_of(world: World) -> Model[State]:
     """The world as a model."""
     exchange = Exchange(world)
     return Model(
-        name=repr(
-            (world.program.scenario.claim, world.bounds, world.program.steps, world.is_symmetric, world.takes_alone)
-        ),
+        name=_name(world),
         initial=(world.start(),),
         successors=world.successors,
         fingerprint=lambda state: hash(state) & MASK,
@@ -64,6 +63,14 @@ def model_of(world: World) -> Model[State]:
         learned=exchange.learned,
         learn=exchange.learn,
     )
+
+
+def _name(world: World) -> str:
+    """Its claim and bounds for people, and a number of all that makes it differ from others."""
+    program = world.program
+    bounds = ", ".join(f"{word} {value}" for word, value in asdict(world.bounds).items() if value)
+    number = content_number((program.steps, world.bounds, world.is_symmetric, world.takes_alone))
+    return f"{program.scenario.claim} ({bounds}; {number:x})"
 
 
 def notes_of(world: World) -> Notes:
