@@ -8,7 +8,6 @@ import ipaddress
 import os
 import secrets
 import socket
-import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -20,7 +19,6 @@ HEARD_MAX = 100_000
 """Datagrams that one socket keeps."""
 PORT_TRIES = 64
 RECEIVE_BUFFER = 1 << 20
-NO_LINGER = struct.pack("ii", 0, 0)
 
 
 class LiveStream:
