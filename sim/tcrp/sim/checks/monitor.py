@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tcrp.engine.outputs import OBSERVATIONS, Relay, SendDatagram, SendFrame, ServerOutput, Stepped, StreamId, Withheld
 from tcrp.engine.state import FrozenHandshake, ServerState
@@ -31,16 +32,25 @@ from tcrp.spec.cluster_names import AnyMachine, ClusterMachine, LeaseState
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, SERVER_DATAGRAM_BYTES_MAX, Limits
 from tcrp.spec.names import Machine, PacketKind, Property, RoomEvent, SessionEvent, SessionState
 from tcrp.spec.ownership import LEASE, OWNERSHIP
-from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
+from tcrp.spec.table import HANDSHAKE, ROOM, SESSION, Table
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, StepRecord
 
-WHERE_TO: dict[AnyMachine, tuple[str, dict[tuple[str, str], str], frozenset[str]]] = {
-    table.machine: (
-        str(table.initial),
-        {(str(state), str(event)): str(row.to) for (state, event), row in table.rows.items()},
-        frozenset(map(str, table.final)),
-    )
-    for table in (SESSION, ROOM, HANDSHAKE, LEASE, OWNERSHIP)
+WhereTo = tuple[str, dict[tuple[str, str], str], frozenset[str]]
+
+
+def _where_to(table: Table[Any, Any]) -> WhereTo:
+    """The initial state, where each row leads, and the final states, as words of records."""
+    rows = {(str(state), str(event)): str(row.to) for (state, event), row in table.rows.items()}
+    return str(table.initial), rows, frozenset(map(str, table.final))
+
+
+# Not by `table.machine`: compiled code takes it for one of a single server's machines, as its type says.
+WHERE_TO: dict[AnyMachine, WhereTo] = {
+    Machine.SESSION: _where_to(SESSION),
+    Machine.ROOM: _where_to(ROOM),
+    Machine.HANDSHAKE: _where_to(HANDSHAKE),
+    ClusterMachine.LEASE: _where_to(LEASE),
+    ClusterMachine.OWNERSHIP: _where_to(OWNERSHIP),
 }
 TCP_OF_THE_SERVER = frozenset((PacketKind.ANSWER, PacketKind.COMPLETION, PacketKind.REFUSAL, PacketKind.LISTING))
 SPEAKING = frozenset((PacketKind.SAY, PacketKind.ENTER, PacketKind.KEEP_ALIVE))
