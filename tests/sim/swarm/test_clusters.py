@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tcrp.cluster.node import ClusterNode, NodeConfig
+from tcrp.cluster.outputs import Answer, NodeOutput
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.writer import write_scenario
@@ -15,10 +16,11 @@ from tcrp.sim.swarm.generator import Knobs, generate
 from tcrp.sim.swarm.shrink import Shrinker
 
 CALM = Knobs(
-    servers=3, users=3, steps=8, horizon_us=10_000_000, attackers=False, faults_of_users=False, faults_of_server=False,
-    faults_of_network=False,
+    servers=3, users=3, steps=4, horizon_us=5_000_000, attackers=False, faults_of_users=False, faults_of_server=False,
+    faults_of_network=False, heals=False,
 )  # fmt: skip
 """Nothing goes wrong but with servers."""
+UNTIL_US = 26_000_000
 
 
 class LosesHandOver(ClusterNode):
@@ -27,6 +29,17 @@ class LosesHandOver(ClusterNode):
     def __init__(self, config: NodeConfig, **options: object) -> None:
         super().__init__(config, **options)  # type: ignore[arg-type]
         self.ownership._name_successor = lambda *_: None  # type: ignore[method-assign]
+
+
+class CountsTooLong(ClusterNode):
+    """An owner whose clock is slow: it counts its lease for twice as long as the others do."""
+
+    def bucket_answered(self, ask: int, answer: Answer, now_us: int) -> list[NodeOutput]:
+        before_us = self.lease.until_us
+        outputs = super().bucket_answered(ask, answer, now_us)
+        if self.lease.until_us != before_us:
+            self.lease.until_us += self.lease.lease_us
+        return outputs
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -43,12 +56,22 @@ def test_few_scenarios_have_several_servers_and_those_of_one_are_as_they_were() 
     assert all(each == generate(seed, Knobs(servers=1)) for seed, each in enumerate(drawn) if not each.servers)
 
 
-def test_a_lost_handover_is_found_and_shrunk_to_a_scenario_that_replays() -> None:
-    scenario = replace(generate(15, CALM), until_us=40_000_000)
+@pytest.mark.parametrize(
+    ("seed", "bug", "kind"),
+    [(21, LosesHandOver, "handover-loses-no-session"), (11, CountsTooLong, "one-owner-relays")],
+)
+def test_a_planted_bug_is_found(seed: int, bug: type[ClusterNode], kind: str) -> None:
+    scenario = replace(generate(seed, CALM), until_us=UNTIL_US)
     assert failure_of(scenario)[0] is None
+    failure, _ = failure_of(scenario, make_node=bug)
+    assert failure is not None
+    assert failure.kind == kind
+
+
+def test_a_lost_handover_is_shrunk_to_a_scenario_that_replays() -> None:
+    scenario = replace(generate(21, CALM), until_us=UNTIL_US)
     failure, _ = failure_of(scenario, make_node=LosesHandOver)
     assert failure is not None
-    assert failure.kind == "handover-loses-no-session"
     shrunk = Shrinker(failure, runs_max=5, make_node=LosesHandOver).shrink(scenario)
     assert len(shrunk.script) < len(scenario.script)
     again = Run(read_scenario_text(write_scenario(shrunk)), make_node=LosesHandOver).go()

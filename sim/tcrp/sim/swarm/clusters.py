@@ -25,6 +25,7 @@ from tcrp.sim.scenario.model import (
     Pause,
     Place,
     Reset,
+    Say,
     Scenario,
     SetLinks,
     Shutdown,
@@ -101,6 +102,25 @@ class _Drawer:
     def go_elsewhere(self) -> tuple[str, Action]:
         return self.dice.one_of(self.users), UseServer(self.server())
 
+    # --- what takes several steps ------------------------------------------------------------
+
+    def late_output(self) -> list[Planned]:
+        """What an owner puts out is slow on its way, and the room is given away meanwhile."""
+        owner = self.server()
+        other = self.dice.one_of([each for each in self.servers if each != owner])
+        slow = SetLinks((LinkId(owner, other),), LinkPatch(delay=Span(self.lease_us // 2, self.lease_us)))
+        says = [(self.lease_us // 20 * nth, *self._says()) for nth in range(6)]
+        return [(0, NETWORK, slow), *says, (self.lease_us // 5, owner, HandOver())]
+
+    def cut_off(self) -> list[Planned]:
+        """A server has no bucket for longer than its lease, and its clients go on talking."""
+        server = self.server()
+        gone = Cut((LinkId(server, BUCKET), LinkId(BUCKET, server)), 3 * self.lease_us)
+        return [(0, NETWORK, gone), *((self.lease_us // 4 * nth, *self._says()) for nth in range(12))]
+
+    def _says(self) -> tuple[str, Action]:
+        return self.dice.one_of(self.users), Say("meanwhile")
+
     def _loss_ppm(self) -> int:
         return self.dice.one_of((0, 1, 10, 30)) * PPM // 100
 
@@ -109,6 +129,9 @@ DRAWS: tuple[Callable[[_Drawer], tuple[str, Action]], ...] = (
     _Drawer.hand_over, _Drawer.hand_over, _Drawer.stop, _Drawer.crash, _Drawer.crash, _Drawer.pause, _Drawer.drift,
     _Drawer.cut, _Drawer.cut, _Drawer.reset, _Drawer.trouble, _Drawer.lose_bucket, _Drawer.go_elsewhere,
 )  # fmt: skip
+
+
+STORIES: tuple[Callable[[_Drawer], list[Planned]], ...] = (_Drawer.late_output, _Drawer.cut_off)
 
 
 def with_servers(scenario: Scenario, dice: Dice, number: int | None, *, heals: bool) -> Scenario:
@@ -128,6 +151,7 @@ def with_servers(scenario: Scenario, dice: Dice, number: int | None, *, heals: b
     moments = [step.when.at_us for step in steps if isinstance(step.when, At)]
     last_us = max(moments)
     steps += _faults(drawer, last_us)
+    last_us = max(last_us, *(step.when.at_us for step in steps if isinstance(step.when, At)))
     if heals:  # whoever is down comes back before everybody speaks once more
         steps += [_step(last_us, each, Start()) for each in (*servers, BUCKET)]
     steps.sort(key=lambda step: step.when.at_us if isinstance(step.when, At) else 0)
@@ -141,10 +165,14 @@ def with_servers(scenario: Scenario, dice: Dice, number: int | None, *, heals: b
 def _faults(drawer: _Drawer, last_us: int) -> list[Step]:
     dice = drawer.dice
     draws = [draw for draw in DRAWS if dice.chance(60)] or list(DRAWS)
-    return [
+    steps = [
         _step(dice.below(max(last_us // MS, 1)) * MS, *dice.one_of(draws)(drawer))
         for _ in range(dice.between(1, STEPS_MAX))
     ]
+    if dice.chance(50):
+        begins_us = dice.between(last_us // MS // 4, last_us // MS) * MS
+        steps += [_step(begins_us + after, actor, act) for after, actor, act in dice.one_of(STORIES)(drawer)]
+    return steps
 
 
 def _step(at_us: int, actor: str, action: Action) -> Step:
