@@ -125,7 +125,7 @@ class PropertyMonitor:
         stood = self._stands.get(who)
         if stood is None:
             stood = initial
-            if self._adopted and isinstance(machine, Machine):
+            if self._adopted and from_ != initial and isinstance(machine, Machine):  # not one that begins here
                 came = self._adopted.pop((record.actor, machine, record.id), None)
                 if came is not None:
                     stood = self._stands[who] = came
