@@ -80,30 +80,37 @@ check-wheel: $(VENV)/dev
 	rm -rf $(VENV)-wheel
 
 # The wheel whose core is compiled by mypyc, in dist/. Needs a C compiler and Python's headers.
-.PHONY: wheel-compiled compiled-environment check-compiled test-compiled
+.PHONY: wheel-compiled
 wheel-compiled: $(VENV)/dev
 	rm -rf dist
 	TCRP_COMPILED=1 $(BIN)/python -m build --quiet --wheel --no-isolation
 
 # It, in an environment of its own, with what the tests need.
 COMPILED = $(VENV)-compiled
+.PHONY: compiled-environment
 compiled-environment: wheel-compiled
 	$(PYTHON) -m venv --clear $(COMPILED)
 	$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[dev]"
 	cd / && "$(CURDIR)/$(COMPILED)/bin/chat-sim" --version | grep --quiet '(compiled)'
 
-# Both builds give the same traces, and a part of the tests passes on the compiled one too.
-RANDOM_SCENARIOS ?= 100
-COMPILED_TESTS ?= tests/engine tests/explore tests/trace tests/sim/network tests/sim/checks tests/sim/test_run.py
-check-compiled: compiled-environment
-	$(BIN)/python tools/digests.py --random $(RANDOM_SCENARIOS) > $(COMPILED)/digests-pure
-	$(COMPILED)/bin/python tools/digests.py --random $(RANDOM_SCENARIOS) > $(COMPILED)/digests-compiled
+# Both builds give the same traces of all scenarios and of random ones, and pass all tests.
+.PHONY: test-compiled
+test-compiled: compiled-environment
+	$(BIN)/python tools/digests.py --random 1000 > $(COMPILED)/digests-pure
+	$(COMPILED)/bin/python tools/digests.py --random 1000 > $(COMPILED)/digests-compiled
 	cmp $(COMPILED)/digests-pure $(COMPILED)/digests-compiled
-	$(COMPILED)/bin/python -m pytest -q -o 'pythonpath=. tests' $(COMPILED_TESTS)
+	$(COMPILED)/bin/python -m pytest -q -n auto --dist loadfile -o 'pythonpath=. tests' $(addprefix --ignore=,$(REAL_TIME))
+	$(COMPILED)/bin/python -m pytest -q -n 2 --dist loadfile -o 'pythonpath=. tests' $(REAL_TIME)
 
-# The same with 1000 random scenarios and all tests.
-test-compiled:
-	$(MAKE) check-compiled RANDOM_SCENARIOS=1000 COMPILED_TESTS=
+# The core compiled in a hurry gives the traces of the sources. Needs no environment of its own.
+QUICKLY = .compiled
+.PHONY: check-compiled
+check-compiled: $(VENV)/dev
+	TCRP_OPTIMIZE=0 $(BIN)/python -m tools.compiled $(QUICKLY)
+	PYTHONPATH=$(QUICKLY) $(BIN)/chat-sim --version | grep --quiet '(compiled)'
+	$(BIN)/python tools/digests.py --random 20 > $(QUICKLY)/digests-pure
+	PYTHONPATH=$(QUICKLY) $(BIN)/python tools/digests.py --random 20 > $(QUICKLY)/digests-compiled
+	cmp $(QUICKLY)/digests-pure $(QUICKLY)/digests-compiled
 
 # Changes one thing at a time in spec, engine and the simulator's judging parts, and reports what neither the
 # tests nor a swarm noticed. An interrupted run goes on where it was.
@@ -151,4 +158,4 @@ $(VENV)/dev: pyproject.toml
 	touch $@ $(VENV)/run
 
 clean:
-	rm -rf $(VENV) $(VENV)-wheel $(VENV)-compiled dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-wheel $(COMPILED) $(QUICKLY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

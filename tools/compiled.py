@@ -2,12 +2,19 @@
 
 It does nothing unless `TCRP_COMPILED=1` is set, and nothing for an editable installation, so that a checkout needs
 no compiler. hatch-mypyc, which is made for this, knows one source root; these packages have three.
+
+`TCRP_OPTIMIZE` is the C compiler's level, 2 if not set. At 0 a build takes half the processor time, for checks.
+
+`python -m tools.compiled FOLDER` puts the sources and what is made from them into a folder, to be run by `PYTHONPATH`.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -59,7 +66,7 @@ def compiled(root: Path, sources: list[str], folder: Path) -> list[Path]:
     from setuptools import Distribution
     from setuptools.command.build_ext import build_ext
 
-    class Parallel(build_ext):
+    class Parallel(build_ext):  # its own `parallel` is for extensions: one has nearly all files
         def build_extensions(self) -> None:
             compile_all = self.compiler.compile
 
@@ -75,12 +82,34 @@ def compiled(root: Path, sources: list[str], folder: Path) -> list[Path]:
     os.chdir(root)  # mypy finds its settings and our packages from here
     try:
         extensions = mypycify(
-            sources, target_dir=str(folder / "c"), group_name="tcrp", opt_level="2", debug_level="0", multi_file=True
+            sources,
+            target_dir=str(folder / "c"),
+            group_name="tcrp",
+            opt_level=os.environ.get("TCRP_OPTIMIZE", "2"),
+            debug_level="0",
+            multi_file=True,
         )
         build = Parallel(Distribution({"name": "tcrp", "ext_modules": extensions}))
-        build.build_lib, build.build_temp = str(folder / "lib"), str(folder / "o")
+        build.build_lib, build.build_temp, build.parallel = str(folder / "lib"), str(folder / "o"), os.cpu_count()
         build.ensure_finalized()
         build.run()
     finally:
         os.chdir(before)
     return sorted(each for each in (folder / "lib").rglob("*") if each.is_file())
+
+
+def main(folder: Path) -> None:
+    """Fill `folder`, which is emptied before."""
+    root = Path(__file__).parents[1]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    shutil.rmtree(folder, ignore_errors=True)
+    for source_root in settings["dev-mode-dirs"]:
+        shutil.copytree(root / source_root / "tcrp", folder / "tcrp", dirs_exist_ok=True)
+    hook = settings["targets"]["wheel"]["hooks"]["custom"]
+    with tempfile.TemporaryDirectory(prefix="tcrp-compiled-") as made:
+        compiled(root, sources_of(root, hook), Path(made))
+        shutil.copytree(Path(made) / "lib", folder, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tcrp.sim.run import Run, Verdict
@@ -19,10 +20,17 @@ SCENARIOS = Path(__file__).parents[1] / "sim" / "scenarios"
 
 def digests(random: int) -> Iterator[str]:
     """A line for each scenario: what it is, the digest, and what was found."""
-    for path in sorted(SCENARIOS.rglob("*.yaml")):
-        yield _line(str(path.relative_to(SCENARIOS)), Run(read_scenario(path)).go())
-    for seed in range(random):
-        yield _line(f"random {seed}", Run(generate(seed)).go())
+    with ProcessPoolExecutor() as processes:
+        yield from processes.map(_of_file, sorted(SCENARIOS.rglob("*.yaml")))
+        yield from processes.map(_of_seed, range(random), chunksize=10)
+
+
+def _of_file(path: Path) -> str:
+    return _line(str(path.relative_to(SCENARIOS)), Run(read_scenario(path)).go())
+
+
+def _of_seed(seed: int) -> str:
+    return _line(f"random {seed}", Run(generate(seed)).go())
 
 
 def _line(what: str, verdict: Verdict) -> str:
