@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -99,7 +100,7 @@ def compiled(root: Path, sources: list[str], folder: Path) -> list[Path]:
 
 
 def main(folder: Path) -> None:
-    """Fill `folder`, which is emptied before."""
+    """Fill `folder`, which is emptied before. Raises if what was compiled cannot be imported."""
     root = Path(__file__).parents[1]
     settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     shutil.rmtree(folder, ignore_errors=True)
@@ -107,8 +108,12 @@ def main(folder: Path) -> None:
         shutil.copytree(root / source_root / "tcrp", folder / "tcrp", dirs_exist_ok=True)
     hook = settings["targets"]["wheel"]["hooks"]["custom"]
     with tempfile.TemporaryDirectory(prefix="tcrp-compiled-") as made:
-        compiled(root, sources_of(root, hook), Path(made))
+        sources = sources_of(root, hook)
+        compiled(root, sources, Path(made))
         shutil.copytree(Path(made) / "lib", folder, dirs_exist_ok=True)
+    modules = [".".join(Path(source).with_suffix("").parts[1:]) for source in sources]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    subprocess.run([sys.executable, "-c", f"import {', '.join(modules)}"], env=environment, check=True)
 
 
 if __name__ == "__main__":

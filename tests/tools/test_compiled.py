@@ -64,6 +64,19 @@ def test_no_interpreted_class_derives_from_a_compiled_one() -> None:
     assert wrong == []
 
 
+def test_what_mypyc_compiles_but_python_cannot_import_is_left_out() -> None:
+    wrong = []
+    for path in (ROOT / each for each in sources_of(ROOT, HOOK)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                bases = [ast.unparse(base) for base in node.bases]
+                has_slots = any("slots=True" in ast.unparse(each) for each in node.decorator_list)
+                is_generic = any(base.startswith("Generic[") for base in bases)
+                if "ProtocolMachine" in bases or (is_generic and has_slots):
+                    wrong.append(f"{path.name}: {node.name}")
+    assert wrong == []
+
+
 @pytest.mark.parametrize(("variable", "version"), [("", "standard"), ("1", "editable")])
 def test_without_its_variable_and_in_a_checkout_the_hook_does_nothing(
     variable: str, version: str, monkeypatch: pytest.MonkeyPatch
