@@ -36,7 +36,7 @@ def version() -> str:
     shape: list[list[object]] = [[part.__name__, *((each.name, each.type) for each in fields(part))] for part in PARTS]
     shape.append(
         [TimerEntry.__name__, *(each.name for each in fields(TimerEntry))]
-    )  # compiled, it has no types to read
+    )  # compiled, it has no types
     return sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
 

@@ -49,6 +49,7 @@ _RELAY = PacketKind.RELAY
 _RELAYED = RoomEvent.RELAYED
 _ENTERED = SessionEvent.ENTERED
 _RELAYS, _NOTICES, _TEXTS = Counter.RELAYS, Counter.NOTICES, Counter.TEXTS
+_WITH_LISTENER = (Stepped, SendDatagram, Dropped, Withheld)  # a union would be made anew for each output
 UNREAD_SECONDS = 5
 """How long a closed connection may hold what its peer does not read."""
 FROZEN_US = 100_000
@@ -356,11 +357,14 @@ class Server:
         """For which listener an output counts."""
         if isinstance(output, CloseStream):
             return self._connections[output.stream].listener
-        if isinstance(output, Stepped | SendDatagram | Dropped | Withheld) and output.listener is not None:
+        if isinstance(output, _WITH_LISTENER) and output.listener is not None:
             return output.listener
         return listener
 
     def _perform_rarer(self, output: ServerOutput) -> None:
+        if isinstance(output, Stepped):  # the commonest of them
+            self._observe(output)
+            return
         match output:
             case SendDatagram(data, address, _, listener):
                 assert address is not None, "a server's datagram has an address"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tcrp.spec import handshake, room, session
 from tcrp.spec.machine import ProtocolMachine
@@ -58,7 +58,7 @@ class Row(Generic[S]):
 class Table(Generic[S, E]):
     """A machine as data. A (state, event) pair without a row is refused."""
 
-    machine: Machine
+    machine: Any  # its name; compiled code would look whether it is a `Machine`, which those of clusters are not
     states: type[S]
     events: type[E]
     initial: S
