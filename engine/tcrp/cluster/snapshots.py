@@ -34,9 +34,7 @@ class NotRead(Exception):
 def version() -> str:
     """A digest of what a state consists of: two versions that differ in it cannot read each other's."""
     shape: list[list[object]] = [[part.__name__, *((each.name, each.type) for each in fields(part))] for part in PARTS]
-    shape.append(
-        [TimerEntry.__name__, *(each.name for each in fields(TimerEntry))]
-    )  # compiled, it has no types
+    shape.append([TimerEntry.__name__, *(each.name for each in fields(TimerEntry))])  # compiled, it has no types
     return sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
 

@@ -78,6 +78,8 @@ class NodeHost(ServerHost):
         self._others, self._all_connections = others, connections
         self._lease_us = lease_us
         self._make_node = make_node
+        # Of the running life, as `node.engine`, which is annotated as a `ServerEngine`: compiled code would look.
+        self._inner: ServerEngine | WatchedEngine
         self._lives = 0
         self._streams = 0
         self._woke_us = -1
@@ -107,7 +109,7 @@ class NodeHost(ServerHost):
         if self.engine is None:
             return True
         node = self.node
-        if not node.engine.is_quiescent or node.lease.state not in (LeaseState.HELD, LeaseState.RENEWING):
+        if not self._inner.is_quiescent or node.lease.state not in (LeaseState.HELD, LeaseState.RENEWING):
             return False
         return all(
             at.asked is None and at.save_us is None and not (at.waiting or at.held) and self._is_at(at.state, at.owner)
@@ -126,7 +128,7 @@ class NodeHost(ServerHost):
         return not self.is_paused and self.engine is not None and self.node.ownership.owns(room.encode())
 
     def frozen(self) -> ServerState:
-        return self.node.engine.freeze() if self.engine is not None else ServerState()
+        return self._inner.freeze() if self.engine is not None else ServerState()
 
     def counters(self) -> dict[str, int]:
         if self.engine is None:
@@ -147,11 +149,10 @@ class NodeHost(ServerHost):
     def _life(self) -> str:
         return f"life{self._lives}"
 
-    def _new_engine(self, config: ServerConfig, **options: Any) -> ServerEngine:
+    def _new_engine(self, config: ServerConfig, **options: Any) -> Any:
         engine = ServerEngine(config, **options)
-        if self.monitor is None:
-            return engine
-        return cast(ServerEngine, WatchedEngine(engine, self, self, self.monitor))
+        self._inner = engine if self.monitor is None else WatchedEngine(engine, self, self, self.monitor)
+        return self._inner
 
     def begin(self) -> None:
         """All that it needs is there."""
@@ -321,7 +322,7 @@ class NodeHost(ServerHost):
         self.is_stopping = True
         self._perform(self.node.shutdown(self.local_us()))
         if self.engine is not None:
-            linger_us = SHUTDOWN_LINGER_US if self.node.engine.has_rooms else 0
+            linger_us = SHUTDOWN_LINGER_US if self._inner.has_rooms else 0
             self.world.at(self.world.now_us + linger_us, self._be_gone, (self._lives, cause))
 
     def _be_gone(self, life: tuple[int, Chain]) -> None:
