@@ -69,3 +69,24 @@ def test_a_flood_is_one_sentence_and_what_is_said_with_a_stolen_token_is_forged(
 def test_each_sentence_is_one_line_whatever_is_said() -> None:
     lines = told(SCENARIO.replace('"hello"', '"a\\nb\\u202e"'))
     assert all("\n" not in line and "\u202e" not in line for line in lines)
+
+
+CLUSTER = """\
+claim: a room goes on
+server: {cluster_lease: 2s}
+servers: {a: {}, b: {}}
+users: {bob: {server: b}}
+script:
+  - {at: 1s, alice: {create: lobby}}
+  - {at: 2s, bob: {join: lobby}}
+  - {at: 4s, a: crash}
+  - {at: 8s, bob: {say: "alone"}}
+"""
+
+
+def test_of_a_cluster_it_tells_which_server_owns_a_room() -> None:
+    sentences = [line.partition(" s  ")[2] for line in told(CLUSTER)]
+    assert sentences == [
+        "a owns lobby (R-OWN-1).", "the room lobby is created.", "alice enters lobby.", "bob enters lobby.",
+        "a crashes: all state lost.", "b owns lobby (R-OWN-1).", "bob says 'alone': nobody reads it.",
+    ]  # fmt: skip

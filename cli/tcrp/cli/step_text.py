@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tcrp.engine.text import shown
 from tcrp.sim.scenario.expectations import DROP_REASONS
+from tcrp.sim.scenario.servers import BUCKET
 from tcrp.spec.cluster_names import AnyMachine, LeaseState, OwnershipState
 from tcrp.spec.names import HandshakeState, Machine, Rule
 from tcrp.spec.render import TABLES
@@ -53,13 +54,17 @@ def seconds(t_us: int) -> str:
 # --- the sequence ------------------------------------------------------------------------------------
 
 
+def ends_of(record: Record) -> list[str]:
+    """The actors that a record is about."""
+    return record.link.split(">") if isinstance(record, PacketRecord) else [record.actor]
+
+
 def lifelines_for(records: Sequence[Record], users: Sequence[str], width: int, focus: str) -> list[str]:
     """Whose lifelines are drawn, from left to right: of the users, those who take part here; the server between."""
     fits = max((width - TIME_CELLS) // LIFELINE_CELLS_LEAST, 2)
     taking_part: dict[str, int] = {}
     for number, record in enumerate(records):
-        ends = record.link.split(">") if isinstance(record, PacketRecord) else [record.actor]
-        taking_part |= {id: number for id in ends if id not in (SERVER, NETWORK, "")}
+        taking_part |= {id: number for id in ends_of(record) if id not in (SERVER, NETWORK, "")}
     if focus:
         taking_part[focus] = len(records)
     known = [id for id in users if not focus or id in taking_part]
@@ -67,6 +72,8 @@ def lifelines_for(records: Sequence[Record], users: Sequence[str], width: int, f
     if len(known) >= fits:
         latest = sorted(known, key=lambda id: -taking_part.get(id, -1))[: fits - 1]
         known = [id for id in known if id in latest]
+    if BUCKET not in users and any(BUCKET in ends_of(record) for record in records):
+        return known  # a cluster: its servers have names
     half = (len(known) + 1) // 2
     return [*known[:half], SERVER, *known[half:]]
 

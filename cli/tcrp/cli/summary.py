@@ -7,13 +7,14 @@ counted at the end.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeGuard
 
 from tcrp.cli.rows import FORGED, KEEP_ALIVE, RETRANSMISSION, Row, fold
 from tcrp.engine.text import shown
 from tcrp.sim.fate import texts_said
 from tcrp.sim.scenario.model import Scenario
+from tcrp.spec.cluster_names import ClusterMachine, LeaseState, OwnershipState
 from tcrp.spec.names import (
     ClientFinding,
     HandshakeEvent,
@@ -41,7 +42,7 @@ PLURALS = {KEEP_ALIVE: "keep-alives", RETRANSMISSION: "retransmissions"}
 
 def summary(records: list[Record], scenario: Scenario) -> Iterator[str]:
     """The sentences, each behind its time, and last the counts."""
-    fates = _Fates(records, {root: text for _, root, text in texts_said(scenario)})
+    fates = _Fates(records, {root: text for _, root, text in texts_said(scenario)}, scenario.servers or ("server",))
     repeats: Counter[str] = Counter()
     floods: dict[str, list[int]] = defaultdict(list)  # by step, the records of what it sends
     rows = list(fold(records))
@@ -71,13 +72,14 @@ def _plural(count: int, kind: str) -> str:
 class _Fates:
     """What became of each packet that a user has sent: by the number of the record of its sending."""
 
-    def __init__(self, records: Iterable[Record], said: Mapping[str, str]) -> None:
+    def __init__(self, records: Iterable[Record], said: Mapping[str, str], servers: Collection[str]) -> None:
+        self.servers = servers
         self._said = said  # the texts of the script, by the names of their packets' roots
         self.readers: dict[int, list[str]] = defaultdict(list)
         self.losses: dict[int, list[str]] = defaultdict(list)
         roots: dict[int, int] = {}
         for record in records:
-            is_first = _is_send(record) and record.actor != "server" and _is_text(record)
+            is_first = _is_send(record) and record.actor not in servers and _is_text(record)
             root = roots[record.n] = record.n if is_first else roots.get(record.cause, 0)
             match record:
                 case ShowRecord(what=PacketKind.RELAY):
@@ -116,15 +118,19 @@ def _sentence(record: Record, row: Row, fates: _Fates) -> str | None:
     match record:
         case PacketRecord(kind=Kind.SEND) if row.kind == FORGED and row.origin is not None:
             return f"{record.actor} sends a forged {record.what} ({row.origin.forged}): {fates.of(record.n)}"
-        case StepRecord(actor="server", machine=Machine.ROOM) if record.from_ != record.to:
+        case StepRecord(machine=ClusterMachine.OWNERSHIP, to=OwnershipState.OWNED):
+            return f"{record.actor} owns {record.id} ({record.rule})"
+        case StepRecord(machine=ClusterMachine.LEASE, to=LeaseState.LOST):
+            return f"{record.actor} has lost its lease, and owns nothing ({record.rule})"
+        case StepRecord(machine=Machine.ROOM) if record.actor in fates.servers and record.from_ != record.to:
             return _of_room(record)
-        case StepRecord(actor="server", machine=Machine.SESSION) if record.from_ != record.to:
+        case StepRecord(machine=Machine.SESSION) if record.actor in fates.servers and record.from_ != record.to:
             return _of_session(record)
-        case StepRecord(actor="server", event=HandshakeEvent.REFUSED):
-            return f"the server refuses {record.id}: {record.why}"
-        case StepRecord(event=SessionEvent.SPOKE) if record.actor != "server":
+        case StepRecord(machine=Machine.HANDSHAKE, event=HandshakeEvent.REFUSED) if record.actor in fates.servers:
+            return f"{_the(record.actor)} refuses {record.id}: {record.why}"
+        case StepRecord(event=SessionEvent.SPOKE) if record.actor not in fates.servers:
             return next((_said(each, fates) for part in row.followed for each in part.records if _is_text(each)), None)
-        case RefusalRecord() if record.actor != "server":
+        case RefusalRecord() if record.actor not in fates.servers:
             return f"{record.actor} cannot do this: {record.event} ({record.why})"
         case FaultRecord():
             where = record.why.replace(">", " to ")

@@ -90,6 +90,8 @@ def is_possible(intent: Intent, client: ClientState | None) -> bool:
 def program_of(scenario: Scenario) -> Program:
     """What is explored of the scenario. Raises `NotExplored`."""
     bounds = scenario.explore or Explore()
+    if scenario.servers:
+        raise NotExplored("servers: several share their rooms by a bucket and leases, which are not explored")
     if scenario.limits.takeover is Takeover.SAME_ADDRESS:
         raise NotExplored("takeover: same_address depends on how long a silence was, which is not explored")
     users = list(scenario.users)
