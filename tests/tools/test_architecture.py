@@ -20,7 +20,7 @@ ROOT_FILES = {
     "README.md", "mkdocs.yml", "pyproject.toml",
 }  # fmt: skip
 ROOT_FOLDERS = {
-    ".ci", "bench", "cli", "deploy", "docs", "engine", "examples", "sim", "spec", "tests", "tools",
+    ".ci", ".github", "bench", "cli", "deploy", "docs", "engine", "examples", "sim", "spec", "tests", "tools",
 }  # fmt: skip
 OF_SIMULATORS = re.compile(r"simulat|swarm|stor(y|ies)\b|scenario", re.IGNORECASE)
 
