@@ -214,7 +214,11 @@ class ObservedServer:
         for room in state.rooms:
             name = room.name.decode()
             self.rooms[name] = room.state
-            self.hosts[name] = self.living.get(room.host) if room.host is not None else known.hosts.get(name)
+            host = self.living.get(room.host) if room.host is not None else known.hosts.get(name)
+            if host is not None:  # a snapshot may be older than its host's first datagram
+                host = host if host.token in self.living else replace(host)
+                host.has_entered = room.host_has_entered
+            self.hosts[name] = host
             if room.state is RoomState.CLOSING:
                 self.closing_us[name] = local_us - (linger_us - lefts_us.get(room.name, 0))
         return entries

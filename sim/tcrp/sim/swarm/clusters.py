@@ -41,7 +41,7 @@ from tcrp.sim.swarm.dice import Dice
 from tcrp.sim.swarm.environment import MS, SECOND
 from tcrp.spec.cluster_names import DRIFT_PARTS
 
-PERCENT = 2
+PERCENT = 1
 """Of the scenarios so many have several servers: one takes many times as long as another."""
 NAMES = ("a", "b", "c")
 STEPS_MAX = 6
