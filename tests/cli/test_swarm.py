@@ -65,6 +65,13 @@ def test_a_swarm_without_a_terminal_prints_its_progress_now_and_then(
     assert re.fullmatch(r"45 scenarios, [\d,]+ events/s, rows \d+/31, 0 failed", last)
 
 
+def test_a_swarm_runs_clusters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    servers = tmp_path / "knobs.toml"
+    servers.write_text('servers = 2\nusers = 2\nsteps = 3\nhorizon = "2s"\n')
+    assert main(["swarm", "--jobs", "1", "--runs", "2", "--vary", str(servers), "--bundles", str(tmp_path / "b")]) == 0
+    assert capsys.readouterr().out.endswith("✔ none failed\n")
+
+
 class Faulty(Planted):
     def remove(self, user: str, room: str, now_us: int) -> None:
         raise ZeroDivisionError(f"by hand, of {user}")

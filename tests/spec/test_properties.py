@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 import tcrp.sim.checks.monitor as monitor
+import tcrp.sim.cluster.checks as cluster_checks
 from tcrp.sim.coverage import SHOWN_BY_PROPERTY, SHOWN_OTHERWISE
 from tcrp.sim.swarm.sometimes import SOMETIMES, Sometimes
 from tcrp.spec.names import Property, Rule
 from tcrp.spec.properties import CLAIMS, Claim
 
-CHECKS = Path(monitor.__file__).parent
+CHECKS = [
+    path
+    for folder in (Path(monitor.__file__).parent, Path(cluster_checks.__file__).parent)
+    for path in folder.glob("*.py")
+]
 WITHOUT_RULES = {
     Property.TABLE_STEPS,
     Property.SHADOW_AGREES,
@@ -43,7 +48,7 @@ def test_a_claim_is_a_sentence_that_follows_from_rules(name: Property | Sometime
 
 @pytest.mark.parametrize("property", Property)
 def test_every_property_is_judged_by_a_check(property: Property) -> None:
-    assert any(f"Property.{property.name}" in path.read_text(encoding="utf-8") for path in CHECKS.glob("*.py"))
+    assert any(f"Property.{property.name}" in path.read_text(encoding="utf-8") for path in CHECKS)
 
 
 def test_a_rule_that_is_shown_by_a_property_is_one_of_its_rules() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tcrp.cluster.messages import Message
 from tcrp.cluster.node import ClusterNode, NodeConfig
 from tcrp.cluster.outputs import Answer, NodeOutput
 from tcrp.sim.run import Run
@@ -29,6 +30,14 @@ class LosesHandOver(ClusterNode):
     def __init__(self, config: NodeConfig, **options: object) -> None:
         super().__init__(config, **options)  # type: ignore[arg-type]
         self.ownership._name_successor = lambda *_: None  # type: ignore[method-assign]
+
+
+class TakesStale(ClusterNode):
+    """A gateway that does not look at the fencing number."""
+
+    def _deliver(self, message: Message) -> None:
+        at = self.ownership.rooms.get(message.room)
+        super()._deliver(message._replace(fence=max(message.fence, at.fence if at is not None else 0)))
 
 
 class CountsTooLong(ClusterNode):
@@ -58,7 +67,11 @@ def test_few_scenarios_have_several_servers_and_those_of_one_are_as_they_were() 
 
 @pytest.mark.parametrize(
     ("seed", "bug", "kind"),
-    [(21, LosesHandOver, "handover-loses-no-session"), (11, CountsTooLong, "one-owner-relays")],
+    [
+        (26, LosesHandOver, "handover-loses-no-session"),
+        (11, CountsTooLong, "one-owner-relays"),
+        (26, TakesStale, "no-stale-output"),
+    ],
 )
 def test_a_planted_bug_is_found(seed: int, bug: type[ClusterNode], kind: str) -> None:
     scenario = replace(generate(seed, CALM), until_us=UNTIL_US)
@@ -69,7 +82,7 @@ def test_a_planted_bug_is_found(seed: int, bug: type[ClusterNode], kind: str) ->
 
 
 def test_a_lost_handover_is_shrunk_to_a_scenario_that_replays() -> None:
-    scenario = replace(generate(21, CALM), until_us=UNTIL_US)
+    scenario = replace(generate(26, CALM), until_us=UNTIL_US)
     failure, _ = failure_of(scenario, make_node=LosesHandOver)
     assert failure is not None
     shrunk = Shrinker(failure, runs_max=5, make_node=LosesHandOver).shrink(scenario)

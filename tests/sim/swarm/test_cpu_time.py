@@ -45,13 +45,13 @@ def test_work_of_less_is_whole(pool: ThreadPoolExecutor | None) -> None:
 
 
 def test_work_of_more_is_stopped(pool: ThreadPoolExecutor | None) -> None:
-    assert 0.05 <= call(pool, 5, 0.06) < 1
+    assert 0.05 <= call(pool, 5, 0.06) < 4
 
 
 @pytest.mark.parametrize("most", [0, 1e-9])
 def test_no_time_at_all_is_used_up_at_once(pool: ThreadPoolExecutor | None, most: float) -> None:
     """A timer of 0 seconds would be none."""
-    assert call(pool, 5, most) < 1
+    assert call(pool, 5, most) < 4
 
 
 def test_time_that_passes_without_work_does_not_count(pool: ThreadPoolExecutor | None) -> None:

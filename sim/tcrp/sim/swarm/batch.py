@@ -66,8 +66,9 @@ def run_batch(
     knobs: Knobs = Knobs(),  # noqa: B008 (frozen)
     scenarios: Sequence[Scenario] = (),
     make_engine: EngineFactory = ServerEngine,
-    make_node: type[ClusterNode] = ClusterNode,
     reference_every: int = 1,
+    *,
+    make_node: type[ClusterNode] = ClusterNode,
 ) -> Tally:
     """Run the scenarios of these seeds, one in `reference_every` beside the reference server."""
     tally = Tally()

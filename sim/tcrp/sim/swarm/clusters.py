@@ -16,8 +16,11 @@ from tcrp.sim.scenario.model import (
     At,
     Clock,
     Crash,
+    Create,
     Cut,
     HandOver,
+    Join,
+    Leave,
     LinkId,
     LinkPatch,
     LinkRule,
@@ -44,6 +47,8 @@ from tcrp.spec.cluster_names import DRIFT_PARTS
 PERCENT = 1
 """Of the scenarios so many have several servers: one takes many times as long as another."""
 NAMES = ("a", "b", "c")
+LATE = "late"
+"""The room of `late_output`."""
 STEPS_MAX = 6
 DRIFT_PPM_MAX = PPM // DRIFT_PARTS // 2 - 500
 """Two clocks may go apart by one part in `DRIFT_PARTS`, so each by half of that."""
@@ -108,9 +113,15 @@ class _Drawer:
         """What an owner puts out is slow on its way, and the room is given away meanwhile."""
         owner = self.server()
         other = self.dice.one_of([each for each in self.servers if each != owner])
+        host, guest = self.dice.one_of(self.users), self.dice.one_of(self.users)
+        meets: list[Planned] = [
+            (0, host, Leave()), (0, guest, Leave()), (SECOND // 2, host, UseServer(owner)),
+            (SECOND // 2, guest, UseServer(other)), (SECOND, host, Create(LATE)), (3 * SECOND // 2, guest, Join(LATE)),
+        ]  # fmt: skip
+        begins_us = 5 * SECOND // 2
         slow = SetLinks((LinkId(owner, other),), LinkPatch(delay=Span(self.lease_us // 2, self.lease_us)))
-        says = [(self.lease_us // 20 * nth, *self._says()) for nth in range(6)]
-        return [(0, NETWORK, slow), *says, (self.lease_us // 5, owner, HandOver())]
+        says = [(begins_us + self.lease_us // 20 * nth, host, Say("meanwhile")) for nth in range(6)]
+        return [*meets, (begins_us, NETWORK, slow), *says, (begins_us + self.lease_us // 5, owner, HandOver())]
 
     def cut_off(self) -> list[Planned]:
         """A server has no bucket for longer than its lease, and its clients go on talking."""
