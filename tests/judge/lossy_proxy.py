@@ -1,4 +1,5 @@
-"""A bad link between many users and a server on the loopback: each datagram is lost with some probability.
+"""A bad link between many users and a server on the loopback: each datagram is lost with some probability, and every
+tenth relay for certain, so that texts are among what is lost.
 
 Each user keeps its IP address; connections are carried whole, as TCP does.
 """
@@ -15,6 +16,9 @@ from tcrp.live.proxy import Proxy
 from tcrp.net.udp import DRAIN_MAX
 
 CHUNK = 65536
+RELAY = b": "
+"""Between the name and the text of a relay, in most dialects."""
+RELAYS_FOR_EACH_LOST = 10
 
 
 class Loss:
@@ -42,6 +46,7 @@ class BadLink:
 
     def __init__(self, server_tcp: int, server_udp: int, loss: Loss) -> None:
         self.loss = loss
+        self._relays = 0
         self._server = Address("127.0.0.1", server_tcp), Address("127.0.0.1", server_udp)
         self._proxies: dict[tuple[str, int], Proxy] = {}
         self._opening: set[asyncio.Task[None]] = set()
@@ -81,6 +86,10 @@ class BadLink:
             await proxy.close()
 
     def _down(self, data: bytes, source: tuple[str, int]) -> None:
+        self._relays += RELAY in data
+        if RELAY in data and self._relays % RELAYS_FOR_EACH_LOST == 0:
+            self.loss.lost += 1
+            return
         with contextlib.suppress(OSError):
             self._front.sendto(data, source)
 

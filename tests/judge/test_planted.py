@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -75,4 +76,4 @@ def test_what_a_link_loses_is_not_held_against_the_server() -> None:
     found = judgements(tuple(VISIBLE))
     assert found.lost, "the link lost nothing, so nothing was tested"
     assert broken(found.through_a_bad_link) == {}
-    assert doubtful(found.through_a_bad_link)["R-REL-1"].startswith("the network, or the server, lost")
+    assert re.search(r"lost [1-9]\d* of \d+", doubtful(found.through_a_bad_link)["R-REL-1"])
