@@ -155,6 +155,22 @@ def live_server(*options: str, **network: object) -> Iterator[LiveServer]:
         server.close()
 
 
+def ctl(path: Path, *arguments: str, code: int = 0) -> str:
+    """What `chat-server ctl` prints: its result, or its complaint without the program's name."""
+    done = subprocess.run(
+        [BIN / "chat-server", "ctl", "--control", path, *arguments],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    if code == 0:
+        assert done.stderr == ""
+        return done.stdout
+    assert done.stdout == ""
+    prefix, _, complaint = done.stderr.rpartition("chat-server ctl: ")
+    assert "Traceback" not in prefix
+    return complaint.rstrip("\n")
+
+
 def frame(operation: int, state: int, room: bytes, payload: bytes) -> bytes:
     """A TCP frame by hand."""
     return bytes((len(room), operation, state)) + len(payload).to_bytes(29, "big") + room + payload

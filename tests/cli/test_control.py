@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import BIN, JOIN, PATIENCE, LiveServer, Peer, frame, live_server, room_of, until
+from processes import BIN, JOIN, PATIENCE, LiveServer, Peer, ctl, frame, live_server, room_of, until
 from tcrp.net.control import CONNECTIONS_MAX, REQUEST_BYTES_MAX
 
 NO_SUCH_ROOM = 2
@@ -27,22 +27,6 @@ def path(tmp_path: Path) -> Path:
 def server(path: Path) -> Iterator[LiveServer]:
     with live_server("--control", str(path)) as server:
         yield server
-
-
-def ctl(path: Path, *arguments: str, code: int = 0) -> str:
-    """What the command prints: its result, or its complaint without the program's name."""
-    done = subprocess.run(
-        [BIN / "chat-server", "ctl", "--control", path, *arguments],
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    if code == 0:
-        assert done.stderr == ""
-        return done.stdout
-    assert done.stdout == ""
-    prefix, _, complaint = done.stderr.rpartition("chat-server ctl: ")
-    assert "Traceback" not in prefix
-    return complaint.rstrip("\n")
 
 
 def says(path: Path, data: bytes) -> dict[str, object]:

@@ -344,6 +344,28 @@ def test_an_open_connection_goes_with_its_room_and_stays_with_its_gateway() -> N
         assert each.is_closed, each.name
 
 
+# --- what an operator is told --------------------------------------------------------------------
+
+
+def test_rooms_elsewhere_are_named_with_their_owners_and_without_one_while_there_is_none() -> None:
+    world, _, bob = two_talk()
+    a, b = world.nodes["a"].node, world.nodes["b"].node
+    assert (a.elsewhere(), b.elsewhere()) == ({}, {"lobby": "a"})
+    assert [a.gateway_of(each.listener) for each in a.registry.sessions.values()] == [("a", 0), ("b", 0)]
+    world.nodes["a"].is_cut = world.nodes["b"].is_cut = True  # the bucket is away
+    world.passes(LEASE * 1.1)
+    assert (a.elsewhere(), b.elsewhere()["lobby"]) == ({"lobby": ""}, "a")
+    world.nodes["c"].crash()
+    for name in ("a", "b"):
+        world.nodes[name].comes_back()
+    world.passes(FOUND_OUT * 2)
+    [owner] = world.owner_of("lobby")
+    other = "b" if owner == "a" else "a"
+    assert (world.nodes[owner].node.elsewhere(), world.nodes[other].node.elsewhere()) == ({}, {"lobby": owner})
+    bob.world.user("carol", "b").asks(CREATE, "attic", "secret")
+    assert world.nodes["a"].node.elsewhere()["attic"] == "b"
+
+
 # --- what others may send ------------------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import random
 import re
 import signal
@@ -16,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from nats_process import Nats
-from processes import BIN, CREATE, PATIENCE, LiveServer, Peer, frame, live_server, read_all, until
+from processes import BIN, CREATE, PATIENCE, LiveServer, Peer, ctl, frame, live_server, read_all, until
 from system_tools import required
 from tcrp.engine.codec import codec
 from tcrp.spec.names import Operation
@@ -222,6 +224,44 @@ def test_a_server_that_stops_hands_its_rooms_over(cluster: Cluster) -> None:
     finally:
         assert again.stop() == 0
         again.close()
+
+
+# --- what an operator asks -----------------------------------------------------------------------
+
+
+def test_an_operator_sees_all_rooms_and_is_sent_to_the_server_that_has_them(nats: Nats, tmp_path: Path) -> None:
+    def server(name: str) -> contextlib.AbstractContextManager[LiveServer]:
+        options = ("--cluster", nats.url, "--cluster-name", "ctl", "--cluster-lease", "1s", "--node", name)
+        listen = ("tcp=0,udp=0,name=wide", "tcp=0,udp=0,name=old,dialect=json-name")
+        return live_server(*options, "--control", str(tmp_path / name), listen=listen)
+
+    with server("n1") as n1, server("n2") as n2:
+        for each in (n1, n2):
+            until(lambda each=each: "node_joined" in each.log(), "they see each other")
+        Peer(n1, "ann").creates("lobby")
+        Peer(n2, "bob").creates("attic")
+        Peer(n2, "cem").joins("lobby")
+        until(lambda: "lobby" in ctl(tmp_path / "n2", "list"), "the room of the other")
+        rows = [line.split() for line in ctl(tmp_path / "n2", "list").splitlines()]
+        assert rows == [
+            ["room", "state", "host", "members", "server"],
+            ["attic", "open", "bob", "1", "n2"],
+            ["lobby", "-", "-", "-", "n1"],
+        ]
+        assert json.loads(ctl(tmp_path / "n1", "list", "--json")) == [
+            {"room": "lobby", "state": "open", "host": "ann", "members": 2, "server": "n1"},
+            {"room": "attic", "state": None, "host": None, "members": None, "server": "n2"},
+        ]
+        members = [line.split() for line in ctl(tmp_path / "n1", "list", "lobby").splitlines()]
+        assert members[0][-2:] == ["server", "listener"]
+        assert [(each[0], *each[-2:]) for each in members[1:]] == [("ann", "n1", "wide"), ("cem", "n2", "wide")]
+
+        sent_away = "the room 'lobby' is at the server n1: ask there"
+        for command in (["list", "lobby"], ["remove", "cem", "lobby"], ["close", "lobby"]):
+            assert ctl(tmp_path / "n2", *command, code=2) == sent_away
+        assert ctl(tmp_path / "n2", "list", "cellar", code=2) == "there is no room 'cellar'"
+        assert ctl(tmp_path / "n1", "remove", "cem", "lobby") == ""
+        assert ctl(tmp_path / "n1", "close", "lobby") == ""
 
 
 # --- what goes wrong at the beginning ------------------------------------------------------------

@@ -28,11 +28,10 @@ def control(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(answer.get("rooms", answer.get("members", {})), ensure_ascii=False))
     elif "rooms" in answer:
-        _print_table(("room", "state", "host", "members"), answer["rooms"])
+        _print_table(("room", "state", "host", "members"), ("server",), answer["rooms"])
     elif "members" in answer:
         columns = ("user", "state", "host", "address", "dialect", "silent_seconds")
-        has_listeners = any("listener" in member for member in answer["members"])
-        _print_table((*columns, "listener") if has_listeners else columns, answer["members"])
+        _print_table(columns, ("server", "listener"), answer["members"])
     return HOLDS
 
 
@@ -93,10 +92,11 @@ def _ask(path: str, request: Mapping[str, str]) -> dict[str, Any]:
     return answer
 
 
-def _print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Columns apart by two spaces, as wide as their longest entry."""
+def _print_table(columns: Sequence[str], further: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Columns apart by two spaces, as wide as their longest entry; `further` ones where the server knows of them."""
     from rich.cells import cell_len  # names may be Japanese, whose characters are two columns wide
 
+    columns = [*columns, *(name for name in further if any(name in row for row in rows))]
     lines = [[name.replace("_", " ") for name in columns]]
     lines += [[_written(row[name]) for name in columns] for row in rows]
     widths = [max(cell_len(line[at]) for line in lines) for at in range(len(columns))]

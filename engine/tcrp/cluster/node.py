@@ -297,6 +297,26 @@ class ClusterNode:
             if each.is_listed and each.owner and each.name not in self.registry.rooms
         ]
 
+    # --- what an operator asks -------------------------------------------------------------------
+
+    def elsewhere(self) -> dict[str, str]:
+        """The rooms of the cluster that are not here, and the names of the processes that have them.
+
+        No name: at the moment none has it, because the one that had it is lost, or gives it away.
+        """
+        return {
+            at.name.decode("utf-8", "replace"): at.owner.partition(".")[0]
+            if at.state is OwnershipState.ELSEWHERE
+            else ""
+            for at in self.ownership.rooms.values()
+            if at.owner and at.state not in (OwnershipState.UNOWNED, OwnershipState.OWNED)
+        }
+
+    def gateway_of(self, listener: int) -> tuple[str, int]:
+        """By which process a session's client comes, and by which of that one's listeners."""
+        slot, number = divmod(listener, len(self._listeners))
+        return self._names[slot], number
+
     # --- the lease -------------------------------------------------------------------------------
 
     def _look_at_lease(self, now_us: int) -> None:
@@ -358,7 +378,7 @@ class ClusterNode:
     def save(self, room: bytes, fence: int) -> bytes:
         """The state of a room that is here."""
         state = self.engine.freeze_room(room) if room in self.registry.rooms else ServerState()
-        return snapshots.write(state, fence, self._gateway_of, self.lease.address)
+        return snapshots.write(state, fence, self.gateway_of, self.lease.address)
 
     def load(self, room: bytes, saved: bytes, now_us: int) -> str:
         """Go on with a room."""
@@ -625,7 +645,7 @@ class ClusterNode:
     def _send_datagrams(
         self, data: bytes, targets: Sequence[Address], what: PacketKind, listener: int, *, is_relay: bool
     ) -> None:
-        name, number = self._gateway_of(listener)
+        name, number = self.gateway_of(listener)
         gateway = self.lease.seen.get(name)
         if gateway is None:
             return  # its clients are out of reach, until it is back under its name
@@ -709,7 +729,7 @@ class ClusterNode:
         words = write_notice(
             session.codec, Notice.SHUTDOWN, name=session.name, room=room.name, host=host, token=session.token
         )
-        name, listener = self._gateway_of(session.listener)
+        name, listener = self.gateway_of(session.listener)
         if name == self.lease.name:
             self.sessions[token] = Remembered(room.name_bytes, words or b"", session.address, listener)
         elif name in self.lease.seen:
@@ -717,7 +737,7 @@ class ClusterNode:
             self._send(self.lease.seen[name].address, Kind.REMEMBER, room.name_bytes, what, words or b"")
 
     def _send_forget(self, token: bytes, listener: int) -> None:
-        name, _ = self._gateway_of(listener)
+        name, _ = self.gateway_of(listener)
         if name == self.lease.name:
             self.sessions.pop(token, None)
         elif name in self.lease.seen:
@@ -743,10 +763,6 @@ class ClusterNode:
         self._outputs.append(
             SendMessage(to, messages.write(Message(kind, room, fence, self.lease.address, what, body)))
         )
-
-    def _gateway_of(self, listener: int) -> tuple[str, int]:
-        slot, number = divmod(listener, len(self._listeners))
-        return self._names[slot], number
 
     def _listener_at(self, name: str, listener: int) -> int:
         """The engine's number of a process's listener, which it is given now if it has none."""

@@ -231,6 +231,21 @@ class ClusterServer(Server):
             with contextlib.suppress(*ERRORS):
                 await self._connection.close()
 
+    # --- for operators ---------------------------------------------------------------------------
+
+    def elsewhere(self) -> dict[str, str]:
+        """The rooms that are at other servers, and these servers' names, if any has them."""
+        return self.node.elsewhere()
+
+    def where(self) -> dict[str, str]:
+        """Which server it is."""
+        return {"server": self.cluster.node}
+
+    def came_by(self, listener: int) -> dict[str, str]:
+        """By which server a session's client comes, and by which of its listeners."""
+        server, number = self.node.gateway_of(listener)
+        return {"server": server, **super().came_by(number)}
+
     def further_metrics(self) -> Iterable[Metric]:
         """The figures of a server's two roles: owner of some rooms, gateway to those of others."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily

@@ -81,6 +81,8 @@ class Control:
             return {"ok": False, "why": str(error)}
 
     def _perform(self, command: str, what: dict[str, str]) -> dict[str, Any]:
+        if "room" in what:
+            self._refuse_elsewhere(what["room"])
         match command:
             case "list":
                 return {"rooms": self._rooms()}
@@ -97,13 +99,25 @@ class Control:
         self._acted(command=command, **what)
         return {}
 
+    def _refuse_elsewhere(self, room: str) -> None:
+        """Raises `CannotAnswer` if another server of the cluster has the room: it alone knows and changes it."""
+        server = self._server.elsewhere().get(room)
+        if server == "":
+            raise CannotAnswer(f"no server has the room {room!r} at this moment. Try again in some seconds")
+        if server is not None:
+            raise CannotAnswer(f"the room {room!r} is at the server {server}: ask there")
+
     def _rooms(self) -> list[dict[str, Any]]:
-        rooms = self._server.engine.registry.rooms.values()
-        return [
+        here = [
             {"room": room.name, "state": room.state, "host": room.host.name if room.host is not None else None,
-             "members": len(room.members)}
-            for room in rooms
+             "members": len(room.members), **self._server.where()}
+            for room in self._server.engine.registry.rooms.values()
         ]  # fmt: skip
+        elsewhere = [
+            {"room": room, "state": None, "host": None, "members": None, "server": server or None}
+            for room, server in self._server.elsewhere().items()
+        ]
+        return here + elsewhere
 
     def _members(self, name: str) -> list[dict[str, Any]]:
         room = self._server.engine.registry.rooms.get(name.encode())
@@ -115,7 +129,7 @@ class Control:
              "dialect": member.codec.dialect.name,
              "address": written_address(member.address) if member.address is not None else member.ip,
              "silent_seconds": (now_us - member.last_heard_us) // 1_000_000,
-             **({"listener": self._server.names[member.listener]} if self._server.names else {})}
+             **self._server.came_by(member.listener)}
             for member in room.members.values()
         ]  # fmt: skip
 

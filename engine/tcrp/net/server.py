@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from tcrp.engine.listeners import ListenerConfig
@@ -186,6 +186,18 @@ class Server:
         """Other limits from now on."""
         self.engine.set_limits(limits)
         self._rearm()
+
+    def elsewhere(self) -> Mapping[str, str]:
+        """The rooms of a cluster that are at other servers, and these servers' names, if any has them."""
+        return {}
+
+    def where(self) -> dict[str, str]:
+        """What an operator is told of a room that is here, besides."""
+        return {}
+
+    def came_by(self, listener: int) -> dict[str, str]:
+        """What an operator is told of the way of a session's datagrams."""
+        return {"listener": self.names[listener]} if self.names else {}
 
     def remove(self, user: str, room: str) -> bool:
         """End a member's session. False: there is no such member."""
