@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -34,6 +35,10 @@ class Nats:
         except OSError:
             return False
         return True
+
+    def reads_its_config_again(self) -> None:
+        """As `nats-server --signal reload`."""
+        self._process.send_signal(signal.SIGHUP)
 
     def end(self) -> None:
         """Stop it; its files stay."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from nats_credentials import Operator
 from nats_process import Nats
 from processes import BIN, CREATE, PATIENCE, LiveServer, Peer, ctl, frame, live_server, read_all, until
 from system_tools import required
@@ -302,16 +303,56 @@ def test_a_server_says_why_it_cannot_join(nats: Nats) -> None:
 def test_credentials_come_from_a_file(tmp_path: Path) -> None:
     locked = Nats(tmp_path / "nats", "--user", "chat", "--pass", "sesame")
     try:
-        assert "refuses these credentials" in refused("--cluster", locked.url)
-        (tmp_path / "wrong").write_text("chat:open\n")
-        wrong = refused("--cluster", locked.url, "--cluster-credentials", str(tmp_path / "wrong"))
-        assert "refuses these credentials" in wrong
-        (tmp_path / "right").write_text("chat:sesame\n")
-        with live_server("--cluster", locked.url, "--cluster-credentials", str(tmp_path / "right")) as server:
+        assert "wants credentials. Give --cluster-credentials FILE" in refused("--cluster", locked.url)
+        file = tmp_path / "login"
+        file.write_text("chat:open\n")
+        wrong = refused("--cluster", locked.url, "--cluster-credentials", str(file))
+        assert f"refuses the credentials of {file}. Are they another's, or expired?" in wrong.replace("\n", " ")
+        file.write_text("chat:sesame\n")
+        with live_server("--cluster", locked.url, "--cluster-credentials", str(file)) as server:
             assert Peer(server, "alice").creates("lobby")
             assert Peer(server, "bob").joins("lobby").token
     finally:
         locked.end()
+
+
+def test_credentials_may_be_a_file_of_nats(tmp_path: Path) -> None:
+    operator, file = Operator(), tmp_path / "chat.creds"
+    nats = Nats(tmp_path / "nats", "-c", operator.config(tmp_path / "nats.conf"))
+    try:
+        options = ("--cluster", nats.url, "--cluster-credentials", str(file))
+        for wrong in (Operator().user(), operator.user(exp=1)):
+            file.write_text(wrong)
+            assert f"refuses the credentials of {file}" in refused(*options).replace("\n", " ")
+        file.write_text(operator.user())
+        with live_server(*options) as server:
+            assert Peer(server, "alice").creates("lobby").token
+    finally:
+        nats.end()
+
+
+def test_a_server_whose_credentials_are_valid_no_more_goes_on_with_those_that_replace_them(tmp_path: Path) -> None:
+    config, file = tmp_path / "nats.conf", tmp_path / "login"
+
+    def is_let_in_with(password: str) -> None:
+        config.write_text(f"authorization {{ user: chat, password: {password} }}")
+
+    is_let_in_with("sesame")
+    nats = Nats(tmp_path / "nats", "-c", str(config))
+    try:
+        file.write_text("chat:sesame")
+        with live_server("--cluster", nats.url, "--cluster-credentials", str(file), "--cluster-lease", "1s") as server:
+            alice = Peer(server, "alice").creates("lobby")
+            is_let_in_with("poppy")
+            nats.reads_its_config_again()
+            assert alice.hears() == b"Server shutdown"
+            until(lambda: server.logs(f"refuses the credentials of {file}"), "it is not let in")
+            file.write_text("chat:poppy")
+            until(lambda: server.log().count("event=lease_held") == 2, "it has joined again")
+            assert Peer(server, "bob").creates("attic").token
+            assert server.log().count("event=nats_lost") == 2
+    finally:
+        nats.end()
 
 
 def test_tls_is_checked_both_ways(tmp_path: Path) -> None:

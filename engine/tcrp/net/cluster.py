@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +38,7 @@ from tcrp.cluster.ownership import STATE
 from tcrp.engine.outputs import Detail, ServerOutput
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.net.log import Log
+from tcrp.net.nats_login import CannotJoin, credentials, tls, word
 from tcrp.net.server import Server
 from tcrp.net.tokens import system_token
 from tcrp.spec.cluster_names import ClusterMachine, LeaseEvent
@@ -59,10 +60,6 @@ MARKER_SECONDS = 3600.0
 UNSENT_MAX = 65536
 """So many messages may wait to be sent; the newest give way."""
 ERRORS = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
-
-
-class CannotJoin(Exception):
-    """The server cannot be one of the cluster. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +97,7 @@ class ClusterServer(Server):
         self._bucket: KeyValue | None = None
         self._watching: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
+        self._joining: asyncio.Task[None] | None = None
         self._unsent: asyncio.Queue[SendMessage] = asyncio.Queue(UNSENT_MAX)
         self._asking: set[asyncio.Task[None]] = set()
         self._shown: dict[str, int] = {}  # the keys that were shown, and their revisions
@@ -117,45 +115,48 @@ class ClusterServer(Server):
 
     # --- beginning -------------------------------------------------------------------------------
 
-    async def join(self) -> None:
-        """Find NATS and the bucket. Raises `CannotJoin`."""
-        url = self.cluster.url
+    async def join(self, seconds: float = CONNECT_SECONDS) -> None:
+        """Find NATS, within some seconds, and then the bucket, within as many. Raises `CannotJoin`."""
+        url, file = self.cluster.url, self.cluster.credentials
+        self._last_error = ""
         try:
-            self._connection = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
+            self._connection = await asyncio.wait_for(self._connect(), seconds)
         except ERRORS as error:
             why = self._last_error or str(error) or "no answer"
             if "authorization" in why.lower() or "authentication" in why.lower():
-                raise CannotJoin(f"NATS at {url} refuses these credentials. Try --cluster-credentials FILE") from None
+                if file is None:
+                    raise CannotJoin(f"NATS at {url} wants credentials. Give --cluster-credentials FILE") from None
+                raise CannotJoin(
+                    f"NATS at {url} refuses the credentials of {file}. Are they another's, or expired?"
+                ) from None
             if self._uses_tls() and "refused" not in why:  # the other end may just hang up
                 hint = "Try --cluster-ca FILE, and --cluster-cert and --cluster-key if it asks for them"
                 raise CannotJoin(f"there is no TLS with NATS at {url}: {why}. {hint}") from None
             raise CannotJoin(f"NATS at {url} cannot be reached: {why}. Is nats-server -js running there?") from None
         try:
-            self._bucket = await self._open_bucket()
+            self._bucket = await asyncio.wait_for(self._open_bucket(), seconds)
         except CannotJoin:
             await self._connection.close()
             raise
         except ERRORS as error:
             await self._connection.close()
-            why = f"NATS at {url} has no JetStream, or does not let this user have it ({_word(error)})"
+            why = f"NATS at {url} has no JetStream, or does not let this user have it ({word(error)})"
             raise CannotJoin(f"{why}. Start nats-server with -js") from None
 
     async def _connect(self) -> Any:
         cluster = self.cluster
         options: dict[str, Any] = {}
         if cluster.credentials is not None:
-            options.update(_credentials(cluster.credentials))
+            options.update(credentials(cluster.credentials))
         if self._uses_tls():
-            options["tls"] = _tls(cluster)
+            options["tls"] = tls(cluster.ca, cluster.certificate, cluster.key)
         connection: Any = Client()
+        # No reconnecting by nats-py: it would go on with the credentials that were read now.
         await connection.connect(
             cluster.url, name=f"chat-server {cluster.node}", allow_reconnect=False, connect_timeout=2,
-            reconnect_time_wait=AGAIN_SECONDS, ping_interval=2, max_outstanding_pings=2, error_cb=self._on_error,
-            disconnected_cb=self._on_disconnected, reconnected_cb=self._on_reconnected, **options,
+            ping_interval=2, max_outstanding_pings=2, error_cb=self._on_error,
+            closed_cb=partial(self._on_closed, connection), **options,
         )  # fmt: skip
-        # The first time an error is the operator's to know; from now on it is tried again for ever.
-        connection.options["allow_reconnect"] = True
-        connection.options["max_reconnect_attempts"] = -1
         return connection
 
     def _uses_tls(self) -> bool:
@@ -190,8 +191,7 @@ class ClusterServer(Server):
 
     async def begin(self) -> None:
         """Take part: from now on rooms of others are known, and this server's lease is held. Raises `CannotJoin`."""
-        subject = self._subject(f"{self.cluster.node}.{self._life}.*")
-        await self._connection.subscribe(subject, cb=self._on_message)
+        await self._subscribe()
         self._sending = asyncio.create_task(self._send())
         shown = asyncio.Event()
         self._watching = asyncio.create_task(self._watch(shown))
@@ -205,6 +205,10 @@ class ClusterServer(Server):
         if self._is_name_taken:
             name = self.cluster.node
             raise CannotJoin(f"another server of this cluster is called {name} and is alive. Give --node another name")
+
+    async def _subscribe(self) -> None:
+        subject = self._subject(f"{self.cluster.node}.{self._life}.*")
+        await self._connection.subscribe(subject, cb=self._on_message)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -224,7 +228,7 @@ class ClusterServer(Server):
                 await asyncio.wait(self._asking, timeout=1)
             while not self._unsent.empty() and self._connection.is_connected:
                 await asyncio.sleep(0.005)
-        for task in (self._watching, self._sending):
+        for task in (self._watching, self._sending, self._joining):
             if task is not None:
                 task.cancel()
         if self._connection is not None:
@@ -352,7 +356,7 @@ class ClusterServer(Server):
         except ERRORS as error:
             self.figures.unanswered += 1
             if self._connection.is_connected and not self._is_over:
-                self._log.warning("bucket_not_answering", key=output.key.partition(".")[0], why=_word(error))
+                self._log.warning("bucket_not_answering", key=output.key.partition(".")[0], why=word(error))
             return
         self.perform_node(self.node.bucket_answered(ask, answer, self.now_us()))
 
@@ -430,48 +434,32 @@ class ClusterServer(Server):
             self.perform_node(outputs)
 
     async def _on_error(self, error: Exception) -> None:
-        self._last_error = _word(error)
+        self._last_error = word(error)
 
-    async def _on_disconnected(self) -> None:
-        if not self._is_over and self._watching is not None:
-            self._log.warning("nats_lost", why=self._last_error or "the connection is gone")
-            self.perform_node(self.node.connected(False, self.now_us()))
+    async def _on_closed(self, connection: Any) -> None:
+        """NATS is gone, or has put the server out, as when its credentials are valid no more."""
+        if connection is not self._connection or self._is_over or self._watching is None:
+            return
+        if self._joining is None or self._joining.done():
+            self._joining = asyncio.create_task(self._join_again(connection))
 
-    async def _on_reconnected(self) -> None:
+    async def _join_again(self, lost: Any) -> None:
+        why = word(lost.last_error) if lost.last_error is not None else "the connection is gone"
+        self._log.warning("nats_lost", why=why)
+        self.perform_node(self.node.connected(False, self.now_us()))
+        seconds = AGAIN_SECONDS  # one that begins or ends may take a connection and not answer: first tries are short
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            seconds = min(2 * seconds, CONNECT_SECONDS)
+            try:
+                await self.join(seconds)  # with the credentials that the file has now
+                await self._subscribe()
+                break
+            except (CannotJoin, *ERRORS) as error:
+                if why != (why := word(error)):
+                    self._log.warning("nats_lost", why=why)
         self._log.info("nats_back")
-        if self._watching is not None:  # ordered consumers do not always outlive a server
-            self._watching.cancel()
-            self._watching = asyncio.create_task(self._watch(asyncio.Event()))
+        assert self._watching is not None, "it has begun"
+        self._watching.cancel()
+        self._watching = asyncio.create_task(self._watch(asyncio.Event()))
         self.perform_node(self.node.connected(True, self.now_us()))
-
-
-def _word(error: BaseException) -> str:
-    """An error of nats-py in a few words."""
-    return str(getattr(error, "description", None) or getattr(error, "strerror", None) or error) or type(error).__name__
-
-
-def _tls(cluster: ClusterConfig) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(cluster.ca) if cluster.ca is not None else None)
-        if cluster.certificate is not None:
-            context.load_cert_chain(cluster.certificate, cluster.key)
-    except (OSError, ssl.SSLError) as error:
-        files = ", ".join(str(each) for each in (cluster.ca, cluster.certificate, cluster.key) if each is not None)
-        raise CannotJoin(f"{files}: the certificates for NATS cannot be read: {_word(error)}") from None
-    return context
-
-
-def _credentials(path: Path) -> dict[str, Any]:
-    """A NATS credentials file (`.creds`), or one line: `user:password`, or a token."""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        raise CannotJoin(f"{path}: the credentials cannot be read: {_word(error)}") from None
-    if text.startswith("-----BEGIN NATS"):
-        try:
-            import nkeys  # noqa: F401 - nats-py needs it then
-        except ImportError:
-            raise CannotJoin(f"{path}: this kind of credentials needs nkeys: pip install nkeys") from None
-        return {"user_credentials": str(path)}
-    user, colon, password = text.partition(":")
-    return {"user": user, "password": password} if colon else {"token": text}

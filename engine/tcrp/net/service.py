@@ -276,7 +276,8 @@ class _Service:
     async def _join(self, server: Server) -> None:
         """Find the cluster, if the server is to be one of several."""
         if self.configuration.cluster is not None:
-            from tcrp.net.cluster import CannotJoin, ClusterServer
+            from tcrp.net.cluster import ClusterServer
+            from tcrp.net.nats_login import CannotJoin
 
             assert isinstance(server, ClusterServer), "it was made as one"
             try:
@@ -286,7 +287,8 @@ class _Service:
 
     async def _begin(self, server: Server) -> None:
         if self.configuration.cluster is not None:
-            from tcrp.net.cluster import CannotJoin, ClusterServer
+            from tcrp.net.cluster import ClusterServer
+            from tcrp.net.nats_login import CannotJoin
 
             assert isinstance(server, ClusterServer), "it was made as one"
             try:
