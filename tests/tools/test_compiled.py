@@ -48,6 +48,18 @@ def test_no_machine_is_compiled() -> None:
     assert machines == []
 
 
+def test_each_frozen_class_that_is_compiled_can_be_pickled() -> None:
+    wrong = [
+        f"{source}: {node.name}"
+        for source in sources_of(ROOT, HOOK)
+        for node in ast.walk(ast.parse((ROOT / source).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and any("frozen=True" in ast.unparse(each) for each in node.decorator_list)
+        and "Frozen" not in map(ast.unparse, node.bases)
+    ]
+    assert wrong == []
+
+
 def test_no_interpreted_class_derives_from_a_compiled_one() -> None:
     compiled = [ROOT / each for each in sources_of(ROOT, HOOK)]
     native = {name for path in compiled for name, bases in classes_of(path).items() if not bases & FREE}

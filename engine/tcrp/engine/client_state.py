@@ -8,13 +8,14 @@ from tcrp.engine.codec import Codec
 from tcrp.engine.liveness import LivenessState
 from tcrp.engine.outputs import StreamId
 from tcrp.engine.timers import TimerEntry
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import NAME_BYTES_MAX, Limits
 from tcrp.spec.names import HandshakeState, Operation, Reason, SessionState
 from tcrp.spec.table import TABLES, Tables
 
 
 @dataclass(frozen=True, slots=True)
-class ClientConfig:
+class ClientConfig(Frozen):
     """What a client wants, and how it behaves.
 
     `ip` and `udp_port` are where it receives, for dialects whose request says so. `keeps_alive`: it
@@ -45,7 +46,7 @@ class ClientConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientState:
+class ClientState(Frozen):
     """All that a client knows, as a value. Moments are counted back from the state's own; 0 where none matters."""
 
     handshake: HandshakeState

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from tcrp.engine.codec import Codec, codec
 from tcrp.engine.recognition import Recognised, Recogniser
 from tcrp.spec.dialects import AUTO
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Operation
 
 USUAL_PORT = 40001  # which does not print as text
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerConfig:
+class ListenerConfig(Frozen):
     """`dialects` are those that it recognises, in order; of a single one nothing is to be recognised.
 
     Without any it is `auto`: those that recognition tells apart (section 4).

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from tcrp.spec.frozen import Frozen
+
 KEEP_ALIVES_PER_IDLE_TIMEOUT: Final = 5
 """How often a silent client says that it is there while the server would wait for it: four may be lost."""
 ASKED_PER_INTERVAL: Final = 4
@@ -29,7 +31,7 @@ UNHEARD_TEXTS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class LivenessState:
+class LivenessState(Frozen):
     """What is known of both silences, as a value. Moments are counted back; 0 where none matters."""
 
     idle_timeout_us: int

@@ -30,6 +30,7 @@ from tcrp.engine.recognition import Recogniser
 from tcrp.engine.registry import SessionRegistry
 from tcrp.engine.rooms import FanoutGroup, Session, Window
 from tcrp.engine.state import ServerState, forget_room, freeze, freeze_room, thaw
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import (
     CLIENT_DATAGRAM_BYTES_MAX,
     REJECTED_IN_A_ROW_MAX,
@@ -60,7 +61,7 @@ _KEEP_ALIVE_ANSWER = PacketKind.KEEP_ALIVE_ANSWER
 
 
 @dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(Frozen):
     """How a server is set. Members of one room may come by any of its listeners; one there is at least.
 
     `tables` are the protocol's; tests run engines on changed ones.

@@ -28,6 +28,7 @@ from tcrp.spec.fields import (
     size_of,
     word_for,
 )
+from tcrp.spec.frozen import Frozen
 
 Values = Mapping[str, Any]
 """What a message says, by role: text as `str` or `bytes`, numbers as `int`."""
@@ -135,7 +136,7 @@ _Step = Callable[[bytes, int, int, _State], int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Template:
+class Template(Frozen):
     """One kind of message of one dialect."""
 
     message: Message

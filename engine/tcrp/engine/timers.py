@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from tcrp.engine.outputs import Subject
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Deadline
 
 STALE_MAX = 64
@@ -19,7 +20,7 @@ STALE_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class TimerEntry:
+class TimerEntry(Frozen):
     """One deadline: when, what for, and whose. In a frozen state `when_us` counts from the state's moment."""
 
     when_us: int

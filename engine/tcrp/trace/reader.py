@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, get_type_hints
 
 from tcrp.spec.cluster_names import (
     AnyMachine,
@@ -21,6 +21,7 @@ from tcrp.spec.cluster_names import (
     LeaseState,
     OwnershipEvent,
     OwnershipState,
+    OwnRule,
 )
 from tcrp.spec.names import (
     ClientFinding,
@@ -32,6 +33,7 @@ from tcrp.spec.names import (
     PacketKind,
     RoomEvent,
     RoomState,
+    Rule,
     SessionEvent,
     SessionState,
 )
@@ -144,7 +146,6 @@ class _Shape:
 
 
 _REQUIRED: Final = object()
-_EMPTY: Mapping[type, object] = {str: "", int: 0}
 
 
 class _Proto(StrEnum):
@@ -156,30 +157,28 @@ def _words(*enums: Iterable[StrEnum]) -> dict[str, StrEnum]:
     return {str(word): word for words in enums for word in words}
 
 
+_RULES = _words(Rule)
+
+
 def _shape(
-    record: type[Record], *, left_out: tuple[str, ...] = (), words: Mapping[str, Mapping[str, StrEnum]] | None = None
+    record: type[Record],
+    *,
+    left_out: Mapping[str, str | None] | None = None,
+    words: Mapping[str, Mapping[str, StrEnum]] | None = None,
 ) -> _Shape:
     """The shape of a class of records.
 
-    `left_out` are fields that are not written while empty; a field that may be None is one without
-    being named. `words` are the words of fields whose type is no more than `str`.
+    `left_out` are fields that need not be written, and what they then hold. `words` are the words of fields whose type
+    is `str` or has several parts, of which compiled classes keep nothing.
     """
     fields = []
     hints = get_type_hints(record)
     for name in record._fields:
-        hint = hints[name]
-        default = _REQUIRED
-        if options := get_args(hint):
-            hints_of = [each for each in options if each is not type(None)]
-            default = None if len(hints_of) < len(options) else _REQUIRED
-            hint = hints_of[0]
         known = (words or {}).get(name)
-        if len(options) == 2 and default is _REQUIRED:  # words of two enumerations
-            known, hint = _words(*options), str
+        hint: Any = hints[name] if known is None else str
         if issubclass(hint, StrEnum):
             known, hint = _words(hint), str
-        if name in left_out:
-            default = _EMPTY[hint]
+        default = (left_out or {}).get(name, _REQUIRED)
         fields.append(_Field(name.rstrip("_"), hint, known, default))
     return _Shape(record._make, tuple(fields))
 
@@ -198,20 +197,24 @@ _CLUSTER_WORDS: Mapping[AnyMachine, tuple[Iterable[StrEnum], Iterable[StrEnum]]]
 def _shapes_by_machine(
     record: type[StepRecord | RefusalRecord],
     machines: Mapping[AnyMachine, tuple[Iterable[StrEnum], Iterable[StrEnum]]],
-    *left_out: str,
+    rules: Mapping[str, StrEnum],
+    left_out: Mapping[str, str | None],
 ) -> dict[str, _Shape]:
+    known = {"machine": _words(machines), "rule": rules}
     return {
         str(machine): _shape(
             record,
             left_out=left_out,
-            words={"from_": _words(states), "to": _words(states), "event": _words(events)},
+            words={**known, "from_": _words(states), "to": _words(states), "event": _words(events)},
         )
         for machine, (states, events) in machines.items()
     }
 
 
 _PACKET = _shape(
-    PacketRecord, left_out=("why", "listener"), words={"proto": _words(_Proto), "what": _words(PacketKind)}
+    PacketRecord,
+    left_out={"why": "", "listener": "", "rule": None},
+    words={"proto": _words(_Proto), "what": _words(PacketKind), "rule": _RULES},
 )
 
 _SHAPES: Mapping[str, _Shape] = {
@@ -220,11 +223,20 @@ _SHAPES: Mapping[str, _Shape] = {
     Kind.DROP: _PACKET,
     Kind.TIMER: _shape(TimerRecord, words={"what": _words(Deadline)}),
     Kind.FAULT: _shape(FaultRecord),
-    Kind.SHOW: _shape(ShowRecord, words={"what": _words([PacketKind.RELAY], Notice, ClientFinding)}),
+    Kind.SHOW: _shape(
+        ShowRecord,
+        left_out={"rule": None},
+        words={"what": _words([PacketKind.RELAY], Notice, ClientFinding), "rule": _RULES},
+    ),
 }
 _SHAPES_BY_MACHINE: Mapping[str, Mapping[str, _Shape]] = {
-    Kind.STEP: _shapes_by_machine(StepRecord, {**_MACHINE_WORDS, **_CLUSTER_WORDS}, "why", "token", "listener"),
-    Kind.REFUSE: _shapes_by_machine(RefusalRecord, _MACHINE_WORDS),
+    Kind.STEP: _shapes_by_machine(
+        StepRecord,
+        {**_MACHINE_WORDS, **_CLUSTER_WORDS},
+        _words(Rule, OwnRule),
+        {"why": "", "token": "", "listener": ""},
+    ),
+    Kind.REFUSE: _shapes_by_machine(RefusalRecord, _MACHINE_WORDS, _RULES, {"rule": None}),
 }
 
 

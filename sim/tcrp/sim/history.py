@@ -22,6 +22,7 @@ from tcrp.sim.scenario.model import (
     Told,
     UserIs,
 )
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import HandshakeEvent, HandshakeState, Machine, RoomState, SessionState
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
@@ -30,7 +31,7 @@ DOWN = "down"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(Frozen):
     """A machine has entered a state."""
 
     t_us: int
@@ -39,7 +40,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRelay:
+class SeenRelay(Frozen):
     """A relay that a user has seen."""
 
     t_us: int

@@ -23,6 +23,7 @@ from tcrp.sim.network.tcp import Tcp
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import Scenario, Step, Window
 from tcrp.sim.script import ScriptRunner
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import HandshakeEvent, Machine, Property
 from tcrp.trace.records import Digest, Record, RefusalRecord, StepRecord, Trace
@@ -32,7 +33,7 @@ Listener = Callable[[Record], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Frozen):
     """What a run has shown. The claim holds if nothing stands in `misses`, `violation` and `never_taken`."""
 
     scenario: Scenario

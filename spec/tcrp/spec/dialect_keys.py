@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import NOTICE_AGAIN_AFTER_US, SECOND_US
 from tcrp.spec.names import Notice, Operation, Reason
 
@@ -79,7 +80,7 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class Key(Frozen):
     """One key. Without a `default` it must be there, unless `without` says what holds in its place."""
 
     meaning: str

@@ -29,6 +29,7 @@ from tcrp.spec.fields import (
     read_item,
     roles_of,
 )
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Notice, Operation, Reason, Rule
 
 __all__ = [
@@ -53,7 +54,7 @@ AUTO = NAMES[:-1]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Frozen):
     """How one reason is refused. `then` follows the first frame in some dialects."""
 
     frame: Message
@@ -63,7 +64,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Frozen):
     """How a notice is told: in these sentences (the first is written, all are read), as this message."""
 
     sentences: tuple[str, ...]
@@ -71,7 +72,7 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class Endings:
+class Endings(Frozen):
     """What else than a whole notice makes clients of a dialect end (R-REL-3)."""
 
     match: Match = Match.WHOLE
@@ -95,7 +96,7 @@ ByOperation = Mapping[Operation, Message]
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Frozen):
     """Everything in which one dialect differs from the others."""
 
     name: str

@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from tcrp.spec.fields import Role
+from tcrp.spec.frozen import Frozen
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class Form(Frozen):
     """One kind of entry. The examples are entries as a TOML file holds them."""
 
     examples: tuple[str | Mapping[str, Any], ...]

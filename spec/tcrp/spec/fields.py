@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 
 JsonTemplate = Mapping[str, Any] | list[Any] | str | int | float | bool | None
@@ -69,7 +70,7 @@ class FieldError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Frozen):
     """Bytes that always stand there."""
 
     data: bytes
@@ -77,7 +78,7 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Frozen):
     """A number of a fixed width. It has a role, or measures a field, or is one of `values` (the first is written)."""
 
     label: str
@@ -95,7 +96,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Text(Frozen):
     """A text with a role. At most one of `width`, `until` and `is_measured` is set; with none it is open."""
 
     role: Role
@@ -108,7 +109,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Filler:
+class Filler(Frozen):
     """Bytes without a meaning: written as `pad`, ignored when read. Of width 0: whatever is left."""
 
     label: str
@@ -117,7 +118,7 @@ class Filler:
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class Json(Frozen):
     """A JSON value by template: `"{role}"` stands for a value, `"{role?}"` for one that may be missing or null."""
 
     template: JsonTemplate
@@ -125,7 +126,7 @@ class Json:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Frozen):
     """Fields under one label, which a number measures."""
 
     label: str
@@ -136,7 +137,7 @@ Item = Constant | Number | Text | Filler | Json | Group
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(Frozen):
     """A whole message, ready to be compiled. `is_stream`: it stands in a TCP stream, where its end is not given."""
 
     items: tuple[Item, ...]

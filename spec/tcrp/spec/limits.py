@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tcrp.spec.durations import parse_duration, write_duration
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Rule
 
 SECOND_US = 1_000_000
@@ -42,7 +43,7 @@ QUIET_US = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Frozen):
     """What a constant fixes, and the rule that it belongs to."""
 
     rule: Rule
@@ -93,7 +94,7 @@ class Takeover(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Frozen):
     """The purpose and allowed values of a setting. `least` and `most` are inclusive, in the field's unit."""
 
     unit: Unit
@@ -113,7 +114,7 @@ def _seconds(default: int, help: str, *, least_us: int = 1000) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Frozen):
     """A server's settings. Durations are microseconds. Raises `ValueError` for a value out of bounds."""
 
     rooms_max: int = _count(10_000, "rooms that are not closed")
@@ -153,24 +154,30 @@ class Limits:
     )
 
     def __post_init__(self) -> None:
-        for name, setting in SETTINGS.items():
-            value = getattr(self, name)
-            if setting.choices:
-                if value not in setting.choices:
-                    raise ValueError(f"{name} is {value!r}; allowed are {', '.join(setting.choices)}")
-            elif type(value) is not int:
-                raise ValueError(f"{name} is {value!r}; a whole number is expected")
-            elif not setting.least <= value <= setting.most:
-                raise ValueError(f"{name} is {value}; allowed are {setting.least} to {setting.most}")
+        for name in SETTINGS:
+            _require(name, getattr(self, name))
 
     def with_settings(self, settings: Mapping[str, Any]) -> Limits:
         """A copy with some settings changed. Raises `ValueError` for an unknown name or a value out of bounds."""
         if unknown := settings.keys() - SETTINGS.keys():
             raise ValueError(f"there is no setting named {sorted(unknown)[0]!r}")
         changes = dict(settings)
+        for name, value in settings.items():
+            _require(name, value)  # compiled code looks at types before values, and takes True for 1
         if "takeover" in changes:
             changes["takeover"] = Takeover(changes["takeover"])
         return replace(self, **changes)
+
+
+def _require(name: str, value: object) -> None:
+    setting = SETTINGS[name]
+    if setting.choices:
+        if value not in setting.choices:
+            raise ValueError(f"{name} is {value!r}; allowed are {', '.join(setting.choices)}")
+    elif type(value) is not int:
+        raise ValueError(f"{name} is {value!r}; a whole number is expected")
+    elif not setting.least <= value <= setting.most:
+        raise ValueError(f"{name} is {value}; allowed are {setting.least} to {setting.most}")
 
 
 SETTINGS: Mapping[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Limits)}

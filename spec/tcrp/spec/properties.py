@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tcrp.spec.cluster_names import AnyRule, OwnRule
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Property, Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Frozen):
     """A sentence that is true of every run, and the rules that it follows from."""
 
     sentence: str

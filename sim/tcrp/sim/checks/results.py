@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tcrp.sim.network.world import World
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Property
 from tcrp.trace.records import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Frozen):
     """A property that did not hold."""
 
     property: Property

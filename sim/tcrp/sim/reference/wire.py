@@ -15,6 +15,7 @@ from typing import Any
 
 from tcrp.spec.dialects import AUTO, Dialect, Telling, dialect
 from tcrp.spec.fields import Constant, Encoding, Filler, Group, Item, Json, JsonTemplate, Message, Number, Order, Text
+from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import NAME_BYTES_MAX, PORT_MAX, PORT_MIN
 from tcrp.spec.names import Notice, Operation, Reason, Rule
 
@@ -255,7 +256,7 @@ def shape(template: JsonTemplate, value: Any, found: dict[str, Any]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(Frozen):
     """What a request says, in which dialect. `fault` is the rule that a bad request breaks (R-TCP-2)."""
 
     dialect: Dialect
@@ -273,7 +274,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Frozen):
     """A request of which the payload is not looked at yet."""
 
     spoken: Dialect
