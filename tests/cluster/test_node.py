@@ -116,7 +116,7 @@ def test_a_room_that_closes_is_gone_everywhere_and_its_name_is_free() -> None:
     assert bob.sees[-1] == "Room closed"
     world.passes(world.limits.linger / SECOND + 1)
     assert not [key for key in world.keys if not key.startswith("node.")]
-    assert all(not each.node.ownership.rooms and not each.node.sessions for each in world.nodes.values())
+    assert all(not each.node.ownership.rooms and not each.node.gateway.sessions for each in world.nodes.values())
     assert world.user("carol", "c").creates().token
     assert bob.sees.count("Server shutdown") == 0
 
@@ -351,7 +351,7 @@ def test_rooms_elsewhere_are_named_with_their_owners_and_without_one_while_there
     world, _, bob = two_talk()
     a, b = world.nodes["a"].node, world.nodes["b"].node
     assert (a.elsewhere(), b.elsewhere()) == ({}, {"lobby": "a"})
-    assert [a.gateway_of(each.listener) for each in a.registry.sessions.values()] == [("a", 0), ("b", 0)]
+    assert [a.guests.gateway_of(each.listener) for each in a.registry.sessions.values()] == [("a", 0), ("b", 0)]
     world.nodes["a"].is_cut = world.nodes["b"].is_cut = True  # the bucket is away
     world.passes(LEASE * 1.1)
     assert (a.elsewhere(), b.elsewhere()["lobby"]) == ({"lobby": ""}, "a")

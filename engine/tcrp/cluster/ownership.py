@@ -119,6 +119,11 @@ class Ownership:
         at = self.rooms.get(room)
         return at is not None and at.state is _S.OWNED
 
+    def fence_of(self, room: bytes) -> int:
+        """The room's fencing number, as far as it is known here."""
+        at = self.rooms.get(room)
+        return at.fence if at is not None else 0
+
     def owned(self) -> list[RoomAt]:
         """The rooms that are here, or on their way to another process."""
         return [each for each in self.rooms.values() if each.state in (_S.OWNED, _S.HANDING_OVER)]

@@ -247,7 +247,7 @@ class ClusterServer(Server):
 
     def came_by(self, listener: int) -> dict[str, str]:
         """By which server a session's client comes, and by which of its listeners."""
-        server, number = self.node.gateway_of(listener)
+        server, number = self.node.guests.gateway_of(listener)
         return {"server": server, **super().came_by(number)}
 
     def further_metrics(self) -> Iterable[Metric]:
@@ -264,7 +264,7 @@ class ClusterServer(Server):
         elsewhere = max(len(self.node.ownership.rooms) - here, 0)
         yield GaugeMetricFamily("tcrp_cluster_rooms_elsewhere", "rooms of other servers", elsewhere)
         yield GaugeMetricFamily(
-            "tcrp_cluster_clients", "sessions whose clients come by this server", len(self.node.sessions)
+            "tcrp_cluster_clients", "sessions whose clients come by this server", len(self.node.gateway.sessions)
         )
         for name, help, value in (
             ("sent", "messages to other servers", figures.sent),

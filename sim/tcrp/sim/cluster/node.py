@@ -137,7 +137,7 @@ class NodeHost(ServerHost):
         return {**super().counters(), Counter.ROOMS: len(registry.rooms), Counter.SESSIONS: len(registry.sessions)}
 
     def udp_at(self, listener: int) -> Address:
-        name, number = self.node.gateway_of(listener)
+        name, number = self.node.guests.gateway_of(listener)
         return self._others[name].udp[number]
 
     def _new_node(self, config: ServerConfig, **options: Any) -> Any:
