@@ -1,6 +1,7 @@
 """How chat-server does on real sockets, on each way to the system, beside a relay in C that does the least: in turns.
 
     python -m bench.sockets [--seconds 60] [--turns 3]
+    python -m bench.sockets --beside CHECKOUT     # in place of all that: processor time beside another version
 
 Everything stays on the loopback, and ends by itself. `bench/native/` holds the load generator and the
 relay; both are compiled here, for which a C compiler is needed. The figures are written to `.bench/sockets.json`.
@@ -29,6 +30,7 @@ NATIVE = Path(__file__).parent / "native"
 TCP_PORT, UDP_PORT = 19002, 19003
 TURNS = 3
 OURS, PORTABLE, RELAY = "ours", "ours, a call for each datagram", "the relay in C"
+OTHER = "the other version"
 SHAPES = {"500 rooms of 10": (500, 10), "50 rooms of 100": (50, 100), "one room of 1000": (1, 1000)}
 FULL_SPEED, PACED = ("--window", "32"), ("--rate", "10000")
 SHORT_SECONDS = 5
@@ -52,6 +54,11 @@ class Loadgen:
             source = NATIVE / f"{name}.c"
             subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", folder / name, source], check=True)
 
+    def beside(self, checkout: Path) -> None:
+        """Another version of tcrp is measured too, as `OTHER`."""
+        folders = [str(checkout.resolve() / name) for name in ("spec", "engine", "sim", "cli")]
+        self._path_of_other = os.pathsep.join(folders)
+
     @contextlib.contextmanager
     def server(self, name: str) -> Iterator[int]:
         """`OURS`, `PORTABLE` or `RELAY`, up and ready; gives its process id."""
@@ -60,6 +67,8 @@ class Loadgen:
             ports = ["--tcp-port", str(TCP_PORT), "--udp-port", str(UDP_PORT)]
             command = [sys.executable, "-m", "tcrp.cli.server", *ports, *OPTIONS]
         environment = {**os.environ, PATH_VARIABLE: "portable" if name == PORTABLE else ""}
+        if name == OTHER:
+            environment["PYTHONPATH"] = self._path_of_other
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
         ) as process:
@@ -82,9 +91,11 @@ class Loadgen:
         return figures
 
 
-def in_turns(native: Loadgen, turns: int, *options: str) -> dict[str, dict[str, float]]:
+def in_turns(
+    native: Loadgen, turns: int, *options: str, names: tuple[str, ...] = (OURS, PORTABLE, RELAY)
+) -> dict[str, dict[str, float]]:
     """The medians of each server's figures; every turn is a fresh server of each."""
-    figures: dict[str, list[dict[str, float]]] = {OURS: [], PORTABLE: [], RELAY: []}
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(turns):
         for name, found in figures.items():
             found.append(native.load(name, *options))
@@ -123,6 +134,20 @@ def sessions(found: Found, native: Loadgen, count: int) -> None:
     found.figure(f"{count:,} joins, one after the other", idle["joins_per_s"], "per s")
 
 
+def versions(turns: int, checkout: Path) -> None:
+    """What a delivery costs here and in another checkout, at full speed."""
+    found = Found("versions")
+    with tempfile.TemporaryDirectory() as folder:
+        native = Loadgen(Path(folder))
+        native.beside(checkout)
+        for shape, (rooms, members) in SHAPES.items():
+            options = ("--rooms", str(rooms), "--members", str(members), "--seconds", "3", *FULL_SPEED)
+            medians = in_turns(native, turns, *options, names=(OURS, OTHER))
+            ours, other = (medians[name]["cpu_us_per_delivery"] for name in (OURS, OTHER))
+            found.figure(f"{shape}, {OURS}", ours, "µs of CPU a delivery", against=(OTHER, other))
+    print(f"written to {found.write()}")
+
+
 def main(seconds: int, turns: int, idle: int) -> None:
     """Print all figures and write them."""
     found = Found("sockets")
@@ -140,5 +165,9 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=int, default=60, help="how long each paced load lasts (60)")
     parser.add_argument("--turns", type=int, default=TURNS, help=f"of each measurement ({TURNS})")
     parser.add_argument("--idle", type=int, default=200_000, help="how many idle sessions (200000)")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="compare with this other version, and no more")
     given = parser.parse_args()
-    main(given.seconds, given.turns, given.idle)
+    if given.beside is not None:
+        versions(given.turns, given.beside)
+    else:
+        main(given.seconds, given.turns, given.idle)
