@@ -251,6 +251,18 @@ def test_who_is_seen_while_it_is_looked_up_is_not_lost() -> None:
     assert process.lease.is_alive("b.life9.1")
 
 
+def test_an_answer_that_never_comes_wakes_nobody_once_the_process_was_seen_again() -> None:
+    process = looked_up()
+    process.saw("b", 8, "b.life9.1")
+    asked_us = process.now_us
+    for now_us in range(asked_us, asked_us + US, BOUND_US // 3):
+        process.at(now_us)
+        next_us = process.lease.next_us()
+        assert next_us is not None
+        assert next_us > now_us
+    assert len(process.gets) == 1
+
+
 def test_one_look_up_is_under_way_at_a_time_and_is_repeated_after_a_third() -> None:
     process = looked_up()
     begun_us = process.now_us

@@ -82,8 +82,9 @@ class Lease:
 
     def next_us(self) -> int | None:
         """When `tick` is to be called next."""
-        asked = {name: sent_us for name, _, sent_us in self._confirming.values()}
-        times = [asked[name] + self._bound_us() if name in asked else each.until_us for name, each in self.seen.items()]
+        # Of one that was suspected, it is asked again later; it may have been shown since, and the answer lost.
+        again = {name: sent_us + self._bound_us() for name, _, sent_us in self._confirming.values()}
+        times = [max(each.until_us, again.get(name, 0)) for name, each in self.seen.items()]
         if self.state is LeaseState.RELEASED:
             return None
         if self.state in (LeaseState.HELD, LeaseState.RENEWING):
