@@ -28,16 +28,15 @@ def walk() -> PackedModel:
 
 def a_level(partitions: list[PackedPartition]) -> tuple[int, int]:
     """How many states are new, and how many were generated."""
-    new = generated = 0
+    reports = []
     for left in reversed(range(max(each.begin_level() for each in partitions))):
-        found = [each.expand(left + 1).found for each in partitions]
-        marks = [each.admit([row[at] for row in found], []) for at, each in enumerate(partitions)]
-        for at, each in enumerate(partitions):
-            report = each.keep([row[at] for row in marks])
-            new, generated = new + report.new, generated + report.generated
+        answers = [each.expand(left + 1) for each in partitions]
+        reports += [each.report for each in answers]
+        for finder, (_, found, _) in enumerate(answers):
+            reports += [each.admit(finder, found[index], b"").report for index, each in enumerate(partitions)]
     for each in partitions:
         each.end_level()
-    return new, generated
+    return sum(each.new for each in reports), sum(each.generated for each in reports)
 
 
 def started(count: int) -> list[PackedPartition]:
@@ -78,8 +77,7 @@ def test_properties_are_judged_where_a_state_is_new() -> None:
     violations, met = [], set()
     while partition.frontier_size():
         for left in reversed(range(partition.begin_level())):
-            partition.admit(partition.expand(left + 1).found, [])
-            report = partition.keep([b""])
+            report = partition.expand(left + 1).report
             violations += report.violations
             met |= report.met
         partition.end_level()

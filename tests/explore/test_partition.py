@@ -33,10 +33,13 @@ def a_level(partitions: list[StatePartition[Any]]) -> list[Report]:
     reports = []
     for left in reversed(range(max(each.begin_level() for each in partitions))):
         answers = [each.expand(left + 1) for each in partitions]
-        learned = [each.learned for each in answers]
-        columns = [[each.found[index] for each in answers] for index in range(len(partitions))]
-        marks = [each.admit(column, learned) for each, column in zip(partitions, columns, strict=True)]
-        reports += [each.keep([row[at] for row in marks]) for at, each in enumerate(partitions)]
+        reports += [each.report for each in answers]
+        for finder, (_, found, learned) in enumerate(answers):
+            admitted = [
+                each.admit(finder, its, b"" if index == finder else learned)
+                for index, (each, its) in enumerate(zip(partitions, found, strict=True))
+            ]
+            reports.append(partitions[finder].keep([each.is_new for each in admitted]))
     for each in partitions:
         each.end_level()
     return reports

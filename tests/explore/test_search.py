@@ -12,7 +12,7 @@ import pytest
 from bench.models import Channel, array_channel, channel, two_phase_commit
 
 from tcrp.explore import arrays, packed, partition
-from tcrp.explore.arrays import KnownStates
+from tcrp.explore.arrays import KnownStates, Lately
 from tcrp.explore.checkpoint import CheckpointError
 from tcrp.explore.depth import depth_first
 from tcrp.explore.fingerprints import collision_odds, fingerprint
@@ -278,6 +278,19 @@ def test_states_that_fall_on_one_place_of_the_table_are_all_kept_once() -> None:
     assert set(map(int, more)) == set(range(100_000)) - expected
     assert all(each in known for each in (0, 5, 99_999))
     assert 100_000 not in known
+
+
+def test_of_states_that_came_lately_each_is_let_through_at_least_once() -> None:
+    lately, passed = Lately(), set()
+    chance = np.random.default_rng(1)
+    for _ in range(40):
+        states = chance.integers(0, 1_000_000, 50_000).astype(np.uint64)  # many fall on one place of its table
+        new = set(map(int, lately.add(states)))
+        assert new <= set(map(int, states))
+        passed |= new
+        assert set(map(int, states)) <= passed
+    assert len(lately.add(np.array([7, 7], dtype=np.uint64))) <= 1
+    assert len(lately.add(np.array([7], dtype=np.uint64))) == 0
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:

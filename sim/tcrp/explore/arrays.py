@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tcrp.explore.model import ArrayModel
-from tcrp.explore.partition import Expanded, Found, Report
+from tcrp.explore.partition import Admitted, Expanded, Found, Report
 
 States: TypeAlias = npt.NDArray[np.uint64]
 
@@ -23,6 +23,7 @@ CHUNKS_IN_A_SLICE = 32
 ADMITTED = 1 << 17  # states that are looked for at once
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio: multiplying by it spreads numbers evenly
 _FIRST_BITS = 12
+_LATELY_BITS = 20
 _FULL = 2  # a table has at least so many places for each state
 
 
@@ -67,6 +68,22 @@ class KnownStates:
         return np.concatenate(new)
 
 
+class Lately:
+    """States that came lately: a table in which a later one takes the place of an earlier one."""
+
+    def __init__(self) -> None:
+        self._places: States = np.zeros(1 << _LATELY_BITS, np.uint64)  # state + 1; 0: free
+
+    def add(self, states: States) -> States:
+        """Those of them that are not among the latest."""
+        keys = states + np.uint64(1)
+        at = ((keys * _MIX) >> np.uint64(64 - _LATELY_BITS)).view(np.int64)
+        is_new = self._places[at] != keys
+        keys, at = keys[is_new], at[is_new]
+        self._places[at] = keys  # of several for one place the last stays
+        return np.concatenate([self._places[np.unique(at)], keys[self._places[at] != keys]]) - np.uint64(1)
+
+
 class ArrayPartition:
     """A partition of an `ArrayModel`."""
 
@@ -79,6 +96,7 @@ class ArrayPartition:
         self._frontier = _states([])
         self._expanded = 0  # of the frontier, in this level
         self._next: list[States] = []
+        self._lately_sent = Lately()
         self._report = Report()
 
     def start(self) -> Report:
@@ -94,12 +112,12 @@ class ArrayPartition:
 
     def expand(self, slices_left: int) -> Expanded:
         """The successors of one of the slices that are left of the frontier, by owner; this partition's stay here."""
-        self._report = Report()
+        report = self._report = Report()
         found: list[list[States]] = [[] for _ in range(self._partitions)]
         end = self._expanded - (self._expanded - len(self._frontier)) // slices_left
         for at in range(self._expanded, end, CHUNK):
             successors = self._model.expand(self._frontier[at : min(at + CHUNK, end)])
-            self._report.generated += len(successors)
+            report.generated += len(successors)
             if self._partitions == 1:
                 self._admit(successors)
                 continue
@@ -109,21 +127,21 @@ class ArrayPartition:
                 if index == self._index:
                     self._admit(share)
                 else:
-                    states.append(share)
+                    states.append(self._lately_sent.add(share))
         self._expanded = end
-        return Expanded([(b"".join(share.tobytes() for share in states), b"") for states in found])
+        return Expanded(report, [(b"".join(share.tobytes() for share in states), b"") for states in found])
 
-    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]:
-        """Tell new states from known ones."""
-        for data, _ in found:
-            states = np.frombuffer(data, np.uint64)
-            for at in range(0, len(states), ADMITTED):
-                self._admit(states[at : at + ADMITTED])
-        return [b""] * len(found)
+    def admit(self, finder: int, found: Found, learned: bytes) -> Admitted:
+        """Take over new states that another partition has found."""
+        self._report = Report()
+        states = np.frombuffer(found[0], np.uint64)
+        for at in range(0, len(states), ADMITTED):
+            self._admit(states[at : at + ADMITTED])
+        return Admitted(finder, b"", self._report)
 
-    def keep(self, marks: Sequence[bytes]) -> Report:
+    def keep(self, is_new: Sequence[bytes]) -> Report:
         """Nothing is left to do: owners keep the states themselves."""
-        return self._report
+        return Report()
 
     def end_level(self) -> int:
         """Go on to the next frontier; how many states it has."""

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 
 from tcrp.explore.model import PackedModel
-from tcrp.explore.partition import Expanded, Found, Report
+from tcrp.explore.partition import Admitted, Expanded, Found, Report
 
 CHUNK = 1 << 16
 """States that are expanded at once: enough to make the calls cheap, few enough to stay in a processor's cache."""
@@ -29,10 +29,7 @@ class PackedPartition:
         self._levels: list[array[int]] = []
         self._frontier = array("Q")
         self._expanded = 0  # of the frontier, in this level
-        self._mine: set[int] = set()  # successors found here that are owned here
-        self._sent: set[int] = set()  # those that owners were told of in this level
-        self._report = Report()
-        self._generated = 0
+        self._sent: set[int] = set()  # states of others, that owners were told of in this level
 
     def start(self) -> Report:
         """Take the initial states that fall to this partition as the first frontier."""
@@ -48,44 +45,36 @@ class PackedPartition:
 
     def expand(self, slices_left: int) -> Expanded:
         """The successors of one of the slices that are left of the frontier, by owner; this partition's stay here."""
-        partitions = self._partitions
-        found: list[set[int]] = [set() for _ in range(partitions)]
-        self._generated = 0
+        states: set[int] = set()  # most are found many times
+        generated = 0
         end = self._expanded - (self._expanded - len(self._frontier)) // slices_left
         for at in range(self._expanded, end, CHUNK):
             # A list: an array makes its numbers anew each time that it is gone through.
-            chunk = self._frontier[at : min(at + CHUNK, end)].tolist()
-            successors = self._model.expand(chunk)
-            self._generated += len(successors)
-            if partitions == 1:
-                found[0].update(successors)
-                continue
-            rest = set(successors)  # most are found many times
-            for index in range(partitions - 1):
-                theirs = {state for state in rest if (state ^ (state >> 17)) % partitions == index}
-                rest -= theirs
-                found[index].update(theirs)
-            found[-1].update(rest)
+            successors = self._model.expand(self._frontier[at : min(at + CHUNK, end)].tolist())
+            generated += len(successors)
+            states.update(successors)
         self._expanded = end
-        self._mine, found[self._index] = found[self._index], set()
-        for index, theirs in enumerate(found):
-            found[index] = theirs - self._sent
-            self._sent |= theirs
-        return Expanded([(array("Q", states).tobytes(), b"") for states in found])
+        found = [b""] * self._partitions
+        if self._partitions > 1:
+            states -= self._known
+            states -= self._sent
+            for index in range(self._partitions):
+                if index != self._index:
+                    theirs = {state for state in states if (state ^ (state >> 17)) % self._partitions == index}
+                    states -= theirs
+                    self._sent |= theirs
+                    found[index] = array("Q", theirs).tobytes()
+        report = self._admit(states)
+        report.generated = generated
+        return Expanded(report, [(each, b"") for each in found])
 
-    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]:
-        """Tell new states from known ones."""
-        states = self._mine
-        for data, _ in found:
-            states.update(array("Q", data))
-        self._report = self._admit(states)
-        self._mine = set()
-        return [b""] * len(found)
+    def admit(self, finder: int, found: Found, learned: bytes) -> Admitted:
+        """Take over new states that another partition has found."""
+        return Admitted(finder, b"", self._admit(set(array("Q", found[0]))))
 
-    def keep(self, marks: Sequence[bytes]) -> Report:
+    def keep(self, is_new: Sequence[bytes]) -> Report:
         """Nothing is left to do: owners keep the states themselves."""
-        self._report.generated = self._generated
-        return self._report
+        return Report()
 
     def end_level(self) -> int:
         """Go on to the next frontier; how many states it has."""

@@ -1,15 +1,16 @@
 """One share of a breadth-first search: the states whose fingerprints fall to it, and a share of the frontier.
 
-A level is worked off in slices of three calls of each partition: `expand` finds successors and sorts them by owner,
-`admit` tells new ones from known ones, `keep` puts the new ones into the next frontier; `end_level` goes on to that.
-Between the calls fingerprints travel, and what models have learned: a state stays where it was found. What is found
-does not depend on how many partitions there are.
+A level is worked off in slices: `expand` finds successors and sorts them by owner, each owner's `admit` tells new ones
+from known ones, `keep` puts the new ones into the next frontier; `end_level` goes on to that. Between the calls
+fingerprints travel, and what models have learned: a state stays where it was found. What is found does not depend on
+how many partitions there are, nor on the order in which owners are asked.
 """
 
 from __future__ import annotations
 
 import pickle
 from array import array
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol
@@ -27,11 +28,30 @@ SMALL_SLICE, SLICES = 256, 8
 """States that are expanded at least; parts of a frontier that is short."""
 
 
+@dataclass(slots=True)
+class Report:
+    """What a call added."""
+
+    new: int = 0
+    generated: int = 0
+    violations: list[tuple[str, int]] = field(default_factory=list)  # property, fingerprint
+    met: set[str] = field(default_factory=set)
+
+
 class Expanded(NamedTuple):
     """What a partition found in one slice, by owner, and what its model learned, pickled."""
 
+    report: Report
     found: list[Found]
     learned: bytes = b""
+
+
+class Admitted(NamedTuple):
+    """Whose slice it was, and a byte for each of its states, 1 where that partition is to keep it."""
+
+    finder: int
+    is_new: bytes
+    report: Report
 
 
 class Saved(NamedTuple):
@@ -42,24 +62,14 @@ class Saved(NamedTuple):
     next: Any
 
 
-@dataclass(slots=True)
-class Report:
-    """What a partition found in one slice."""
-
-    new: int = 0
-    generated: int = 0
-    violations: list[tuple[str, int]] = field(default_factory=list)  # property, fingerprint
-    met: set[str] = field(default_factory=set)
-
-
 class Partition(Protocol):
     """The contract that a search needs. Partition `i` of `n` owns what `i == owner(fingerprint, n)` says."""
 
     def start(self) -> Report: ...
     def begin_level(self) -> int: ...
     def expand(self, slices_left: int) -> Expanded: ...
-    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]: ...
-    def keep(self, marks: Sequence[bytes]) -> Report: ...
+    def admit(self, finder: int, found: Found, learned: bytes) -> Admitted: ...
+    def keep(self, is_new: Sequence[bytes]) -> Report: ...
     def end_level(self) -> int: ...
     def parent(self, fingerprint: int, depth: int) -> int | None: ...
     def frontier_size(self) -> int: ...
@@ -85,8 +95,8 @@ class StatePartition(Generic[S]):
         self._known = KnownFingerprints()  # that are owned here
         self._frontier: Frontier[S] = Frontier(model.near)
         self._next: Frontier[S] = Frontier(model.near)
-        self._found: list[dict[int, tuple[int, S]]] = []  # by owner: fingerprint, parent, state
-        self._generated = 0
+        # Of each slice that is not yet kept, by owner: fingerprint, parent, state.
+        self._found: deque[list[dict[int, tuple[int, S]]]] = deque()
 
     def start(self) -> Report:
         """Take the initial states that fall to this partition as the first frontier."""
@@ -122,9 +132,10 @@ class StatePartition(Generic[S]):
                 # The smallest parent, so that the path does not depend on which partition was first.
                 if known is None or parent < known[0]:
                     mine[mark] = (parent, kept)
-        self._found, self._generated = found, generated
+        self._found.append(found)
         learned = model.learned() if model.learned is not None else None
         return Expanded(
+            Report(generated=generated),
             [
                 (array("Q", each).tobytes(), array("Q", [parent for parent, _ in each.values()]).tobytes())
                 for each in found
@@ -132,30 +143,21 @@ class StatePartition(Generic[S]):
             pickle.dumps(learned, pickle.HIGHEST_PROTOCOL) if learned is not None and partitions > 1 else b"",
         )
 
-    def admit(self, found: Sequence[Found], learned: Sequence[bytes]) -> list[bytes]:
-        """For what each partition found: a byte for each state, 1 where that partition is to keep it."""
-        if self._model.learn is not None:
-            for index, data in enumerate(learned):
-                if data and index != self._index:
-                    self._model.learn(pickle.loads(data))  # noqa: S301 - a process of this search wrote it
-        marks = [b""] * len(found)
-        for by in range(len(found)):
-            # First what was found here: so each partition keeps about as many states as any other.
-            at = (self._index + by) % len(found)
-            fingerprints, came_from = found[at]
-            marks[at] = bytes(self._known.add(_integers(fingerprints), _integers(came_from)))
-        return marks
+    def admit(self, finder: int, found: Found, learned: bytes) -> Admitted:
+        """Tell new states from known ones: those that a partition found in one slice and that are owned here."""
+        if learned and self._model.learn is not None:
+            self._model.learn(pickle.loads(learned))  # noqa: S301 - a process of this search wrote it
+        return Admitted(finder, bytes(self._known.add(*map(_integers, found))), Report())
 
-    def keep(self, marks: Sequence[bytes]) -> Report:
-        """Put the states that their owners called new into the next frontier, and judge them."""
-        report = Report(generated=self._generated)
-        for found, kept in zip(self._found, marks, strict=True):
-            for (mark, (_, state)), is_new in zip(found.items(), kept, strict=True):
-                if is_new:
+    def keep(self, is_new: Sequence[bytes]) -> Report:
+        """Put the states of a slice that their owners called new into the next frontier, and judge them."""
+        report = Report()
+        for found, its in zip(self._found.popleft(), is_new, strict=True):
+            for (mark, (_, state)), is_its in zip(found.items(), its, strict=True):
+                if is_its:
                     report.new += 1
                     self._next.add(mark, state)
                     self._judge(mark, state, report)
-        self._found = []
         return report
 
     def end_level(self) -> int:

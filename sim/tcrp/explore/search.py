@@ -10,13 +10,13 @@ from time import monotonic, process_time
 from typing import Any
 
 from tcrp.explore.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from tcrp.explore.level import Level
 from tcrp.explore.model import ArrayModel, Bounds, Exploration, Model, PackedModel, Path, Progress, Violation
-from tcrp.explore.partition import Expanded, Report, canonical
+from tcrp.explore.partition import Report, canonical
 from tcrp.explore.team import MakeModel, Team
 
 OnProgress = Callable[[Progress], None]
 CHECKPOINT_EVERY_SECONDS = 60.0
-WEIGH_EVERY_SECONDS = 1.0
 UNEVEN = 1.05  # shares of a frontier that differ by more are made even
 
 
@@ -66,7 +66,6 @@ class _Search:
         self._is_interrupted = is_interrupted
         self._earlier: list[Any] = []  # notes
         self._broken: dict[str, int] = {}  # by property the smallest state in this level that breaks it
-        self._weighed = 0.0
         self._began = self._saved = self._started = monotonic()  # `_began`: as if all was one search
         self._processor_began = process_time()
 
@@ -76,9 +75,9 @@ class _Search:
         if resume and self._checkpoint is not None:
             frontier = self._resume(self._checkpoint)
         else:
-            reports: list[Report] = team.ask("start")
             result.levels = [0]
-            self._take_in(reports, depth=0)
+            for report in team.ask("start"):
+                self._take_in(report, depth=0)
             self._find_ways(depth=0)
             frontier = result.progress.frontier = result.levels[0]
         while frontier and not result.violations:
@@ -113,34 +112,25 @@ class _Search:
 
     def _level(self) -> str:
         """Expand the whole frontier, or say what cut it."""
-        team, depth = self._team, self.result.progress.depth + 1
+        depth = self.result.progress.depth + 1
         if len(self.result.levels) == depth:  # else an earlier search began it
             self.result.levels.append(0)
-        # As many slices for each partition, so that none waits for another.
-        for left in reversed(range(max(team.ask("begin_level")))):
-            answers: list[Expanded] = team.ask("expand", left + 1)
-            # What each partition found for each owner, handed to the owners; then their answers, handed back.
-            learned = [each.learned for each in answers]
-            columns = zip(*(each.found for each in answers), strict=True)
-            marks = team.ask("admit", each=[(list(column), learned) for column in columns])
-            reports: list[Report] = team.ask("keep", each=[(list(column),) for column in zip(*marks, strict=True)])
-            self._take_in(reports, depth)
-            self._tell()
-            if left and self._bounds.seconds is not None and monotonic() - self._started >= self._bounds.seconds:
-                return "time"
-            if left and self._is_interrupted():
-                return "interrupted"
-        return ""
+        return Level(self._team, lambda report: self._take_in(report, depth), self._cut_within_level).work_off()
 
-    def _take_in(self, reports: list[Report], depth: int) -> None:
+    def _cut_within_level(self) -> str:
+        self._tell()
+        if self._bounds.seconds is not None and monotonic() - self._started >= self._bounds.seconds:
+            return "time"
+        return "interrupted" if self._is_interrupted() else ""
+
+    def _take_in(self, report: Report, depth: int) -> None:
         result = self.result
-        new = sum(report.new for report in reports)
-        result.progress.distinct += new
-        result.progress.generated += sum(report.generated for report in reports)
-        result.levels[depth] += new
-        for name in sorted(set().union(*(report.met for report in reports))):
+        result.progress.distinct += report.new
+        result.progress.generated += report.generated
+        result.levels[depth] += report.new
+        for name in sorted(report.met):
             result.met.setdefault(name, depth)
-        for name, mark in (each for report in reports for each in report.violations):
+        for name, mark in report.violations:
             self._broken[name] = min(mark, self._broken.get(name, mark))
 
     def _find_ways(self, depth: int) -> None:
@@ -193,8 +183,7 @@ class _Search:
         self.result.progress.seconds = now - self._began
         # While processes work this one waits, and they wait while it works.
         self.result.progress.processor_seconds = process_time() - self._processor_began + self._team.processor_seconds
-        if now - self._weighed > WEIGH_EVERY_SECONDS:
-            self.result.progress.memory_bytes, self._weighed = self._team.memory_bytes(), now
+        self.result.progress.memory_bytes = self._team.memory_bytes()
         self._on_progress(replace(self.result.progress))
 
     def _save(self) -> None:

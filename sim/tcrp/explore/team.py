@@ -7,8 +7,9 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
+from collections import deque
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
 from time import process_time
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,9 @@ from tcrp.explore.partition import Partition, StatePartition
 MakeModel = Callable[[], Model[Any] | PackedModel | ArrayModel]
 """Makes a model, the same in each process. With several processes it must be possible to pickle it."""
 
+Call = tuple[str, tuple[Any, ...]]
+"""A partition's method, and what it is given."""
+
 _KIBIBYTE = 1024
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else _KIBIBYTE  # getrusage counts in bytes there
 
@@ -29,11 +33,15 @@ class WorkerError(Exception):
 
 
 class Team:
-    """Asks all partitions at once. A context: its processes end with it."""
+    """Asks partitions: all at once, or each on its own. A context: its processes end with it."""
 
     def __init__(self, make_model: MakeModel, jobs: int) -> None:
         self.jobs = jobs
-        self.processor_seconds = 0.0  # of the process that took longest, call by call
+        self.processor_seconds = 0.0  # of the process that took longest, from one call of all to the next
+        self._busy = [0.0] * jobs  # since the last call of all
+        self._memory = [0] * jobs
+        self._asked = [""] * jobs  # what each is at work on
+        self._waiting: list[deque[Call]] = [deque() for _ in range(jobs)]
         self._local: Partition | None = None
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
@@ -59,43 +67,70 @@ class Team:
             process.terminate()
             process.join()
 
-    def ask(self, call: str, *arguments: Any, each: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
-        """What each partition answers. `each` has arguments of its own for each. Raises `WorkerError`."""
-        own = each if each is not None else [arguments] * self.jobs
-        if self._local is not None:
-            return [getattr(self._local, call)(*own[0])]
-        for pipe, its in zip(self._pipes, own, strict=True):
-            pipe.send((call, its))
-        answers = [self._receive(pipe) for pipe in self._pipes]
-        self.processor_seconds += max(seconds for _, seconds in answers)
-        return [answer for answer, _ in answers]
+    def ask(self, call: str, *arguments: Any) -> list[Any]:
+        """What each partition answers. Raises `WorkerError`."""
+        for index in range(self.jobs):
+            self.submit(index, call, *arguments)
+        answers = [None] * self.jobs
+        for index, _, answer in self.answers():
+            answers[index] = answer
+        return answers
 
     def ask_one(self, index: int, call: str, *arguments: Any) -> Any:
         """What one partition answers. Raises `WorkerError`."""
-        if self._local is not None:
-            return getattr(self._local, call)(*arguments)
-        self._pipes[index].send((call, arguments))
-        answer, seconds = self._receive(self._pipes[index])
-        self.processor_seconds += seconds
+        self.submit(index, call, *arguments)
+        [(_, _, answer)] = self.answers()
         return answer
 
-    def memory_bytes(self) -> int:
-        """The most memory that the exploring processes have held, added up."""
-        return memory_bytes() if self._local is not None else sum(self.ask(_MEMORY))
+    def submit(self, index: int, call: str, *arguments: Any) -> None:
+        """Ask one partition as soon as it has answered what it was asked before. `answers` has what it says."""
+        self._waiting[index].append((call, arguments))
+        self._send(index)
 
-    @staticmethod
-    def _receive(pipe: Connection) -> tuple[Any, float]:
-        """What a process answers, and how long that took its processor."""
+    def is_idle(self, index: int) -> bool:
+        """Whether a partition has answered all that it was asked."""
+        return not self._asked[index] and not self._waiting[index]
+
+    def answers(self) -> Iterator[tuple[int, str, Any]]:
+        """Which partition answers which call with what, as they come, until none has anything left to do.
+
+        Raises `WorkerError`.
+        """
+        if self._local is not None:
+            while self._waiting[0]:
+                call, arguments = self._waiting[0].popleft()
+                yield 0, call, getattr(self._local, call)(*arguments)
+            return
+        while asked := [pipe for pipe, call in zip(self._pipes, self._asked, strict=True) if call]:
+            ready = wait(asked)
+            for index in [at for at, pipe in enumerate(self._pipes) if pipe in ready]:
+                answer = self._receive(index)
+                call, self._asked[index] = self._asked[index], ""
+                self._send(index)
+                yield index, call, answer
+        self.processor_seconds += max(self._busy)
+        self._busy = [0.0] * self.jobs
+
+    def memory_bytes(self) -> int:
+        """The most memory that the exploring processes have held, added up, as far as they have said."""
+        return memory_bytes() if self._local is not None else sum(self._memory)
+
+    def _send(self, index: int) -> None:
+        # A process gets a call when it waits for one: else both ends could wait until the other reads.
+        if self._local is None and self._waiting[index] and not self._asked[index]:
+            call = self._waiting[index].popleft()
+            self._asked[index] = call[0]
+            self._pipes[index].send(call)
+
+    def _receive(self, index: int) -> Any:
         try:
-            is_answer, value, seconds = pipe.recv()
+            is_answer, value, seconds, self._memory[index] = self._pipes[index].recv()
         except EOFError:
             raise WorkerError("a process that explored is gone") from None
         if not is_answer:
             raise WorkerError(value)
-        return value, seconds
-
-
-_MEMORY = "memory"
+        self._busy[index] += seconds
+        return value
 
 
 def make_partition(make_model: MakeModel, index: int, partitions: int) -> Partition:
@@ -122,10 +157,10 @@ def _work(pipe: Connection, make_model: MakeModel, index: int, partitions: int) 
         last = process_time()
         while True:
             call, arguments = pipe.recv()
-            answer = memory_bytes() if call == _MEMORY else getattr(partition, call)(*arguments)
+            answer = getattr(partition, call)(*arguments)
             began, last = last, process_time()
-            pipe.send((True, answer, last - began))
+            pipe.send((True, answer, last - began, memory_bytes()))
     except EOFError:
         return  # the search has ended
     except Exception:
-        pipe.send((False, traceback.format_exc(), 0.0))
+        pipe.send((False, traceback.format_exc(), 0.0, 0))
