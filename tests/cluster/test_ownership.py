@@ -298,6 +298,23 @@ def test_who_is_named_takes_the_room_from_what_was_saved() -> None:
     assert (process.state, process.room.fence) == (S.OWNED, 21)
 
 
+@pytest.mark.parametrize("has_seen_it", [True, False])
+def test_who_is_named_before_its_lease_is_answered_takes_the_room_when_it_is(has_seen_it: bool) -> None:
+    process = Process("b")
+    if has_seen_it:
+        process.saw("b.x.1", 5)
+    process.lease.until_us = 0  # as far as it knows, it holds none
+    process.saw(process.lease.address, 6)
+    assert (process.state, process.asked) == (S.ELSEWHERE, [])
+    process.lease.until_us = LEASE_US
+    process.ownership.lease_held(process.now_us)
+    assert process.take().state is S.ACQUIRING
+    assert isinstance(process.asked[-1], Get)
+    assert process.asked[-1].key == STATE
+    process.answers(7, snapshot(5)).answers(8)
+    assert process.state is S.OWNED
+
+
 def test_who_loses_its_lease_holds_nothing_and_asks_for_nothing() -> None:
     process = owning()
     process.ownership.changed(LOBBY, 0, at_once=True)

@@ -290,6 +290,7 @@ class ClusterNode:
             had_held, self._has_held = self._has_held, True
             self._cut_off_us, self._is_told, self._is_new = None, False, False
             if not had_held:
+                self.ownership.lease_held(now_us)
                 self._forward_waiting(now_us)
             early, self._early = self._early, []
             for output in early:

@@ -193,6 +193,12 @@ class Ownership:
                 if at.asked is None:
                     self._save(at, now_us)
 
+    def lease_held(self, now_us: int) -> None:
+        """This process may own rooms from now on: those too that it was given before it knew (R-OWN-7)."""
+        for at in list(self.rooms.values()):
+            if at.state is _S.ELSEWHERE and at.owner == self._lease.address:
+                self._named(at, now_us)
+
     def lease_lost(self, now_us: int) -> None:
         """This process owns nothing any more; what it held goes on elsewhere, or here again later (R-OWN-2)."""
         for at in list(self.rooms.values()):
@@ -454,10 +460,17 @@ class Ownership:
         if at.state is _S.ACQUIRING and at.asked is not None and at.asked[0] == "take":
             self._ask_no_more(at)  # its answer is late, or lost
             self._taken(at, at.revision, now_us)
-        elif is_news and at.state in (_S.UNOWNED, _S.ELSEWHERE) and self._lease.holds(now_us):
+        elif is_news and at.state in (_S.UNOWNED, _S.ELSEWHERE):
             at.owner = self._lease.address
-            self._step(at, _E.NAMED)
-            self._load(at, now_us)
+            if self._lease.holds(now_us):
+                self._named(at, now_us)
+            else:  # its claim is known to the owner before, but not yet here
+                self._step(at, _E.SEEN)
+
+    def _named(self, at: RoomAt, now_us: int) -> None:
+        """The owner before has given the room to this process (R-OWN-7)."""
+        self._step(at, _E.NAMED)
+        self._load(at, now_us)
 
     def _saw_none(self, room: bytes, revision: int, now_us: int) -> None:
         at = self.rooms.get(room)
