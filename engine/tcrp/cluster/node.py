@@ -436,6 +436,8 @@ class ClusterNode:
                 self._to_owner(message, now_us)
             return
         if message.kind is Kind.OPEN and message.sender == self.lease.address:  # its room has come here meanwhile
+            if not self.gateway.is_open(message.what[0]):
+                return  # nobody waits for an answer any more
             self.gateway.take_back(message.what[0])
         outputs = self.guests.serve(message, now_us)
         if message.kind is Kind.DATAGRAM:
