@@ -1,6 +1,7 @@
 """What a cluster costs: relays by way of gateway and owner beside a single server, and what each process does.
 
     python -m bench.cluster [--texts 1000] [--members 600]
+    python -m bench.cluster --largest        # how many members one room can have at one, two and three servers
 
 NATS, three servers and the clients stay on the loopback. One text is under way at a time, so latencies are those of an
 idle cluster; processor times are the processes' own. The figures are written to `.bench/cluster.json`.
@@ -29,12 +30,13 @@ NATS_PORT, PORTS = 19222, (19002, 19012, 19022)
 TICKS = os.sysconf("SC_CLK_TCK")
 CREATE, JOIN = 1, 2
 PATIENCE = 20.0
+LARGEST_SECONDS = 50.0
 
 
 class Client:
     """Somebody who speaks the dialect `text`, at the server with these ports."""
 
-    def __init__(self, port: int, room: bytes, name: str, operation: int) -> None:
+    def __init__(self, port: int, room: bytes, name: str, operation: int, udp: socket.socket | None = None) -> None:
         request = bytes((len(room), operation, 0)) + len(name).to_bytes(29, "big") + room + name.encode()
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as tcp:
             tcp.sendall(request)
@@ -42,7 +44,7 @@ class Client:
             while more := tcp.recv(4096):
                 answer += more
         self.head = bytes((len(room), 32)) + room + answer[-32:]
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp = udp if udp is not None else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.connect(("127.0.0.1", port + 1))
         self.udp.send(self.head)
 
@@ -91,7 +93,7 @@ def process(*command: str, ready: bool) -> Iterator[int]:
 def servers(is_cluster: bool) -> Iterator[list[int]]:
     """NATS, behind three servers; or a single server. Gives their process ids."""
     with contextlib.ExitStack() as stack:
-        server = (sys.executable, "-m", "tcrp.cli.server", *OPTIONS)
+        server = (sys.executable, "-m", "tcrp.cli.server", *OPTIONS, "--members-max", "30000")
         if not is_cluster:
             yield [stack.enter_context(process(*server, "--tcp-port", "19002", "--udp-port", "19003", ready=True))]
             return
@@ -175,7 +177,90 @@ def fan_out(found: Found, what: str, ports: Sequence[int], pids: Sequence[int], 
     time.sleep(1)
 
 
+class Crowd:
+    """Guests of one room, at servers in turn. Those of one server share a socket, to be read with little work."""
+
+    def __init__(self, room: bytes, ports: Sequence[int]) -> None:
+        self.host = enter(ports[0], room, "host", CREATE, None)
+        self.guests: list[Client] = []
+        self._room, self._ports = room, ports
+        self._readers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in ports]
+        for reader, port in zip(self._readers, ports, strict=True):
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
+            reader.connect(("127.0.0.1", port + 1))
+            reader.setblocking(False)
+
+    def grows(self, count: int, ends: float) -> bool:
+        """Guests join until there are so many. False: there was no time for it."""
+        while len(self.guests) < count:
+            if time.monotonic() > ends:
+                return False
+            number = len(self.guests)
+            at = number % len(self._ports)
+            self.guests.append(Client(self._ports[at], self._room, f"g{number}", JOIN, self._readers[at]))
+        while self._read(0.5):
+            pass
+        return True
+
+    def hears(self, texts: int) -> tuple[int, float]:
+        """Ten texts a second from the host: relays that were lost, and the latest one's seconds."""
+        sent: list[float] = []
+        heard = [0] * texts
+        latest = 0.0
+        began = time.perf_counter()
+        while len(sent) < texts or (sum(heard) < texts * len(self.guests) and time.perf_counter() < sent[-1] + 1):
+            if len(sent) < texts and time.perf_counter() >= began + len(sent) / 10:
+                sent.append(time.perf_counter())
+                self.host.says(f"text {len(sent) - 1}")
+            for data in self._read(0.002):
+                number = int(data.rpartition(b" ")[2])
+                heard[number] += 1
+                latest = max(latest, time.perf_counter() - sent[number])
+        return texts * len(self.guests) - sum(heard), latest
+
+    def _read(self, seconds: float) -> list[bytes]:
+        """What is there, or comes within so long; not more at once than lets the clock have its turn."""
+        found: list[bytes] = []
+        for each in select.select(self._readers, [], [], seconds)[0]:
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(64):
+                    found.append(each.recv(4096))
+        return [each for each in found if b": text " in each]
+
+
+def largest(found: Found, what: str, ports: Sequence[int], seconds: float) -> None:
+    """The most members of one room who hear 10 texts a second, each within 100 ms, and lose none."""
+    ends = time.monotonic() + seconds
+    crowd = Crowd(f"{what}, largest".encode(), ports)
+    count, most, latest, failed = 500, 0, 0.0, 0
+    while failed < 2 and crowd.grows(count, ends):  # once may be the machine's doing
+        lost, took = crowd.hears(20)
+        print(f"  {count} guests: {lost} relays lost, the last one after {1e3 * took:.0f} ms", flush=True)
+        if lost or took > 0.1:
+            failed += 1
+        else:
+            most, latest, count, failed = count, took, round(1.2 * count), 0
+    if failed < 2:
+        print(f"  there was no time for {count}")
+    found.figure(f"{what}: members who hear 10 texts a second", most + 1, "in one room")
+    found.figure(f"{what}: their last relay", 1e3 * latest, "ms")
+    crowd.host.says("exit")
+    time.sleep(1)
+
+
+def largest_rooms() -> None:
+    """One process, two, three. Written to `.bench/cluster-largest.json`."""
+    found = Found("cluster-largest")
+    with servers(is_cluster=False):
+        largest(found, "a single server", PORTS[:1], LARGEST_SECONDS)
+    with servers(is_cluster=True):
+        for count in (2, 3):
+            largest(found, f"at {count} of 3 servers", PORTS[:count], LARGEST_SECONDS)
+    print(found.write())
+
+
 def main(texts: int, members: int) -> None:
+    """Latencies and processor times."""
     found = Found("cluster")
     with servers(is_cluster=False) as pids:
         latency(found, "a single server", pids, PORTS[0], PORTS[0], texts)
@@ -194,5 +279,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--members", type=int, default=600)
+    parser.add_argument("--largest", action="store_true", help="search for the largest room instead, for 3 minutes")
     given = parser.parse_args()
-    main(given.texts, given.members)
+    if given.largest:
+        largest_rooms()
+    else:
+        main(given.texts, given.members)
