@@ -42,6 +42,8 @@ script:
         "one-address-cannot-take-all-rooms",  # IPv6
         "traffic-over-a-limit-is-dropped-and-counted",
         "a-port-that-changes-is-followed",
+        "a-handover-loses-no-session",  # several servers
+        "messages-between-servers-may-be-lost-and-delayed",
     ],
 )
 def test_tshark_finds_nothing_wrong_with_the_capture_of_a_scenario(name: str, tmp_path: Path) -> None:
@@ -69,6 +71,20 @@ def test_payloads_and_names_are_in_the_capture(tmp_path: Path) -> None:
     path = capture(CUT, tmp_path)
     relays = fields(path, "udp.payload", "ip.dst_host", where="udp.srcport == 9003", options=("-N", "n"))
     assert (b"alice: one".hex(), "bob") in relays
+
+
+def test_servers_of_a_cluster_have_addresses_of_their_own_and_the_bucket_is_told_of_in_comments(tmp_path: Path) -> None:
+    scenario = (ROOT / "sim" / "scenarios" / "a-handover-loses-no-session.yaml").read_text(encoding="utf-8")
+    path = capture(scenario, tmp_path)
+    data = path.read_bytes()
+    for number, server in enumerate("abc", 1):
+        assert bytes((10, 255, 255, number)) + server.encode() + b"\0" in data  # the list of names
+    talks = set(map(tuple, fields(path, "ip.src", "ip.dst", "udp.srcport", "udp.dstport")))
+    assert ("10.255.255.2", "10.255.255.1", "4222", "4222") in talks
+    assert b"bucket" in data
+    assert {ip for talk in talks for ip in talk[:2]} == {
+        f"10.{net}.{at}" for net in ("0.0", "255.255") for at in (1, 2, 3)
+    }
 
 
 def test_a_drop_is_a_comment_on_the_packet_that_was_dropped_and_a_step_on_the_one_that_led_to_it(

@@ -22,7 +22,7 @@ from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, TimerRec
 from tcrp.trace.sentences import timed_sentence
 from tcrp.view.ethernet import SEGMENT_BYTES_MAX, Endpoint, Flag, Frame, tcp_frame, udp_frame
 
-SERVER = "server"
+SERVER, BUCKET = "server", "bucket"
 SERVER_IPS = {4: "10.255.255.254", 6: "2001:db8:ffff::1"}
 TCP_PORT, UDP_PORT = 9002, 9003
 FIRST_UDP_PORT = 40001
@@ -78,15 +78,16 @@ class _End:
 class _Connection:
     """A TCP connection. `ends` are by the actor that sends."""
 
-    __slots__ = ("client", "ends", "is_reset")
+    __slots__ = ("client", "ends", "is_reset", "server")
 
-    def __init__(self, client: str, ends: dict[str, _End]) -> None:
+    def __init__(self, client: str, server: str, ends: dict[str, _End]) -> None:
         self.client = client
+        self.server = server
         self.ends = ends
         self.is_reset = False
 
     def between(self, source: str) -> tuple[_End, _End]:
-        other = self.client if source == SERVER else SERVER
+        other = self.client if source == self.server else self.server
         return self.ends[source], self.ends[other]
 
 
@@ -95,7 +96,10 @@ _OPENING = re.compile(r"/open(#\d+)?(?=/|$)")
 
 
 class Capture:
-    """Frames, made from records in their order. `payloads` are by the number of the record that a packet was sent."""
+    """Frames, made from records in their order. `payloads` are by the number of the record that a packet was sent.
+
+    What servers of a cluster say to their bucket is not TCRP, and no packet here, but a comment.
+    """
 
     def __init__(self, header: Header, payloads: Mapping[int, Payload] | None = None) -> None:
         self.header = header
@@ -107,10 +111,12 @@ class Capture:
         self._now_us = 0
         self._connections: dict[str, _Connection] = {}
         self._ports: dict[str, int] = {}
-        self.stations: dict[str, int] = {SERVER: 1}
+        self._servers = header.servers or (SERVER,)
+        self.stations: dict[str, int] = {server: number for number, server in enumerate(self._servers, 1)}
         self._ips: dict[str, str] = {}
         for number, (id, member) in enumerate(header.cast.items(), 1):
             self._ips[id] = _plain(member.address or f"10.0.{number >> 8}.{number & 255}")
+        self._ips |= {server: f"10.255.255.{number}" for number, server in enumerate(header.servers, 1)}
 
     # --- records ---------------------------------------------------------------------------------
 
@@ -119,9 +125,7 @@ class Capture:
         if record.t_us != self._now_us:
             self._settle()
             self._now_us = record.t_us
-        sent = isinstance(record, PacketRecord) and record.kind is Kind.SEND
-        if sent:
-            assert isinstance(record, PacketRecord), "for the type checker"
+        if isinstance(record, PacketRecord) and record.kind is Kind.SEND and not self._is_of_bucket(record):
             frame = self._send(record)
             self._frame_of.append(frame)
             self._claim(record.cause, frame)
@@ -135,7 +139,8 @@ class Capture:
         else:
             self._waiting[record.n] = (record.cause, comment)
         if isinstance(record, PacketRecord) and record.kind is Kind.ARRIVE and record.proto == "tcp":
-            self._acknowledge(record)
+            if not self._is_of_bucket(record):
+                self._acknowledge(record)
         elif isinstance(record, FaultRecord) and record.what == "reset":
             self._reset(record)
 
@@ -243,11 +248,11 @@ class Capture:
             ends = connection.ends.values()
             is_over = connection.is_reset or all(end.has_finished for end in ends)
             for source, target in links:
-                up = source in ("all", connection.client) and target in ("all", SERVER)
-                down = source in ("all", SERVER) and target in ("all", connection.client)
+                up = source in ("all", connection.client) and target in ("all", connection.server)
+                down = source in ("all", connection.server) and target in ("all", connection.client)
                 if (up or down) and not is_over:
                     is_over = connection.is_reset = True
-                    for actor in (connection.client, SERVER):
+                    for actor in (connection.client, connection.server):
                         self._segment(*connection.between(actor), Flag.RST | Flag.ACK)
 
     # --- who is who ------------------------------------------------------------------------------
@@ -256,7 +261,7 @@ class Capture:
         self, packet: str, source: str, target: str, payload: Payload | None, *, opens: bool
     ) -> _Connection:
         """The connection that a packet belongs to: the one that its name begins with, else the client's latest."""
-        client = target if source == SERVER else source
+        client, server = (target, source) if source in self._servers else (source, target)
         opening = _OPENING.search(packet)
         key = packet[: opening.end()] if opening is not None else ""
         found = self._connections.get(key)
@@ -272,10 +277,19 @@ class Capture:
         port = self._ports[ip] = self._ports.get(ip, FIRST_TCP_PORT - 1) + 1
         ends = {
             client: _End(Endpoint(self._station(client), ip, port), crc32(packet.encode())),
-            SERVER: _End(Endpoint(1, _server_ip(ip), server_port), crc32(f"{packet}<".encode())),
+            server: _End(
+                Endpoint(self._station(server), self._server_ip(server, ip), server_port), crc32(f"{packet}<".encode())
+            ),
         }
-        connection = self._connections[key or packet] = _Connection(client, ends)
+        connection = self._connections[key or packet] = _Connection(client, server, ends)
         return connection
+
+    def _is_of_bucket(self, record: PacketRecord) -> bool:
+        return bool(self.header.servers) and BUCKET in record.link.split(">")
+
+    def _server_ip(self, server: str, peer_ip: str) -> str:
+        """An only server has one address in the simulation, but packets of IPv6 have two of their kind."""
+        return self._ip(server) if self.header.servers else SERVER_IPS[6 if ":" in peer_ip else 4]
 
     def _station(self, actor: str) -> int:
         return self.stations.setdefault(actor, len(self.stations) + 1)
@@ -289,14 +303,17 @@ class Capture:
         self, actor: str, other: str, address: tuple[str, int] | None, peer: tuple[str, int] | None
     ) -> Endpoint:
         """Where an actor sends or receives datagrams: at `address`, if it is known, in those exchanged with `other`."""
-        if actor == SERVER:  # it has one address in the simulation, but packets of IPv6 have two of their kind
+        if actor in self._servers and other not in self._servers:
             ip = peer[0] if peer is not None else self._ip(other)
-            return Endpoint(1, _server_ip(ip), address[1] if address is not None else UDP_PORT)
+            port = address[1] if address is not None else UDP_PORT
+            return Endpoint(self._station(actor), self._server_ip(actor, ip), port)
         return Endpoint(self._station(actor), *(address or (self._ip(actor), FIRST_UDP_PORT)))
 
     def names(self) -> dict[str, list[str]]:
         """Who is behind each address of the cast."""
-        names: dict[str, list[str]] = {ip: [SERVER] for ip in SERVER_IPS.values()}
+        names: dict[str, list[str]] = {}
+        if not self.header.servers:
+            names = {ip: [SERVER] for ip in SERVER_IPS.values()}
         for id, ip in self._ips.items():
             names.setdefault(ip, []).append(id)
         return names
@@ -304,10 +321,6 @@ class Capture:
 
 def _plain(ip: str) -> str:
     return ip.removeprefix("::ffff:") if "." in ip else ip
-
-
-def _server_ip(ip: str) -> str:
-    return SERVER_IPS[6 if ":" in ip else 4]
 
 
 # --- the file --------------------------------------------------------------------------------------
