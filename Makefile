@@ -77,6 +77,7 @@ check-wheel: $(VENV)/dev
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-server" --dialect name-port --print-config > /dev/null
 	cd / && LANG=ja_JP.UTF-8 "$(CURDIR)/$(VENV)-wheel/bin/chat-client" --help | grep --quiet 部屋
 	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" run --sockets "$(CURDIR)/sim/scenarios/a-relay-too-long-for-one-form-reaches-the-others.yaml"
+	$(BIN)/python -m tools.installed $(VENV)-wheel/bin > /dev/null
 	rm -rf $(VENV)-wheel
 
 # The wheel whose core is compiled by mypyc, in dist/. Needs a C compiler and Python's headers.
@@ -84,6 +85,15 @@ check-wheel: $(VENV)/dev
 wheel-compiled: $(VENV)/dev
 	rm -rf dist
 	TCRP_COMPILED=1 $(BIN)/python -m build --quiet --wheel --no-isolation
+
+# It, in an environment of its own without anything else: in an empty folder the story runs, and a server carries a chat.
+.PHONY: check-wheel-compiled
+check-wheel-compiled: wheel-compiled
+	$(PYTHON) -m venv --clear $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd / && "$(CURDIR)/$(VENV)-wheel/bin/chat-sim" --version | grep --quiet '(compiled)'
+	$(BIN)/python -m tools.installed $(VENV)-wheel/bin > /dev/null
+	rm -rf $(VENV)-wheel
 
 # It, in an environment of its own, with what the tests need.
 COMPILED = $(VENV)-compiled

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -83,7 +82,8 @@ class Play:
             Scenario("x.yaml", "a claim", script=steps),
             self.world,
             self.tcp,
-            cast(Any, SimpleNamespace(users=self.users, servers={"server": Actor(self, "server")})),
+            self.users,
+            {"server": Actor(self, "server")},
             7,
         )
 

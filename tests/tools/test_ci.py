@@ -31,8 +31,8 @@ def test_the_workflow_is_one() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_it_runs_the_gate_and_compares_the_traces_of_the_compiled_build() -> None:
-    assert commands() == [".ci/run", "make check-compiled"]
+def test_it_runs_the_gate_compares_the_traces_of_the_compiled_build_and_tries_its_wheel() -> None:
+    assert commands() == [".ci/run", "make check-compiled check-wheel-compiled"]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 

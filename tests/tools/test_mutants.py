@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -146,7 +147,9 @@ def test_tests_that_fail_on_the_unchanged_module_judge_nothing(tool: Tool) -> No
 def tries(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The program on modules of the project."""
     command = [sys.executable, "-m", "tools.mutants", *arguments]
-    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    sources = os.pathsep.join(str(ROOT / each) for each in ("spec", "engine", "sim", "cli"))
+    environment = {**os.environ, "PYTHONPATH": sources}  # it changes sources, whichever build is installed
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment)
 
 
 def test_a_swarm_catches_what_no_test_is_asked_about_and_says_what_it_only_sees(tmp_path: Path) -> None:

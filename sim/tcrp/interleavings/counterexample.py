@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from tcrp.explore.model import Path
 from tcrp.interleavings.parts import Broken
@@ -52,30 +52,6 @@ class Plan:
         return SetFate(sent.packet, arrives_us=tuple(each - sent.t_us for each in arrives_us))
 
 
-class Rehearsal(dict[str, SetFate]):
-    """The fates of a run, decided when it asks for them: by then the trace tells what is sent."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-        self._sent: PacketRecord | None = None
-
-    def hear(self, record: Record) -> None:
-        """A listener of the trace."""
-        if isinstance(record, PacketRecord) and record.kind is Kind.SEND:
-            self._sent = record
-
-    def __bool__(self) -> bool:
-        return True
-
-    def get(self, packet: str, default: Any = None) -> Any:
-        """What becomes of the packet that was sent last."""
-        assert self._sent is not None, "a packet is recorded before its fate is asked for"
-        assert self._sent.packet == packet, "nothing is recorded in between"
-        fate = self[packet] = self._plan.fate_of(self._sent)
-        return fate
-
-
 def scenario_of(world: World, path: Path[State], broken: Broken, make_engine: EngineFactory) -> Scenario:
     """The scenario that takes the path and comes to the violation. Raises `NoTimes`."""
     befores = [path.start, *(state for _, state in path.steps)]
@@ -100,12 +76,17 @@ def scenario_of(world: World, path: Path[State], broken: Broken, make_engine: En
     return replace(scenario, script=numbered([*decided, *steps]))
 
 
-def _rehearse(scenario: Scenario, plan: Plan, make_engine: EngineFactory) -> tuple[Verdict, Rehearsal]:
-    """Run it once, to learn the packets' names."""
-    rehearsal = Rehearsal(plan)
-    run = Run(scenario, make_engine=make_engine, listeners=[rehearsal.hear])
-    run.world.fates = rehearsal
-    return run.go(), rehearsal
+def _rehearse(scenario: Scenario, plan: Plan, make_engine: EngineFactory) -> tuple[Verdict, dict[str, SetFate]]:
+    """Run it once, to learn the packets' names. Each fate is decided when the packet is recorded, before it is used."""
+    fates: dict[str, SetFate] = {}
+
+    def decide(record: Record) -> None:
+        if isinstance(record, PacketRecord) and record.kind is Kind.SEND:
+            fates[record.packet] = plan.fate_of(record)
+
+    run = Run(scenario, make_engine=make_engine, listeners=[decide])
+    run.world.fates = fates
+    return run.go(), fates
 
 
 # --- who does what -----------------------------------------------------------------------------------

@@ -96,7 +96,9 @@ class Run:
         self.hosts = Hosts(self.world, self.tcp, self.servers, scenario.limits)
         self._people()
         bucket = self.cluster.bucket if self.cluster is not None else None
-        self.script_runner = ScriptRunner(scenario, self.world, self.tcp, self.hosts, self.seed, bucket)
+        self.script_runner = ScriptRunner(
+            scenario, self.world, self.tcp, self.hosts.users, self.hosts.servers, self.seed, bucket
+        )
         self.history = History(scenario.expect, scenario.servers or (SERVER,))
         self.digest = Digest()
         self.refused_steps: list[RefusalRecord] = []

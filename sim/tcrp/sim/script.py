@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from tcrp.sim.cluster.bucket import Bucket
-from tcrp.sim.hosts.server import SERVER, ServerHost
-from tcrp.sim.hosts.user import Hosts
+from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.network.packets import Origin
 from tcrp.sim.network.tcp import Tcp
 from tcrp.sim.network.world import World
@@ -73,18 +72,34 @@ def claim_met_by(claim: StateClaim, record: Record, servers: Container[str] = (S
             return record.actor in servers and record.machine is machine and record.id == id
 
 
+class PlaysUser(Protocol):
+    """Who takes a user's steps."""
+
+    keeps_sent: bool
+
+    def act(self, action: UserAction, origin: Origin, *, allow_invalid: bool = False) -> None: ...
+
+
+class PlaysServer(Protocol):
+    """Who takes the steps of a server, or of the bucket of a cluster."""
+
+    def act(self, action: ServerAction, origin: Origin) -> None: ...
+
+
 class ScriptRunner:
     """Takes the steps of a scenario's script."""
 
     def __init__(
-        self, scenario: Scenario, world: World, tcp: Tcp, hosts: Hosts, seed: int, bucket: Bucket | None = None
-    ) -> None:
+        self, scenario: Scenario, world: World, tcp: Tcp, users: Mapping[str, PlaysUser],
+        servers: Mapping[str, PlaysServer], seed: int, bucket: Bucket | None = None,
+    ) -> None:  # fmt: skip
         self._world = world
         self._tcp = tcp
-        self._machines: dict[str, ServerHost | Bucket] = {**hosts.servers}
+        self._users = users
+        self._servers = servers
+        self._machines: dict[str, PlaysServer] = {**servers}
         if bucket is not None:
             self._machines[bucket.id] = bucket
-        self._town = hosts
         self._seed = seed
         self._scheduled_steps = [ScheduledStep(number, step) for number, step in enumerate(scenario.script, start=1)]
         self._rows: dict[int, list[ScheduledStep]] = {}
@@ -95,7 +110,7 @@ class ScriptRunner:
         }
         for step in scenario.script:
             if isinstance(step.action, Replay):
-                hosts.users[step.action.victim].keeps_sent = True
+                users[step.action.victim].keeps_sent = True
         self._waiting: dict[StateClaim, list[ScheduledStep]] = {}
         self.met: list[StateClaim] = []  # what has come true and was waited for
         for scheduled in self._scheduled_steps:
@@ -122,7 +137,7 @@ class ScriptRunner:
         """A listener of the trace: notes which states have come true."""
         if isinstance(record, StepRecord):
             for claim in self._waiting:
-                if claim_met_by(claim, record, self._town.servers):
+                if claim_met_by(claim, record, self._servers):
                     self.met.append(claim)
 
     @property
@@ -167,7 +182,7 @@ class ScriptRunner:
             machine.act(action, origin)
         else:
             assert isinstance(action, UserAction), "the reader knows the users' verbs"
-            self._town.users[step.actor].act(action, origin, allow_invalid=step.allow_invalid)
+            self._users[step.actor].act(action, origin, allow_invalid=step.allow_invalid)
 
     def _do_to_network(self, action: NetworkAction, origin: Origin) -> None:
         world = self._world
