@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -34,7 +35,9 @@ def test_its_first_line_names_the_schema_for_editors() -> None:
     first = Path("mine.yaml").read_text(encoding="utf-8").splitlines()[0]
     key, _, uri = first.partition("=")
     assert key == "# yaml-language-server: $schema"
-    assert Path(unquote(urlsplit(uri).path)) == SCENARIOS / "scenario.schema.json"
+    schema = Path(unquote(urlsplit(uri).path))
+    assert (schema.parent, schema.name) == (scenarios_folder(), "scenario.schema.json")
+    assert schema.read_bytes() == (SCENARIOS / "scenario.schema.json").read_bytes()
 
 
 def test_it_copies_a_scenario_that_comes_with_tcrp() -> None:
@@ -76,11 +79,9 @@ def test_it_copies_every_scenario_that_it_lists(capsys: pytest.CaptureFixture[st
 
 
 def test_an_installed_package_has_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert scenarios_folder() == SCENARIOS
     (tmp_path / "sim" / "scenarios").mkdir(parents=True)
-
-    class InstalledRun:
-        __file__ = str(tmp_path / "sim" / "run.py")
-
-    monkeypatch.setattr(new_module, "run", InstalledRun)
-    assert scenarios_folder() == tmp_path / "sim" / "scenarios"
+    for package, folder in (
+        (SCENARIOS.parent / "tcrp" / "sim", SCENARIOS), (tmp_path / "sim", tmp_path / "sim" / "scenarios"),
+    ):  # fmt: skip
+        monkeypatch.setattr(new_module, "run", SimpleNamespace(__file__=str(package / "run.py")))
+        assert scenarios_folder() == folder

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tcrp.cli.exits import UsageError
+from tcrp.cli.version import COMPILED, tcrp_build
 from tcrp.sim.swarm.batch import Tally, run_batch
 
 if TYPE_CHECKING:
@@ -170,7 +171,9 @@ def measured_batch(*arguments: Any) -> tuple[Tally, Arcs]:
 
 
 def check_installed() -> None:
-    """Raise `UsageError` if coverage.py is not there: chat-sim does without it but for this."""
+    """Raise `UsageError` if coverage.py is not there, which only this needs, or can see nothing."""
+    if tcrp_build() == COMPILED:
+        raise UsageError("--coverage sees no branches of compiled code: run it in a clone, or with a pure wheel")
     if importlib.util.find_spec("coverage") is None:
         raise UsageError("--coverage needs coverage.py: pip install coverage")
 
