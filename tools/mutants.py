@@ -4,10 +4,11 @@
 
 MODULE is `engine.codec`, a package (`sim.network`), or a file's path. `tools.mutations` says what is changed. Pytest
 and the module's own imports are loaded once; each mutant then runs in a fork, in which an import hook hands out the
-changed source. Tests catch a mutant when one fails, when it cannot be imported, or when it runs into the timeout. A
-swarm catches it when a random scenario fails; if none does but a trace differs from that of the unchanged module, the
-scenarios reached the change and no check noticed. Survivors that `--explained` lists are equivalent: they are counted
-apart and do not fail the run. A mutant meets only the tests that reach its line (`tools.reach`).
+changed source. Where it is enough that one function changes, the fork is one of a process that has collected the tests
+(`tools.in_place`). Tests catch a mutant when one fails, when it cannot be imported, or when it runs into the timeout.
+A swarm catches it when a random scenario fails; if none does but a trace differs from that of the unchanged module,
+the scenarios reached the change and no check noticed. Survivors that `--explained` lists are equivalent: they are
+counted apart and do not fail the run. A mutant meets only the tests that reach its line (`tools.reach`).
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ import importlib.machinery
 import importlib.util
 import json
 import os
-import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from typing import Protocol
 
 import pytest
 
+from tools.in_place import ELSEWHERE, Attempt, Host, end_group, functions_of, in_background, limit
 from tools.mutations import Mutant, mutants_of
 from tools.reach import Choice, Reach, Watch, spans
 
@@ -57,6 +58,7 @@ WHOLE_SERVER = ("tests/engine/test_handshakes.py", "tests/engine/test_server.py"
 WARM = ("hypothesis", "rich.console", "rich.table", "ruamel.yaml", "statemachine", "structlog", "prometheus_client")
 TIMEOUT_LEAST_SECONDS = 20
 TIMEOUT_FACTOR = 5
+WATCH_SECONDS = 900
 MEMORY_BYTES_MAX = 4 << 30  # a mutant that loops may also fill the memory
 TESTS_FAILED, INTERRUPTED, INTERNAL_ERROR = 1, 2, 3  # pytest's exit codes that kill a mutant
 NO_TESTS = 5
@@ -183,8 +185,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, file, loader=_Loader(fullname, file, self._source))
 
 
-def _warm_up(target: Target) -> None:
-    """Import what the module imports, and not the module: a fork imports it anew, changed."""
+def _warm_up(names: Collection[str]) -> None:
+    """Import what the modules import, and not the modules: a fork imports them anew, one changed."""
     for name in WARM:
         importlib.import_module(name)
     from hypothesis import Phase, settings
@@ -196,12 +198,12 @@ def _warm_up(target: Target) -> None:
             sys.path.append(str(ROOT / root))
     for name in [name for name in sys.modules if name.startswith("tcrp.")]:
         _forget(name)
-    importlib.import_module(target.name)
-    _forget(target.name)
+    for name in names:
+        importlib.import_module(name)
+    for name in names:
+        _forget(name)
     for name, module in list(sys.modules.items()):
-        if name.startswith("tcrp.") and any(
-            getattr(each, "__module__", "") == target.name for each in vars(module).values()
-        ):
+        if name.startswith("tcrp.") and any(getattr(each, "__module__", "") in names for each in vars(module).values()):
             _forget(name)  # it has imported what is to be changed
 
 
@@ -224,15 +226,9 @@ def _fork(target: Target, source: str, work: Work, timeout: float, *, is_loud: b
         return pid
     code = INTERNAL_ERROR
     try:
-        os.setsid()
-        signal.setitimer(signal.ITIMER_REAL, timeout)  # SIGALRM ends the process
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        limit(timeout, MEMORY_BYTES_MAX)
         if not is_loud:
-            null = os.open(os.devnull, os.O_RDWR)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
-        sys.dont_write_bytecode = True
-        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # one of the plugins is the project's own and imports it
+            _be_quiet()
         sys.meta_path.insert(0, _Finder(target, source))
         code = work()
     except BaseException:
@@ -242,19 +238,58 @@ def _fork(target: Target, source: str, work: Work, timeout: float, *, is_loud: b
         os._exit(int(code))
 
 
-def _run_tests(tests: Tests, plugin: Choice | Watch) -> int:
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
+def _be_quiet() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+
+
+def _run_tests(tests: Tests, plugin: Choice | Watch | Host, *options: str) -> int:
+    sys.dont_write_bytecode = True
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # one of the plugins is the project's own and imports it
+    usual = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
     # Rewriting assertions takes longer than the tests.
-    return pytest.main([*options, "--assert=plain", *tests], plugins=[plugin])
+    return pytest.main([*usual, "--assert=plain", *options, *tests], plugins=[plugin])
 
 
-def _watch_tests(target: Target, tests: Tests, kept: Path) -> int:
-    """Run the tests on the unchanged module, and keep what they reach."""
-    watch = Watch(target.path)
+def _watch_tests(modules: dict[str, Path], tests: Tests, kept: Path) -> int:
+    """Run the tests on the unchanged modules, and keep what they reach."""
+    watch = Watch(modules)
     watch.start()
     code = _run_tests(tests, watch)
     watch.reach().write(kept)
     return code
+
+
+class Reaches:
+    """What the tests of some modules reach, found out once for all modules with the same tests."""
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self._targets = list(targets)
+        self._known: dict[frozenset[str], Reach] = {}
+
+    def of(self, target: Target) -> Reach:
+        """Raises `BaselineError` if a test fails."""
+        key = _tests_of(target)
+        if key not in self._known:
+            modules = {each.name: each.path for each in self._targets if _tests_of(each) == key}
+            _warm_up(modules)
+            with TemporaryDirectory() as folder:
+                kept = Path(folder, "reach")
+                source = target.path.read_text(encoding="utf-8")
+                pid = _fork(target, source, partial(_watch_tests, modules, tuple(sorted(key)), kept), WATCH_SECONDS)
+                _, status = os.waitpid(pid, 0)
+                end_group(pid)
+                reach = Reach.read(kept) if kept.exists() else Reach({}, {}, {})
+            if os.waitstatus_to_exitcode(status) != 0:
+                failed = ", ".join(reach.failed or sorted(key))
+                raise BaselineError(f"{target.short}: on the unchanged module its tests fail: {failed}")
+            self._known[key] = reach
+        return self._known[key]
+
+
+def _tests_of(target: Target) -> frozenset[str]:
+    return frozenset(test for stage in target.stages for test in stage)
 
 
 def _run_swarm(swarm: Swarm) -> int:
@@ -277,14 +312,6 @@ def _run_swarm(swarm: Swarm) -> int:
     if not expected:
         swarm.traces.write_text("\n".join(digests))
     return DIFFERS if expected and expected != digests else 0
-
-
-def _end(pid: int) -> None:
-    """End what a mutant's tests have started and left."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
 @dataclass(slots=True)
@@ -313,17 +340,27 @@ class Stage(Protocol):
 class TestStage:
     """Tests that pass on the unchanged module."""
 
+    path: Path
     tests: Tests
     reach: Reach
     spans: dict[int, range]
     timeout: float
 
+    def span(self, mutant: Mutant) -> range:
+        """The lines of the mutant's statement."""
+        return self.spans.get(mutant.line, range(mutant.line, mutant.line + 1))
+
+    def chosen(self, mutant: Mutant) -> list[str]:
+        """The tests that reach the mutant's line, quickest first."""
+        theirs = {str(ROOT / file) for file in self.tests}
+        return [test for test in self.reach.chosen(self.path, self.span(mutant)) if self.reach.files[test] in theirs]
+
     def work(self, mutant: Mutant) -> Work | None:
-        """Run the tests that reach the mutant's line."""
-        chosen = self.reach.chosen(self.spans.get(mutant.line, range(mutant.line, mutant.line + 1)))
+        """Run them."""
+        chosen = self.chosen(mutant)
         theirs = {self.reach.files[test] for test in chosen}
         files = tuple(file for file in self.tests if str(ROOT / file) in theirs)
-        return partial(_run_tests, files, Choice(chosen)) if files else None
+        return partial(_run_tests, files, Choice(chosen), "-x") if files else None
 
 
 @dataclass(slots=True)
@@ -338,36 +375,85 @@ class SwarmStage:
         return partial(_run_swarm, self.swarm)
 
 
-def _stages_of(target: Target, judges: Sequence[Tests | Swarm], least: float) -> Iterator[Stage]:
+def _stages_of(target: Target, judges: Sequence[Tests | Swarm], least: float, reaches: Reaches) -> Iterator[Stage]:
     """Try the judges on the unchanged module: whether they pass, how long they take, and what tests reach."""
     source = target.path.read_text(encoding="utf-8")
     for judge in judges:
-        with TemporaryDirectory() as folder:
-            kept = Path(folder, "reach")
-            work: Work
-            if isinstance(judge, Swarm):
-                work, what = partial(_run_swarm, judge), "a scenario fails"
-            else:
-                work, what = partial(_watch_tests, target, judge, kept), f"its tests fail: {' '.join(judge)}"
-            began = time.monotonic()
-            _, status = os.waitpid(_fork(target, source, work, 900), 0)
-            if os.waitstatus_to_exitcode(status) != 0:
-                raise BaselineError(f"{target.short}: on the unchanged module {what}")
-            timeout = max(least, TIMEOUT_FACTOR * (time.monotonic() - began))
-            if isinstance(judge, Swarm):
-                yield SwarmStage(judge, timeout)
-            else:
-                yield TestStage(judge, Reach.read(kept), spans(source), timeout)
+        if not isinstance(judge, Swarm):
+            reach = reaches.of(target)
+            theirs = {str(ROOT / file) for file in judge}
+            seconds = sum(each for test, each in reach.seconds.items() if reach.files[test] in theirs)
+            yield TestStage(target.path, judge, reach, spans(source), max(least, TIMEOUT_FACTOR * seconds))
+            continue
+        _warm_up([target.name])
+        began = time.monotonic()
+        _, status = os.waitpid(_fork(target, source, partial(_run_swarm, judge), WATCH_SECONDS), 0)
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise BaselineError(f"{target.short}: on the unchanged module a scenario fails")
+        yield SwarmStage(judge, max(least, TIMEOUT_FACTOR * (time.monotonic() - began)))
+
+
+def _run_in_place(
+    target: Target, mutants: Sequence[Mutant], stages: Sequence[TestStage], jobs: int, least: float
+) -> Iterator[Result]:
+    """The fate of those mutants that can be tried in a process that has collected the tests."""
+    if not stages:
+        return
+    reach, inside = stages[0].reach, functions_of(target.path.read_text(encoding="utf-8"))
+    attempts: list[Attempt] = []
+    for mutant in mutants:
+        if mutant.line in inside and not reach.is_imported(target.path, stages[0].span(mutant)):
+            tests = [test for stage in stages for test in stage.chosen(mutant)]
+            seconds = TIMEOUT_FACTOR * sum(reach.seconds[test] for test in tests)
+            attempts.append(Attempt(mutant, tests, max(least, seconds)))
+    needed = {test for attempt in attempts for test in attempt.tests}
+    theirs = {reach.files[test] for test in needed}
+    files = tuple(file for stage in stages for file in stage.tests if str(ROOT / file) in theirs)
+    yield from (Result(each.mutant, "survived", 0) for each in attempts if each.mutant and not each.tests)
+    attempts = [each for each in attempts if each.tests]
+    if not attempts:
+        return
+    by_number = {each.mutant.number: each.mutant for each in attempts if each.mutant}
+    # Whether the tests pass here too, in an order of their own and without what others left in caches.
+    attempts.insert(0, Attempt(None, sorted(needed, key=lambda test: reach.seconds[test]), WATCH_SECONDS))
+    with TemporaryDirectory() as folder:
+
+        def work(report: int) -> int:
+            _be_quiet()
+            host = Host(target.name, target.path, attempts, jobs, report, MEMORY_BYTES_MAX)
+            return _run_tests(tuple(files), host, "--capture=sys", f"--basetemp={folder}/tests")
+
+        for number, code, seconds in in_background(work):
+            if number == 0 and code:
+                raise BaselineError(f"{target.short}: on the unchanged module its tests fail in another order")
+            if number and code != ELSEWHERE:
+                yield Result(by_number[number], OUTCOMES.get(code, "killed"), seconds)
+
+
+OUTCOMES = {
+    0: "survived", NO_TESTS: "survived", DIFFERS: "differs", -signal.SIGALRM: "timeout", -signal.SIGPROF: "timeout",
+}  # fmt: skip
 
 
 def run(
-    target: Target, mutants: Sequence[Mutant], judges: Sequence[Tests | Swarm], jobs: int, least: float
+    target: Target,
+    mutants: Sequence[Mutant],
+    judges: Sequence[Tests | Swarm],
+    jobs: int,
+    least: float,
+    reaches: Reaches,
 ) -> Iterator[Result]:
     """Each mutant's fate, as it is known. Raises `BaselineError`."""
-    stages = list(_stages_of(target, judges, least))
-    waiting = [(mutant, 0) for mutant in reversed(mutants)]
+    stages = list(_stages_of(target, judges, least, reaches))
+    known: set[int] = set()
+    tests = [stage for stage in stages if isinstance(stage, TestStage)]
+    for result in _run_in_place(target, mutants, tests, jobs, least):
+        known.add(result.mutant.number)
+        yield result
+    waiting = [(mutant, 0) for mutant in reversed(mutants) if mutant.number not in known]
+    if waiting:
+        _warm_up([target.name])
     running: dict[int, tuple[Mutant, int, float]] = {}
-    outcomes = {0: "survived", NO_TESTS: "survived", DIFFERS: "differs", -signal.SIGALRM: "timeout"}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -386,17 +472,17 @@ def run(
             if pid not in running:
                 continue
             mutant, stage, began = running.pop(pid)
-            _end(pid)
+            end_group(pid)
             code = os.waitstatus_to_exitcode(status)
             if code in (0, NO_TESTS) and stage + 1 < len(stages):
                 waiting.append((mutant, stage + 1))
-            elif code in outcomes or code in (TESTS_FAILED, INTERRUPTED, INTERNAL_ERROR) or code < 0:
-                yield Result(mutant, outcomes.get(code, "killed"), time.monotonic() - began)
+            elif code in OUTCOMES or code in (TESTS_FAILED, INTERRUPTED, INTERNAL_ERROR) or code < 0:
+                yield Result(mutant, OUTCOMES.get(code, "killed"), time.monotonic() - began)
             else:
                 raise BaselineError(f"{target.short}: pytest ended with {code}, which judges nothing")
     finally:
         for pid in running:
-            _end(pid)
+            end_group(pid)
 
 
 # --- what is remembered ----------------------------------------------------------------------------
@@ -481,6 +567,7 @@ class Judges:
     least: float  # seconds that a mutant has at least
     memory: Memory
     explained: str
+    reaches: Reaches
 
     def judge(self, target: Target, mutants: Sequence[Mutant]) -> Count:
         """Try a module's mutants, print which survived unexplained, and count."""
@@ -517,9 +604,7 @@ class Judges:
         source = _digest([target.path])
         outcomes = self.memory.outcomes(by, target, source, judge)
         left = [mutant for mutant in mutants if _key(mutant) not in outcomes]
-        if left:
-            _warm_up(target)
-        for result in run(target, left, stages, self.jobs, self.least) if left else ():
+        for result in run(target, left, stages, self.jobs, self.least, self.reaches) if left else ():
             outcomes[_key(result.mutant)] = result.outcome
             self.memory.add(by, target, source, judge, result)
         return outcomes
@@ -547,22 +632,22 @@ def _show(target: Target, number: int, swarm: int, least: float, *, tests: bool)
     if mutant is None:
         raise ValueError(f"{target.short} has no mutant {number}")
     print(f"{target.path}:{mutant.line}: {mutant.change}")
-    _warm_up(target)
     outcome = "survived"
     with TemporaryDirectory() as folder:
         judges: list[Tests | Swarm] = [*(target.stages if tests else ())]
         judges += [Swarm(swarm, Path(folder, "traces"))] if swarm else []
-        for stage in _stages_of(target, judges, least):
+        for stage in _stages_of(target, judges, least, Reaches([target])):
             work = stage.work(mutant)
             if work is None:
                 continue
+            _warm_up([target.name])
             pid = _fork(target, mutant.source, work, stage.timeout, is_loud=True)
             _, status = os.waitpid(pid, 0)
-            _end(pid)
+            end_group(pid)
             code = os.waitstatus_to_exitcode(status)
             if code == DIFFERS:
                 outcome = "survived, seen in traces"
-            elif code == -signal.SIGALRM:
+            elif OUTCOMES.get(code) == "timeout":
                 print(f"killed by the timeout: it took longer than {stage.timeout:.0f} s")
                 return 0
             elif code not in (0, NO_TESTS):
@@ -596,7 +681,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     by_tests, runs = options.by != "swarm", 0 if options.by == "tests" else options.swarm
     if options.by == "swarm" and not runs:
         parser.error("--by swarm: of how many scenarios? --swarm 300")
-    judges = Judges(by_tests, runs, options.jobs, options.timeout, Memory(options.resume), explained)
     together = Count()
     try:
         targets = targets_of(options.modules or PACKAGES, options.tests)
@@ -605,6 +689,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mutants = {each.name: mutants_of(each.path.read_text(encoding="utf-8")) for each in targets}
         if options.sample is not None:
             mutants = sample(mutants, options.sample, options.seed)
+        memory = Memory(options.resume)
+        judges = Judges(by_tests, runs, options.jobs, options.timeout, memory, explained, Reaches(targets))
         for target in targets:
             if by_tests and not target.stages:
                 print(f"{target.short}: no tests")

@@ -1,0 +1,191 @@
+"""Tries mutants inside functions in a process that has imported and collected everything: a fork changes the function.
+
+To import a changed module anew, with all that uses it, and to collect tests takes ten times as long as the tests that
+notice most mutants. What cannot be tried so: a line that runs while modules are imported, since what it made is kept.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import gc
+import os
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools.mutations import Mutant
+from tools.reach import caches_of
+
+if TYPE_CHECKING:
+    from tools.reach import Cache
+
+ELSEWHERE = 21
+"""Exit code of a fork that cannot change the function: it has another closure now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A mutant and the tests that it meets, in order. Without a mutant: whether they pass here."""
+
+    mutant: Mutant | None
+    tests: Sequence[str]
+    seconds: float  # of the processor, after which it counts as caught
+
+
+def functions_of(source: str) -> dict[int, int]:
+    """For each line inside a function's body, the first line of the outermost function, decorators included."""
+    found: dict[int, int] = {}
+    todo: list[ast.stmt] = list(ast.parse(source).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            begins, ends = max(node.body[0].lineno, node.lineno + 1), node.end_lineno or 0
+            found.update(dict.fromkeys(range(begins, ends + 1), first))
+        elif isinstance(node, ast.ClassDef):
+            todo += node.body
+    return found
+
+
+def _code_at(code: CodeType, line: int) -> CodeType | None:
+    """The function that begins at a line, in a module's or class's code."""
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            if each.co_firstlineno == line and each.co_name[:1] != "<" and each.co_flags & 2:  # CO_NEWLOCALS
+                return each
+            if not each.co_flags & 2 and (found := _code_at(each, line)):
+                return found
+    return None
+
+
+class Host:
+    """A plugin of pytest that, in place of the tests, tries mutants of one module, each in a fork."""
+
+    def __init__(self, name: str, file: Path, attempts: Sequence[Attempt], jobs: int, report: int, memory: int) -> None:
+        self._name = name
+        self._file = file
+        self._attempts = attempts
+        self._jobs = jobs
+        self._report = report  # a pipe: number, exit code and seconds of each
+        self._memory = memory
+        self._first_lines = functions_of(file.read_text(encoding="utf-8"))
+        self._functions: dict[int, list[FunctionType]] = {}
+        self._caches: list[Cache] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try all of them."""
+        for each in gc.get_objects():
+            if isinstance(each, FunctionType) and each.__code__.co_filename == str(self._file):
+                self._functions.setdefault(each.__code__.co_firstlineno, []).append(each)
+        self._caches = caches_of([self._name])
+        gc.freeze()  # a collection in a fork would copy every page
+        items = {item.nodeid: item for item in session.items}
+        waiting = list(reversed(self._attempts))
+        running: dict[int, tuple[int, float]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self._jobs:
+                    attempt = waiting.pop()
+                    pid = self._fork(session, attempt, items)
+                    running[pid] = attempt.mutant.number if attempt.mutant else 0, time.monotonic()
+                pid, status = os.wait()
+                if pid in running:
+                    number, began = running.pop(pid)
+                    end_group(pid)
+                    line = f"{number} {os.waitstatus_to_exitcode(status)} {time.monotonic() - began:.2f}\n"
+                    os.write(self._report, line.encode())
+        finally:
+            for pid in running:
+                end_group(pid)
+        return True
+
+    def _fork(self, session: pytest.Session, attempt: Attempt, items: dict[str, pytest.Item]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        code = pytest.ExitCode.INTERNAL_ERROR.value
+        try:
+            limit(attempt.seconds, self._memory)
+            if session.config.option.basetemp:
+                session.config.option.basetemp += f"/{os.getpid()}"
+            code = self._try(session, attempt, items)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _try(self, session: pytest.Session, attempt: Attempt, items: dict[str, pytest.Item]) -> int:
+        for cache in self._caches:
+            cache.cache_clear()
+        if attempt.mutant is not None and not self._change(attempt.mutant):
+            return ELSEWHERE
+        some = [items[test] for test in attempt.tests]
+        for item, following in zip(some, [*some[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return pytest.ExitCode.TESTS_FAILED.value
+        return 0
+
+    def _change(self, mutant: Mutant) -> bool:
+        line = self._first_lines[mutant.line]
+        code = _code_at(compile(mutant.source, str(self._file), "exec", dont_inherit=True), line)
+        functions = self._functions.get(line, ())
+        if code is None or not functions:
+            return False
+        try:
+            for function in functions:
+                function.__code__ = code
+        except ValueError:
+            return False
+        return True
+
+
+def limit(seconds: float, memory: int) -> None:
+    """Make this process one that ends: after so much time of the processor, or after ten times as long."""
+    os.setsid()
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # a busy machine takes no time from it
+    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def end_group(pid: int) -> None:
+    """End what a mutant's tests have started and left."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def in_background(work: Callable[[int], int]) -> Iterator[tuple[int, int, float]]:
+    """Number, exit code and seconds of what a fork reports, as it comes."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.close(reading)
+            os.setsid()
+            code = work(writing)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(int(code))
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as lines:
+            for line in lines:
+                number, exit_code, seconds = line.split()
+                yield int(number), int(exit_code), float(seconds)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)  # it ends its forks
+        os.waitpid(pid, 0)
