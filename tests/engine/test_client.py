@@ -114,6 +114,14 @@ def test_an_ending_is_told_once_and_relays_after_it_are_not_shown() -> None:
     assert engine.receive_datagram(b"alice: still here?", 3) == []
 
 
+def test_why_it_ended_is_told_after_a_client_has_ended_by_its_own_clock() -> None:
+    engine = completed(idle_timeout=30 * SECOND)
+    engine.receive_datagram(b"alice: hi", 1)
+    engine.handle_timeout(30 * SECOND)
+    assert len(engine.receive_datagram(b"Room closed", 31 * SECOND)) == 1
+    assert engine.receive_datagram(b"Room closed", 32 * SECOND) == []
+
+
 def test_what_is_shown_is_harmless() -> None:
     engine = completed()
     [shown] = engine.receive_datagram("alice: \x1b[31mred\n\u202egnp.exe".encode(), 1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from conversation import Chat
-from tcrp.engine.client import ClientEngine
+from conversation import SECOND, Chat
+from tcrp.engine.client import PACE_PER_CENT, ClientEngine
 from tcrp.engine.client_state import ClientConfig, ClientState
 from tcrp.engine.codec import codec
-from tcrp.spec.names import Operation
+from tcrp.spec.limits import Limits
+from tcrp.spec.names import Operation, SessionState
 
 
 @pytest.mark.parametrize(
@@ -62,3 +65,91 @@ def test_a_state_counts_back_from_its_own_moment() -> None:
         assert deadline_us is not None
         deadlines.append(deadline_us - now_us)
     assert deadlines == [min(each.when_us for each in state.timers)] * 2
+
+
+def put_away(engine: ClientEngine, now_us: int) -> ClientEngine:
+    """The same client, made from its state."""
+    return ClientEngine(engine.config, state=engine.freeze(), now_us=now_us)
+
+
+def what_follows(engine: ClientEngine, within_us: int) -> list[tuple[int, Sequence[object]]]:
+    """What a client does by itself, and when."""
+    found: list[tuple[int, Sequence[object]]] = []
+    while (when_us := engine.next_deadline_us()) is not None and when_us <= within_us:
+        found.append((when_us, engine.handle_timeout(when_us)))
+    return found
+
+
+def in_lobby(at_us: int, **wishes: Any) -> ClientEngine:
+    """A client that has just entered, and has heard nothing."""
+    speaks = codec("text")
+    engine = ClientEngine(ClientConfig(speaks, Operation.JOIN, "lobby", "bob", **wishes))
+    engine.start(at_us)
+    engine.stream_opened(1, at_us)
+    engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), at_us)
+    engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"t" * 16), at_us)
+    return engine
+
+
+def test_a_client_that_is_put_away_while_it_enters_or_leaves_goes_on_at_the_same_moments() -> None:
+    for leaves in (False, True):
+        one = in_lobby(5 * SECOND)
+        if leaves:
+            one.leave(7 * SECOND)
+            one.handle_timeout(7 * SECOND + 200_000)
+        else:
+            one.handle_timeout(5 * SECOND + 200_000)
+        other = put_away(one, 7 * SECOND + 200_000 if leaves else 5 * SECOND + 200_000)
+        expected = what_follows(one, 30 * SECOND)
+        assert [when_us for when_us, _ in expected][:1] == [7_600_000 if leaves else 5_600_000]
+        assert what_follows(other, 30 * SECOND) == expected
+
+
+def test_a_client_that_is_put_away_keeps_its_pace() -> None:
+    one = in_lobby(5 * SECOND, paces=True)
+    one.say("first", 6 * SECOND)
+    other = put_away(one, 6 * SECOND)
+    for engine in (one, other):
+        assert engine.say("second", 6 * SECOND) == []
+    assert what_follows(other, 7 * SECOND) == what_follows(one, 7 * SECOND) != []
+
+
+def test_a_client_that_is_put_away_amid_a_completion_reads_the_rest() -> None:
+    speaks = codec("text")
+    engine = ClientEngine(ClientConfig(speaks, Operation.JOIN, "lobby", "bob"))
+    engine.start(0)
+    engine.stream_opened(1, 0)
+    engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
+    completion = speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"t" * 16)
+    engine.receive_stream(completion[:9], 0)
+    other = put_away(engine, 0)
+    other.receive_stream(completion[9:], 0)
+    assert other.session is SessionState.IN_ROOM
+
+
+def test_a_state_holds_no_moment_that_matters_no_longer() -> None:
+    engine = in_lobby(5 * SECOND, paces=True)
+    engine.receive_datagram(b"alice: hi", 6 * SECOND)
+    engine.say("hello", 6 * SECOND)
+    waiting = engine.freeze()
+    assert (waiting.granted_ago_us, waiting.sent_text_ago_us, waiting.ended_ago_us) == (0, 0, 0)
+    turn_us = 6 * SECOND + 100 * SECOND // (Limits().texts_per_second_max * PACE_PER_CENT)
+    engine.handle_timeout(turn_us - 1)
+    assert engine.freeze().sent_text_ago_us == turn_us - 1 - 6 * SECOND
+    engine.handle_timeout(turn_us)
+    assert engine.freeze().sent_text_ago_us is None
+
+
+def test_a_state_knows_the_moment_at_which_a_client_began_and_was_connected() -> None:
+    engine = ClientEngine(ClientConfig(codec("text"), Operation.JOIN, "lobby", "bob"))
+    engine.start(5 * SECOND)
+    assert [each.when_us for each in engine.freeze().timers] == [Limits().handshake_timeout]
+    engine.stream_opened(1, 6 * SECOND)
+    assert [each.when_us for each in engine.freeze().timers] == [Limits().handshake_timeout - SECOND]
+
+
+def test_what_users_of_a_client_ask_it() -> None:
+    engine = in_lobby(5 * SECOND)
+    assert (engine.id, engine.spoke_us, engine.asks_for_answers) == ("bob@lobby", 5 * SECOND, False)
+    asking = ClientEngine(ClientConfig(codec("json"), Operation.JOIN, "lobby", "bob", keeps_alive=True))
+    assert asking.asks_for_answers
