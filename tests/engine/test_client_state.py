@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conversation import SECOND, Chat
-from tcrp.engine.client import PACE_PER_CENT, ClientEngine
+from tcrp.engine.client import PACE_PER_CENT, QUEUED_TEXTS_MAX, ClientEngine
 from tcrp.engine.client_state import ClientConfig, ClientState
 from tcrp.engine.codec import codec
 from tcrp.spec.limits import Limits
@@ -96,22 +96,33 @@ def test_a_client_that_is_put_away_while_it_enters_or_leaves_goes_on_at_the_same
         one = in_lobby(5 * SECOND)
         if leaves:
             one.leave(7 * SECOND)
-            one.handle_timeout(7 * SECOND + 200_000)
-        else:
-            one.handle_timeout(5 * SECOND + 200_000)
-        other = put_away(one, 7 * SECOND + 200_000 if leaves else 5 * SECOND + 200_000)
+        one.receive_datagram(b"", 7 * SECOND + 1000) if leaves else one.handle_timeout(5 * SECOND + 200_000)
+        other = put_away(one, 7 * SECOND + 1000 if leaves else 5 * SECOND + 200_000)
         expected = what_follows(one, 30 * SECOND)
-        assert [when_us for when_us, _ in expected][:1] == [7_600_000 if leaves else 5_600_000]
+        assert expected[0][0] == (7_200_000 if leaves else 5_600_000)
         assert what_follows(other, 30 * SECOND) == expected
 
 
-def test_a_client_that_is_put_away_keeps_its_pace() -> None:
+def test_a_client_that_is_put_away_keeps_its_pace_and_its_order() -> None:
     one = in_lobby(5 * SECOND, paces=True)
     one.say("first", 6 * SECOND)
-    other = put_away(one, 6 * SECOND)
+    one.receive_datagram(b"alice: hi", 6 * SECOND + 1000)
+    other = put_away(one, 6 * SECOND + 1000)
     for engine in (one, other):
-        assert engine.say("second", 6 * SECOND) == []
-    assert what_follows(other, 7 * SECOND) == what_follows(one, 7 * SECOND) != []
+        assert engine.say("second", 6 * SECOND + 1000) == []
+        assert engine.say("third", 6 * SECOND + 1000) == []
+    followed = what_follows(other, 7 * SECOND)
+    assert what_follows(one, 7 * SECOND) == followed
+    assert ["second" in str(outputs) for _, outputs in followed] == [True, False]
+
+
+def test_a_paced_client_queues_so_many_texts_and_no_more() -> None:
+    engine = in_lobby(5 * SECOND, paces=True)
+    for number in range(QUEUED_TEXTS_MAX + 1):  # the first is sent
+        engine.say(str(number), 6 * SECOND)
+    with pytest.raises(ValueError, match=rf"^{QUEUED_TEXTS_MAX} texts are queued already$"):
+        engine.say("one more", 6 * SECOND)
+    assert engine.queued == QUEUED_TEXTS_MAX
 
 
 def test_a_client_that_is_put_away_amid_a_completion_reads_the_rest() -> None:

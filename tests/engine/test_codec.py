@@ -7,8 +7,9 @@ import pytest
 from changed_dialects import changed
 from tcrp.engine.codec import Codec, codec, learns_port, port_fault
 from tcrp.engine.frames import HEADER_BYTES, write_frame
-from tcrp.engine.meanings import Asked, Relayed, Request
+from tcrp.engine.meanings import Asked, Relayed, Request, Unread
 from tcrp.engine.replies import REPLY_PAYLOAD_BYTES_MAX
+from tcrp.engine.templates import Partial
 from tcrp.spec.dialects import NAMES, LearnedFrom
 from tcrp.spec.names import Notice, Operation
 
@@ -105,6 +106,42 @@ def test_a_listing_holds_as_many_rooms_as_64_kib_fit() -> None:
         payload = payload_of(codec("name-port-list").write_listing([*names, last, b"z"]), room=b"")
         assert len(payload) == size
         assert payload.endswith(last[:1] if size == REPLY_PAYLOAD_BYTES_MAX else b"x")
+
+
+def test_a_question_for_the_rooms_is_read_whole_and_without_a_room() -> None:
+    speaks = codec("name-port-list")
+    question = speaks.write_list_request()
+    assert speaks.read_list_request(question + b"more") == len(question)
+    assert speaks.read_list_request(question[:-1]) is None
+    assert speaks.read_list_request(question, limit=len(question) - 1) is None
+    assert speaks.read_list_request(speaks.write_request(JOIN, b"lobby", "bob", "", "", 5000)) is None
+    assert speaks.read_list_request(write_frame(5, question[1], 0, b"lobby", b"")) is None
+    assert codec("text").read_list_request(question) is None
+
+
+def test_a_listing_is_read_back() -> None:
+    speaks = codec("name-port-list")
+    listing = speaks.write_listing([b"lobby", b"den"])
+    assert speaks.read_listing(listing) == ["lobby", "den"]
+    assert isinstance(speaks.read_listing(listing[:-1]), Partial)
+    assert speaks.read_listing(speaks.write_listing([])) == []
+    broken = listing.replace(b"lobby", b"lobb\xff")
+    assert isinstance(speaks.read_listing(broken), Unread)
+
+
+@pytest.mark.parametrize(("answers", "timeout"), [(True, False), (False, True)])
+def test_what_a_client_asks_for_besides_is_read_back(answers: bool, timeout: bool) -> None:
+    speaks = codec("json")
+    asked = speaks.read_request(
+        speaks.write_request(
+            JOIN, b"lobby", "bob", "", "", 0,
+            asks_for_answers=answers, asks_for_timeout=timeout, resume_token=b"t1" if answers else b"",
+        )
+    )  # fmt: skip
+    assert isinstance(asked, Asked)
+    assert asked.request == Request(
+        b"bob", "", None, asks_for_answers=answers, asks_for_timeout=timeout, resume_token=b"t1" if answers else b""
+    )
 
 
 # --- texts -----------------------------------------------------------------------------------------
