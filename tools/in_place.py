@@ -152,6 +152,7 @@ class Host:
 def limit(seconds: float, memory: int) -> None:
     """Make this process one that ends: after so much time of the processor, or after ten times as long."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, seconds)  # a busy machine takes no time from it
     signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -174,6 +175,7 @@ def in_background(work: Callable[[int], int]) -> Iterator[tuple[int, int, float]
         try:
             os.close(reading)
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             code = work(writing)
         except BaseException:
             traceback.print_exc()

@@ -278,8 +278,10 @@ class Reaches:
                 kept = Path(folder, "reach")
                 source = target.path.read_text(encoding="utf-8")
                 pid = _fork(target, source, partial(_watch_tests, modules, tuple(sorted(key)), kept), WATCH_SECONDS)
-                _, status = os.waitpid(pid, 0)
-                end_group(pid)
+                try:
+                    _, status = os.waitpid(pid, 0)
+                finally:
+                    end_group(pid)
                 reach = Reach.read(kept) if kept.exists() else Reach({}, {}, {})
             if os.waitstatus_to_exitcode(status) != 0:
                 failed = ", ".join(reach.failed or sorted(key))
@@ -682,6 +684,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.by == "swarm" and not runs:
         parser.error("--by swarm: of how many scenarios? --swarm 300")
     together = Count()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was forked is ended too
     try:
         targets = targets_of(options.modules or PACKAGES, options.tests)
         if options.only is not None:

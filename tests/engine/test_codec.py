@@ -129,6 +129,19 @@ def test_a_listing_is_read_back() -> None:
     assert isinstance(speaks.read_listing(broken), Unread)
 
 
+def test_only_where_request_and_both_completions_are_json_the_timeout_is_told() -> None:
+    assert [name for name in NAMES if codec(name).asks_for_answers] == [*JSON_NAMES[:4]]
+    assert [name for name in NAMES if codec(name).tells_timeout] == ["json-address", "json-port", "json-endpoint"]
+    joined = 'payload = { status = 200, message = "The room is joined", token = "{token}" }'
+    assert not changed("json-endpoint", (joined, 'payload = ["token"]')).tells_timeout
+
+
+def test_some_dialects_refuse_by_the_end_of_the_stream_and_some_relay_to_each_member_apart() -> None:
+    names = (*NAMES, "bare-token", "colon-fields", "name-password-prefix", "state-one")
+    assert [name for name in names if codec(name).refuses_silently] == ["bare-token", "colon-fields"]
+    assert [name for name in names if codec(name).relays_to_each] == ["name-password-prefix", "state-one"]
+
+
 @pytest.mark.parametrize(("answers", "timeout"), [(True, False), (False, True)])
 def test_what_a_client_asks_for_besides_is_read_back(answers: bool, timeout: bool) -> None:
     speaks = codec("json")
