@@ -87,6 +87,7 @@ class NodeHost(ServerHost):
         self._packet: Packet | None = None  # a client's that it was given
         self._left: dict[bytes, tuple[list[bytes], list[MachineState]]] = {}  # rooms: tokens and machines
         self._came: dict[bytes, tuple[list[bytes], list[MachineState]]] = {}
+        self._fences: dict[bytes, int] = {}  # of rooms that went on here: a call may relay and then end the room
         self._origin = Origin(f"{id}.node", seed)  # of what nobody but the node itself has brought about
         self._arrives_us: dict[str, int] = {}  # of the latest message, by node
         self.ip = f"10.255.255.{number}"
@@ -266,6 +267,7 @@ class NodeHost(ServerHost):
     def comes(self, room: bytes) -> None:
         """The engine goes on with a room."""
         self._came[room] = self.tokens_in(room), self.states_in(room)
+        self._fences[room] = self.node.ownership.rooms[room].fence
 
     # --- what the script does to it --------------------------------------------------------------
 
@@ -422,7 +424,8 @@ class NodeHost(ServerHost):
             return step
         assert isinstance(step.subject, bytes), "sessions and rooms have names"
         if self.checks is not None and step.machine is Machine.ROOM and step.event == RoomEvent.RELAYED:
-            self.checks.relays(self.id, step.subject, self.node.ownership.rooms[step.subject].fence)
+            at = self.node.ownership.rooms.get(step.subject)
+            self.checks.relays(self.id, step.subject, self._fences[step.subject] if at is None else at.fence)
         elif self.checks is not None and step.machine is Machine.SESSION and step.to == SessionState.EXPIRED:
             self.checks.ended(step.subject)
         return step
