@@ -15,6 +15,7 @@ from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.failures import failure_of
 from tcrp.sim.swarm.generator import Knobs, generate
 from tcrp.sim.swarm.shrink import Shrinker
+from tcrp.sim.swarm.sometimes import Sometimes, SometimesCoverage
 
 CALM = Knobs(
     servers=3, users=3, steps=4, horizon_us=5_000_000, attackers=False, faults_of_users=False, faults_of_server=False,
@@ -90,3 +91,13 @@ def test_a_lost_handover_is_shrunk_to_a_scenario_that_replays() -> None:
     again = Run(read_scenario_text(write_scenario(shrunk)), make_node=LosesHandOver).go()
     assert again.violation is not None
     assert again.violation.property == failure.kind
+
+
+@pytest.mark.parametrize(("seed", "met"), [(193, {Sometimes.HANDED_OVER}), (746, {Sometimes.RECOVERED}), (277, set())])
+def test_a_swarm_counts_the_rooms_that_go_on_elsewhere(seed: int, met: set[Sometimes]) -> None:
+    coverage = SometimesCoverage()
+    run = Run(generate(seed))
+    assert run.trace is not None, "it keeps one"
+    run.trace.listeners.append(coverage.hear)
+    run.go()
+    assert {each for each in (Sometimes.HANDED_OVER, Sometimes.RECOVERED) if coverage.counts[each]} == met

@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from tcrp.sim.hosts.server import SERVER
+from tcrp.spec.cluster_names import ClusterMachine, OwnershipEvent, OwnershipState, OwnRule
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import (
     HandshakeEvent,
@@ -66,6 +67,8 @@ class Sometimes(StrEnum):
     TOO_MANY_UNENTERED = "there-were-too-many-rooms-without-their-host"
     TOO_MANY_CONNECTIONS = "there-were-too-many-connections"
     ASKED_WHILE_STOPPING = "a-stopping-server-was-asked"
+    HANDED_OVER = "a-room-was-handed-over"
+    RECOVERED = "a-lost-servers-room-was-taken-over"
 
 
 SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
@@ -121,6 +124,8 @@ SOMETIMES: Mapping[Sometimes, Claim] = MappingProxyType(
         ),
         Sometimes.TOO_MANY_CONNECTIONS: Claim("A connection was one too many.", (Rule.LIM_1,)),
         Sometimes.ASKED_WHILE_STOPPING: Claim("A request came while the server was shutting down.", (Rule.END_1,)),
+        Sometimes.HANDED_OVER: Claim("A server of a cluster gave a room to another one.", (OwnRule.OWN_7,)),
+        Sometimes.RECOVERED: Claim("A server of a cluster went on with a room whose owner was lost.", (OwnRule.OWN_3,)),
     }
 )
 """What each of them means, and the rules that it tests. No rules: a fault of the network or of a host."""
@@ -166,6 +171,10 @@ class SometimesCoverage:
                 self._see_packet(record)
             case StepRecord() if record.actor == SERVER:
                 self._see_step(record)
+            case StepRecord(machine=ClusterMachine.OWNERSHIP, from_=OwnershipState.HANDING_OVER):
+                self.counts[Sometimes.HANDED_OVER] += record.event == OwnershipEvent.SEEN
+            case StepRecord(machine=ClusterMachine.OWNERSHIP, from_=OwnershipState.ORPHANED):
+                self.counts[Sometimes.RECOVERED] += record.event == OwnershipEvent.WANTED
             case RefusalRecord(rule=Rule.TOK_4):
                 self.counts[Sometimes.ENDED_TOKEN_SPOKE] += 1
             case FaultRecord():
