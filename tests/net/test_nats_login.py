@@ -26,7 +26,10 @@ def test_a_line_is_a_user_and_a_password_or_a_token(file: Path) -> None:
     assert credentials(file) == {"token": "sesame"}
 
 
-@pytest.mark.parametrize("text", [USER, "# of the chat\n" + USER, USER.replace("\n", "\r\n")])
+# The keys are new in each process: without ids the tests would have other names in each.
+@pytest.mark.parametrize(
+    "text", [USER, "# of the chat\n" + USER, USER.replace("\n", "\r\n")], ids=["whole", "with a comment", "CRLF"]
+)
 def test_a_credentials_file_of_nats_is_handed_over(file: Path, text: str) -> None:
     file.write_bytes(text.encode())
     handed_over = str(credentials(file)["user_credentials"]).splitlines()
@@ -36,7 +39,8 @@ def test_a_credentials_file_of_nats_is_handed_over(file: Path, text: str) -> Non
 
 @pytest.mark.parametrize(
     "text", [USER[:100], USER.partition("-----BEGIN USER")[0], USER[USER.index("-----BEGIN USER") :],
-             USER.replace(SEED, SEED[:-8]), USER.replace(SEED, "SX" + SEED[2:]), USER.replace(SEED, "1" * 58)]
+             USER.replace(SEED, SEED[:-8]), USER.replace(SEED, "SX" + SEED[2:]), USER.replace(SEED, "1" * 58)],
+    ids=["its beginning", "no seed", "no JWT", "a short seed", "a seed of another kind", "no seed's letters"],
 )  # fmt: skip
 def test_half_a_file_is_refused(file: Path, text: str) -> None:
     file.write_text(text)
