@@ -444,6 +444,10 @@ class NodeHost(ServerHost):
         for session in registry.sessions.values():
             if session.room.name_bytes == room:
                 states.append((Machine.SESSION, f"{session.name}@{room.decode()}", str(session.state)))
+        tokens = set(self.tokens_in(room))
+        for stream, handshake in self.node.engine.handshake_server.handshakes.items():
+            if handshake.session in tokens and (connection := self.connection_of(stream)) is not None:
+                states.append((Machine.HANDSHAKE, connection.client.id, str(handshake.state)))
         return states
 
     def _send_message(self, to: str, data: bytes) -> None:
