@@ -177,9 +177,11 @@ class ObservedServer:
             self.call.told.append(entry)
         if self.hosts.get(entry.room) is entry:
             if record.event == SessionEvent.SUPERSEDED:
-                self.hosts[entry.room] = next(self.living_as(entry.id), None)
+                successor = self.hosts[entry.room] = next(self.living_as(entry.id), None)
+                if successor is not None:  # the room's host has entered once: it is waited for no more
+                    successor.has_entered |= entry.has_entered
                 if self._known is not None:
-                    self._known.hosts[entry.room] = self.hosts[entry.room]
+                    self._known.hosts[entry.room] = successor
             else:
                 self.call.hosts_ended.append(entry)
 
