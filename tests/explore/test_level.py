@@ -85,7 +85,7 @@ def test_no_partition_waits_for_another_before_its_next_slice() -> None:
         calls = [call for at, call in team.calls if at == index]
         assert calls.count("expand") == calls.count("keep") > 1
         opened = [calls[:at].count("expand") - calls[:at].count("keep") for at in range(len(calls) + 1)]
-        assert max(opened) == OPEN_SLICES
+        assert 1 < max(opened) <= OPEN_SLICES
 
 
 def test_a_level_that_is_cut_is_left_in_good_order() -> None:

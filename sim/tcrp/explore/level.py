@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tcrp.explore.partition import Expanded, Report
 from tcrp.explore.team import Team
 
-OPEN_SLICES = 2
+OPEN_SLICES = 8
 """Slices that a partition may have expanded while owners have not answered about all of their states."""
 
 _Answers = list[bytes | None]
