@@ -284,6 +284,19 @@ def test_a_room_is_handed_over_saved_first_and_then_named_to_the_next() -> None:
     assert (process.state, process.ownership.handing_over()) == (S.ELSEWHERE, False)
 
 
+def test_a_room_that_nobody_could_take_is_named_to_the_next_who_comes() -> None:
+    process = owning()
+    process.ownership.hand_over(0)
+    process.take()
+    process.lease.seen.clear()  # while it is being saved
+    process.answers(20)
+    assert process.last.key == STATE
+    process.lease.saw(Entry("node.c", json.dumps(["kin", "c.x.1", 1]).encode(), 21), 0)
+    process.ownership.node_joined("c.x.1", 0)
+    process.take()
+    assert process.last == put_of(OWNER, ["kin", "c.x.1", 0, False], 10, process.last.ask)
+
+
 def test_the_last_process_hands_nothing_over() -> None:
     process = Process().wants().answers(10)
     process.ownership.hand_over(0)

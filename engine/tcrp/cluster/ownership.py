@@ -214,6 +214,8 @@ class Ownership:
         for at in list(self.rooms.values()):
             if at.owner == address and at.state is _S.ELSEWHERE and (at.waiting or at.held):
                 self._holder.settled(at, now_us)
+            elif at.state is _S.HANDING_OVER and at.asked is None:  # nobody was there to take it
+                self._name_successor(at, now_us)
 
     def node_lost(self, address: str, now_us: int) -> None:
         """The lease of a process is over: its rooms need another owner (R-OWN-3)."""
