@@ -101,3 +101,15 @@ def test_a_swarm_counts_the_rooms_that_go_on_elsewhere(seed: int, met: set[Somet
     run.trace.listeners.append(coverage.hear)
     run.go()
     assert {each for each in (Sometimes.HANDED_OVER, Sometimes.RECOVERED) if coverage.counts[each]} == met
+
+
+class NeverDone(ClusterNode):
+    """A server that wants to be called for what it has just done."""
+
+    def next_deadline_us(self) -> int | None:
+        return 0
+
+
+def test_a_server_that_is_woken_for_nothing_ends_the_run() -> None:
+    with pytest.raises(AssertionError, match="is woken for something that it does not do"):
+        Run(generate(0, CALM), make_node=NeverDone).go()

@@ -43,7 +43,6 @@ from tcrp.spec.limits import SHUTDOWN_LINGER_US, Limits
 from tcrp.spec.names import Counter, Machine, PacketKind, RoomEvent, SessionState
 
 NODE_PORT = 4222
-AGAIN_US = 1000
 MachineState = tuple[Machine, str, str]
 """A machine by kind and id, and its state."""
 HAND_OVER_US = 5_000_000
@@ -82,7 +81,6 @@ class NodeHost(ServerHost):
         self._inner: ServerEngine | WatchedEngine
         self._lives = 0
         self._streams = 0
-        self._woke_us = -1
         self._leaves_us: int | None = None  # when it leaves, if it was told to
         self._packet: Packet | None = None  # a client's that it was given
         self._left: dict[bytes, tuple[list[bytes], list[MachineState]]] = {}  # rooms: tokens and machines
@@ -218,13 +216,7 @@ class NodeHost(ServerHost):
         method, (stream, *others) = super()._stream_call(connection, packet)
         return EngineCall(method, (int(stream), *others))
 
-    def next_deadline_us(self) -> int | None:
-        deadline_us = super().next_deadline_us()
-        # What is due and was just done waits for an answer: it is looked at again a little later.
-        return deadline_us if deadline_us is None or deadline_us > self._woke_us else self._woke_us + AGAIN_US
-
     def handle_timeout(self, local_us: int) -> None:
-        self._woke_us = local_us
         self._origin.record = 0
         self.recorder.cause = self._origin
         super().handle_timeout(local_us)

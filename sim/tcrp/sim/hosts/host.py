@@ -72,9 +72,9 @@ class Host:
         now_us = self.local_us()
         self.handle_timeout(now_us)
         self.is_catching_up = False
-        deadline_us = self.next_deadline_us()
+        awaited_us = self._awaited_us  # as it was armed again
         # A driver of sockets would call again at once, for ever.
-        assert deadline_us is None or deadline_us > now_us, f"{self.id} is woken for something that it does not do"
+        assert awaited_us is None or awaited_us > now_us, f"{self.id} is woken for something that it does not do"
 
     def disturb_clock(self, skew_us: int, drift_ppm: int, cause: Cause) -> None:
         """Set the clock wrong from now on."""
