@@ -49,8 +49,8 @@ def listening(behaviour: Callable[[socket.socket], None]) -> Iterator[int]:
         yield listener.getsockname()[1]
     finally:
         listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
         thread.join(PATIENCE)
+        listener.close()
 
 
 def closes(connection: socket.socket) -> None:

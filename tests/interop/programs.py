@@ -74,9 +74,10 @@ class ForeignServer:
         self.udp.bind(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._is_closed = False
-        self._sockets: list[socket.socket] = [self.tcp, self.udp]
-        for each in (self._accept, self._hear):
-            threading.Thread(target=each, daemon=True).start()
+        self._relaying: list[socket.socket] = []
+        self.threads = [threading.Thread(target=each, daemon=True) for each in (self._accept, self._hear)]
+        for thread in self.threads:
+            thread.start()
 
     @property
     def ports(self) -> tuple[int, int]:
@@ -90,9 +91,8 @@ class ForeignServer:
 
     def close(self) -> None:
         self._is_closed = True
-        for each in self._sockets:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        _end(self.threads, self.tcp, self.udp)
+        for each in self._relaying:
             each.close()
 
     # --- TCP ---------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class ForeignServer:
             if form.relays_from_any_port:
                 member.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 member.socket.bind(("127.0.0.1", 0))
-                self._sockets.append(member.socket)
+                self._relaying.append(member.socket)
             with self._lock:
                 self.rooms.setdefault(asked.room, Room(asked.password)).members[member.token] = member
             for data in form.granted(asked, member.token):
@@ -196,6 +196,22 @@ def _udp_of(form: Form) -> socket.socket:
         udp.close()
 
 
+def _end(threads: list[threading.Thread], *sockets: socket.socket) -> None:
+    """Close the sockets, but first end the threads that wait for them.
+
+    A thread that is between two calls has the number of its socket in hand. Were that closed and the number given to
+    the next socket, the thread would take that one's datagrams away.
+    """
+    for each in sockets:
+        with contextlib.suppress(OSError):  # the system complains, but wakes who waits
+            each.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join(SECONDS_MAX)
+        assert not thread.is_alive(), "a thread still waits for a socket"
+    for each in sockets:
+        each.close()
+
+
 class ForeignClient:
     """A client of one form. `lines` is what it has printed."""
 
@@ -208,7 +224,9 @@ class ForeignClient:
         self.udp = _udp_of(form)
         # Of some the port would print as text: then a server that must guess takes it for a part of the name.
         self._to = host, udp_port
-        threading.Thread(target=self._hear, daemon=True).start()
+        self._is_closed = False
+        self.thread = threading.Thread(target=self._hear, daemon=True)
+        self.thread.start()
 
     def asks(self, op: int, room: str, password: str = "") -> ForeignClient:
         """Raises `Refused` or EOFError, as the program would break off."""
@@ -243,19 +261,16 @@ class ForeignClient:
         until(lambda: any(line in each for each in self.lines), f"{line!r} among {self.lines}")
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.udp.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits
-        self.udp.close()
+        self._is_closed = True
+        _end([self.thread], self.udp)
 
     def _hear(self) -> None:
-        while True:
+        while not self._is_closed:
             try:
                 data = self.udp.recv(65536)
             except OSError:
                 return
             if not data:
-                if self.udp.fileno() == -1:
-                    return
                 continue
             try:
                 self.lines.append(self.form.shows(data))

@@ -104,3 +104,10 @@ def test_a_client_that_takes_what_comes_at_once_for_one_message_gets_the_answer_
     whole = b"".join(form.granted(asked, "t" * 32))
     assert greeting == form.greeting
     assert (len(answer) + len(completion), bool(completion)) == (len(whole), True)
+
+
+def test_a_client_that_is_closed_takes_no_datagram_of_the_next_one() -> None:
+    """Its thread ends before its socket, whose number the next socket gets."""
+    with clients(next(iter(ALL.values())), ("127.0.0.1", 1, 1), "alice") as (client,):
+        assert client.thread.is_alive()
+    assert not client.thread.is_alive()

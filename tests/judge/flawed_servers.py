@@ -76,11 +76,11 @@ class Server:
         self.running = False
         with contextlib.suppress(OSError):
             self.tcp.shutdown(socket.SHUT_RDWR)
-        self.tcp.close()
         with contextlib.suppress(OSError):
             self.udp.sendto(b"", self.udp.getsockname())
         for thread in self.threads:
             thread.join(5)
+        self.tcp.close()  # not before: a thread on its way to wait would wait for the next socket of that number
         self.udp.close()
 
     # --- TCP -------------------------------------------------------------------------------------
