@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tcrp.cluster.lease import RENEWALS, Lease
+from tcrp.cluster.lease import RENEWALS, Lease, News
 from tcrp.cluster.outputs import Answer, ClusterStepped, Delete, Entry, Get, Happened, Put, What
 from tcrp.spec.cluster_names import DRIFT_PARTS, LeaseEvent, LeaseState
 
@@ -61,8 +61,10 @@ class Process:
         assert self.lease.answered(self.gets[-1].ask, Answer(revision, value), self.now_us)
         return self.take()
 
-    def saw(self, name: str, revision: int, address: str | None = None, *, kin: str = "kin") -> tuple[str, str] | None:
-        value = None if address is None else json.dumps([kin, address, 1]).encode()
+    def saw(
+        self, name: str, revision: int, address: str | None = None, *, kin: str = "kin", renewed: bool = True
+    ) -> News:
+        value = None if address is None else json.dumps([kin, address, renewed]).encode()
         news = self.lease.saw(Entry(f"node.{name}", value, revision), self.now_us)
         self.take()
         return news
@@ -73,8 +75,8 @@ class Process:
 
 
 def holding() -> Process:
-    """It asked at 0, was answered at once, and holds its lease since."""
-    return Process().at(0).is_answered(5)
+    """It asked at 0, was answered at once, has renewed once, and holds its lease since."""
+    return Process().at(0).is_answered(5).is_answered(6)
 
 
 # --- its own -------------------------------------------------------------------------------------
@@ -82,11 +84,19 @@ def holding() -> Process:
 
 def test_a_lease_holds_from_its_answer_and_is_counted_from_when_it_was_asked_for() -> None:
     process = Process().at(0)
-    assert process.puts == [Put(1, "node.a", b'["kin", "a.life1.1", 1]', 0)]
+    assert process.puts == [Put(1, "node.a", b'["kin", "a.life1.1", false]', 0)]
     assert not process.holds
     process.is_answered(5, at_us=BOUND_US - 1)
     assert process.holds
     assert (process.lease.until_us, process.lease.revision) == (US - DRIFT_US, 5)
+
+
+def test_a_granted_claim_is_renewed_at_once_so_that_others_know_that_it_may_be_given_rooms() -> None:
+    process = Process().at(0).is_answered(5, at_us=7)
+    assert process.puts[1:] == [Put(2, "node.a", b'["kin", "a.life1.1", true]', 5)]
+    process.is_answered(6, at_us=9)
+    assert process.lease.until_us == 7 + US - DRIFT_US
+    assert process.lease.next_us() == 7 + BOUND_US
 
 
 @pytest.mark.parametrize(("now_us", "holds"), [(US - DRIFT_US - 1, True), (US - DRIFT_US, False)])
@@ -103,27 +113,27 @@ def test_it_is_renewed_by_thirds_and_each_renewal_lengthens_it() -> None:
     process = holding()
     assert process.lease.next_us() == BOUND_US
     process.at(BOUND_US - 1)
-    assert len(process.puts) == 1
-    process.at(BOUND_US).is_answered(6)
-    assert process.puts[-1] == Put(2, "node.a", b'["kin", "a.life1.1", 2]', 5)
+    assert len(process.puts) == 2
+    process.at(BOUND_US).is_answered(7)
+    assert process.puts[-1] == Put(3, "node.a", b'["kin", "a.life1.1", true]', 6)
     assert process.lease.until_us == BOUND_US + US - DRIFT_US
-    assert process.steps == [LeaseEvent.CLAIMED, LeaseEvent.GRANTED, LeaseEvent.RENEWAL_SENT, LeaseEvent.GRANTED]
+    assert process.steps == [LeaseEvent.CLAIMED, LeaseEvent.GRANTED] + 2 * [LeaseEvent.RENEWAL_SENT, LeaseEvent.GRANTED]
 
 
 def test_an_unanswered_renewal_is_sent_again_after_a_third_and_not_before() -> None:
     process = holding().at(BOUND_US).at(2 * BOUND_US - 1)
-    assert len(process.puts) == 2
+    assert len(process.puts) == 3
     assert process.lease.next_us() == 2 * BOUND_US
     process.at(2 * BOUND_US)
-    assert [each.revision for each in process.puts] == [0, 5, 5]
+    assert [each.revision for each in process.puts] == [0, 5, 6, 6]
     assert process.holds
 
 
 def test_an_answer_to_an_earlier_ask_counts_for_nothing() -> None:
     process = holding().at(BOUND_US).at(2 * BOUND_US)
-    assert not process.lease.answered(2, Answer(6), process.now_us)
+    assert not process.lease.answered(3, Answer(7), process.now_us)
     assert process.lease.until_us == US - DRIFT_US
-    process.is_answered(7)
+    process.is_answered(8)
     assert process.lease.until_us == 2 * BOUND_US + US - DRIFT_US
 
 
@@ -138,15 +148,15 @@ def test_a_refused_renewal_is_repeated_with_the_revision_that_the_bucket_shows()
     process = holding().at(BOUND_US)
     process.is_answered(None)
     assert process.lease.state is LeaseState.RENEWING
-    assert process.saw("a", 6, "a.life1.1") is None
+    assert process.saw("a", 7, "a.life1.1") == News()
     process.at(2 * BOUND_US)
-    assert process.puts[-1].revision == 6
+    assert process.puts[-1].revision == 7
     assert process.holds
 
 
 def test_a_name_of_another_process_is_taken_when_that_ones_lease_is_over() -> None:
     process = Process()
-    assert process.saw("a", 3, "a.other.1") is None
+    assert process.saw("a", 3, "a.other.1") == News()
     process.at(0).at(US + DRIFT_US - 1)
     assert process.puts == []
     assert process.lease.next_us() == US + DRIFT_US
@@ -183,8 +193,8 @@ def test_a_released_lease_is_deleted_and_asks_for_nothing_more() -> None:
     process = holding()
     process.lease.release()
     process.take().at(10 * US)
-    assert process.deletes == [Delete("node.a", 5)]
-    assert (process.holds, process.lease.next_us(), len(process.puts)) == (False, None, 1)
+    assert process.deletes == [Delete("node.a", 6)]
+    assert (process.holds, process.lease.next_us(), len(process.puts)) == (False, None, 2)
     process.lease.release()
     assert process.lease.pending == []
 
@@ -194,15 +204,34 @@ def test_a_released_lease_is_deleted_and_asks_for_nothing_more() -> None:
 
 def test_who_is_seen_joins_and_counts_as_alive_for_the_lease_and_the_drift() -> None:
     process = holding()
-    assert process.saw("b", 7, "b.life9.1") == ("", "b.life9.1")
+    assert process.saw("b", 7, "b.life9.1") == News("", "b.life9.1", "b.life9.1")
     assert process.told == [(What.NODE_JOINED, "b")]
     assert process.lease.is_alive("b.life9.1")
     assert not process.lease.is_alive("b.life9.2")
-    assert process.saw("b", 8, "b.life9.1") is None
-    assert process.saw("b", 9, "b.life9.2") == ("b.life9.1", "b.life9.2")
-    assert process.saw("b", 10) == ("b.life9.2", "")
+    assert process.saw("b", 8, "b.life9.1") == News()
+    assert process.saw("b", 9, "b.life9.2") == News("b.life9.1", "b.life9.2", "b.life9.2")
+    assert process.saw("b", 10) == News("b.life9.2")
     assert process.told[1:] == [(What.NODE_LOST, "b")]
-    assert process.saw("b", 11) is None
+    assert process.saw("b", 11) == News()
+
+
+def test_who_has_only_claimed_is_alive_and_may_be_given_rooms_once_it_has_renewed() -> None:
+    process = holding()
+    assert process.saw("b", 7, "b.life9.1", renewed=False) == News("", "b.life9.1")
+    assert process.lease.is_alive("b.life9.1")
+    assert process.lease.holders() == []
+    assert process.saw("b", 8, "b.life9.1") == News(holder="b.life9.1")
+    assert process.lease.holders() == ["b.life9.1"]
+    assert process.saw("b", 9, "b.life9.2", renewed=False) == News("b.life9.1", "b.life9.2")
+    assert process.lease.holders() == []
+
+
+def test_a_renewal_that_was_only_looked_up_is_news_when_it_is_shown() -> None:
+    process = holding()
+    process.saw("b", 7, "b.life9.1", renewed=False)
+    process.at(US + DRIFT_US).finds(8, ALIVE)
+    assert process.lease.holders() == []
+    assert process.saw("b", 8, "b.life9.1") == News(holder="b.life9.1")
 
 
 @pytest.mark.parametrize("silence_us", [US + DRIFT_US - 1, US + DRIFT_US])
@@ -221,7 +250,7 @@ def looked_up() -> Process:
     return process.at(US + DRIFT_US)
 
 
-ALIVE = b'["kin", "b.life9.1", 5]'
+ALIVE = b'["kin", "b.life9.1", true]'
 
 
 @pytest.mark.parametrize(
@@ -229,8 +258,8 @@ ALIVE = b'["kin", "b.life9.1", 5]'
     [
         (8, ALIVE, False),
         (7, ALIVE, True),  # nothing new since it was last seen
-        (8, b'["kin", "b.life9.2", 1]', True),
-        (8, b'["other", "b.life9.1", 5]', True),
+        (8, b'["kin", "b.life9.2", true]', True),
+        (8, b'["other", "b.life9.1", true]', True),
         (8, b"junk", True),
         (None, b"", True),
     ],
@@ -279,7 +308,7 @@ def test_one_look_up_is_under_way_at_a_time_and_is_repeated_after_a_third() -> N
 def test_a_key_of_another_form_is_a_strangers_and_spoken_of_once(value: bytes) -> None:
     process = holding()
     for revision in (7, 8):
-        assert process.lease.saw(Entry("node.b", value, revision), 0) is None
+        assert process.lease.saw(Entry("node.b", value, revision), 0) == News()
     assert process.take().told == [(What.STRANGER, "b")]
     assert not process.lease.seen
 
@@ -287,5 +316,5 @@ def test_a_key_of_another_form_is_a_strangers_and_spoken_of_once(value: bytes) -
 def test_one_that_becomes_a_stranger_is_lost() -> None:
     process = holding()
     process.saw("b", 7, "b.life9.1")
-    assert process.saw("b", 8, "b.life9.2", kin="newer") == ("b.life9.1", "")
+    assert process.saw("b", 8, "b.life9.2", kin="newer") == News("b.life9.1")
     assert process.told[1:] == [(What.STRANGER, "b"), (What.NODE_LOST, "b")]

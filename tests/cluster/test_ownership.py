@@ -42,9 +42,10 @@ class Process:
         self.lease.tick(0)
         [put] = [each for each in self.lease.pending if isinstance(each, Put)]
         self.lease.answered(put.ask, Answer(1), 0)
-        for other in others:
-            self.lease.saw(Entry(f"node.{other}", json.dumps(["kin", f"{other}.x.1", 1]).encode(), 2), 0)
         self.lease.pending.clear()
+        for other in others:
+            self.shows(other)
+        self.told.clear()
 
     # --- as the holder of rooms --------------------------------------------------------------------
 
@@ -79,6 +80,12 @@ class Process:
                     self.told.append(what)
         self.lease.pending.clear()
         return self
+
+    def shows(self, other: str, *, renewed: bool = True) -> Process:
+        """The bucket shows the lease of another process, claimed or renewed."""
+        value = json.dumps(["kin", f"{other}.x.1", renewed]).encode()
+        self.lease.saw(Entry(f"node.{other}", value, 2 + renewed), self.now_us)
+        return self.take()
 
     def wants(self) -> Process:
         self.ownership.want(self.ownership.at(LOBBY), self.now_us)
@@ -291,10 +298,44 @@ def test_a_room_that_nobody_could_take_is_named_to_the_next_who_comes() -> None:
     process.lease.seen.clear()  # while it is being saved
     process.answers(20)
     assert process.last.key == STATE
-    process.lease.saw(Entry("node.c", json.dumps(["kin", "c.x.1", 1]).encode(), 21), 0)
-    process.ownership.node_joined("c.x.1", 0)
+    process.shows("c", renewed=False).ownership.node_joined("c.x.1", 0)
+    assert process.take().last.key == STATE  # c may not know that it has its lease
+    process.shows("c").ownership.holder_known(0)
     process.take()
     assert process.last == put_of(OWNER, ["kin", "c.x.1", 0, False], 10, process.last.ask)
+
+
+def test_a_room_is_given_to_nobody_who_has_only_claimed_its_lease() -> None:
+    """Which of b and c would have it is a matter of hashes: of nine rooms each has some."""
+    process = Process("b").shows("c", renewed=False)
+    rooms = [b"r%d" % number for number in range(9)]
+    assert {successor(room, ["b.x.1", "c.x.1"]) for room in rooms} == {"b.x.1", "c.x.1"}
+    for number, room in enumerate(rooms):
+        process.ownership.want(process.ownership.at(room), 0)
+        process.take().answers(10 + number)
+    process.ownership.hand_over(0)
+    saves = [each for each in process.take().asked if each.key.startswith("state.")]
+    for save in saves:
+        process.ownership.answered(save.ask, Answer(50), 0)
+    named = [json.loads(each.value)[1] for each in process.take().asked[-9:] if isinstance(each, Put)]
+    assert named == 9 * ["b.x.1"]
+
+
+def test_a_process_that_stops_gives_its_rooms_to_the_first_who_can_take_them() -> None:
+    process = Process().wants().answers(10).shows("b", renewed=False)
+    process.ownership.hand_over(0)
+    assert process.take().state is S.OWNED
+    process.shows("b").ownership.holder_known(0)
+    assert process.take().state is S.HANDING_OVER
+
+
+def test_a_lost_room_is_not_left_to_one_that_has_only_claimed_its_lease() -> None:
+    process = Process("c").shows("b", renewed=False)
+    room = next(room for room in (b"r%d" % number for number in range(99)) if successor(room, ["a.", "b."]) == "b.")
+    process.ownership.saw(Entry(f"owner.{room.hex()}", json.dumps(["kin", "c.x.1", 0, False]).encode(), 9), 0)
+    process.lease.saw(Entry("node.c", None, 30), 0)
+    process.ownership.node_lost("c.x.1", 0)
+    assert process.ownership.rooms[room].state is S.ACQUIRING
 
 
 def test_the_last_process_hands_nothing_over() -> None:

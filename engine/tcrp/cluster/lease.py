@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tcrp.cluster.outputs import Answer, ClusterOutput, ClusterStepped, Delete, Entry, Get, Happened, Put, What
 from tcrp.spec.cluster_names import DRIFT_PARTS, ClusterMachine, LeaseEvent, LeaseState, OwnRule
@@ -23,11 +24,20 @@ RENEWALS = 3
 
 @dataclass(slots=True)
 class Seen:
-    """Another process: its address, and until when it counts as alive."""
+    """Another process: its address, until when it counts as alive, and whether it has known that it holds its lease."""
 
     address: str
     until_us: int
     revision: int
+    is_holder: bool
+
+
+class News(NamedTuple):
+    """What a key says that was not known: which processes' leases are over, there, or known to be held. Or empty."""
+
+    lost: str = ""
+    joined: str = ""
+    holder: str = ""
 
 
 class Lease:
@@ -43,7 +53,6 @@ class Lease:
         self.pending: list[ClusterOutput] = []
         self._life = life
         self._lives = 1
-        self._beat = 0
         self._revision = 0
         self._holder: Seen | None = None  # who has the name
         self._asked: tuple[int, int] | None = None  # the ask that is not answered, and when it was sent
@@ -79,6 +88,13 @@ class Lease:
             return self.state in (LeaseState.HELD, LeaseState.RENEWING)
         seen = self.seen.get(address.partition(".")[0])
         return seen is not None and seen.address == address
+
+    def holders(self) -> list[str]:
+        """The addresses of the others that may be given rooms.
+
+        One that has written a claim may never learn that it was granted: its way to the bucket is perhaps too slow.
+        """
+        return [each.address for each in self.seen.values() if each.is_holder]
 
     def next_us(self) -> int | None:
         """When `tick` is to be called next."""
@@ -153,7 +169,10 @@ class Lease:
             if self.state in (LeaseState.CLAIMING, LeaseState.RENEWING):
                 self._revision = answer.revision
                 self.until_us = sent_us + self.lease_us - self.lease_us // DRIFT_PARTS
+                was_claiming = self.state is LeaseState.CLAIMING
                 self._step(LeaseEvent.GRANTED)
+                if was_claiming:  # the others are to know that it may be given rooms
+                    self._ask(now_us)
         elif self.state is LeaseState.CLAIMING:
             self._step(LeaseEvent.REFUSED)
         elif self.state is LeaseState.RENEWING and self._holder is not None:  # its name is another process's
@@ -167,39 +186,41 @@ class Lease:
         seen = self.seen.get(name)
         if seen is not None and (seen.address != address or now_us < seen.until_us):
             return  # it was shown meanwhile
-        kin, found = _read(answer.value if answer.revision is not None else None)
+        kin, found, _ = _read(answer.value if answer.revision is not None else None)
         is_new = seen is None or answer.revision != seen.revision
         if kin == self.kin and found == address and is_new:  # it is alive, and its news did not come
             until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
-            self.seen[name] = Seen(address, until_us, answer.revision or 0)
+            was_holder = seen is not None and seen.is_holder  # more is news, and the bucket shows it
+            self.seen[name] = Seen(address, until_us, answer.revision or 0, was_holder)
             return
         self.seen.pop(name, None)
         self._lost.append(address)
         self.pending.append(Happened(What.NODE_LOST, name))
 
-    def saw(self, entry: Entry, now_us: int) -> tuple[str, str] | None:
-        """A process's key has changed. Returns (address lost, address joined), each or both empty, if that is news."""
+    def saw(self, entry: Entry, now_us: int) -> News:
+        """A process's key has changed."""
         name = entry.key.removeprefix(NODE)
-        kin, address = _read(entry.value)
+        kin, address, is_holder = _read(entry.value)
         if name == self.name:
             self._saw_own(entry, address, now_us)
-            return None
+            return News()
         old = self.seen.get(name)
         if entry.value is None or kin != self.kin:
             if entry.value is not None and name not in self._strangers:
                 self._strangers[name] = None
                 self.pending.append(Happened(What.STRANGER, name, "another version, or other listeners"))
             if old is None:
-                return None
+                return News()
             del self.seen[name]
             self.pending.append(Happened(What.NODE_LOST, name))
-            return old.address, ""
-        self.seen[name] = Seen(address, now_us + self.lease_us + self.lease_us // DRIFT_PARTS, entry.revision)
+            return News(lost=old.address)
+        until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
+        self.seen[name] = Seen(address, until_us, entry.revision, is_holder)
         if old is None:
             self.pending.append(Happened(What.NODE_JOINED, name))
-        if old is not None and old.address == address:
-            return None
-        return old.address if old is not None else "", address
+        if old is None or old.address != address:
+            return News(old.address if old is not None else "", address, address if is_holder else "")
+        return News(holder=address if is_holder and not old.is_holder else "")
 
     def _saw_own(self, entry: Entry, address: str, now_us: int) -> None:
         if address == self.address:  # also the renewal whose answer was lost
@@ -219,7 +240,7 @@ class Lease:
             self._was_contested = True
             self.pending.append(Happened(What.NAME_IN_USE, self.name))
         until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
-        self._holder = Seen(address, until_us, entry.revision)
+        self._holder = Seen(address, until_us, entry.revision, is_holder=False)
         self._renew_us = max(self._renew_us, until_us)
 
     # --- asking ----------------------------------------------------------------------------------
@@ -241,10 +262,9 @@ class Lease:
             self._step(LeaseEvent.CLAIMED)
         elif self.state is LeaseState.HELD:
             self._step(LeaseEvent.RENEWAL_SENT)
-        self._beat += 1
         ask = self._new_ask()
         self._asked = ask, now_us
-        value = json.dumps([self.kin, self.address, self._beat]).encode()
+        value = json.dumps([self.kin, self.address, self.state is LeaseState.RENEWING]).encode()
         self.pending.append(Put(ask, self.key, value, self._revision))
 
     def _step(self, event: LeaseEvent) -> None:
@@ -257,10 +277,10 @@ class Lease:
         self.state = row.to
 
 
-def _read(value: bytes | None) -> tuple[str, str]:
-    """A process's version and settings, and its address; empty, if it is none of ours."""
+def _read(value: bytes | None) -> tuple[str, str, bool]:
+    """A process's version and settings, its address, whether it knew that it holds its lease; empty, if not ours."""
     try:
-        kin, address, _ = json.loads(value or b"null")
+        kin, address, is_holder = json.loads(value or b"null")
     except (ValueError, TypeError):
-        return "", ""
-    return (kin, address) if isinstance(kin, str) and isinstance(address, str) else ("", "")
+        return "", "", False
+    return (kin, address, is_holder is True) if isinstance(kin, str) and isinstance(address, str) else ("", "", False)

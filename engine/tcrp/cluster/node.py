@@ -222,13 +222,13 @@ class ClusterNode:
         self._look_at_lease(now_us)
         if entry.key.startswith(NODE):
             news = self.lease.saw(entry, now_us)
-            if news is not None:
-                lost, joined = news
-                if lost:
-                    self.ownership.node_lost(lost, now_us)
-                if joined:
-                    self.rooms.remind(joined)
-                    self.ownership.node_joined(joined, now_us)
+            if news.lost:
+                self.ownership.node_lost(news.lost, now_us)
+            if news.joined:
+                self.rooms.remind(news.joined)
+                self.ownership.node_joined(news.joined, now_us)
+            if news.holder:
+                self.ownership.holder_known(now_us)
         elif entry.key.startswith(OWNER):
             self.ownership.saw(entry, now_us)
         return self._take()
@@ -347,9 +347,13 @@ class ClusterNode:
             told = self.gateway.take_told(at.name)
             waiting += [Message(Kind.TOLD, at.name, 0, me, (token.decode("latin-1"),)) for token in told]
         if at.state is OwnershipState.UNOWNED and any(creates for _, creates in held):
-            at.held = held
-            self.ownership.want(at, now_us)
-            return
+            if self.lease.holds(now_us):
+                at.held = held
+                self.ownership.want(at, now_us)
+                return
+            for stream, _ in held:
+                self._refuse(stream, now_us)
+            held = []
         for stream, _ in held:
             if stream not in self.engine.handshake_server.handshakes:
                 continue  # it was closed meanwhile
@@ -399,8 +403,7 @@ class ClusterNode:
             self._early.append(output)
             return
         if not self.lease.holds(now_us):
-            refused = self.engine.resume_request(output.stream, now_us, refused="the cluster is out of reach")
-            self.rooms.pass_on(refused, now_us)
+            self._refuse(output.stream, now_us)
             return
         at = self.ownership.at(output.room)
         if at.state is OwnershipState.ELSEWHERE and self.lease.is_alive(at.owner):
@@ -413,6 +416,11 @@ class ClusterNode:
                 self.ownership.want(at, now_us)
             else:
                 self.ownership.look_up(at, now_us)
+
+    def _refuse(self, stream: StreamId, now_us: int) -> None:
+        if stream in self.engine.handshake_server.handshakes:
+            refused = self.engine.resume_request(stream, now_us, refused="the cluster is out of reach")
+            self.rooms.pass_on(refused, now_us)
 
     def _take_away(self, stream: StreamId, at: RoomAt, now_us: int) -> None:
         handshake = self.engine.handshake_server.handshakes[stream]

@@ -109,6 +109,7 @@ class Ownership:
         self._new_ask = new_ask
         self._asks: dict[int, RoomAt] = {}
         self._to_save: dict[bytes, RoomAt] = {}
+        self._is_leaving = False
         self._look_us = 0
         self._soon_us: int | None = None  # nothing is to be done before; perhaps nothing then
 
@@ -182,7 +183,8 @@ class Ownership:
 
     def hand_over(self, now_us: int) -> None:
         """Give every room that is here to another process, if there is one (R-OWN-7)."""
-        if not self._lease.seen:
+        self._is_leaving = True
+        if not self._lease.holders():
             return
         for at in self.owned():
             if at.state is _S.OWNED:
@@ -214,7 +216,13 @@ class Ownership:
         for at in list(self.rooms.values()):
             if at.owner == address and at.state is _S.ELSEWHERE and (at.waiting or at.held):
                 self._holder.settled(at, now_us)
-            elif at.state is _S.HANDING_OVER and at.asked is None:  # nobody was there to take it
+
+    def holder_known(self, now_us: int) -> None:
+        """A process may be given rooms from now on: perhaps nobody was there to take them."""
+        if self._is_leaving:
+            self.hand_over(now_us)
+        for at in list(self.rooms.values()):
+            if at.state is _S.HANDING_OVER and at.asked is None:
                 self._name_successor(at, now_us)
 
     def node_lost(self, address: str, now_us: int) -> None:
@@ -265,8 +273,8 @@ class Ownership:
     def _orphan(self, at: RoomAt, now_us: int) -> None:
         self._step(at, _E.ORPHANED)
         at.since_us = now_us
-        alive = [each.address for each in self._lease.seen.values()]
-        if self._lease.holds(now_us) and successor(at.name, [*alive, self._lease.address]) == self._lease.address:
+        others = self._lease.holders()
+        if self._lease.holds(now_us) and successor(at.name, [*others, self._lease.address]) == self._lease.address:
             self.want(at, now_us)
 
     def _bound_us(self) -> int:
@@ -321,7 +329,7 @@ class Ownership:
         self._ask(at, "save", now_us, lambda ask: Put(ask, key_of(STATE, at.name), saved, at.saved_revision))
 
     def _name_successor(self, at: RoomAt, now_us: int) -> None:
-        to = successor(at.name, [each.address for each in self._lease.seen.values()])
+        to = successor(at.name, self._lease.holders())
         if to:
             self._ask(at, "name", now_us, lambda ask: self._put_owner(ask, at, to, 0))
 

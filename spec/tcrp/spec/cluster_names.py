@@ -101,7 +101,8 @@ OWN_SENTENCES: Mapping[OwnRule, str] = MappingProxyType(
         "it, by compare-and-set. After the loss of its owner a room goes on from there at another process; silence "
         "counts from then on.",
         OwnRule.OWN_7: "A process that stops saves each room, names its successor in the room's key, and forwards what "
-        "still comes for the room.",
+        "still comes for the room. A room is left only to a process that has renewed its lease: one that has claimed "
+        "it may not know that it has it. So a process renews for the first time as soon as its claim is granted.",
         OwnRule.OWN_8: "Where a room cannot go on, because there is nothing saved that the next owner can read, and "
         "where a gateway has been cut off from the bucket for a lease, the gateways tell their members (shutdown).",
         OwnRule.OWN_9: "Processes of another version, with other listeners or of another application are neither "
