@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 import contextlib
 import gc
+import mmap
 import os
 import resource
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -37,8 +38,7 @@ class Attempt:
     """A mutant and the tests that it meets, in order. Without a mutant: whether they pass here."""
 
     mutant: Mutant | None
-    tests: Sequence[str]
-    seconds: float  # of the processor, after which it counts as caught
+    tests: Mapping[str, float]  # and for each the seconds of the processor after which the mutant counts as caught
 
 
 def functions_of(source: str) -> dict[int, int]:
@@ -80,6 +80,8 @@ class Host:
         self._first_lines = functions_of(file.read_text(encoding="utf-8"))
         self._functions: dict[int, list[FunctionType]] = {}
         self._caches: list[Cache] = []
+        self._places = mmap.mmap(-1, 4 * (len(attempts) + 1))  # where each fork stands among its tests
+        self._catchers: dict[int, dict[str, None]] = {}  # by function, the latest last
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try all of them."""
@@ -90,46 +92,63 @@ class Host:
         gc.freeze()  # a collection in a fork would copy every page
         items = {item.nodeid: item for item in session.items}
         waiting = list(reversed(self._attempts))
-        running: dict[int, tuple[int, float]] = {}
+        running: dict[int, tuple[Attempt, int, list[str], float]] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < self._jobs:
                     attempt = waiting.pop()
-                    pid = self._fork(session, attempt, items)
-                    running[pid] = attempt.mutant.number if attempt.mutant else 0, time.monotonic()
+                    place, tests = len(waiting), self._in_order(attempt)
+                    pid = self._fork(session, attempt, [items[test] for test in tests], place)
+                    running[pid] = attempt, place, tests, time.monotonic()
                 pid, status = os.wait()
                 if pid in running:
-                    number, began = running.pop(pid)
+                    attempt, place, tests, began = running.pop(pid)
                     end_group(pid)
-                    line = f"{number} {os.waitstatus_to_exitcode(status)} {time.monotonic() - began:.2f}\n"
-                    os.write(self._report, line.encode())
+                    code = os.waitstatus_to_exitcode(status)
+                    if code and code != ELSEWHERE:
+                        self._note(attempt, tests[int.from_bytes(self._places[4 * place : 4 * place + 4])])
+                    number = attempt.mutant.number if attempt.mutant else 0
+                    os.write(self._report, f"{number} {code} {time.monotonic() - began:.2f}\n".encode())
         finally:
             for pid in running:
                 end_group(pid)
         return True
 
-    def _fork(self, session: pytest.Session, attempt: Attempt, items: dict[str, pytest.Item]) -> int:
+    def _in_order(self, attempt: Attempt) -> list[str]:
+        """First the tests that caught other mutants of the function: the likeliest to catch this one."""
+        catchers = self._catchers.get(self._first_lines[attempt.mutant.line], {}) if attempt.mutant else {}
+        first = [test for test in reversed(catchers) if test in attempt.tests]
+        return [*first, *(test for test in attempt.tests if test not in catchers)]
+
+    def _note(self, attempt: Attempt, test: str) -> None:
+        if attempt.mutant:
+            catchers = self._catchers.setdefault(self._first_lines[attempt.mutant.line], {})
+            catchers.pop(test, None)
+            catchers[test] = None
+
+    def _fork(self, session: pytest.Session, attempt: Attempt, items: Sequence[pytest.Item], place: int) -> int:
         pid = os.fork()
         if pid:
             return pid
         code = pytest.ExitCode.INTERNAL_ERROR.value
         try:
-            limit(attempt.seconds, self._memory)
+            limit(sum(attempt.tests.values()), self._memory)
             if session.config.option.basetemp:
                 session.config.option.basetemp += f"/{os.getpid()}"
-            code = self._try(session, attempt, items)
+            code = self._try(session, attempt, items, place)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(code)
 
-    def _try(self, session: pytest.Session, attempt: Attempt, items: dict[str, pytest.Item]) -> int:
+    def _try(self, session: pytest.Session, attempt: Attempt, items: Sequence[pytest.Item], place: int) -> int:
         for cache in self._caches:
             cache.cache_clear()
         if attempt.mutant is not None and not self._change(attempt.mutant):
             return ELSEWHERE
-        some = [items[test] for test in attempt.tests]
-        for item, following in zip(some, [*some[1:], None], strict=True):
+        for at, (item, following) in enumerate(zip(items, [*items[1:], None], strict=True)):
+            self._places[4 * place : 4 * place + 4] = at.to_bytes(4)
+            _set_timers(attempt.tests[item.nodeid])
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 return pytest.ExitCode.TESTS_FAILED.value
@@ -153,9 +172,13 @@ def limit(seconds: float, memory: int) -> None:
     """Make this process one that ends: after so much time of the processor, or after ten times as long."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _set_timers(seconds)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _set_timers(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)  # a busy machine takes no time from it
     signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
 def end_group(pid: int) -> None:

@@ -267,6 +267,7 @@ class Reaches:
     def __init__(self, targets: Iterable[Target]) -> None:
         self._targets = list(targets)
         self._known: dict[frozenset[str], Reach] = {}
+        self.checked: set[str] = set()  # tests that pass in a fork too
 
     def of(self, target: Target) -> Reach:
         """Raises `BaselineError` if a test fails."""
@@ -396,7 +397,7 @@ def _stages_of(target: Target, judges: Sequence[Tests | Swarm], least: float, re
 
 
 def _run_in_place(
-    target: Target, mutants: Sequence[Mutant], stages: Sequence[TestStage], jobs: int, least: float
+    target: Target, mutants: Sequence[Mutant], stages: Sequence[TestStage], jobs: int, least: float, reaches: Reaches
 ) -> Iterator[Result]:
     """The fate of those mutants that can be tried in a process that has collected the tests."""
     if not stages:
@@ -406,8 +407,8 @@ def _run_in_place(
     for mutant in mutants:
         if mutant.line in inside and not reach.is_imported(target.path, stages[0].span(mutant)):
             tests = [test for stage in stages for test in stage.chosen(mutant)]
-            seconds = TIMEOUT_FACTOR * sum(reach.seconds[test] for test in tests)
-            attempts.append(Attempt(mutant, tests, max(least, seconds)))
+            limits = {test: max(least, TIMEOUT_FACTOR * reach.seconds[test]) for test in tests}
+            attempts.append(Attempt(mutant, limits))
     needed = {test for attempt in attempts for test in attempt.tests}
     theirs = {reach.files[test] for test in needed}
     files = tuple(file for stage in stages for file in stage.tests if str(ROOT / file) in theirs)
@@ -417,7 +418,9 @@ def _run_in_place(
         return
     by_number = {each.mutant.number: each.mutant for each in attempts if each.mutant}
     # Whether the tests pass here too, in an order of their own and without what others left in caches.
-    attempts.insert(0, Attempt(None, sorted(needed, key=lambda test: reach.seconds[test]), WATCH_SECONDS))
+    if unchecked := needed - reaches.checked:
+        ordered = sorted(unchecked, key=lambda test: reach.seconds[test])
+        attempts.insert(0, Attempt(None, dict.fromkeys(ordered, WATCH_SECONDS)))
     with TemporaryDirectory() as folder:
 
         def work(report: int) -> int:
@@ -428,6 +431,8 @@ def _run_in_place(
         for number, code, seconds in in_background(work):
             if number == 0 and code:
                 raise BaselineError(f"{target.short}: on the unchanged module its tests fail in another order")
+            if number == 0:
+                reaches.checked |= needed
             if number and code != ELSEWHERE:
                 yield Result(by_number[number], OUTCOMES.get(code, "killed"), seconds)
 
@@ -449,7 +454,7 @@ def run(
     stages = list(_stages_of(target, judges, least, reaches))
     known: set[int] = set()
     tests = [stage for stage in stages if isinstance(stage, TestStage)]
-    for result in _run_in_place(target, mutants, tests, jobs, least):
+    for result in _run_in_place(target, mutants, tests, jobs, least, reaches):
         known.add(result.mutant.number)
         yield result
     waiting = [(mutant, 0) for mutant in reversed(mutants) if mutant.number not in known]
