@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 COMPARISONS: dict[type[ast.cmpop], tuple[str, tuple[str, ...]]] = {
@@ -72,7 +72,7 @@ class _Changes(ast.NodeVisitor):
         for default in [*node.args.defaults, *node.args.kw_defaults]:
             if default is not None:
                 self.visit(default)
-        self._last.add(node.body[-1])
+        self._last.update(_ends(node.body))
         for statement in node.body:
             self.visit(statement)
         self._in_function = outer
@@ -241,6 +241,16 @@ class _Changes(ast.NodeVisitor):
         if at >= 0:
             first = start + len(gap[:at].encode())
             self.found.append((first, first + len(old.encode()), new))
+
+
+def _ends(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements behind which nothing comes."""
+    for last in body[-1:]:
+        yield last
+        inner = [*getattr(last, "handlers", []), *getattr(last, "cases", [])]
+        if not isinstance(last, ast.For | ast.While):
+            for some in (getattr(last, "body", []), getattr(last, "orelse", []), *(each.body for each in inner)):
+                yield from _ends(some)
 
 
 def _is_type(node: ast.expr) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from changed_dialects import changed
 from tcrp.engine.codec import Codec, codec, learns_port, port_fault
 from tcrp.engine.frames import HEADER_BYTES, write_frame
-from tcrp.engine.meanings import Asked, Relayed, Request, Unread
+from tcrp.engine.meanings import Asked, Completed, Relayed, Reply, Request, Unread
 from tcrp.engine.replies import REPLY_PAYLOAD_BYTES_MAX
 from tcrp.engine.templates import Partial
 from tcrp.spec.dialects import NAMES, LearnedFrom
-from tcrp.spec.names import Notice, Operation
+from tcrp.spec.names import Notice, Operation, Reason
 
 JSON_NAMES = tuple(name for name in NAMES if name.startswith("json"))
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
@@ -127,6 +129,7 @@ def test_a_listing_is_read_back() -> None:
     assert speaks.read_listing(speaks.write_listing([])) == []
     broken = listing.replace(b"lobby", b"lobb\xff")
     assert isinstance(speaks.read_listing(broken), Unread)
+    assert isinstance(speaks.read_listing(write_frame(0, 2, 9, b"", b"lobby")), Unread)
 
 
 def test_only_where_request_and_both_completions_are_json_the_timeout_is_told() -> None:
@@ -155,6 +158,92 @@ def test_what_a_client_asks_for_besides_is_read_back(answers: bool, timeout: boo
     assert asked.request == Request(
         b"bob", "", None, asks_for_answers=answers, asks_for_timeout=timeout, resume_token=b"t1" if answers else b""
     )
+
+
+FRAMELESS = """frame = ["operation: u1", "state: u1", "len(payload): u29", "payload"]"""
+FRAME = """frame = ["len(room): u1", "operation: u1", "state: u1", "len(payload): u29", "room", "payload"]"""
+JSON_REQUEST = """payload = { username = "{name}", password = "{password?}" }"""
+
+
+@pytest.mark.parametrize("operation", [CREATE, JOIN])
+@pytest.mark.parametrize("name", [*NAMES, "state-length31", "colon-fields"])
+def test_a_request_that_is_cut_off_may_still_become_whole(name: str, operation: Operation) -> None:
+    request = codec(name).write_request(operation, b"lobby", "bob", "", "10.0.0.2", 5000)
+    assert isinstance(codec(name).read_request(request), Asked)
+    assert {type(codec(name).read_request(request[:size])) for size in range(len(request))} == {Partial}
+
+
+def test_a_room_in_a_json_request_is_read_as_bytes_and_another_value_is_no_room() -> None:
+    speaks = changed("json", (FRAME, FRAMELESS), (JSON_REQUEST, """payload = { username = "{name}", at = "{room}" }"""))
+    request = speaks.write_request(JOIN, "屋上".encode(), "bob", "", "", 0)
+    asked = speaks.read_request(request)
+    assert isinstance(asked, Asked)
+    assert (asked.operation, asked.room, asked.request) == (JOIN, "屋上".encode(), Request(b"bob", "", None))
+    number = b'{"username": "bob", "at": 7}'
+    asked = speaks.read_request(request[:2] + len(number).to_bytes(29, "big") + number)
+    assert isinstance(asked, Asked)
+    assert (asked.operation, asked.room, asked.request) == (JOIN, b"", None)
+
+
+@pytest.mark.parametrize("operation", [CREATE, JOIN])
+def test_a_request_without_a_number_is_told_by_its_keys(operation: Operation) -> None:
+    frame = FRAME.replace('"operation: u1", ', "")
+    speaks = changed(
+        "json", (FRAME, frame), (JSON_REQUEST, """payload = { username = "{name}", opens = "yes" }"""),
+        ("[answer]", """[request.join]\npayload = { username = "{name}" }\n\n[answer]"""),
+    )  # fmt: skip
+    request = speaks.write_request(operation, b"lobby", "bob", "", "", 0)
+    asked = speaks.read_request(request)
+    assert isinstance(asked, Asked)
+    assert (asked.operation, asked.code) == (operation, speaks.dialect.operations[operation])
+    assert asked.request == Request(b"bob", "", None)
+    asked = speaks.read_request(request.replace(b"username", b"nickname"))
+    assert isinstance(asked, Asked)
+    assert (asked.code, asked.request) == (0, None)
+
+
+def test_a_name_of_other_bytes_than_utf_8_is_judged_later() -> None:
+    assert read_payload(codec("text"), b"\xff") == Request(b"\xff", "", None)
+
+
+def test_a_proof_that_is_a_field_of_its_own_is_read_back() -> None:
+    speaks = changed("text", ('payload = ["name"]', 'payload = ["len(name): u1", "name", "token"]'))
+    request = speaks.write_request(JOIN, b"lobby", "bob", "", "", 0, resume_token=b"t1\xff")
+    asked = speaks.read_request(request)
+    assert isinstance(asked, Asked)
+    assert asked.request == Request(b"bob", "", None, resume_token=b"t1\xff")
+
+
+# --- replies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["answer", "completion"])
+def test_names_that_one_of_the_replies_has_no_place_for_are_not_carried(table: str) -> None:
+    frame = '["state: u1", "len(payload): u29", "len(name): u1 + 250", "name", "payload"]'
+    speaks = changed("text", (f"[{table}]", f"[{table}]\nframe = {frame}"))
+    assert speaks.carries(b"lobby", "x" * 5)
+    assert not speaks.carries(b"lobby", "x" * 6)
+
+
+def test_a_refusal_that_cannot_hold_what_was_asked_names_a_join_of_no_room() -> None:
+    speaks = codec("json")
+    refusal = speaks.write_refusal(speaks.dialect.operations[JOIN], b"", Reason.BAD_REQUEST)
+    assert speaks.write_refusal(256, b"lobby", Reason.BAD_REQUEST) == refusal
+    assert speaks.write_refusal(255, b"lobby", Reason.BAD_REQUEST) != refusal
+
+
+def test_a_reply_goes_on_until_the_stream_is_over_unless_said_otherwise() -> None:
+    token = b"0" * 32
+    assert codec("bare-token").read_reply(token, JOIN) == Partial(False, is_open=True)
+    reply = codec("bare-token").read_reply(token, JOIN, is_over=True)
+    assert isinstance(reply, Reply)
+    assert reply.says == Completed(token)
+
+
+def test_a_completion_counts_nobody_unless_it_is_told() -> None:
+    speaks = changed("json", ('payload = ["token"]', 'payload = ["members: u1", "token"]'))
+    assert speaks.write_completion(JOIN, b"lobby", "bob", b"t1").endswith(b"\x00t1")
+    assert speaks.write_completion(JOIN, b"lobby", "bob", b"t1", members=3).endswith(b"\x03t1")
 
 
 # --- texts -----------------------------------------------------------------------------------------
@@ -202,6 +291,24 @@ RELAYS = {
 def test_a_relay_is_written_in_these_bytes_and_read_back(name: str) -> None:
     assert codec(name).write_relay("bob", "hi") == RELAYS[name]
     assert codec(name).read_relay(RELAYS[name]) == Relayed("bob", "hi")
+
+
+@pytest.mark.parametrize(
+    ("name", "relay"),
+    [
+        ("name-password-prefix", b"\x05\x02lobbyt1\x03bobhi"),
+        ("room-user-token-lengths", b"\x05\x03\x02lobbybobt1hi"),
+        ("state-one", b"\x05\x02lobbyt1bob: hi"),
+    ],
+)
+def test_a_relay_may_hold_its_receivers_token(name: str, relay: bytes) -> None:
+    assert codec(name).write_relay("bob", "hi", b"lobby", b"t1") == relay
+    assert codec(name).read_relay(relay) == Relayed("bob", "hi")
+
+
+def test_a_relay_of_one_json_object_is_written_whole() -> None:
+    speaks = changed("text", ("""fields = ["'{name}: {text}'"]""", """fields = [{ by = "{name}", says = "{text}" }]"""))
+    assert speaks.write_relay("bob", "hi") == b'{"by": "bob", "says": "hi"}'
 
 
 @pytest.mark.parametrize(
@@ -309,6 +416,23 @@ def test_a_notice_behind_a_prefix_is_read_only_behind_it() -> None:
     assert closed(speaks, b"!!Gone") == "Gone"
     assert closed(speaks, b"!Gone") is None
     assert closed(speaks, b"!!\xff") is None
+
+
+class Guest(NamedTuple):
+    """Who is sent a notice."""
+
+    token: bytes
+    address: tuple[str, int]
+
+
+def test_a_notice_is_one_datagram_for_all_unless_it_holds_its_receivers_token() -> None:
+    guests = [Guest(b"t1", ("10.0.0.1", 5000)), Guest(b"t2", ("10.0.0.2", 5000))]
+    assert codec("text").audiences(guests, Notice.IDLED) == [(b"", [each.address for each in guests])]
+    apart = changed("text", ("[notices]", '[notice]\nfields = ["len(token): u1", "token", "sentence"]\n\n[notices]'))
+    assert apart.audiences(guests, Notice.IDLED) == [(each.token, [each.address]) for each in guests]
+    for speaks in (codec("text"), apart):
+        assert speaks.audiences([], Notice.IDLED) == []
+    assert codec("colon-fields").audiences(guests, Notice.JOINED) == []  # it has no such notice
 
 
 # --- ports and names -------------------------------------------------------------------------------
