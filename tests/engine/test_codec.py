@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from changed_dialects import changed
 from tcrp.engine.codec import Codec, codec, learns_port, port_fault
 from tcrp.engine.frames import HEADER_BYTES, write_frame
-from tcrp.engine.meanings import Asked, Completed, Relayed, Reply, Request, Unread
+from tcrp.engine.meanings import Accepted, Asked, Completed, Relayed, Reply, Request, Unread
 from tcrp.engine.replies import REPLY_PAYLOAD_BYTES_MAX
 from tcrp.engine.templates import Partial
 from tcrp.spec.dialects import NAMES, LearnedFrom
@@ -121,6 +122,17 @@ def test_a_question_for_the_rooms_is_read_whole_and_without_a_room() -> None:
     assert codec("text").read_list_request(question) is None
 
 
+def test_a_question_that_names_a_room_or_has_another_number_is_none_for_the_rooms() -> None:
+    own = '["room_length: u1 = 0", "operation: u1", "state: u1 = 0", "len(payload): u29", "payload"]'
+    speaks = changed(
+        "name-port-list", (own, '["len(room): u1", "operation: u1", "len(payload): u29", "room", "payload"]')
+    )
+    question = speaks.write_list_request()
+    assert speaks.read_list_request(question) == len(question) == 31
+    assert speaks.read_list_request(b"\x01" + question[1:] + b"r") is None
+    assert speaks.read_list_request(question[:1] + b"\x01" + question[2:]) is None
+
+
 def test_a_listing_is_read_back() -> None:
     speaks = codec("name-port-list")
     listing = speaks.write_listing([b"lobby", b"den"])
@@ -143,6 +155,8 @@ def test_some_dialects_refuse_by_the_end_of_the_stream_and_some_relay_to_each_me
     names = (*NAMES, "bare-token", "colon-fields", "name-password-prefix", "state-one")
     assert [name for name in names if codec(name).refuses_silently] == ["bare-token", "colon-fields"]
     assert [name for name in names if codec(name).relays_to_each] == ["name-password-prefix", "state-one"]
+    only_one = changed("bare-token", ("[port]", '[refusal.room_full]\nfields = ["hex 01"]\n\n[port]'))
+    assert only_one.refuses_silently
 
 
 @pytest.mark.parametrize(("answers", "timeout"), [(True, False), (False, True)])
@@ -185,18 +199,20 @@ def test_a_room_in_a_json_request_is_read_as_bytes_and_another_value_is_no_room(
     assert (asked.operation, asked.room, asked.request) == (JOIN, b"", None)
 
 
-@pytest.mark.parametrize("operation", [CREATE, JOIN])
-def test_a_request_without_a_number_is_told_by_its_keys(operation: Operation) -> None:
+@pytest.mark.parametrize(("operation", "password"), [(CREATE, ""), (JOIN, "pw")])
+def test_a_request_without_a_number_is_of_the_first_form_that_it_has(operation: Operation, password: str) -> None:
+    """An open join without a password has the form of both."""
+    join = f"[request.join]\n{JSON_REQUEST}\n\n[answer]"
     frame = FRAME.replace('"operation: u1", ', "")
     speaks = changed(
-        "json", (FRAME, frame), (JSON_REQUEST, """payload = { username = "{name}", opens = "yes" }"""),
-        ("[answer]", """[request.join]\npayload = { username = "{name}" }\n\n[answer]"""),
+        "json", (FRAME, frame), (JSON_REQUEST, 'payload = { username = "{name}" }'), ("[answer]", join),
+        ('["status: u1"]', '["operation: u1", "status: u1"]'),
     )  # fmt: skip
-    request = speaks.write_request(operation, b"lobby", "bob", "", "", 0)
+    request = speaks.write_request(operation, b"lobby", "bob", password, "", 0)
     asked = speaks.read_request(request)
     assert isinstance(asked, Asked)
     assert (asked.operation, asked.code) == (operation, speaks.dialect.operations[operation])
-    assert asked.request == Request(b"bob", "", None)
+    assert asked.request == Request(b"bob", password, None)
     asked = speaks.read_request(request.replace(b"username", b"nickname"))
     assert isinstance(asked, Asked)
     assert (asked.code, asked.request) == (0, None)
@@ -238,6 +254,27 @@ def test_a_reply_goes_on_until_the_stream_is_over_unless_said_otherwise() -> Non
     reply = codec("bare-token").read_reply(token, JOIN, is_over=True)
     assert isinstance(reply, Reply)
     assert reply.says == Completed(token)
+
+
+@pytest.mark.parametrize(("timeout_us", "said"), [(None, None), (2_000_000, 2), (1_500_000, 1.5)])
+def test_a_completion_of_json_tells_the_timeout_in_seconds(timeout_us: int | None, said: float | None) -> None:
+    written = codec("json-endpoint").write_completion(JOIN, b"lobby", "bob", b"t1", idle_timeout_us=timeout_us)
+    told = json.loads(payload_of(written, room=b"")).get("idle_timeout")
+    assert (type(told), told) == (type(said), said)
+
+
+def test_a_dialect_without_an_answer_writes_none() -> None:
+    assert codec("bare-token").write_answer(JOIN, b"lobby") == b""
+
+
+@pytest.mark.parametrize("is_exact", [False, True])
+def test_only_where_a_dialect_says_so_an_answers_words_tell_it_apart(is_exact: bool) -> None:
+    speaks = changed("json-endpoint", ("[answer]", "[answer]\nexact = true")) if is_exact else codec("json-endpoint")
+    answer = speaks.write_answer(JOIN, b"lobby", "bob")
+    read, other = (speaks.read_reply(each, JOIN) for each in (answer, answer.replace(b"accepted", b"RECEIVED")))
+    assert isinstance(read, Reply)
+    assert read.says == Accepted()
+    assert (isinstance(other, Reply) and other.says == Accepted()) is not is_exact
 
 
 def test_a_completion_counts_nobody_unless_it_is_told() -> None:

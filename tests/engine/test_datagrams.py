@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from tcrp.engine.datagrams import Datagram, json_relay, relay_head, relay_reader
 from tcrp.engine.messages import with_a_name
 from tcrp.engine.templates import CannotWrite, Read, compile_message
 from tcrp.spec.dialects import SHIPPED, dialect
-from tcrp.spec.fields import Item, Message, Role, message, read_item
+from tcrp.spec.fields import Constant, Group, Item, Json, Message, Number, Role, Text, message, read_item
 
 ROOM, TOKEN = b"lobby", b"t" * 32
 TEXTS = ["hello", "", "a: b", "日本語", "x" * 300, '"quoted"', "{}"]
@@ -60,13 +62,18 @@ FORMS: dict[str, tuple[list[object], str, bytes, list[bytes]]] = {
     "a constant before it": (
         ["hex ff00", 'name: until "|"', "text"], "a", b"\xff\x00a|hi", [b"\xff|a|hi", b"\xff\x00|hi"]
     ),
-    "a length byte": (["len(name): u1", "name", "text"], "a", b"\1ahi", [b"", b"\0hi", b"\5ahi", b"\1\xffhi"]),
-    "two length bytes": (["len(name): u2", "name", "text"], "a", b"\0\1ahi", [b"\1ahi", b"\0"]),
+    "a length byte": (["len(name): u1", "name", "text"], "a", b"\1ahi", [b"", b"\0hi", b"\2a", b"\1\xffhi"]),
+    "two length bytes": (["len(name): u2", "name", "text"], "a", b"\0\1ahi", [b"\1ahi", b"\0", b"\0\0hi"]),
     "in quotes": (
         ["len(head): u1", "head: '<{name}>'", "text"], "a", b"\3<a>hi", [b"\2<>hi", b"\3[a>hi", b"\3<a]hi", b"\1<hi"]
     ),
     "JSON": (
-        [{"n": "{name}", "t": "{text}"}], "a", b'{"n": "a", "t": "hi"}', [b'{"n": "", "t": "hi"}', b'{"n": "a"}', b"{"]
+        [{"n": "{name}", "t": "{text}"}], "a", b'{"n": "a", "t": "hi"}', [
+            b'{"n": "", "t": "hi"}', b'{"n": "a"}', b"{", b'{"n": "a", "t": "hi", "x": 1}',
+        ],
+    ),
+    "bytes and JSON": (
+        ["hex 0000", {"n": "{name}", "t": "{text}"}], "a", b'\0\0{"n": "a", "t": "hi"}', [b'\0\1{"n": "a", "t": "hi"}']
     ),
     "nobody": ([{"t": "{text}"}], "", b'{"t": "hi"}', [b'{"t": 7}', b"[]", b'{"t": "hi"}}']),
 }  # fmt: skip
@@ -79,6 +86,44 @@ def test_each_form_of_relay_is_these_bytes_and_no_others(
     read = relay_reader(compile_message(fields(*lines)))
     assert read(whole) == (user, "hi")
     assert [read(each) for each in others] == [None] * len(others)
+
+
+NAME, TEXT = Text(Role.NAME, until=b":"), Text(Role.TEXT)
+NO_TEXT = b"\xff"
+
+
+@pytest.mark.parametrize(
+    ("items", "reader"),
+    [
+        ((NAME, TEXT), "_named_reader"),
+        ((Constant(b"!"), NAME, TEXT), "_named_reader"),
+        ((replace(NAME, until=NO_TEXT), TEXT), "_relay_reader"),
+        ((Constant(b"!"), replace(NAME, until=NO_TEXT), TEXT), "_relay_reader"),
+        ((replace(NAME, until=b"", width=4), TEXT), "_relay_reader"),
+        ((Constant(b"!"), replace(NAME, until=b"", width=4), TEXT), "_relay_reader"),
+        (fields("len(name): u1", "name", "text").items, "_measured_reader"),
+        (fields("len(head): u1", "head: '<{name}>'", "text").items, "_measured_reader"),
+        (fields("len(head): u1", "head: '<{name}>'", "text").items[:1], "_relay_reader"),
+        (fields({"n": "{name}", "t": "{text}"}).items, "_json_reader"),
+        (fields("hex 00", {"n": "{name}", "t": "{text}"}).items, "_json_reader"),
+    ],
+)
+def test_the_forms_that_most_dialects_use_have_readers_of_their_own(items: tuple[Item, ...], reader: str) -> None:
+    form = Message(items, is_stream=False)
+    assert relay_reader(compile_message(form)).__qualname__.startswith(f"{reader}.")
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"<", NO_TEXT), (NO_TEXT, b">"), (NO_TEXT, NO_TEXT)])
+def test_a_name_between_bytes_that_are_no_text_is_read_too(before: bytes, after: bytes) -> None:
+    name = (Constant(before), replace(NAME, until=after))
+    form = Message((Number("", 1, measures="head"), Group("head", name), TEXT), is_stream=False)
+    assert relay_reader(compile_message(form))(b"\x03" + before + b"a" + after + b"hi") == ("a", "hi")
+    quoted = fields("len(head): u1", "head: '<{name}>'", "text")
+    number, group, text = quoted.items
+    assert isinstance(group, Group)
+    items = (Constant(before), group.items[1], Constant(after))
+    form = Message((number, replace(group, items=items), text), is_stream=False)
+    assert relay_reader(compile_message(form)).__qualname__.startswith("_relay_reader.")
 
 
 def test_an_empty_head_of_a_length_byte_in_quotes_of_one_sign_names_nobody() -> None:
@@ -95,7 +140,16 @@ def test_the_head_of_a_relay_is_what_stands_before_its_text(name: str) -> None:
     whole = compile_message(form).write(values)
     head, write_json = relay_head(form), json_relay(form)
     assert head is None or head.write(values) + b"hi" == whole
+    assert (head is None) is isinstance(form.items[-1], Json)
+    assert (write_json is None) is not isinstance(form.items[-1], Json)
     assert write_json is None or write_json("bob", "hi") == whole
+
+
+def test_a_relay_of_json_that_says_more_than_name_and_text_is_not_written_by_these_alone() -> None:
+    assert json_relay(fields({"n": "{name}", "t": "{text}", "r": "{room}"})) is None
+    write_json = json_relay(fields({"t": "{text}"}))
+    assert write_json is not None
+    assert write_json("bob", "hi") == b'{"t": "hi"}'
 
 
 def test_a_relay_whose_text_is_measured_has_no_head() -> None:
@@ -177,6 +231,62 @@ def test_forms_whose_rest_needs_the_room_are_read_as_a_whole() -> None:
         whole = speaks.write(ROOM, TOKEN, "", "hi")
         assert speaks.head(whole) == (ROOM, TOKEN, 0)
         assert speaks.read_text(whole) == "hi"
+
+
+def test_the_commonest_form_is_read_by_functions_of_its_own() -> None:
+    speaks = Datagram(dialect("text").datagram)
+    assert (getattr(speaks.head, "__name__", ""), getattr(speaks.read_text, "__name__", "")) == (
+        "_common_head", "_read_plain",
+    )  # fmt: skip
+    assert speaks.read_text(b"hi") == "hi"
+
+
+LENGTHS = ("len(room): u1", "len(token): u1")
+SPLIT: dict[str, tuple[list[object], int]] = {
+    "room behind the token": ([*LENGTHS, "token", "room", "text"], 39),
+    "no room": (["len(token): u1", "token", "text"], 33),
+    "of fixed width": (["room: fixed 8", "token: fixed 32", "text"], 40),
+    "until a byte": (["room: until ':'", "token: until ':'", "text"], 39),
+    "a group behind it": ([*LENGTHS, "room", "token", "len(tail): u1", "tail: '<{name}>'", "text"], 39),
+    "a group before it": (["len(tail): u1", "tail: '<{name}>'", "len(token): u1", "token", "text"], 0),
+    "nothing ends the token": (["text: until ':'", "room: until ':'", "token"], 0),
+    "the text's length behind it": (["token: fixed 32", "len(text): u1", "text"], 32),
+    "the text's length before it": (["len(text): u1", "room: until ':'", "token: fixed 32", "text"], 0),
+    "JSON": ([{"r": "{room}", "k": "{token}", "t": "{text}"}], 0),
+    "JSON without a room": ([{"k": "{token}", "t": "{text}"}], 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "size"), SPLIT.values(), ids=SPLIT)
+def test_what_says_room_and_token_is_read_alone_if_the_rest_needs_nothing_of_it(lines: list[object], size: int) -> None:
+    form = fields(*lines)
+    speaks = Datagram(form)
+    whole = speaks.write(ROOM, TOKEN, "bob", "hi")
+    assert speaks.head(whole) == (ROOM if "room" in str(lines) else None, TOKEN, size)
+    assert speaks.read_text(whole, size) == "hi"
+
+
+@pytest.mark.parametrize(
+    ("data", "found", "text"),
+    [
+        (b'{"r": "lobby", "k": "t", "t": "hi"}', (b"lobby", b"t", 0), "hi"),
+        (b'{"r": 7, "k": "t", "t": "hi"}', None, "hi"),
+        (b'{"r": "lobby", "k": 7, "t": "hi"}', None, "hi"),
+        (b'{"r": "lobby", "k": "t", "t": "hi", "x": 1}', None, None),
+        (b'{"r": "lobby", "k": "t", "t": 7}', (b"lobby", b"t", 0), None),
+        (b"{", None, None),
+        (b"", None, ""),
+    ],
+)
+def test_a_datagram_of_json_names_a_session_by_two_texts(data: bytes, found: object, text: str | None) -> None:
+    speaks = Datagram(fields({"r": "{room}", "k": "{token}", "t": "{text}"}))
+    assert (speaks.head(data), speaks.read_text(data)) == (found, text)
+
+
+def test_nothing_stands_behind_a_text_that_is_measured() -> None:
+    speaks = Datagram(fields(*LENGTHS, "room", "token", "len(text): u1", "text"))
+    whole = speaks.write(ROOM, TOKEN, "", "hi")
+    assert (speaks.read_text(whole, 39), speaks.read_text(whole + b"!", 39)) == ("hi", None)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ mean nothing give None or `Mismatch`, never an exception.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -138,7 +139,9 @@ class Codec:
         }  # fmt: skip
         return self._requests[operation].write(values)
 
-    def read_request(self, data: bytes, *, limit: int = 1 << 62, is_over: bool = False) -> Asked | Partial | Mismatch:
+    def read_request(
+        self, data: bytes, *, limit: int = sys.maxsize, is_over: bool = False
+    ) -> Asked | Partial | Mismatch:
         """A whole request; its `request` is None where only its frame is of this dialect. Names are not judged yet."""
         frame = self.read_frame(data, limit=limit, is_over=is_over)
         return self.read_framed(data, frame, limit) if isinstance(frame, Read) else frame
@@ -279,7 +282,7 @@ class Codec:
         assert self._list_request is not None, "this dialect lists"
         return self._list_request.write({"operation": self.dialect.operations[Operation.LIST], "room": b""})
 
-    def read_list_request(self, data: bytes, *, limit: int = 1 << 62) -> int | None:
+    def read_list_request(self, data: bytes, *, limit: int = sys.maxsize) -> int | None:
         """How many bytes of `data` ask for the open rooms; None where it does not, or not yet."""
         if self._list_request is None:
             return None

@@ -39,7 +39,7 @@ class ReadText(Protocol):
 ReadRelay = Callable[[bytes], "tuple[str, str] | None"]
 """Reads a relay: whose text (empty: nobody is named), and the text."""
 
-NAMES_MAX = 1 << 16  # heads of relays that are remembered for each dialect, of those who speak
+NAMES_MAX = 65_536  # heads of relays that are remembered for each dialect, of those who speak
 
 COMMON_HEAD: tuple[Item, ...] = (
     Number("", 1, measures="room"),
@@ -158,7 +158,7 @@ def _text_reader(template: Template) -> ReadText:
             return _json_text_reader(json_template)
 
     def read_text(data: bytes, at: int = 0) -> str | None:
-        read = template.read(data[at:] if at else data)
+        read = template.read(data[at:])
         return string(read.values["text"]) if isinstance(read, Read) else None
 
     return read_text
@@ -194,13 +194,10 @@ def string(value: Any) -> str | None:
 
 
 def relay_head(message: Message) -> Template | None:
-    """What stands before the text of a relay, where the text stands last, as it is, and nothing measures it."""
+    """What stands before the text of a relay, where the text stands last and ends with the datagram."""
     if message.items[-1:] != PLAIN:
         return None
-    head = message.items[:-1]
-    if any(isinstance(item, Number) and item.measures == Role.TEXT for item in head):
-        return None
-    return compile_message(Message(head, is_stream=False))
+    return compile_message(Message(message.items[:-1], is_stream=False))
 
 
 def json_relay(message: Message) -> Callable[[str, str], bytes] | None:
@@ -230,13 +227,12 @@ def relay_reader(template: Template) -> ReadRelay:
         case (Number(width=1, plus=0, measures="name"), Text(role=Role.NAME, encoding=Encoding.UTF8), Text(Role.TEXT)):
             return _measured_reader("", "")
         case (
-            Number(width=1, plus=0, measures=label),
+            Number(width=1, plus=0),
             Group(
-                label=named,
                 items=(Constant(data=before), Text(role=Role.NAME, encoding=Encoding.UTF8), Constant(data=after)),
             ),
             Text(Role.TEXT),
-        ) if label == named and _is_text(before) and _is_text(after):
+        ) if _is_text(before) and _is_text(after):
             return _measured_reader(before.decode(), after.decode())
         case (Json(template=json_template),):
             return _json_reader(b"", json_template)
@@ -253,12 +249,10 @@ def _named_reader(before: bytes, until: str) -> ReadRelay:
     skipped = len(before)
 
     def read_relay(data: bytes) -> tuple[str, str] | None:
-        if skipped:
-            if not data.startswith(before):
-                return None
-            data = data[skipped:]
+        if not data.startswith(before):
+            return None
         try:
-            name, found, text = data.decode().partition(until)
+            name, found, text = data[skipped:].decode().partition(until)
         except UnicodeDecodeError:
             return None
         return (name, text) if found and name else None
@@ -281,7 +275,7 @@ def _json_reader(before: bytes, template: JsonTemplate) -> ReadRelay:
         if not is_relay:
             return None
         name, text = string(found.get("name", "")), string(found.get("text"))
-        return None if text is None or name is None or (names and not name) else (name, text)
+        return None if text is None or (names and not name) else (name or "", text)
 
     return read_relay
 
@@ -290,9 +284,9 @@ def _measured_reader(before: str, after: str) -> ReadRelay:
     skipped, least = len(before), len(before) + len(after)
 
     def read_relay(data: bytes) -> tuple[str, str] | None:
-        text_at = 1 + data[0] if data else 1
-        if len(data) < text_at:
+        if not data or len(data) <= data[0]:
             return None
+        text_at = 1 + data[0]
         try:
             head, text = data[1:text_at].decode(), data[text_at:].decode()
         except UnicodeDecodeError:
@@ -312,6 +306,6 @@ def _relay_reader(template: Template) -> ReadRelay:
         if not isinstance(read, Read):
             return None
         name, text = string(read.values.get("name", "")), string(read.values["text"])
-        return None if text is None or name is None or (names and not name) else (name, text)
+        return None if text is None or (names and not name) else (name or "", text)
 
     return read_relay

@@ -6,6 +6,7 @@ are partial, or are none of this message; it takes time in proportion to their n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -144,7 +145,7 @@ class Template(Frozen):
     writers: tuple[_Writer, ...]
     roles: frozenset[Role]
 
-    def read(self, data: bytes, *, limit: int = 1 << 62, is_over: bool = True) -> Read | Partial | Mismatch:
+    def read(self, data: bytes, *, limit: int = sys.maxsize, is_over: bool = True) -> Read | Partial | Mismatch:
         """The message at the beginning of `data`. `is_over`: nothing comes behind it.
 
         `limit`: the most that its lengths may claim together with its fixed head.
