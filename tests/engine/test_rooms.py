@@ -26,6 +26,12 @@ def member(room: Room, name: str, dialect: str, listener: int = 0) -> Session:
     return session
 
 
+def test_a_new_session_has_no_place_to_take_and_was_never_rejected_and_a_new_room_has_no_host() -> None:
+    session = member(Room(b"lobby", "", "10.0.0.1"), "bob", "text")
+    assert (session.supersedes, session.asks_for_answers, session.rejected_in_a_row) == (None, False, 0)
+    assert session.room.host is None
+
+
 def test_a_window_is_full_from_its_limit_on_until_the_first_of_them_is_a_minute_old() -> None:
     some = window(2, 5 * SECOND)
     assert not some.is_full(5 * SECOND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcrp.engine.outputs import Subject
-from tcrp.engine.timers import STALE_MAX, TimerEntry, Timers
+from tcrp.engine.timers import STALE_MAX, TimerEntry, Timers, is_mostly_stale
 from tcrp.spec.names import Deadline
 
 
@@ -86,3 +86,8 @@ def test_what_is_armed_anew_or_cancelled_does_not_pile_up() -> None:
     assert [timers.pop_due(10**10), timers.pop_due(10**10), timers.pop_due(10**10)] == [
         TimerEntry(7, Deadline.LINGER, b"first"), TimerEntry(10**9 + 999, Deadline.FORGET, b"again"), None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("held", "live", "is_stale"), [(64, 0, False), (65, 0, True), (84, 10, False), (85, 10, True)])
+def test_what_is_held_is_mostly_stale_above_twice_what_is_live_and_64(held: int, live: int, is_stale: bool) -> None:
+    assert is_mostly_stale(held, live) is is_stale

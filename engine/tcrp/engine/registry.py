@@ -16,7 +16,7 @@ from tcrp.engine.outbox import Outbox
 from tcrp.engine.outputs import Address, Forgotten, Relay, SendDatagram, ServerOutput, TimerFired
 from tcrp.engine.peers import PeerCounts
 from tcrp.engine.rooms import Ended, Room, Session, latest
-from tcrp.engine.timers import STALE_MAX, Timers
+from tcrp.engine.timers import Timers, is_mostly_stale
 from tcrp.spec.limits import (
     ANSWER_ENDED_EVERY_US,
     ANSWER_ENDED_FACTOR_MAX,
@@ -334,7 +334,7 @@ class SessionRegistry:
 
     def _compact_silences(self) -> None:
         """Drop what stands in the heap for nothing once that is the most of it: ended sessions among it."""
-        if len(self._silences) > 2 * len(self.sessions) + STALE_MAX:
+        if is_mostly_stale(len(self._silences), len(self.sessions)):
             self._silences = [(each.alarm_us, each.number, each) for each in self.sessions.values()]
             heapify(self._silences)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.outputs import Address, Stepped
-from tcrp.engine.timers import STALE_MAX
+from tcrp.engine.timers import is_mostly_stale
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import RoomState, SessionState
 
@@ -153,7 +153,7 @@ class FanoutGroup:
         """One less."""
         del self._places[session]
         self._is_stale = True
-        if len(self._addresses) > 2 * len(self._places) + STALE_MAX:
+        if is_mostly_stale(len(self._addresses), len(self._places)):
             self._compact()
 
     def move(self, session: Session) -> None:

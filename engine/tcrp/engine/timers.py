@@ -19,6 +19,11 @@ STALE_MAX = 64
 """So many entries of a heap may stand for nothing, besides as many as stand for something."""
 
 
+def is_mostly_stale(held: int, live: int) -> bool:
+    """Whether of what is held so much stands for nothing that it is time to drop it."""
+    return held > 2 * live + STALE_MAX
+
+
 @dataclass(frozen=True, slots=True)
 class TimerEntry(Frozen):
     """One deadline: when, what for, and whose. In a frozen state `when_us` counts from the state's moment."""
@@ -49,7 +54,7 @@ class Timers:
         entry = (when_us, self._sequence, (kind, subject))
         self._armed[entry[2]] = entry
         heappush(self._heap, entry)
-        if len(self._heap) > 2 * len(self._armed) + STALE_MAX:
+        if is_mostly_stale(len(self._heap), len(self._armed)):
             self._heap = sorted(self._armed.values())
 
     def cancel(self, kind: Deadline, subject: Subject) -> None:
