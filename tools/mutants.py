@@ -21,6 +21,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -536,6 +537,17 @@ def _key(mutant: Mutant) -> str:
     return hashlib.sha256(mutant.source.encode()).hexdigest()[:16]
 
 
+EXPLAINED = re.compile(r"^- (?P<module>[\w.]+): `(?P<old>.*?)` → `(?P<new>.*?)`: ", re.MULTILINE)
+"""A line of the list. Several changes of one line stand there one behind the other: `old` → `new`, `new`: why."""
+
+
+def explained_in(text: str) -> frozenset[tuple[str, str, str]]:
+    """Module, old and new of each mutant that a list explains."""
+    return frozenset(
+        (each["module"], each["old"], new) for each in EXPLAINED.finditer(text) for new in each["new"].split("`, `")
+    )
+
+
 # --- the report ------------------------------------------------------------------------------------
 
 
@@ -573,7 +585,7 @@ class Judges:
     jobs: int
     least: float  # seconds that a mutant has at least
     memory: Memory
-    explained: str
+    explained: frozenset[tuple[str, str, str]]
     reaches: Reaches
 
     def judge(self, target: Target, mutants: Sequence[Mutant]) -> Count:
@@ -595,7 +607,7 @@ class Judges:
             count.differ = sum(outcomes.get(_key(each)) == "differs" for each in left)
             before, left = left, [each for each in left if outcomes.get(_key(each)) not in CAUGHT]
             count.by_swarm = len(before) - len(left)
-        unexplained = [each for each in left if f"- {target.short}: {each.change}" not in self.explained]
+        unexplained = [each for each in left if (target.short, each.old, each.new) not in self.explained]
         count.neither, count.explained = len(left), len(left) - len(unexplained)
         print(f"{target.short}: {count}")
         for mutant in unexplained:
@@ -684,7 +696,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--explained", type=Path, metavar="FILE", default=ROOT / "docs" / "mutants.md")
     parser.add_argument("--tests", nargs="+", default=(), metavar="PATH", help="these tests instead of the module's")
     options = parser.parse_args(arguments)
-    explained = options.explained.read_text(encoding="utf-8") if options.explained.exists() else ""
+    explained = explained_in(options.explained.read_text(encoding="utf-8") if options.explained.exists() else "")
     by_tests, runs = options.by != "swarm", 0 if options.by == "tests" else options.swarm
     if options.by == "swarm" and not runs:
         parser.error("--by swarm: of how many scenarios? --swarm 300")

@@ -68,6 +68,8 @@ class _Changes(ast.NodeVisitor):
     # --- statements ---
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        if isinstance(node.body[-1], ast.Expr) and isinstance(node.body[-1].value, ast.Constant):
+            return  # a protocol's method, which nobody calls
         outer, self._in_function = self._in_function, True
         for default in [*node.args.defaults, *node.args.kw_defaults]:
             if default is not None:

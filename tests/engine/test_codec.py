@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import pytest
 
@@ -455,7 +455,8 @@ def test_a_notice_behind_a_prefix_is_read_only_behind_it() -> None:
     assert closed(speaks, b"!!\xff") is None
 
 
-class Guest(NamedTuple):
+@dataclass
+class Guest:
     """Who is sent a notice."""
 
     token: bytes

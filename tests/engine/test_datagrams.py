@@ -72,6 +72,10 @@ FORMS: dict[str, tuple[list[object], str, bytes, list[bytes]]] = {
             b'{"n": "", "t": "hi"}', b'{"n": "a"}', b"{", b'{"n": "a", "t": "hi", "x": 1}',
         ],
     ),
+    "JSON with a constant": (
+        [{"n": "{name}", "t": "{text}", "s": 1}], "a", b'{"n": "a", "t": "hi", "s": 1}',
+        [b'{"n": "a", "t": "hi", "s": 2}'],
+    ),
     "bytes and JSON": (
         ["hex 0000", {"n": "{name}", "t": "{text}"}], "a", b'\0\0{"n": "a", "t": "hi"}', [b'\0\1{"n": "a", "t": "hi"}']
     ),
@@ -281,6 +285,13 @@ def test_what_says_room_and_token_is_read_alone_if_the_rest_needs_nothing_of_it(
 def test_a_datagram_of_json_names_a_session_by_two_texts(data: bytes, found: object, text: str | None) -> None:
     speaks = Datagram(fields({"r": "{room}", "k": "{token}", "t": "{text}"}))
     assert (speaks.head(data), speaks.read_text(data)) == (found, text)
+
+
+def test_json_with_another_constant_is_no_text() -> None:
+    speaks = Datagram(fields("len(token): u1", "token", {"t": "{text}", "s": 1}))
+    whole = speaks.write(b"", TOKEN, "", "hi")
+    assert speaks.read_text(whole, 33) == "hi"
+    assert speaks.read_text(whole.replace(b"1}", b"2}"), 33) is None
 
 
 def test_nothing_stands_behind_a_text_that_is_measured() -> None:

@@ -13,7 +13,6 @@ from tcrp.engine.messages import (
     is_json,
     is_tight,
     json_object,
-    payload_alone,
     request_keys,
     rooms_field,
     timeout,
@@ -21,11 +20,10 @@ from tcrp.engine.messages import (
     with_a_name,
     with_any_value,
 )
-from tcrp.engine.templates import Mismatch, Read
+from tcrp.engine.templates import Read
 from tcrp.spec.dialects import dialect
 from tcrp.spec.fields import FieldError, Item, Message, Role, message, read_item, roles_of
 from tcrp.spec.limits import SECOND_US, SETTINGS
-from tcrp.spec.names import Operation
 
 
 def fields(*lines: object, payload: tuple[object, ...] = (), stream: bool = False, **values: list[int]) -> Message:
@@ -122,26 +120,6 @@ def test_a_list_of_values_may_become_any() -> None:
 )
 def test_a_refusal_without_word_or_status_is_known_by_its_numbers(form: Message, data: bytes, is_read: bool) -> None:
     assert isinstance(compiled_refusal(form).read(data), Read) is is_read
-
-
-def test_a_payload_is_read_alone_where_it_is_the_same_for_both_operations() -> None:
-    same = {Operation.CREATE: FRAMED, Operation.JOIN: FRAMED}
-    alone = payload_alone(same, frozenset())
-    assert alone is not None
-    read = alone.read(b"bob")
-    assert isinstance(read, Read)
-    assert read.values == {"name": b"bob"}
-    other = fields("operation: u1", "len(payload): u2", "payload", payload=("name",), stream=True)
-    assert payload_alone({**same, Operation.JOIN: other}, frozenset()) is None
-    assert payload_alone(dict.fromkeys(Operation, fields("len(name): u1", "name", stream=True)), frozenset()) is None
-
-
-def test_extra_members_are_taken_where_they_are_known() -> None:
-    form = fields("len(payload): u2", "payload", payload=({"n": "{name}"},), stream=True)
-    for extras, is_read in ((frozenset({"more"}), True), (frozenset(), False)):
-        alone = payload_alone(dict.fromkeys(Operation, form), extras)
-        assert alone is not None
-        assert isinstance(alone.read(b'{"n": "bob", "more": 1}'), Mismatch) is not is_read
 
 
 def test_the_field_of_rooms_is_found_in_a_payload_and_beside_one() -> None:

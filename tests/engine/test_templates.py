@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from typing import Any
 
@@ -208,6 +209,13 @@ def test_every_shipped_dialect_reads_what_it_writes(name: str) -> None:
         (["len(room): u1", "text"], {"room": b"den", "text": b"x"}, b"\x03x"),
         (["any: until ' '", "text"], {"text": b"x"}, b" x"),
         (["len(json): u1", {"a": "{name}"}, "text"], {"name": b"n", "text": b"x"}, b'\x0a{"a": "n"}x'),
+        (["port: digits 3"], {"port": 999}, b"999"),
+        (["port: digits 3"], {"port": 0}, b"0\0\0"),
+        (["port: digits"], {"port": 1234567890}, b"1234567890"),
+        (["token: fixed 3"], {"token": b"abc"}, b"abc"),
+        (["text"], {"text": b"a\0"}, b"a\0"),
+        (["state: u1 = 0 or 9"], {}, b"\0"),
+        (["len(head): u1", "head: '<{name}>'"], {"name": b"a"}, b"\3<a>"),
     ],
 )
 def test_a_form_is_these_bytes(lines: list[object], values: dict[str, Value], data: bytes) -> None:
@@ -230,12 +238,193 @@ def test_a_form_is_these_bytes(lines: list[object], values: dict[str, Value], da
         (["token: fixed 5"], {"token": b"ends\0"}),
         (["port: u1"], {"port": 256}),
         (["ip: ipv4"], {"ip": "::1"}),
+        (["ip: ipv4"], {"ip": "1.2.3"}),
+        (["ip: ipv4"], {"ip": "1.2.3.4.5"}),
+        (["ip: ipv4"], {"ip": "1.2.3.256"}),
+        (["ip: ipv4"], {"ip": "1.x.3.4"}),
+        (["ip: ipv4"], {"ip": "1.2.3.²"}),
+        (["port: digits 3"], {"port": -1}),
+        (["port: digits 3"], {"port": 1000}),
+        (["port: u1"], {}),
+        (["port: u1"], {"port": "7"}),
         (["name"], {}),
     ],
 )
 def test_a_value_that_does_not_fit_is_not_written(lines: list[object], values: dict[str, Any]) -> None:
     with pytest.raises(CannotWrite):
         template(*lines).write(values)
+
+
+def test_a_value_that_is_none_is_written_as_nothing() -> None:
+    assert template("len(name): u1", "name").write({"name": None}) == b"\0"
+
+
+HEAD = ("port: u2", "len(text): u1", "text")
+OPEN_JSON: tuple[object, ...] = ({"t": "{text}"}, "port: u2")
+READINGS: list[tuple[tuple[object, ...], bytes, bool, object]] = [
+    # A fixed head first, all of it.
+    (HEAD, b"", False, (Partial, False, False)),
+    (HEAD, b"\0", False, (Partial, False, False)),
+    (HEAD, b"\0", True, (Mismatch, "", "too short", False, 0)),
+    (HEAD, b"\0\7\2h", False, (Partial, True, False)),
+    (HEAD, b"\0\7\2h", True, (Mismatch, "text", "too short", False, 0)),
+    (HEAD, b"\0\7\2hi", False, {"port": 7, "text": b"hi"}),
+    (("len(text): u1", "text"), b"\2h", False, (Partial, True, False)),
+    (("len(text): u1 + 2", "text"), b"\1", False, (Mismatch, "len(text)", 1, False, 0)),
+    # What ends with the stream may be whole before that.
+    (("text",), b"", False, (Partial, False, False)),
+    (("text",), b"hi", False, (Partial, False, True)),
+    (("text",), b"hi", True, {"text": b"hi"}),
+    (("text", "port: u2"), b"\0\7", False, (Partial, False, False)),
+    (("text", "port: u2"), b"h\0\7", False, (Partial, False, True)),
+    (("text", "port: u2"), b"\7", True, (Mismatch, "text", "too short", False, 0)),
+    (("nothing: rest",), b"", False, (Partial, False, False)),
+    (("nothing: rest",), b"", True, {}),
+    (("nothing: rest",), b"hi", False, (Partial, False, True)),
+    (("nothing: rest", "port: u2"), b"hi\0\7", True, {"port": 7}),
+    (("nothing: rest", "port: u2"), b"\0\7", True, {"port": 7}),
+    (("nothing: rest", "port: u2"), b"\7", True, (Mismatch, "nothing", "too short", False, 0)),
+    (('name: until ":"', "text"), b"ann", False, (Partial, False, False)),
+    # Other values than those of the form; what was asked for is told, as far as it was read.
+    (("hex 0102",), b"\1\3", False, (Mismatch, "", b"\1\3", False, 0)),
+    (("operation: u1", "state: u1 = 0"), b"\7\1", False, (Mismatch, "state", 1, False, 7)),
+    (("state: u1 = 0",), b"\1", False, (Mismatch, "state", 1, False, 0)),
+    (
+        ("len(json): u1", {"o": "{operation}"}, "state: u1 = 0"), b'\x0a{"o": "x"}\1', False,
+        (Mismatch, "state", 1, False, 0),
+    ),
+    (("port: digits 3",), b"a\0\0", False, (Mismatch, "port", b"a", False, 0)),
+    (("port: digits", "hex 0a"), b"12345678901\n", False, (Mismatch, "port", b"12345678901", False, 0)),
+    (("port: digits", "hex 0a"), b"12a\n", False, (Mismatch, "port", b"12a", False, 0)),
+    (("token: hex", "hex 0a"), b"zz\n", False, (Mismatch, "token", b"zz", False, 0)),
+    (("token: json", "hex 0a"), b"zz\n", False, (Mismatch, "token", b"zz", False, 0)),
+    (("token: json", "hex 0a"), b"7\n", False, (Mismatch, "token", b"7", False, 0)),
+    (("token: json", "hex 0a"), b'"t"\n', False, {"token": b"t"}),
+    (("port: json", "hex 0a"), b"7\n", False, {"port": 7}),
+    (("port: json", "hex 0a"), b"7.0\n", False, (Mismatch, "port", b"7.0", False, 0)),
+    # JSON ends where it ends, unless a length or the end of the stream says where.
+    (({"t": "{text}"},), b'{"t": "x"}more', False, {"text": "x"}),
+    (({"t": "{text}"},), b'{"t": "x"}more', True, (Mismatch, "json", b'{"t": "x"}more', False, 0)),
+    (({"t": "{text}"},), b'{"t"', False, (Partial, False, False)),
+    (("len(json): u1", {"t": "{text}"}), b'\x0b{"t": "x"}m', False, (Mismatch, "json", b'{"t": "x"}m', False, 0)),
+    (("len(json): u1", {"t": "{text}"}), b'\x0a{"t"', False, (Partial, True, False)),
+    (OPEN_JSON, b'{"t": "x"}\0\7', True, {"text": "x", "port": 7}),
+    (OPEN_JSON, b"\0\7", True, (Mismatch, "json", b"", False, 0)),
+    (OPEN_JSON, b"\7", True, (Mismatch, "json", "too short", False, 0)),
+    # Within a length nothing is waited for.
+    (("len(head): u1", "head: '<{name}>'"), b"\3<a>", False, {"name": b"a"}),
+    (("len(head): u1", "head: '<{name}>'"), b"\1<", False, (Mismatch, "name", "too short", False, 0)),
+    (("len(head): u1", "head: '<{name}>'"), b"\4<a>b", False, (Mismatch, "", b"b", False, 0)),
+    (("len(head): u1", "head: '<{name}>'"), b"\3<a", False, (Partial, True, False)),
+    (("len(head): u1", "head: '<{name}>'"), b"\3<a", True, (Mismatch, "head", "too short", False, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "data", "is_over", "outcome"), READINGS)
+def test_bytes_of_a_stream_are_read_or_the_beginning_or_another_message(
+    lines: tuple[object, ...], data: bytes, is_over: bool, outcome: object
+) -> None:
+    read = template(*lines, stream=True).read(data, is_over=is_over)
+    assert (read.values if isinstance(read, Read) else (type(read), *read)) == outcome
+
+
+def test_nothing_comes_behind_a_datagram_nor_is_more_of_it_waited_for() -> None:
+    form = template("len(text): u1", "text")
+    assert form.read(b"\1ab") == Mismatch("", "too long")
+    assert form.read(b"\2a", is_over=False) == Mismatch("text", "too short")
+    assert template("text", stream=True).read(b"hi") == Read(2, {"text": b"hi"})  # as a datagram unless said otherwise
+
+
+@pytest.mark.parametrize(("limit", "fits"), [(5, True), (4, False)])
+def test_lengths_may_claim_no_more_than_the_limit_with_the_head(limit: int, fits: bool) -> None:
+    read = template(*HEAD, stream=True).read(b"\0\7\2hi", limit=limit)
+    assert read == (Read(5, {"port": 7, "text": b"hi"}) if fits else Mismatch("len(text)", 2, is_too_long=True))
+
+
+@pytest.mark.parametrize(
+    ("lines", "data"),
+    [
+        (("text",), b"x"),
+        (({"t": "{text}"},), b'{"t": "x"}'),
+        (("len(head): u1", "head: '<{text}>'"), b"\3<x>"),
+    ],
+)
+def test_a_length_of_what_is_absent_claims_nothing(lines: tuple[object, ...], data: bytes) -> None:
+    read = template("len(room): u1", *lines).read(b"\xff" + data, limit=20)
+    assert isinstance(read, Read)
+    assert read.values.keys() == {"text"}
+
+
+PORT_ALONE = read_item("port: u2", {})
+
+
+def test_a_group_of_fixed_size_has_it() -> None:
+    items = [item for line in ("len(payload): u1", "payload") for item in read_item(line, {"payload": PORT_ALONE})]
+    form = compile_message(message(items, {}, is_stream=True))
+    assert form.read(b"\2\0\7", is_over=False) == Read(3, {"port": 7, "payload": b"\0\7"})
+    assert form.read(b"\3\0\7\0", is_over=False) == Mismatch("payload", "3 bytes")
+    assert form.read(b"\1\0", is_over=False) == Mismatch("payload", "1 bytes")
+
+
+def test_a_group_holds_nothing_behind_its_last_field() -> None:
+    form = template("len(head): u1", "len(name): u1", "head: '{name}'", stream=True)
+    assert form.read(b"\1\1a") == Read(3, {"name": b"a"})
+    assert form.read(b"\2\1ab") == Mismatch("head", "too long")
+
+
+def test_an_address_is_four_bytes() -> None:
+    form = template("ip: ipv4")
+    assert form.write({"ip": "255.0.3.0"}) == b"\xff\0\3\0"
+    assert form.read(b"\xff\0\3\0") == Read(4, {"ip": b"255.0.3.0"})
+
+
+def test_only_known_operations_are_read_where_they_are_given() -> None:
+    form = compile_message(message(read_item("operation: u1", {}), {}, is_stream=True), operations=frozenset((1, 2)))
+    assert form.read(b"\2") == Read(1, {"operation": 2})
+    assert form.read(b"\3") == Mismatch("operation", 3, operation=3)
+
+
+def test_members_that_are_allowed_besides_are_told_apart() -> None:
+    form = compile_message(message(read_item({"t": "{text}"}, {}), {}, is_stream=True), extras=frozenset(("x", "y")))
+    assert form.read(b'{"t": "a", "x": 1}') == Read(18, {"text": "a", "extra": {"x": 1}})
+    assert isinstance(form.read(b'{"t": "a", "z": 1}'), Mismatch)
+
+
+SAID = {"s": 1, "w": "ok", "t": "a"}
+ALTERED = {
+    "as it is": SAID,
+    "another number": {**SAID, "s": 2},
+    "another word": {**SAID, "w": "no"},
+    "one more": {**SAID, "x": 1},
+    "only its roles": {"t": "a"},
+}
+
+
+@pytest.mark.parametrize(
+    ("strictness", "takes"),
+    [
+        (Strictness.SHAPE, ["as it is", "another number", "another word"]),
+        (Strictness.EXACT, ["as it is"]),
+        (Strictness.NUMBERS, ["as it is", "another word", "one more"]),
+        (Strictness.WORDS, ["as it is", "one more"]),
+        (Strictness.LOOSE, ["as it is", "another number", "another word", "one more", "only its roles"]),
+    ],
+)
+def test_json_is_compared_as_strictly_as_is_said(strictness: Strictness, takes: list[str]) -> None:
+    form = compile_message(message(read_item({"s": 1, "w": "ok", "t": "{text}"}, {}), {}, is_stream=False), strictness)
+    assert [name for name, each in ALTERED.items() if isinstance(form.read(json.dumps(each).encode()), Read)] == takes
+
+
+@pytest.mark.parametrize(
+    ("mismatch", "why"),
+    [
+        (Mismatch("state", 7), "state 7"),
+        (Mismatch("", "too short"), "too short"),
+        (Mismatch("len(room)", 9, is_too_long=True), "too long"),
+    ],
+)
+def test_why_bytes_are_another_message_is_a_phrase(mismatch: Mismatch, why: str) -> None:
+    assert (mismatch.why, mismatch.operation) == (why, 0)
 
 
 def test_every_role_has_a_form() -> None:
