@@ -96,8 +96,8 @@ class Process:
         self.ownership.answered(self.asked[-1].ask, Answer(revision, value), self.now_us)
         return self.take()
 
-    def saw(self, owner: str | None, revision: int, fence: int = 0) -> Process:
-        value = None if owner is None else json.dumps(["kin", owner, fence, True]).encode()
+    def saw(self, owner: str | None, revision: int, fence: int = 0, *, is_given: bool = False) -> Process:
+        value = None if owner is None else json.dumps(["kin", owner, fence, True, is_given]).encode()
         self.ownership.saw(Entry(OWNER, value, revision), self.now_us)
         return self.take()
 
@@ -136,7 +136,7 @@ def put_of(key: str, value: object, revision: int, ask: int) -> Put:
 
 def test_a_room_is_made_by_the_first_who_writes_its_key() -> None:
     process = Process().wants()
-    assert process.last == put_of(OWNER, ["kin", "a.life1.1", 0, False], 0, process.last.ask)
+    assert process.last == put_of(OWNER, ["kin", "a.life1.1", 0, False, False], 0, process.last.ask)
     assert not process.ownership.owns(LOBBY)
     process.answers(10)
     assert (process.state, process.room.fence, process.room.revision) == (S.OWNED, 10, 10)
@@ -225,7 +225,7 @@ def orphaned() -> Process:
 
 def test_a_room_goes_on_here_from_what_was_saved_once_nobody_else_can_save_it() -> None:
     process = orphaned()
-    assert process.last == put_of(OWNER, ["kin", "a.life1.1", 0, True], 9, process.last.ask)
+    assert process.last == put_of(OWNER, ["kin", "a.life1.1", 0, True, False], 9, process.last.ask)
     process.answers(31)
     assert process.last == Get(process.last.ask, STATE)
     process.answers(20, snapshot(9))
@@ -266,7 +266,7 @@ def test_who_is_not_the_successor_waits_a_third_of_the_lease_for_that_one() -> N
     process.lease.saw(Entry("node.c", None, 30), 0)
     first = next(room for room in (b"r%d" % number for number in range(99)) if successor(room, ["a.", "b."]) == "b.")
     at = process.ownership.at(first)
-    process.ownership.saw(Entry(f"owner.{first.hex()}", json.dumps(["kin", "c.x.1", 0, False]).encode(), 9), 0)
+    process.ownership.saw(Entry(f"owner.{first.hex()}", json.dumps(["kin", "c.x.1", 0, False, False]).encode(), 9), 0)
     process.ownership.node_lost("c.x.1", 0)
     assert at.state is S.ORPHANED
     process.at(BOUND_US - 1)
@@ -285,7 +285,7 @@ def test_a_room_is_handed_over_saved_first_and_then_named_to_the_next() -> None:
     assert (process.state, process.done[-1]) == (S.HANDING_OVER, "drop")
     assert process.last == put_of(STATE, snapshot(10), 0, process.last.ask)
     process.answers(20)
-    assert process.last == put_of(OWNER, ["kin", "b.x.1", 0, False], 10, process.last.ask)
+    assert process.last == put_of(OWNER, ["kin", "b.x.1", 0, False, True], 10, process.last.ask)
     assert process.ownership.handing_over()
     process.answers(21).saw("b.x.1", 21)
     assert (process.state, process.ownership.handing_over()) == (S.ELSEWHERE, False)
@@ -302,7 +302,7 @@ def test_a_room_that_nobody_could_take_is_named_to_the_next_who_comes() -> None:
     assert process.take().last.key == STATE  # c may not know that it has its lease
     process.shows("c").ownership.holder_known(0)
     process.take()
-    assert process.last == put_of(OWNER, ["kin", "c.x.1", 0, False], 10, process.last.ask)
+    assert process.last == put_of(OWNER, ["kin", "c.x.1", 0, False, True], 10, process.last.ask)
 
 
 def test_a_room_is_given_to_nobody_who_has_only_claimed_its_lease() -> None:
@@ -332,7 +332,7 @@ def test_a_process_that_stops_gives_its_rooms_to_the_first_who_can_take_them() -
 def test_a_lost_room_is_not_left_to_one_that_has_only_claimed_its_lease() -> None:
     process = Process("c").shows("b", renewed=False)
     room = next(room for room in (b"r%d" % number for number in range(99)) if successor(room, ["a.", "b."]) == "b.")
-    process.ownership.saw(Entry(f"owner.{room.hex()}", json.dumps(["kin", "c.x.1", 0, False]).encode(), 9), 0)
+    process.ownership.saw(Entry(f"owner.{room.hex()}", json.dumps(["kin", "c.x.1", 0, False, False]).encode(), 9), 0)
     process.lease.saw(Entry("node.c", None, 30), 0)
     process.ownership.node_lost("c.x.1", 0)
     assert process.ownership.rooms[room].state is S.ACQUIRING
@@ -350,6 +350,18 @@ def test_who_is_named_takes_the_room_from_what_was_saved() -> None:
     assert process.last == Get(process.last.ask, STATE)
     process.answers(20, snapshot(9)).answers(22)
     assert (process.state, process.room.fence) == (S.OWNED, 21)
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_who_wanted_to_make_a_room_that_is_given_to_it_meanwhile_goes_on_with_what_was_saved(is_refused: bool) -> None:
+    process = Process("b").wants()
+    if is_refused:
+        process.answers(None)
+    process.saw("a.life1.1", 21, is_given=True)
+    assert (process.state, process.last) == (S.ACQUIRING, Get(process.last.ask, STATE))
+    process.answers(20, snapshot(9)).answers(22)
+    assert (process.state, process.room.fence) == (S.OWNED, 21)
+    assert process.done[0].startswith("load")
 
 
 @pytest.mark.parametrize("has_seen_it", [True, False])
@@ -397,14 +409,15 @@ def test_what_is_older_than_what_is_known_counts_for_nothing() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b"junk", b"[]", b"{}", b"7", b'["kin", "b.x.1", 0]', b'["kin", 7, 0, true]', b'["kin", "b.x.1", "0", true]',
-     b'["other", "b.x.1", 0, true]', b'[["kin"], "b.x.1", 0, true]', b"\xff"],
+    [b"", b"junk", b"[]", b"{}", b"7", b'["kin", "b.x.1", 0, true]', b'["kin", 7, 0, true, false]',
+     b'["kin", "b.x.1", "0", true, false]', b'["other", "b.x.1", 0, true, false]',
+     b'[["kin"], "b.x.1", 0, true, false]', b"\xff"],
 )  # fmt: skip
 def test_a_key_that_no_process_of_this_version_has_written_makes_no_room(value: bytes) -> None:
     process = Process("b")
     process.ownership.saw(Entry(OWNER, value, 9), 0)
     assert process.ownership.rooms == {}
-    process.ownership.saw(Entry("owner.xyz", b'["kin", "b.x.1", 0, true]', 9), 0)
+    process.ownership.saw(Entry("owner.xyz", b'["kin", "b.x.1", 0, true, false]', 9), 0)
     assert process.ownership.rooms == {}
 
 

@@ -183,7 +183,7 @@ def test_an_owner_that_was_stopped_for_longer_than_its_lease_is_a_gateway_when_i
     speaks_until_heard(cluster.bob, cluster.alice)  # texts are lost until both servers know who owns the room
     speaks_until_heard(cluster.alice, cluster.bob)
     cluster.talk(cluster.alice, cluster.bob, cluster.carol)
-    owners = [name for name, each in cluster.servers.items() if "room_recovered" in each.log()]
+    owners = [name for name, each in cluster.servers.items() if "event=room_recovered room=" in each.log()]
     assert len(owners) == 1
     assert owners != ["a"]
 
@@ -205,6 +205,7 @@ def test_members_are_told_within_the_lease_when_nats_is_away_for_longer(cluster:
         while each.hears() != words:
             pass
     assert time.monotonic() - gone < LEASE + 1
+    until(lambda: "event=members_told members=1" in cluster.servers["b"].log(), "it is logged")
     refused = Peer(cluster.servers["b"], "dave").ask(frame(CREATE, 0, b"attic", b"dave"))
     assert refused[-1] == 7
     nats.begin()

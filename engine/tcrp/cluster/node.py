@@ -34,6 +34,8 @@ from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.spec.cluster_names import LEASE_US, LeaseState, OwnershipState
 from tcrp.spec.limits import Limits
 
+KEYS = 2
+"""The form of what processes write into the bucket's keys: those of another form are strangers."""
 HOPS_MAX = 3
 """So often a message is sent, where its room has moved on."""
 
@@ -66,7 +68,7 @@ class ClusterNode:
         assert detail, "a process follows its engine by what it observes"
         self.engine = make_engine(config.server, new_token=new_token, detail=detail, beside=self)
         asks = itertools.count(1)
-        kin = f"{snapshots.version()}/{config.kin}"
+        kin = f"{snapshots.version()}.{KEYS}/{config.kin}"
         self.lease = Lease(config.name, config.life, kin, config.lease_us, lambda: next(asks))
         self.ownership = Ownership(self.lease, self, lambda: next(asks))
         own = len(config.server.listeners)

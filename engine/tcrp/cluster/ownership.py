@@ -171,7 +171,7 @@ class Ownership:
         at = self.rooms[room]
         if at.is_listed and at.state is _S.OWNED and at.asked is None:
             at.is_listed = False
-            self._ask(at, "list", now_us, lambda ask: self._put_owner(ask, at, self._lease.address, at.fence))
+            self._ask(at, "list", now_us, lambda ask: self._put_owner(ask, at, self._lease.address, fence=at.fence))
 
     def closed(self, room: bytes) -> None:
         """A room that is here is closed: nothing is left of it (R-ROOM-3)."""
@@ -313,7 +313,7 @@ class Ownership:
                 self._name_successor(at, now_us)
 
     def _take(self, at: RoomAt, now_us: int) -> None:
-        self._ask(at, "take", now_us, lambda ask: self._put_owner(ask, at, self._lease.address, 0))
+        self._ask(at, "take", now_us, lambda ask: self._put_owner(ask, at, self._lease.address))
 
     def _load(self, at: RoomAt, now_us: int) -> None:
         self._ask(at, "load", now_us, lambda ask: Get(ask, key_of(STATE, at.name)))
@@ -331,10 +331,10 @@ class Ownership:
     def _name_successor(self, at: RoomAt, now_us: int) -> None:
         to = successor(at.name, self._lease.holders())
         if to:
-            self._ask(at, "name", now_us, lambda ask: self._put_owner(ask, at, to, 0))
+            self._ask(at, "name", now_us, lambda ask: self._put_owner(ask, at, to, is_given=True))
 
-    def _put_owner(self, ask: int, at: RoomAt, owner: str, fence: int) -> Put:
-        value = json.dumps([self._lease.kin, owner, fence, at.is_listed]).encode()
+    def _put_owner(self, ask: int, at: RoomAt, owner: str, *, fence: int = 0, is_given: bool = False) -> Put:
+        value = json.dumps([self._lease.kin, owner, fence, at.is_listed, is_given]).encode()
         return Put(ask, key_of(OWNER, at.name), value, at.revision)
 
     # --- answers ---------------------------------------------------------------------------------
@@ -448,7 +448,7 @@ class Ownership:
         found = _read(entry.value)
         if found is None or found[0] != self._lease.kin:
             return
-        _, owner, fence, is_listed = found
+        _, owner, fence, is_listed, is_given = found
         at = self.at(room)
         if entry.revision < at.revision:
             return
@@ -457,7 +457,7 @@ class Ownership:
         at.fence = max(at.fence, fence or entry.revision)
         at.is_listed = is_listed
         if owner == self._lease.address:
-            self._saw_own(at, is_news, now_us)
+            self._saw_own(at, now_us, is_news=is_news, is_given=is_given)
         elif is_news:
             self._ask_no_more(at)
             self._to_save.pop(room, None)
@@ -466,9 +466,11 @@ class Ownership:
             self._holder.drop(room, now_us)
             self._holder.settled(at, now_us)
 
-    def _saw_own(self, at: RoomAt, is_news: bool, now_us: int) -> None:
-        if at.state is _S.ACQUIRING and at.asked is not None and at.asked[0] == "take":
+    def _saw_own(self, at: RoomAt, now_us: int, *, is_news: bool, is_given: bool) -> None:
+        if at.state is _S.ACQUIRING and (at.asked[0] == "take" if at.asked is not None else is_news):
             self._ask_no_more(at)  # its answer is late, or lost
+            if is_given:  # or it was refused: another process had the room, and has given it to this one
+                at.owner = self._lease.address
             self._taken(at, at.revision, now_us)
         elif is_news and at.state in (_S.UNOWNED, _S.ELSEWHERE):
             at.owner = self._lease.address
@@ -518,15 +520,18 @@ class Ownership:
         at.state = row.to
 
 
-def _read(value: bytes) -> tuple[str, str, int, bool] | None:
-    """Version and settings, owner, fencing number, and whether it is listed. None: no process has written that."""
+def _read(value: bytes) -> tuple[str, str, int, bool, bool] | None:
+    """Version and settings, owner, fencing number, whether it is listed, whether the owner before has given it away.
+
+    None: no process has written that.
+    """
     try:
-        kin, owner, fence, is_listed = json.loads(value)
+        kin, owner, fence, is_listed, is_given = json.loads(value)
     except (ValueError, TypeError):
         return None
     if not (isinstance(kin, str) and isinstance(owner, str) and isinstance(fence, int)):
         return None
-    return kin, owner, fence, bool(is_listed)
+    return kin, owner, fence, bool(is_listed), is_given is True
 
 
 def _word(at: RoomAt) -> str:

@@ -59,6 +59,11 @@ MARKER_SECONDS = 3600.0
 """So long the bucket remembers that a key is gone, where it can forget that (NATS 2.11 and newer)."""
 UNSENT_MAX = 65536
 """So many messages may wait to be sent; the newest give way."""
+_IN_LOG = {
+    What.ROOM_RECOVERED: ("room", "why"), What.ROOM_NOT_RECOVERED: ("room", "why"), What.INPUTS_LOST: ("room", "why"),
+    What.MEMBERS_TOLD: ("room", "members"), What.STALE_OWNER: ("node", "room"),
+}  # fmt: skip
+"""How the log calls an event's subject and its `why`, where that is not a process and a reason."""
 ERRORS = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
 
 
@@ -316,7 +321,8 @@ class ClusterServer(Server):
             self._is_name_taken = True
             self._is_held.set()
         say = self._log.info if what in (What.NODE_JOINED, What.ROOM_RECOVERED) else self._log.warning
-        say(what, subject=subject, **({"why": why} if why else {}))
+        about = (_IN_LOG.get(what, ("node", "why")), (subject, why))
+        say(what, **{name: value for name, value in zip(*about, strict=True) if value})
 
     def _stepped(self, machine: ClusterMachine, subject: str, event: str, to: str, rule: str) -> None:
         if machine is not ClusterMachine.LEASE:

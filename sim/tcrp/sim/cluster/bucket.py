@@ -48,7 +48,8 @@ class Bucket(Host):
         self.keys: dict[str, tuple[bytes, int]] = {}
         self.revision = 0
         self.is_up = True
-        self._watchers: dict[str, Connection] = {}  # by node; in the order in which they came
+        # By stream, in the order in which they came: of two of one node the older is there until its end has come.
+        self._watchers: dict[str, Connection] = {}
         self._lines: dict[str, Lines] = {}  # by stream
 
     def next_deadline_us(self) -> int | None:
@@ -82,7 +83,7 @@ class Bucket(Host):
             return
         match packet.what:
             case PacketKind.OPEN:
-                self._watchers[connection.client.id] = connection
+                self._watchers[connection.stream] = connection
                 self._lines[connection.stream] = Lines()
                 for key, (value, revision) in sorted(self.keys.items(), key=lambda each: each[1][1]):
                     if not key.startswith(UNWATCHED):
@@ -91,8 +92,7 @@ class Bucket(Host):
             case PacketKind.RESET:
                 connection.server_is_done = True
                 self._lines.pop(connection.stream, None)
-                if self._watchers.get(connection.client.id) is connection:
-                    del self._watchers[connection.client.id]
+                self._watchers.pop(connection.stream, None)
             case _:
                 for asked in self._lines[connection.stream].read(packet.data):
                     self._answer(connection, packet, *asked)
