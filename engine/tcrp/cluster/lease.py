@@ -7,17 +7,16 @@ bucket may be out of reach. So before a lease is taken for lost, its key is read
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tcrp.cluster.keys import NODE, LeaseValue, read_lease, write
 from tcrp.cluster.outputs import Answer, ClusterOutput, ClusterStepped, Delete, Entry, Get, Happened, Put, What
 from tcrp.spec.cluster_names import DRIFT_PARTS, ClusterMachine, LeaseEvent, LeaseState, OwnRule
 from tcrp.spec.ownership import LEASE
 from tcrp.spec.table import IllegalEvent
 
-NODE = "node."
 RENEWALS = 3
 """Renewals within one lease."""
 
@@ -186,9 +185,9 @@ class Lease:
         seen = self.seen.get(name)
         if seen is not None and (seen.address != address or now_us < seen.until_us):
             return  # it was shown meanwhile
-        kin, found, _ = _read(answer.value if answer.revision is not None else None)
+        value = read_lease(answer.value if answer.revision is not None else None)
         is_new = seen is None or answer.revision != seen.revision
-        if kin == self.kin and found == address and is_new:  # it is alive, and its news did not come
+        if value is not None and value[:2] == (self.kin, address) and is_new:  # it is alive, and its news did not come
             until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
             was_holder = seen is not None and seen.is_holder  # more is news, and the bucket shows it
             self.seen[name] = Seen(address, until_us, answer.revision or 0, was_holder)
@@ -200,12 +199,12 @@ class Lease:
     def saw(self, entry: Entry, now_us: int) -> News:
         """A process's key has changed."""
         name = entry.key.removeprefix(NODE)
-        kin, address, is_holder = _read(entry.value)
+        value = read_lease(entry.value)
         if name == self.name:
-            self._saw_own(entry, address, now_us)
+            self._saw_own(entry, value.address if value is not None else "", now_us)
             return News()
         old = self.seen.get(name)
-        if entry.value is None or kin != self.kin:
+        if value is None or value.kin != self.kin:
             if entry.value is not None and name not in self._strangers:
                 self._strangers[name] = None
                 self.pending.append(Happened(What.STRANGER, name, "another version, or other listeners"))
@@ -214,6 +213,7 @@ class Lease:
             del self.seen[name]
             self.pending.append(Happened(What.NODE_LOST, name))
             return News(lost=old.address)
+        _, address, is_holder = value
         until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
         self.seen[name] = Seen(address, until_us, entry.revision, is_holder)
         if old is None:
@@ -264,7 +264,7 @@ class Lease:
             self._step(LeaseEvent.RENEWAL_SENT)
         ask = self._new_ask()
         self._asked = ask, now_us
-        value = json.dumps([self.kin, self.address, self.state is LeaseState.RENEWING]).encode()
+        value = write(LeaseValue(self.kin, self.address, self.state is LeaseState.RENEWING))
         self.pending.append(Put(ask, self.key, value, self._revision))
 
     def _step(self, event: LeaseEvent) -> None:
@@ -275,12 +275,3 @@ class Lease:
             ClusterStepped(ClusterMachine.LEASE, self.address, event, self.state, row.to, OwnRule(row.rule))
         )
         self.state = row.to
-
-
-def _read(value: bytes | None) -> tuple[str, str, bool]:
-    """A process's version and settings, its address, whether it knew that it holds its lease; empty, if not ours."""
-    try:
-        kin, address, is_holder = json.loads(value or b"null")
-    except (ValueError, TypeError):
-        return "", "", False
-    return (kin, address, is_holder is True) if isinstance(kin, str) and isinstance(address, str) else ("", "", False)

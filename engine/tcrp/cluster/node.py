@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from tcrp.cluster import messages, snapshots
 from tcrp.cluster.gateway import Gateway
 from tcrp.cluster.guests import Guests
-from tcrp.cluster.lease import NODE, Lease
+from tcrp.cluster.keys import FORM, NODE, OWNER
+from tcrp.cluster.lease import Lease
 from tcrp.cluster.messages import TO_OWNER, Kind, Message
 from tcrp.cluster.outputs import Answer, Entry, Happened, NodeOutput, SendMessage, What
-from tcrp.cluster.ownership import OWNER, Ownership, RoomAt
+from tcrp.cluster.ownership import Ownership, RoomAt
 from tcrp.cluster.rooms import RoomsHere
 from tcrp.engine.outputs import (
     Address,
@@ -34,8 +35,6 @@ from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.spec.cluster_names import LEASE_US, LeaseState, OwnershipState
 from tcrp.spec.limits import Limits
 
-KEYS = 2
-"""The form of what processes write into the bucket's keys: those of another form are strangers."""
 HOPS_MAX = 3
 """So often a message is sent, where its room has moved on."""
 
@@ -68,7 +67,7 @@ class ClusterNode:
         assert detail, "a process follows its engine by what it observes"
         self.engine = make_engine(config.server, new_token=new_token, detail=detail, beside=self)
         asks = itertools.count(1)
-        kin = f"{snapshots.version()}.{KEYS}/{config.kin}"
+        kin = f"{snapshots.version()}.{FORM}/{config.kin}"
         self.lease = Lease(config.name, config.life, kin, config.lease_us, lambda: next(asks))
         self.ownership = Ownership(self.lease, self, lambda: next(asks))
         own = len(config.server.listeners)

@@ -6,13 +6,13 @@ answered; what the bucket shows decides, not the answers alone, which may be los
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Protocol
 
 from tcrp.cluster import snapshots
+from tcrp.cluster.keys import OWNER, STATE, OwnerValue, key_of, read_owner, room_of, write
 from tcrp.cluster.lease import Lease
 from tcrp.cluster.messages import Message
 from tcrp.cluster.outputs import Answer, ClusterStepped, Delete, Entry, Get, Happened, Put, What
@@ -28,8 +28,6 @@ from tcrp.spec.cluster_names import (
 from tcrp.spec.ownership import OWNERSHIP
 from tcrp.spec.table import IllegalEvent
 
-OWNER = "owner."
-STATE = "state."
 _S, _E = OwnershipState, OwnershipEvent
 
 
@@ -87,11 +85,6 @@ class RoomAt:
         self.since_us = 0  # since when its owner is gone
         self.held: list[tuple[StreamId, bool]] = []  # requests that wait in the engine; whether they create
         self.waiting: deque[Message] = deque(maxlen=WAITING_MAX)
-
-
-def key_of(prefix: str, room: bytes) -> str:
-    """The key of a room."""
-    return prefix + room.hex()
 
 
 def successor(room: bytes, addresses: Iterable[str]) -> str:
@@ -334,7 +327,7 @@ class Ownership:
             self._ask(at, "name", now_us, lambda ask: self._put_owner(ask, at, to, is_given=True))
 
     def _put_owner(self, ask: int, at: RoomAt, owner: str, *, fence: int = 0, is_given: bool = False) -> Put:
-        value = json.dumps([self._lease.kin, owner, fence, at.is_listed, is_given]).encode()
+        value = write(OwnerValue(self._lease.kin, owner, fence, at.is_listed, is_given))
         return Put(ask, key_of(OWNER, at.name), value, at.revision)
 
     # --- answers ---------------------------------------------------------------------------------
@@ -438,15 +431,14 @@ class Ownership:
 
     def saw(self, entry: Entry, now_us: int) -> None:
         """A room's key has changed."""
-        try:
-            room = bytes.fromhex(entry.key.removeprefix(OWNER))
-        except ValueError:
+        room = room_of(entry.key)
+        if room is None:
             return
         if entry.value is None:
             self._saw_none(room, entry.revision, now_us)
             return
-        found = _read(entry.value)
-        if found is None or found[0] != self._lease.kin:
+        found = read_owner(entry.value)
+        if found is None or found.kin != self._lease.kin:
             return
         _, owner, fence, is_listed, is_given = found
         at = self.at(room)
@@ -518,20 +510,6 @@ class Ownership:
                 ClusterStepped(ClusterMachine.OWNERSHIP, _word(at), event, at.state, row.to, OwnRule(row.rule))
             )
         at.state = row.to
-
-
-def _read(value: bytes) -> tuple[str, str, int, bool, bool] | None:
-    """Version and settings, owner, fencing number, whether it is listed, whether the owner before has given it away.
-
-    None: no process has written that.
-    """
-    try:
-        kin, owner, fence, is_listed, is_given = json.loads(value)
-    except (ValueError, TypeError):
-        return None
-    if not (isinstance(kin, str) and isinstance(owner, str) and isinstance(fence, int)):
-        return None
-    return kin, owner, fence, bool(is_listed), is_given is True
 
 
 def _word(at: RoomAt) -> str:

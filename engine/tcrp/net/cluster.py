@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from nats.js.api import KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
+from tcrp.cluster.keys import STATE
 from tcrp.cluster.node import ClusterNode, NodeConfig
 from tcrp.cluster.outputs import (
     Answer,
@@ -34,7 +35,6 @@ from tcrp.cluster.outputs import (
     SendMessage,
     What,
 )
-from tcrp.cluster.ownership import STATE
 from tcrp.engine.outputs import Detail, ServerOutput
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.net.log import Log
