@@ -34,6 +34,7 @@ class SessionRecord:
     user: str  # whose client holds it; empty if none does
     state: SessionState
     last_heard_us: int
+    came_us: int = 0  # when its room came from another server, whose timeouts may be longer
     listener: int = 0
     told_at_most: int = 1  # times: those of its user's dialect; of a request by hand nobody knows the dialect
     address: Address | None = None
@@ -197,7 +198,7 @@ class ObservedServer:
         all_of_them: list[FrozenSession | FrozenEnded] = [*state.sessions, *state.ended]
         for each in all_of_them:
             # A copy: while two servers hold themselves to be its owner, each has its own view.
-            entry = known.sessions[each.token] = replace(known.sessions[each.token], tell_us=[])
+            entry = known.sessions[each.token] = replace(known.sessions[each.token], tell_us=[], came_us=local_us)
             entry.listener, entry.address = each.listener, each.address
             self.tokens.setdefault(entry.room, set()).add(entry.token)
             if isinstance(each, FrozenSession):

@@ -93,7 +93,7 @@ class LivenessChecks:
     def _ends_us(self, entry: SessionRecord) -> int:
         is_tokened = entry.state is SessionState.TOKENED
         silence_us = self._bounds.now.token_timeout if is_tokened else self._bounds.now.idle_timeout
-        return max(entry.last_heard_us + silence_us, self._changed_us)
+        return max(entry.last_heard_us + silence_us, entry.came_us, self._changed_us)
 
     def idled(self, entry: SessionRecord, record: Stepped) -> None:
         """A session has ended for its silence."""
