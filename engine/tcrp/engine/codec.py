@@ -20,6 +20,7 @@ from tcrp.engine.messages import (
     is_json,
     is_tight,
     json_object,
+    payload_alone,
     request_keys,
     rooms_field,
     unwrapped,
@@ -76,6 +77,7 @@ class Codec:
             compile_message(each, operations=known) for each in distinct(map(unwrapped, data.request.values()))
         ]
         self.frames = [each.message for each in self._outer]
+        self._payload = payload_alone(data.request, EXTRA_MEMBERS)
         strictness = Strictness.WORDS if data.answer_is_exact else Strictness.NUMBERS
         self._answers = by_operation(data.answer or {}, strictness)
         self._completions = by_operation(data.completion, Strictness.LOOSE, extras=frozenset((IDLE_TIMEOUT,)))
@@ -164,14 +166,19 @@ class Codec:
         code = frame.get("operation", 0)
         request = None
         operation = self.codes.get(code, Operation.JOIN)
-        for each, template in self._requests.items():
-            if Role.OPERATION in template.roles and operation is not each:
-                continue
-            read = template.read(data[:size], limit=limit)
-            if isinstance(read, Read) and read.size == size:
-                operation, code = each, read.values.get("operation", self.dialect.operations[each])
-                request, frame = self._request(read.values), {**read.values, **frame}
-                break
+        if self._payload is not None:
+            inner = self._payload.read(frame[SPAN])
+            if isinstance(inner, Read):
+                request = self._request({**frame, **inner.values})
+        else:
+            for each, template in self._requests.items():
+                if Role.OPERATION in template.roles and operation is not each:
+                    continue
+                read = template.read(data[:size], limit=limit)
+                if isinstance(read, Read) and read.size == size:
+                    operation, code = each, read.values.get("operation", self.dialect.operations[each])
+                    request, frame = self._request(read.values), {**read.values, **frame}
+                    break
         room = frame.get("room", b"")
         room = room.encode() if isinstance(room, str) else room
         if not isinstance(room, bytes):

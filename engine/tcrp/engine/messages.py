@@ -100,6 +100,18 @@ def compiled_refusal(message: Message) -> Template:
     return compile_message(message, Strictness.LOOSE if says else Strictness.NUMBERS)
 
 
+def payload_alone(requests: ByOperation, extras: frozenset[str]) -> Template | None:
+    """The payload of requests, where it can be read without its frame, whatever is asked for: faster than the whole."""
+    message = requests[Operation.CREATE]
+    *_, last = message.items
+    if requests[Operation.JOIN] is not message or not isinstance(last, Group) or last.label != SPAN:
+        return None
+    if any(isinstance(item, Group) or getattr(item, "is_measured", False) for item in last.items):
+        return None
+    payload = compile_message(Message(last.items, is_stream=False), Strictness.SHAPE, extras=extras)
+    return None if payload.roles & {Role.ROOM, Role.OPERATION} else payload
+
+
 def by_operation(messages: ByOperation, strictness: Strictness, **more: frozenset[Any]) -> dict[Operation, Template]:
     return {operation: compile_message(each, strictness, **more) for operation, each in messages.items()}
 
