@@ -123,6 +123,26 @@ def test_a_whole_sentence_counts_before_one_with_a_name() -> None:
     assert reader.read(b"somebody left") == Told(Notice.LEFT, "somebody")
 
 
+def test_a_whole_sentence_counts_before_one_with_a_name_wherever_it_stands() -> None:
+    reader = NoticeReader(changed(left="{name} left", room_closed="closed", idled="bob left"), "lobby")
+    assert reader.read(b"bob left") == Told(Notice.IDLED, "")
+    assert reader.read(b"ann left") == Told(Notice.LEFT, "ann")
+
+
+def test_a_sentence_may_name_somebody_twice_and_hold_anything() -> None:
+    reader = NoticeReader(
+        changed(left="{name} left ({any}); bye {name}", room_closed="closed", idled="idle {any}"), "x"
+    )
+    assert reader.read(b"bob left (at\nnoon); bye bob") == Told(Notice.LEFT, "bob")
+    assert reader.read(b"bob left (); bye bob") == Told(Notice.LEFT, "bob")
+    assert reader.read(b"idle for 3 s") == Told(Notice.IDLED, "")
+    for other in (b"bob left (); bye ann", b" left (); bye ", b"bob left (); bye bob!", b"idle"):
+        assert reader.read(other) is None
+    twice = NoticeReader(changed(left="{name}, {name} left", room_closed="closed"), "x")
+    assert twice.read(b"bob, bob left") == Told(Notice.LEFT, "bob")
+    assert twice.read(b"bob, ann left") is None
+
+
 def test_a_room_named_as_a_role_is_no_role() -> None:
     assert NoticeReader(codec("name-port-list"), "{x}").read(b"ROOM_CLOSED: {x}") == Told(Notice.ROOM_CLOSED, "")
 

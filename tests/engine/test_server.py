@@ -7,13 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from conversation import SECOND, Chat, User
+from tcrp.engine.codec import codec
 from tcrp.engine.frames import write_request
-from tcrp.engine.outputs import Address, Detail, Stepped
+from tcrp.engine.listeners import ListenerConfig
+from tcrp.engine.outputs import Address, Detail, Dropped, Relay, Stepped, TimerFired
 from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.engine.state import ServerState
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
-from tcrp.spec.names import Counter, Notice, Operation, Rule, SessionState
+from tcrp.spec.names import Counter, Deadline, Notice, Operation, PacketKind, Rule, SessionState
 
 LIVING = (SessionState.TOKENED, SessionState.IN_ROOM)
 LEAVING = [name for name in NAMES if name != "json-endpoint"]
@@ -477,6 +479,8 @@ def test_a_room_that_is_closing_lingers_no_longer_than_a_shutdown() -> None:
         lambda server: server.shutdown(0),
         lambda server: server.remove("bob", "lobby", 0),
         lambda server: server.close_room("lobby", 0),
+        lambda server: server.resume_request("s", 0),
+        lambda server: server.adopt(server.freeze(), 0),
     ],
 )
 def test_time_does_not_go_backwards(call: Callable[[ServerEngine], object]) -> None:
@@ -509,6 +513,88 @@ def test_what_is_said_is_a_step_of_its_sender_its_room_and_its_receivers_and_of_
     until = len(chat.records)
     bob.sends(b"hi")
     assert "refuse" in {str(record.kind) for record in chat.records[until:]}
+
+
+def test_a_text_said_twice_is_observed_twice_in_the_same_way() -> None:
+    chat = Chat()
+    alice, _, _ = three(chat)
+    data = alice.client.codec.datagram.write(b"lobby", alice.client.token, "alice", "hi")
+    said = [chat.server.receive_datagram(data, alice.address, chat.now_us) for _ in range(3)]
+    assert said[0] == said[1] == said[2]
+    assert [each.event for each in said[0] if isinstance(each, Stepped)] == ["spoke", "relayed", "relayed", "relayed"]
+
+
+def test_what_is_not_taken_and_what_was_waited_for_is_observed() -> None:
+    chat = Chat()
+    alice, _, _ = three(chat)
+    wrong = alice.client.codec.datagram.write(b"attic", alice.client.token, "alice", "hi")
+    [dropped] = chat.server.receive_datagram(wrong, alice.address, chat.now_us)
+    assert dropped == Dropped(PacketKind.DATAGRAM, len(wrong), "wrong room", Rule.IDLE_2, 0)
+    chat.server.stream_opened("slow", Address("10.0.0.9", 50000), chat.now_us)
+    fired = chat.server.handle_timeout(chat.now_us + chat.limits.handshake_timeout)
+    assert TimerFired(Deadline.HANDSHAKE, "slow") in fired
+
+
+def test_a_text_is_one_relay_for_all_unless_it_holds_each_receivers_token() -> None:
+    for dialect, relays in (("text", 1), ("name-password-prefix", 2)):
+        chat = Chat(only=dialect)
+        alice, bob, carol = three(chat, dialect)
+        data = alice.client.codec.datagram.write(b"lobby", alice.client.token, "alice", "hi")
+        sent = [
+            each for each in chat.server.receive_datagram(data, alice.address, chat.now_us) if isinstance(each, Relay)
+        ]
+        assert [target for each in sent for target in each.targets] == [bob.address, carol.address]
+        assert len(sent) == relays
+        if relays == 2:
+            assert [user.client.token in each.data for user, each in zip((bob, carol), sent, strict=True)] == [
+                True,
+                True,
+            ]
+
+
+# --- several forms of datagrams, several servers -------------------------------------------------
+
+APART = "room-user-token-lengths"  # its datagrams begin with three lengths, those of text with two
+
+
+def test_a_datagram_is_read_in_the_form_in_which_its_token_is_known() -> None:
+    chat = Chat(listeners=(ListenerConfig((codec("text"), codec(APART))),))
+    alice, bob = chat.user("alice").creates("lobby"), chat.user("bob", APART).joins("lobby")
+    alice.says("hi")
+    bob.says("ho")
+    assert (alice.screen, bob.screen) == ([("bob", "ho")], [("alice", "hi")])
+    for user in (bob, alice):
+        chat.do(chat.server.remove(user.name, "lobby", chat.now_us) or [])
+        user.sends(b"hi")
+    assert chat.rules_dropped() == ["R-TOK-4", "R-TOK-4"]
+    until = len(chat.rules_dropped())
+    chat.datagram(b"\x01\x01rt", alice.address)
+    chat.datagram(b"\x01", alice.address)
+    assert chat.rules_dropped()[until:] == ["R-TOK-2", "R-UDP-1"]
+
+
+def test_a_head_is_read_in_the_form_of_the_listener_also_of_one_that_is_added() -> None:
+    server = ServerEngine(ServerConfig(listeners=(ListenerConfig((codec("text"),)),)), new_token=lambda: b"1" * 32)
+    server.add_listeners((ListenerConfig((codec(APART),)), ListenerConfig((codec("text"), codec(APART)))))
+    by_lengths = {name: codec(name).datagram.write(b"lobby", b"t1", "bob", "hi") for name in ("text", APART)}
+    assert server.head_of(by_lengths["text"], 0) == (b"lobby", b"t1")
+    assert server.head_of(by_lengths[APART], 1) == (b"lobby", b"t1")
+    assert server.head_of(by_lengths["text"], 2) == (b"lobby", b"t1")
+    assert server.head_of(b"\x05", 0) is server.head_of(b"\x05\x00", 1) is None
+    server.stream_opened("peer", Address("10.0.0.9", 50000), 0, 1)
+    server.receive_stream("peer", codec(APART).write_request(Operation.CREATE, b"lobby", "bob", "", "", 0), 0)
+    server.handle_timeout(0)
+    [session] = server.registry.sessions.values()
+    assert (session.codec, session.listener) == (codec(APART), 1)
+
+
+def test_rooms_that_are_adopted_go_on_as_they_were() -> None:
+    chat = Chat()
+    three(chat)
+    state = chat.server.freeze()
+    other = ServerEngine(ServerConfig(chat.limits), new_token=lambda: b"1" * 32)
+    other.adopt(state, chat.now_us + 7 * SECOND)
+    assert other.freeze() == state
 
 
 def test_connections_are_counted_anew_when_the_prefix_changes() -> None:

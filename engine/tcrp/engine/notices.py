@@ -110,18 +110,11 @@ class _Sentences:
 
 
 def _meanings(codec: Codec) -> list[tuple[Telling, Notice, str]]:
-    """What each sentence means; one that serves several is a room's end, or else a leaving."""
+    """What sentences mean; the first meaning counts: of one that serves several a room's end, or else a leaving."""
     tellings = dict(codec.dialect.notices)
     meanings = []
     if codec.dialect.host_quit is not None and Notice.QUIT not in tellings:
         meanings.append((codec.dialect.host_quit, Notice.ROOM_CLOSED))
     first = [notice for notice in (Notice.ROOM_CLOSED, Notice.LEFT) if notice in tellings]
     meanings += [(tellings[notice], notice) for notice in [*first, *(each for each in tellings if each not in first)]]
-    seen: set[tuple[int, str]] = set()
-    result = []
-    for telling, notice in meanings:
-        for sentence in telling.sentences:
-            if (id(telling.form), sentence) not in seen:
-                seen.add((id(telling.form), sentence))
-                result.append((telling, notice, sentence))
-    return result
+    return [(telling, notice, sentence) for telling, notice in meanings for sentence in telling.sentences]
