@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from changed_dialects import changed
 from conversation import SECOND, Chat, Peer, User, counted_tokens
 from tcrp.engine.codec import codec, codec_of
 from tcrp.engine.frames import write_request
-from tcrp.engine.outputs import Address, SendDatagram
+from tcrp.engine.outputs import Address, Detail, SendDatagram, Stepped
+from tcrp.engine.server import Outputs as ServerOutputs
+from tcrp.engine.server import ServerConfig, ServerEngine
 from tcrp.sim.reference.server import ReferenceServer
 from tcrp.spec import dialects
-from tcrp.spec.limits import ANSWER_ENDED_EVERY_US
+from tcrp.spec.limits import ANSWER_ENDED_EVERY_US, Limits
 from tcrp.spec.names import Deadline, Operation, Reason, SessionState
 from tcrp.trace.records import TimerRecord
 
@@ -299,3 +302,43 @@ def test_a_dialect_says_how_often_an_ended_session_is_told(times: int) -> None:
     for outputs in (told, theirs):
         removed = [each for each in outputs if isinstance(each, SendDatagram) and each.data == b"You were removed"]
         assert len(removed) == times
+
+
+# --- endings and who hears of others -------------------------------------------------------------
+
+
+def test_a_name_that_ends_clients_of_a_dialect_is_not_told_to_them() -> None:
+    """R-REL-3: `json-port` ends its clients by a phrase anywhere in a datagram."""
+    speaks = changed("json-port", ("[notices]", '[notices]\njoined = "{name} came"'))
+    chat = Chat(only=speaks)
+    alice = chat.user("alice", "json-port").creates("lobby")
+    chat.user("bob", "json-port").joins("lobby")
+    chat.user("ホストが退出したため", "json-port").joins("lobby")
+    assert chat.sent_to(alice) == [b"bob came"]
+
+
+def silent(count: int, limits: Limits) -> tuple[ServerEngine, ServerOutputs]:
+    """A server whose `count` rooms nobody has entered, at the moment when their tokens end, and what it does then."""
+    server = ServerEngine(ServerConfig(limits), new_token=counted_tokens(), detail=Detail.EVERYTHING)
+    for number in range(count):
+        server.stream_opened(number, Address(f"10.0.0.{number}", 4000), 0)
+        server.receive_stream(number, write_request(Operation.CREATE, b"room%d" % number, b"bob"), 0)
+    server.handle_timeout(0)
+    assert len(server.registry.sessions) == count
+    return server, server.handle_timeout(limits.token_timeout)
+
+
+def test_sessions_that_are_silent_for_equally_long_end_together_and_their_rooms_with_them() -> None:
+    server, _ = silent(3, Limits())
+    assert (len(server.registry.sessions), server.has_rooms) == (0, False)
+
+
+def test_only_of_a_session_that_never_spoke_the_dialect_is_doubted() -> None:
+    _, outputs = silent(1, Limits())
+    [why] = [each.why for each in outputs if isinstance(each, Stepped) and each.event == "idled"]
+    assert why.startswith("granted in text, silent since")
+    chat = Chat(idle_timeout=2 * SECOND)
+    alice, _ = two(chat)
+    alice.is_cut_off = True
+    outputs = chat.server.handle_timeout(chat.now_us + 3 * SECOND)
+    assert {each.why for each in outputs if isinstance(each, Stepped) and each.event == "idled"} == {""}
