@@ -45,7 +45,7 @@ class TerminationChecks:
             if each.token in due:
                 again = NOTICE_AGAIN_AFTER_US[each.times_told : entry.told_at_most]
                 ended_us = local_us - each.ended_ago_us
-                entry.tell_us = [ended_us + after for after in again if after < linger_us]
+                entry.tell_us = [max(ended_us + after, local_us) for after in again if after < linger_us]
                 if entry.tell_us:
                     self._untold.append(entry)
 

@@ -409,11 +409,10 @@ class NodeHost(ServerHost):
                 self.checks.is_lost(room)
 
     def _judged(self, step: Stepped) -> Stepped:
-        """The step, with the user's name where it is of a handshake by another gateway."""
+        """The step, with the user's name where it is of a handshake that came here with its room."""
         if step.machine is Machine.HANDSHAKE:
-            if isinstance(step.subject, tuple) and (connection := self.connection_of(step.subject)) is not None:
-                return step._replace(id=connection.client.id)
-            return step
+            connection = self.connection_of(step.subject)
+            return step._replace(id=connection.client.id) if connection is not None else step
         assert isinstance(step.subject, bytes), "sessions and rooms have names"
         if self.checks is not None and step.machine is Machine.ROOM and step.event == RoomEvent.RELAYED:
             at = self.node.ownership.rooms.get(step.subject)
