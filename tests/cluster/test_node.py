@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cluster_world import LEASE_US, SECOND, Cluster, User
 from tcrp.cluster.messages import Kind, Message, write
-from tcrp.cluster.outputs import What
+from tcrp.cluster.outputs import Answer, What
 from tcrp.engine.outputs import Relay
 from tcrp.spec.cluster_names import LeaseState, OwnershipState
 from tcrp.spec.names import Operation
@@ -320,6 +320,24 @@ def test_a_request_that_comes_before_the_first_lease_waits_for_it() -> None:
     assert not world.nodes["a"].node.lease.holds(world.now_us)
     assert alice.asks(CREATE, "lobby").heard[34:]  # a token, and no refusal
     assert world.owner_of("lobby") == ["a"]
+
+
+def test_who_holds_no_lease_makes_no_room_though_it_is_told_that_there_is_none() -> None:
+    world = Cluster("a", "b")
+    a = world.nodes["a"]
+    a.is_cut = True
+    bob = world.user("bob", "a").asks(JOIN, "attic")
+    alice = world.user("alice", "a").asks(CREATE, "attic")
+    assert alice.heard == bob.heard == b""  # both wait for what the bucket says of the room
+    world.passes(FOUND_OUT)
+    assert not a.node.lease.holds(world.now_us)
+    asked = a.node.ownership.rooms[b"attic"].asked
+    assert asked is not None
+    a.does(a.node.bucket_answered(asked[1], Answer(None), world.now_us))
+    assert [(each.heard[-1], each.is_finished, each.token) for each in (alice, bob)] == 2 * [
+        (7, True, b"")
+    ]  # too_many_requests
+    assert a.node.ownership.rooms == {}
 
 
 def test_an_open_connection_goes_with_its_room_and_stays_with_its_gateway() -> None:
