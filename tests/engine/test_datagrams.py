@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -96,6 +97,11 @@ NAME, TEXT = Text(Role.NAME, until=b":"), Text(Role.TEXT)
 NO_TEXT = b"\xff"
 
 
+def made_by(read: Callable[[bytes], object]) -> str:
+    """A name that says which function made it: in compiled code a function within one is an object of a class."""
+    return str(getattr(read, "__qualname__", type(read).__name__))
+
+
 @pytest.mark.parametrize(
     ("items", "reader"),
     [
@@ -114,7 +120,7 @@ NO_TEXT = b"\xff"
 )
 def test_the_forms_that_most_dialects_use_have_readers_of_their_own(items: tuple[Item, ...], reader: str) -> None:
     form = Message(items, is_stream=False)
-    assert relay_reader(compile_message(form)).__qualname__.startswith(f"{reader}.")
+    assert reader in made_by(relay_reader(compile_message(form)))
 
 
 @pytest.mark.parametrize(("before", "after"), [(b"<", NO_TEXT), (NO_TEXT, b">"), (NO_TEXT, NO_TEXT)])
@@ -127,7 +133,7 @@ def test_a_name_between_bytes_that_are_no_text_is_read_too(before: bytes, after:
     assert isinstance(group, Group)
     items = (Constant(before), group.items[1], Constant(after))
     form = Message((number, replace(group, items=items), text), is_stream=False)
-    assert relay_reader(compile_message(form)).__qualname__.startswith("_relay_reader.")
+    assert "_relay_reader" in made_by(relay_reader(compile_message(form)))
 
 
 def test_an_empty_head_of_a_length_byte_in_quotes_of_one_sign_names_nobody() -> None:

@@ -66,7 +66,7 @@ def worked_off(jobs: int, seed: int, cut_after: int = 10**9) -> tuple[ChanceTeam
     def cut() -> str:
         return "enough" if sum(call == "keep" for _, call in team.calls) >= cut_after else ""
 
-    why = Level(team, reports.append, cut).work_off()  # type: ignore[arg-type]
+    why = Level(team, reports.append, cut).work_off()
     return team, reports, why
 
 
@@ -100,5 +100,5 @@ def test_a_level_that_is_cut_is_left_in_good_order() -> None:
     rest = ChanceTeam(3, seed=3)
     for each in rest.parts:
         each.load(saved)
-    assert Level(rest, reports.append, lambda: "").work_off() == ""  # type: ignore[arg-type]
+    assert Level(rest, reports.append, lambda: "").work_off() == ""
     assert sum(each.new for each in reports) == WIDTH

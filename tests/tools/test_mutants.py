@@ -14,6 +14,8 @@ from tools.mutants import sample
 from tools.mutations import mutants_of
 
 ROOT = Path(__file__).parents[2]
+SOURCES = os.pathsep.join(str(ROOT / each) for each in ("spec", "engine", "sim", "cli"))
+ON_SOURCES = {**os.environ, "PYTHONPATH": SOURCES}  # the tool changes sources, whichever build is installed
 MODULE = '''"""A module that only these tests know."""
 
 
@@ -64,7 +66,9 @@ class Tool:
             sys.executable, "-m", "tools.mutants", str(self.module), "--tests", str(self.tests),
             "--explained", str(self.explained), *options,
         ]  # fmt: skip
-        done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120, env=ON_SOURCES
+        )
         return done.returncode, done.stdout.splitlines(), done.stderr
 
 
@@ -147,9 +151,7 @@ def test_tests_that_fail_on_the_unchanged_module_judge_nothing(tool: Tool) -> No
 def tries(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The program on modules of the project."""
     command = [sys.executable, "-m", "tools.mutants", *arguments]
-    sources = os.pathsep.join(str(ROOT / each) for each in ("spec", "engine", "sim", "cli"))
-    environment = {**os.environ, "PYTHONPATH": sources}  # it changes sources, whichever build is installed
-    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment)
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300, env=ON_SOURCES)
 
 
 def test_a_swarm_catches_what_no_test_is_asked_about_and_says_what_it_only_sees(tmp_path: Path) -> None:

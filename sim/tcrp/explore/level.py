@@ -7,10 +7,10 @@ expands the next slice. In which order that happens depends on the processes, wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from tcrp.explore.partition import Expanded, Report
-from tcrp.explore.team import Team
 
 OPEN_SLICES = 8
 """Slices that a partition may have expanded while owners have not answered about all of their states."""
@@ -18,10 +18,21 @@ OPEN_SLICES = 8
 _Answers = list[bytes | None]
 
 
+class Partitions(Protocol):
+    """What a level asks of a `Team`."""
+
+    jobs: int
+
+    def ask(self, call: str) -> list[Any]: ...
+    def submit(self, index: int, call: str, *arguments: Any) -> None: ...
+    def is_idle(self, index: int) -> bool: ...
+    def answers(self) -> Iterator[tuple[int, str, Any]]: ...
+
+
 class Level:
     """The slices of a level, and what partitions are still to say about them."""
 
-    def __init__(self, team: Team, take_in: Callable[[Report], None], cut: Callable[[], str]) -> None:
+    def __init__(self, team: Partitions, take_in: Callable[[Report], None], cut: Callable[[], str]) -> None:
         self._team = team
         self._take_in = take_in
         self._cut = cut  # asked after each slice: why no further one is to be begun, or ''

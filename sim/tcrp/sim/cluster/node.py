@@ -436,7 +436,7 @@ class NodeHost(ServerHost):
             if session.room.name_bytes == room:
                 states.append((Machine.SESSION, f"{session.name}@{room.decode()}", str(session.state)))
         tokens = set(self.tokens_in(room))
-        for stream, handshake in self.node.engine.handshake_server.handshakes.items():
+        for stream, handshake in self._inner.handshake_server.handshakes.items():
             if handshake.session in tokens and (connection := self.connection_of(stream)) is not None:
                 states.append((Machine.HANDSHAKE, connection.client.id, str(handshake.state)))
         return states
