@@ -13,6 +13,7 @@ import pytest
 from tools.site import API, OPTIONS_PAGE, lead_links, options_page
 
 from tcrp.cli import server, sim
+from tcrp.cli.version import COMPILED, tcrp_build
 from tcrp.spec.render import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +58,14 @@ def test_the_protocol_page_draws_each_machine_with_all_its_states_and_events(sit
         assert {str(word) for row in table.rows for word in row} <= words
 
 
+@pytest.mark.skipif(
+    tcrp_build() == COMPILED,
+    reason="the site is made from sources: with a compiled wheel its tool finds modules that have no docstring",
+)
 def test_the_page_of_the_python_api_has_docstrings_and_signatures(site: Path) -> None:
     page = re.sub(r"<[^>]+>", "", (site / "api.html").read_text(encoding="utf-8"))
     for module in API:
-        source, *_ = ROOT.glob(f"*/{module.replace('.', '/')}.py")  # compiled modules have no docstring
+        source, *_ = ROOT.glob(f"*/{module.replace('.', '/')}.py")
         documentation = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").splitlines()[0]
         assert html.escape(documentation.replace("`", ""), quote=False) in page, module
     assert "next_deadline_us() -&gt; int | None" in page
