@@ -1,0 +1,9 @@
+"""Settings of Hypothesis for all tests."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# No example has a deadline: a busy machine may stop a process for longer. What else is set stays.
+settings.register_profile("tests", settings(deadline=None))
+settings.load_profile("tests")
