@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tcrp.cli.sim import main
+from tcrp.cli.sockets import STALL_SECONDS, TRIES, Comparison, SimulatedRun, Stall, compare_undisturbed
+from tcrp.live.compare import Difference, MachineName
 
 SCENARIOS = Path(__file__).parents[2] / "sim" / "scenarios"
 SUPPORTED = 22
@@ -135,3 +140,48 @@ def test_options_of_simulated_runs_are_rejected_with_sockets(
     assert "--trace, --html, --format and --strict do not work with --sockets" in capsys.readouterr().err
     assert main(["run", "--sockets", "--patience", "soon", str(SCENARIOS / "the-story.yaml")]) == 2
     assert "--patience: a duration such as" in capsys.readouterr().err
+
+
+A_DIFFERENCE = Difference(MachineName("server", "room", "lobby", 1), 1, "created", None)
+
+
+def runs_of(*names: str) -> list[SimulatedRun]:
+    scenario: Any = None
+    return [SimulatedRun(Path(name), scenario, 0, {}, 0) for name in names]
+
+
+def test_what_differs_while_the_machine_stalls_is_run_again_and_nothing_else() -> None:
+    ran: list[list[str]] = []
+
+    async def compare(runs: list[SimulatedRun]) -> list[Comparison]:
+        ran.append([run.file.name for run in runs])
+        differing = [[A_DIFFERENCE] if run.file.name == "b" and len(ran) < 2 else [] for run in runs]
+        return [Comparison(run.file, {}, each, STALL_SECONDS) for run, each in zip(runs, differing, strict=True)]
+
+    found = asyncio.run(compare_undisturbed(runs_of("a", "b"), compare))
+    assert ran == [["a", "b"], ["b"]]
+    assert [(each.file.name, each.differences) for each in found] == [("a", []), ("b", [])]
+
+
+@pytest.mark.parametrize(("stall", "tries"), [(STALL_SECONDS - 0.01, 1), (STALL_SECONDS, TRIES)])
+def test_what_differs_always_or_undisturbed_differs(stall: float, tries: int) -> None:
+    ran = 0
+
+    async def compare(runs: list[SimulatedRun]) -> list[Comparison]:
+        nonlocal ran
+        ran += 1
+        return [Comparison(run.file, {}, [A_DIFFERENCE], stall) for run in runs]
+
+    [found] = asyncio.run(compare_undisturbed(runs_of("a"), compare))
+    assert (found.differences, ran) == ([A_DIFFERENCE], tries)
+
+
+def test_a_stall_is_measured() -> None:
+    async def stalls() -> float:
+        with (stall := Stall()):
+            await asyncio.sleep(0)
+            time.sleep(0.3)  # holds up the whole program, as a machine may
+            await asyncio.sleep(0.1)
+        return stall.seconds
+
+    assert asyncio.run(stalls()) > 0.2

@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -107,8 +106,8 @@ def test_what_is_no_client_is_named_and_cannot_be_judged(
 
 def test_a_client_and_what_it_has_started_end_with_the_judge(tmp_path: Path) -> None:
     note = tmp_path / "pids"
-    stray = f"import os, time; open({str(note)!r}, 'a').write(f'{{os.getpid()}}\\n'); os.setsid(); time.sleep(60)"
-    script = f"setsid {sys.executable} -c {shlex.quote(stray)} & {sys.executable} -c {shlex.quote(stray)} & sleep 60"
+    stray = shlex.quote(f"echo $$ >> {shlex.quote(str(note))}; exec sleep 60")
+    script = f"setsid sh -c {stray} & sh -c {stray} & sleep 60"
     judge = subprocess.Popen(
         [BIN / "chat-sim", "conform", "client", "--", "sh", "-c", script, "{tcp_port}"],
         stderr=subprocess.PIPE, text=True,
