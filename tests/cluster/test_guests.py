@@ -31,7 +31,7 @@ class Owner:
         config = ServerConfig(Limits(), listeners)
         self.engine = ServerEngine(config, new_token=lambda: b"%032x" % next(tokens))
         self.lease = Lease("a", "life1", "kin", 1000, lambda: 0)
-        self.lease.seen["b"] = Seen(B, 1000, 1, is_holder=True)
+        self.lease.seen["b"] = Seen(B, 1000, 1, is_renewed=True)
         self.outputs: list[NodeOutput] = []
         self.guests = Guests(self.engine, listeners, self.lease, len, self.outputs)
 

@@ -219,19 +219,19 @@ def test_who_has_only_claimed_is_alive_and_may_be_given_rooms_once_it_has_renewe
     process = holding()
     assert process.saw("b", 7, "b.life9.1", renewed=False) == News("", "b.life9.1")
     assert process.lease.is_alive("b.life9.1")
-    assert process.lease.holders() == []
-    assert process.saw("b", 8, "b.life9.1") == News(holder="b.life9.1")
-    assert process.lease.holders() == ["b.life9.1"]
+    assert process.lease.candidates() == []
+    assert process.saw("b", 8, "b.life9.1") == News(renewed="b.life9.1")
+    assert process.lease.candidates() == ["b.life9.1"]
     assert process.saw("b", 9, "b.life9.2", renewed=False) == News("b.life9.1", "b.life9.2")
-    assert process.lease.holders() == []
+    assert process.lease.candidates() == []
 
 
 def test_a_renewal_that_was_only_looked_up_is_news_when_it_is_shown() -> None:
     process = holding()
     process.saw("b", 7, "b.life9.1", renewed=False)
     process.at(US + DRIFT_US).finds(8, ALIVE)
-    assert process.lease.holders() == []
-    assert process.saw("b", 8, "b.life9.1") == News(holder="b.life9.1")
+    assert process.lease.candidates() == []
+    assert process.saw("b", 8, "b.life9.1") == News(renewed="b.life9.1")
 
 
 @pytest.mark.parametrize("silence_us", [US + DRIFT_US - 1, US + DRIFT_US])

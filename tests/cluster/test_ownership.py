@@ -300,7 +300,7 @@ def test_a_room_that_nobody_could_take_is_named_to_the_next_who_comes() -> None:
     assert process.last.key == STATE
     process.shows("c", renewed=False).ownership.node_joined("c.x.1", 0)
     assert process.take().last.key == STATE  # c may not know that it has its lease
-    process.shows("c").ownership.holder_known(0)
+    process.shows("c").ownership.node_renewed(0)
     process.take()
     assert process.last == put_of(OWNER, ["kin", "c.x.1", 0, False, True], 10, process.last.ask)
 
@@ -324,8 +324,8 @@ def test_a_room_is_given_to_nobody_who_has_only_claimed_its_lease() -> None:
 def test_a_process_that_stops_gives_its_rooms_to_the_first_who_can_take_them() -> None:
     process = Process().wants().answers(10).shows("b", renewed=False)
     process.ownership.hand_over(0)
-    assert process.take().state is S.OWNED
-    process.shows("b").ownership.holder_known(0)
+    assert (process.take().state, process.ownership.handing_over()) == (S.OWNED, True)  # its driver waits
+    process.shows("b").ownership.node_renewed(0)
     assert process.take().state is S.HANDING_OVER
 
 
@@ -341,7 +341,7 @@ def test_a_lost_room_is_not_left_to_one_that_has_only_claimed_its_lease() -> Non
 def test_the_last_process_hands_nothing_over() -> None:
     process = Process().wants().answers(10)
     process.ownership.hand_over(0)
-    assert process.take().state is S.OWNED
+    assert (process.take().state, process.ownership.handing_over()) == (S.OWNED, False)
 
 
 def test_who_is_named_takes_the_room_from_what_was_saved() -> None:

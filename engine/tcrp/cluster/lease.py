@@ -23,20 +23,20 @@ RENEWALS = 3
 
 @dataclass(slots=True)
 class Seen:
-    """Another process: its address, until when it counts as alive, and whether it has known that it holds its lease."""
+    """Another process: its address, until when it counts as alive, and whether it has renewed its lease."""
 
     address: str
     until_us: int
     revision: int
-    is_holder: bool
+    is_renewed: bool
 
 
 class News(NamedTuple):
-    """What a key says that was not known: which processes' leases are over, there, or known to be held. Or empty."""
+    """What a key says that was not known: whose lease is over, is there, or is renewed for the first time. Or empty."""
 
     lost: str = ""
     joined: str = ""
-    holder: str = ""
+    renewed: str = ""
 
 
 class Lease:
@@ -88,12 +88,12 @@ class Lease:
         seen = self.seen.get(address.partition(".")[0])
         return seen is not None and seen.address == address
 
-    def holders(self) -> list[str]:
+    def candidates(self) -> list[str]:
         """The addresses of the others that may be given rooms.
 
         One that has written a claim may never learn that it was granted: its way to the bucket is perhaps too slow.
         """
-        return [each.address for each in self.seen.values() if each.is_holder]
+        return [each.address for each in self.seen.values() if each.is_renewed]
 
     def next_us(self) -> int | None:
         """When `tick` is to be called next."""
@@ -187,10 +187,11 @@ class Lease:
             return  # it was shown meanwhile
         value = read_lease(answer.value if answer.revision is not None else None)
         is_new = seen is None or answer.revision != seen.revision
-        if value is not None and value[:2] == (self.kin, address) and is_new:  # it is alive, and its news did not come
+        is_there = value is not None and (value.kin, value.address) == (self.kin, address)
+        if is_there and is_new:  # it is alive, and its news did not come
             until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
-            was_holder = seen is not None and seen.is_holder  # more is news, and the bucket shows it
-            self.seen[name] = Seen(address, until_us, answer.revision or 0, was_holder)
+            was_renewed = seen is not None and seen.is_renewed  # more is news, and the bucket shows it
+            self.seen[name] = Seen(address, until_us, answer.revision or 0, was_renewed)
             return
         self.seen.pop(name, None)
         self._lost.append(address)
@@ -213,14 +214,14 @@ class Lease:
             del self.seen[name]
             self.pending.append(Happened(What.NODE_LOST, name))
             return News(lost=old.address)
-        _, address, is_holder = value
+        _, address, is_renewed = value
         until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
-        self.seen[name] = Seen(address, until_us, entry.revision, is_holder)
+        self.seen[name] = Seen(address, until_us, entry.revision, is_renewed)
         if old is None:
             self.pending.append(Happened(What.NODE_JOINED, name))
         if old is None or old.address != address:
-            return News(old.address if old is not None else "", address, address if is_holder else "")
-        return News(holder=address if is_holder and not old.is_holder else "")
+            return News(old.address if old is not None else "", address, address if is_renewed else "")
+        return News(renewed=address if is_renewed and not old.is_renewed else "")
 
     def _saw_own(self, entry: Entry, address: str, now_us: int) -> None:
         if address == self.address:  # also the renewal whose answer was lost
@@ -240,7 +241,7 @@ class Lease:
             self._was_contested = True
             self.pending.append(Happened(What.NAME_IN_USE, self.name))
         until_us = now_us + self.lease_us + self.lease_us // DRIFT_PARTS
-        self._holder = Seen(address, until_us, entry.revision, is_holder=False)
+        self._holder = Seen(address, until_us, entry.revision, is_renewed=False)
         self._renew_us = max(self._renew_us, until_us)
 
     # --- asking ----------------------------------------------------------------------------------

@@ -228,8 +228,8 @@ class ClusterNode:
             if news.joined:
                 self.rooms.remind(news.joined)
                 self.ownership.node_joined(news.joined, now_us)
-            if news.holder:
-                self.ownership.holder_known(now_us)
+            if news.renewed:
+                self.ownership.node_renewed(now_us)
         elif entry.key.startswith(OWNER):
             self.ownership.saw(entry, now_us)
         return self._take()
@@ -351,10 +351,10 @@ class ClusterNode:
             if self.lease.holds(now_us):
                 at.held = held
                 self.ownership.want(at, now_us)
-                return
-            for stream, _ in held:
-                self._refuse(stream, now_us)
-            held = []
+            else:
+                for stream, _ in held:
+                    self._refuse(stream, now_us)
+            return
         for stream, _ in held:
             if stream not in self.engine.handshake_server.handshakes:
                 continue  # it was closed meanwhile

@@ -102,7 +102,7 @@ class Ownership:
         self._new_ask = new_ask
         self._asks: dict[int, RoomAt] = {}
         self._to_save: dict[bytes, RoomAt] = {}
-        self._is_leaving = False
+        self._is_leaving = False  # it is to give its rooms away, and nobody could take them
         self._look_us = 0
         self._soon_us: int | None = None  # nothing is to be done before; perhaps nothing then
 
@@ -123,8 +123,9 @@ class Ownership:
         return [each for each in self.rooms.values() if each.state in (_S.OWNED, _S.HANDING_OVER)]
 
     def handing_over(self) -> bool:
-        """Whether a room is on its way to another process."""
-        return any(each.state is _S.HANDING_OVER for each in self.rooms.values())
+        """Whether a room is on its way to another process, or waits for one that is there to renew its lease."""
+        waits = self._is_leaving and self._lease.seen
+        return any(each.state is _S.HANDING_OVER or (waits and each.state is _S.OWNED) for each in self.rooms.values())
 
     def next_us(self) -> int | None:
         """When `tick` is to be called next."""
@@ -175,9 +176,9 @@ class Ownership:
         self._lease.pending.append(Delete(key_of(OWNER, room), at.revision))
 
     def hand_over(self, now_us: int) -> None:
-        """Give every room that is here to another process, if there is one (R-OWN-7)."""
-        self._is_leaving = True
-        if not self._lease.holders():
+        """Give every room that is here to another process, now or as soon as one can take it (R-OWN-7)."""
+        self._is_leaving = not self._lease.candidates()
+        if self._is_leaving:
             return
         for at in self.owned():
             if at.state is _S.OWNED:
@@ -210,7 +211,7 @@ class Ownership:
             if at.owner == address and at.state is _S.ELSEWHERE and (at.waiting or at.held):
                 self._holder.settled(at, now_us)
 
-    def holder_known(self, now_us: int) -> None:
+    def node_renewed(self, now_us: int) -> None:
         """A process may be given rooms from now on: perhaps nobody was there to take them."""
         if self._is_leaving:
             self.hand_over(now_us)
@@ -266,7 +267,7 @@ class Ownership:
     def _orphan(self, at: RoomAt, now_us: int) -> None:
         self._step(at, _E.ORPHANED)
         at.since_us = now_us
-        others = self._lease.holders()
+        others = self._lease.candidates()
         if self._lease.holds(now_us) and successor(at.name, [*others, self._lease.address]) == self._lease.address:
             self.want(at, now_us)
 
@@ -322,7 +323,7 @@ class Ownership:
         self._ask(at, "save", now_us, lambda ask: Put(ask, key_of(STATE, at.name), saved, at.saved_revision))
 
     def _name_successor(self, at: RoomAt, now_us: int) -> None:
-        to = successor(at.name, self._lease.holders())
+        to = successor(at.name, self._lease.candidates())
         if to:
             self._ask(at, "name", now_us, lambda ask: self._put_owner(ask, at, to, is_given=True))
 
