@@ -160,7 +160,10 @@ def test_what_differs_while_the_machine_stalls_is_run_again_and_nothing_else() -
 
     found = asyncio.run(compare_undisturbed(runs_of("a", "b"), compare))
     assert ran == [["a", "b"], ["b"]]
-    assert [(each.file.name, each.differences) for each in found] == [("a", []), ("b", [])]
+    assert [(each.file.name, each.differences, each.stalls) for each in found] == [
+        ("a", [], []),
+        ("b", [], [STALL_SECONDS]),
+    ]
 
 
 @pytest.mark.parametrize(("stall", "tries"), [(STALL_SECONDS - 0.01, 1), (STALL_SECONDS, TRIES)])

@@ -54,6 +54,7 @@ class Comparison:
     def __init__(self, file: Path, moves: Moves, differences: list[Difference], stall_seconds: float = 0.0) -> None:
         self.file = file
         self.stall_seconds = stall_seconds  # the longest for which the machine held everything up meanwhile
+        self.stalls: list[float] = []  # of earlier tries, which differed
         self.machines = len(moves)
         self.steps = sum(map(len, moves.values()))
         self.differences = differences
@@ -147,7 +148,10 @@ async def compare_undisturbed(
     found: dict[Path, Comparison] = {}
     left = batch
     for _ in range(TRIES):
-        found.update({each.file: each for each in await compare(left)})
+        for each in await compare(left):
+            if (earlier := found.get(each.file)) is not None:
+                each.stalls = [*earlier.stalls, earlier.stall_seconds]
+            found[each.file] = each
         left = [run for run in left if found[run.file].differences and found[run.file].stall_seconds >= STALL_SECONDS]
         if not left:
             break
@@ -231,6 +235,10 @@ def _report(comparisons: list[Comparison], unfit: list[tuple[Path, str]]) -> int
         if each.differences and each.stall_seconds >= STALL_SECONDS:
             held_up = f"    but the machine held everything up for {each.stall_seconds:.1f} s, in each of {TRIES} tries"
             console.print(Text(held_up))
+        elif each.stalls:
+            times = " and ".join(f"{seconds:.1f} s" for seconds in each.stalls)
+            again = f"- {each.file.stem}: run again: it differed while the machine held everything up for {times}"
+            console.print(Text(again, "dim"))
     for file, why in unfit:
         console.print(Text(f"- {file.stem}: not run: {why}", "dim"))
     same = sum(not each.differences for each in comparisons)
