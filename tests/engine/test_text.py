@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcrp.engine.text import BIDI, room_name_fault, shown, user_name_fault
+from tcrp.engine.text import BIDI, room_name_fault, shown, user_name_fault, words_of
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 255, "日本語", "é", "a b", "a@b", "ab", "a'b"])
@@ -50,6 +50,19 @@ def test_user_names_hold_nothing_that_relays_are_made_of(name: str, fault: str) 
     assert room_name_fault(name.encode()) is None
 
 
+NOTHING_TO_SEE = ((0x34F, 0x34F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164),
+                  (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0100, 0xE01EF))  # fmt: skip
+"""Ranges of Default_Ignorable_Code_Point whose category is that of a letter or a mark."""
+
+
+@pytest.mark.parametrize(("first", "last"), NOTHING_TO_SEE)
+def test_a_character_that_shows_nothing_is_in_no_name_and_those_beside_it_may_be(first: int, last: int) -> None:
+    for code in (first, last):
+        assert room_name_fault(f"a{chr(code)}".encode()) == f"holds the invisible character U+{code:04X}"
+    for code in (first - 1, last + 1):
+        assert room_name_fault(f"a{chr(code)}".encode()) is None
+
+
 def test_nobody_is_the_system() -> None:
     assert user_name_fault("システム".encode()) == "is the name of the system"
 
@@ -73,3 +86,30 @@ def test_what_is_shown_has_no_control_or_bidi_characters_and_stays_so(text: str)
 )
 def test_shown_text(text: str, safe: str) -> None:
     assert shown(text) == safe
+
+
+# --- what a server says in words of its own -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("Room is full", "Room is full"),
+        ("404", "404"),  # JSON too, but no object and no text
+        ("null", "null"),
+        ('["full"]', '["full"]'),
+        ('"full"', "full"),
+        ('"full', '"full'),
+        ('{"reason": "full", "message": "no more"}', "no more"),
+        ('{"Error": "full", "code": 7, "hint": "try later"}', "full"),
+        ('{"message": "", "code": 7, "hint": "try later"}', "try later"),
+        ('{"code": 7}', ""),
+        (" a\nb\x1b[1m ", "a b[1m"),
+        ("fu\u200bl\ufffdl", "full"),
+        ("\ufffd\ufffd", ""),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 199 + "…"),
+    ],
+)
+def test_the_words_of_a_server_are_shown_in_at_most_200_characters(said: str, words: str) -> None:
+    assert words_of(said) == words

@@ -91,8 +91,8 @@ def words_of(said: str) -> str:
     return words if len(words) <= WORDS_CHARACTERS_MAX else words[: WORDS_CHARACTERS_MAX - 1] + "…"
 
 
-def _words_in_json(value: object) -> str:
-    if not isinstance(value, dict):
-        return value if isinstance(value, str) else ""
-    texts = {str(key).lower(): text for key, text in value.items() if isinstance(text, str)}
-    return next((texts[key] for key in _WORD_KEYS if texts.get(key)), ", ".join(texts.values()))
+def _words_in_json(value: dict[str, object] | str) -> str:
+    if isinstance(value, str):
+        return value
+    texts = {key.lower(): text for key, text in value.items() if isinstance(text, str) and text}
+    return next((texts[key] for key in _WORD_KEYS if key in texts), ", ".join(texts.values()))
