@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcrp.engine.json_templates import NotJson, fill, fill_sentence, find, read, write
+from tcrp.engine.json_templates import (
+    Compare,
+    NotJson,
+    Unfinished,
+    compile_find,
+    fill,
+    fill_sentence,
+    find,
+    read,
+    read_first,
+    write,
+)
 
 
 def lines(value: Any) -> Any:
@@ -69,6 +80,38 @@ def test_what_is_wrong_is_said() -> None:
         read(b"NaN")
 
 
+@pytest.mark.parametrize(
+    ("data", "value", "end"),
+    [
+        (b'{"a": 1}', {"a": 1}, 8),
+        (b'{"a": 1}\0\1', {"a": 1}, 8),
+        (b'["\xe6\x97\xa5"]{', ["日"], 7),
+        (b'"a"\xe6\x97', "a", 3),  # a character that is cut may still become one
+    ],
+)
+@pytest.mark.parametrize("before", [b"", b"12"])
+def test_the_first_json_of_a_stream_ends_where_it_says(data: bytes, value: Any, end: int, before: bytes) -> None:
+    at = len(before)
+    assert read_first(before + data, at) == (value, at + end)
+
+
+@pytest.mark.parametrize("before", [b"", b"12"])
+@pytest.mark.parametrize("data", [b"", b"{", b'{"a": 1', b'"a', b'{"a": "\xe6\x97'])
+def test_json_that_may_go_on_is_unfinished(data: bytes, before: bytes) -> None:
+    with pytest.raises(Unfinished):
+        read_first(before + data, len(before))
+
+
+@pytest.mark.parametrize("before", [b"", b"12"])
+@pytest.mark.parametrize(
+    "data", [b"1", b"12 ", b"null", b" {}", b'{"a": "\xff"}', b'"\\ud800"', b"[NaN]", b'{"a": 1, "a": 1}']
+)
+def test_what_no_further_bytes_can_mend_is_no_json_at_once(data: bytes, before: bytes) -> None:
+    with pytest.raises(NotJson) as raised:
+        read_first(before + data, len(before))
+    assert not isinstance(raised.value, Unfinished)
+
+
 # --- filling ---------------------------------------------------------------------------------------
 
 
@@ -104,6 +147,10 @@ def test_json_is_written_in_the_templates_order_and_in_ascii() -> None:
 def test_a_sentence_is_filled_where_a_role_is_known(sentence: str, filled: str) -> None:
     assert fill_sentence(sentence, {"name": "bob", "room": "lobby"}) == filled
     assert fill(sentence, {"name": "bob", "room": "lobby"}) == filled
+
+
+def test_a_role_without_a_value_stays_as_it_is_written() -> None:
+    assert fill({"user": "{nobody}"}, {"name": "bob"}) == {"user": "{nobody}"}
 
 
 def test_a_values_own_braces_stay_as_they_are() -> None:
@@ -162,6 +209,35 @@ def test_a_role_may_be_missing_only_where_it_is_optional() -> None:
     assert find(optional, without("version")) is None
     assert find(TEMPLATE, without("user")) is None
     assert find(TEMPLATE | {"greeting": "hello {name?}"}, without("greeting")) is None
+
+
+def test_a_role_that_is_needed_may_be_null_and_is_found_so() -> None:
+    assert find(TEMPLATE, WHOLE | {"user": None}) == {"name": None, "ip": "10.0.0.2", "port": 5000}
+
+
+CONSTANTS = {"code": 7, "word": "no", "blank": "", "none": None}
+
+
+@pytest.mark.parametrize("loose", [False, True])
+@pytest.mark.parametrize(
+    ("compare", "told_apart_by"),
+    [(Compare.NONE, ""), (Compare.NUMBERS, "code blank"), (Compare.ALL, "code word blank none")],
+)
+def test_constants_are_compared_as_far_as_is_asked(compare: Compare, told_apart_by: str, loose: bool) -> None:
+    matches = compile_find(CONSTANTS, loose=loose, compare=compare)
+    assert matches(dict(CONSTANTS), {})
+    assert [key for key in CONSTANTS if not matches(CONSTANTS | {key: "another"}, {})] == told_apart_by.split()
+
+
+@pytest.mark.parametrize(
+    ("compare", "needed"),
+    [(Compare.NONE, ""), (Compare.NUMBERS, "code blank"), (Compare.ALL, "code word blank none")],
+)
+def test_a_loose_look_needs_just_the_constants_that_it_compares(compare: Compare, needed: str) -> None:
+    matches = compile_find(CONSTANTS | {"list": ["{name}"]}, loose=True, compare=compare)
+    assert [
+        key for key in CONSTANTS if not matches({name: CONSTANTS[name] for name in CONSTANTS if name != key}, {})
+    ] == needed.split()
 
 
 def test_a_loose_look_takes_more_keys_and_fewer_constants_but_needs_its_roles() -> None:

@@ -13,6 +13,7 @@ from tcrp.engine.messages import (
     is_json,
     is_tight,
     json_object,
+    payload_alone,
     request_keys,
     rooms_field,
     timeout,
@@ -20,10 +21,11 @@ from tcrp.engine.messages import (
     with_a_name,
     with_any_value,
 )
-from tcrp.engine.templates import Read
+from tcrp.engine.templates import Mismatch, Read, compile_message
 from tcrp.spec.dialects import dialect
-from tcrp.spec.fields import FieldError, Item, Message, Role, message, read_item, roles_of
+from tcrp.spec.fields import FieldError, Item, Json, Message, Role, message, read_item, roles_of
 from tcrp.spec.limits import SECOND_US, SETTINGS
+from tcrp.spec.names import Operation
 
 
 def fields(*lines: object, payload: tuple[object, ...] = (), stream: bool = False, **values: list[int]) -> Message:
@@ -71,6 +73,7 @@ def test_the_keys_of_a_request_are_those_that_it_needs_and_those_that_it_may_hav
         (fields({"n": "{name}"}), True, True),
         (fields("name: json"), True, False),
         (fields("len(payload): u2", "payload", payload=({"n": "{name}"},)), True, True),
+        (Message((Json(["{name}"]),), is_stream=False), False, False),
         (fields("hex 00", {"n": "{name}"}), False, False),
         (fields("name"), False, False),
     ],
@@ -90,6 +93,10 @@ def test_a_payload_is_json_if_it_is_nothing_else(form: Message, whole: bool, is_
         (['name: until ":"', "text"], True),
         (["text"], False),
         (["len(head): u1", "head: '<{name}>'", "text"], True),
+        (["len(head): u1", "head: '{name}>'", "text"], True),
+        (["len(head): u1", "head: '{name}'", "text"], False),
+        (["hex 00"], False),
+        ([{"n": "{name}"}], False),
     ],
 )
 def test_a_field_is_tight_if_a_name_of_255_bytes_may_not_fit(lines: list[str], tight: bool) -> None:
@@ -114,12 +121,54 @@ def test_a_list_of_values_may_become_any() -> None:
     ("form", "data", "is_read"),
     [
         (fields("status: u1", {"m": "{sentence}"}), b'\x07{"m": "other words"}', True),
+        (fields("status: u1", {"s": 1, "m": "no"}), b'\x07{"s": 2}', True),
         (fields("hex 07", {"m": "no"}), b'\x07{"m": "other words"}', True),
         (fields("hex 07", {"s": 1, "m": "no"}), b'\x07{"s": 2, "m": "no"}', False),
     ],
 )
 def test_a_refusal_without_word_or_status_is_known_by_its_numbers(form: Message, data: bytes, is_read: bool) -> None:
     assert isinstance(compiled_refusal(form).read(data), Read) is is_read
+
+
+FRAME = ("operation: u1", "len(room): u1", "len(payload): u2", "room", "payload")
+
+
+@pytest.mark.parametrize(
+    ("lines", "payload", "is_alone"),
+    [
+        (FRAME, ("name",), True),
+        (FRAME, ("hex 07", "port: u2", 'name: until ":"', "password"), True),
+        (FRAME, ({"n": "{name}"},), True),
+        (FRAME, ("len(name): u1", "name", "password"), False),
+        (FRAME, ("len(head): u1", "head: '<{name}>'", "password"), False),
+        (("len(payload): u2", "payload"), ("operation: u1", "room"), False),
+        (("len(payload): u2", "payload"), ('room: until ":"', "name"), False),
+        ((*FRAME, "hex 07"), ("name",), False),
+        (("operation: u1", "name"), (), False),
+    ],
+)
+def test_a_payload_is_read_alone_where_neither_lengths_nor_the_frames_own_fields_stand_in_it(
+    lines: tuple[str, ...], payload: tuple[object, ...], is_alone: bool
+) -> None:
+    form = fields(*lines, payload=payload, stream=True)
+    assert (payload_alone({Operation.CREATE: form, Operation.JOIN: form}, frozenset()) is not None) is is_alone
+    other = fields(*FRAME, payload=("name",), stream=True)
+    assert payload_alone({Operation.CREATE: form, Operation.JOIN: other}, frozenset()) is None
+
+
+def test_a_payload_that_is_read_alone_says_what_it_says_in_its_frame() -> None:
+    form = fields(*FRAME, payload=("port: u2", "name"), stream=True)
+    alone = payload_alone({Operation.CREATE: form, Operation.JOIN: form}, frozenset())
+    whole = compile_message(form)
+    assert alone is not None
+    in_frame, by_itself = whole.read(b"\1\5\0\5lobby\x13\x88bob"), alone.read(b"\x13\x88bob")
+    assert isinstance(in_frame, Read)
+    assert isinstance(by_itself, Read)
+    assert by_itself.values == {role: in_frame.values[role] for role in (Role.PORT, Role.NAME)}
+    short_in_frame, short = whole.read(b"\1\5\0\1lobby\x13"), alone.read(b"\x13")
+    assert isinstance(short, Mismatch)
+    assert isinstance(short_in_frame, Mismatch)
+    assert short.label == short_in_frame.label
 
 
 def test_the_field_of_rooms_is_found_in_a_payload_and_beside_one() -> None:

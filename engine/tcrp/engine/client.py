@@ -498,14 +498,10 @@ class ClientEngine:
                 self._end(event, now_us)
 
     def _is_own(self, heard: Heard) -> bool:
-        """Whether it is the echo of a text of one's own; where relays name nobody, of one said since the last echo."""
+        """Whether it is the echo of an own text; where relays name nobody, of one said since the server last spoke."""
         if heard.name:
             return heard.name == self.name
-        said = self._liveness.unheard
-        if heard.text not in said:
-            return False
-        said.remove(heard.text)
-        return True
+        return heard.text in self._liveness.unheard
 
     def _read_after_the_end(self, data: bytes) -> None:
         """Only why it ended still matters, and only once."""
