@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from changed_dialects import changed
 from tcrp.engine.codec import codec_of
+from tcrp.engine.meanings import Accepted, Completed, Denied, Relayed, Told
+from tcrp.engine.notices import NoticeReader
 from tcrp.engine.self_check import Fault, faults
+from tcrp.engine.templates import Mismatch, Partial
 from tcrp.spec.dialects import SHIPPED, dialect
+from tcrp.spec.names import Notice, Operation, Reason
 
 
 def of(*changes: tuple[str, str]) -> list[Fault]:
@@ -57,3 +64,142 @@ def test_another_form_and_one_sentence_for_two_notices_are_no_faults(change: tup
 def test_all_faults_are_told_and_one_that_cannot_be_written_hides_no_other() -> None:
     found = sorted(each.key for each in of(NAME, STATUS))
     assert found == ["refusal.name_taken", "refusal.room_full", "request"]
+
+
+# --- one thing read or written wrong at a time ---------------------------------------------------------------------
+
+Reads = Callable[..., Any]
+
+
+def told(name: str, method: str, change: Callable[[Reads], Reads]) -> list[tuple[str, str]]:
+    """The faults of a shipped dialect, one of whose methods does something else."""
+    speaks = codec_of(dialect(name))
+    setattr(speaks, method, change(getattr(speaks, method)))
+    return [(each.key, each.what.partition(": ")[0]) for each in faults(speaks)]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda _: Mismatch("", ""), "what is written to {} is not read back"),
+        (lambda asked: asked._replace(request=None), "what is written to {} is not read back"),
+        (lambda asked: asked._replace(size=asked.size - 1), "what is written to {} is not read back"),
+        (lambda asked: asked._replace(operation=Operation.LIST), "what is written to {} is read as to list"),
+        (lambda asked: asked._replace(room=b"x"), "alice in room1 is read as b'alice' in b'x'"),
+        (lambda asked: asked._replace(request=asked.request._replace(name=b"x")), "alice in room1 is read as b'x' in "),
+        (lambda asked: asked._replace(request=asked.request._replace(port=1)), "port 50000 is read as 1"),
+        (
+            lambda asked: asked._replace(request=asked.request._replace(password="x")),
+            "the password 'secret' is read as",
+        ),
+    ],
+)
+def test_a_request_is_read_back_with_all_that_it_says(change: Callable[[Any], object], what: str) -> None:
+    found = told("json-endpoint", "read_request", lambda read: lambda *data, **how: change(read(*data, **how)))
+    assert [key for key, _ in found] == ["request"] * 2
+    for (_, said), operation in zip(found, ("create", "join"), strict=True):
+        assert said.startswith(what.format(operation))
+
+
+def test_what_a_request_does_not_carry_need_not_be_read_back() -> None:
+    def forget(read: Reads) -> Reads:
+        return lambda *data, **how: (asked := read(*data, **how))._replace(
+            request=asked.request._replace(port=None, password="")
+        )
+
+    assert told("text", "read_request", forget) == []
+
+
+def replaced(kind: type, says: object) -> Callable[[Reads], Reads]:
+    """Replies of one kind are read as another."""
+
+    def change(read: Reads) -> Reads:
+        def read_reply(*data: Any, **how: Any) -> object:
+            reply = read(*data, **how)
+            if not isinstance(reply.says, kind):
+                return reply
+            return says if isinstance(says, Partial) else reply._replace(says=says)
+
+        return read_reply
+
+    return change
+
+
+ANSWERS, COMPLETIONS = (
+    [f"{each}.{operation}" for operation in ("create", "join")] for each in ("answer", "completion")
+)
+REFUSALS = [f"refusal.{reason}" for reason in Reason]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "keys", "what"),
+    [
+        (Accepted, Partial(False), ANSWERS, "it is read as nothing"),
+        (Accepted, Completed(b"x"), ANSWERS, "it is read as a completion"),
+        (Completed, Partial(False), COMPLETIONS, "it is read as nothing"),
+        (Completed, Denied(None, ""), COMPLETIONS, "it is read as a refusal"),
+        (Completed, Completed(b"x"), COMPLETIONS, "the token 0123456789abcdef0123456789abcdef is read as b'x'"),
+        (Denied, Partial(False), REFUSALS, "it is read as nothing"),
+        (Denied, Accepted(), REFUSALS, "it is read as an answer"),
+        (Denied, Denied(None, ""), [], ""),
+        (Denied, Denied(Reason.ROOM_FULL, ""), [each for each in REFUSALS if each != "refusal.room_full"],
+         "it is read as the refusal for room_full"),
+    ],
+)  # fmt: skip
+def test_a_reply_is_read_as_what_it_is(kind: type, says: object, keys: list[str], what: str) -> None:
+    assert told("text", "read_reply", replaced(kind, says)) == [(key, what) for key in keys]
+
+
+TEXTS = ("hello", "a: b", "日本語")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [None, (b"x", b"0123456789abcdef" * 2, 0), (b"room1", b"x", 0), (None, b"x", 0)],
+    ids=["none", "room", "token", "token-alone"],
+)
+def test_a_datagram_is_read_back_with_room_and_token(head: object) -> None:
+    found = told("json-endpoint", "head", lambda _: lambda _: head)
+    assert {key for key, _ in found} == {"datagram"}
+    assert all(what.startswith("room and token are not read back") for _, what in found)
+
+
+def test_each_text_and_word_of_a_datagram_is_read_back() -> None:
+    words = ("hello", "a: b", "日本語", "", "exit", "/exit")
+    speaks = codec_of(dialect("text"))
+    setattr(speaks, "read_text", lambda *_: "x")  # noqa: B010
+    assert [each.what for each in faults(speaks)] == [f"the text {each!r} is read as 'x'" for each in words]
+
+
+@pytest.mark.parametrize(
+    ("read", "shown"),
+    [(None, None), (Relayed("bob", "a: b"), ("bob", "a: b")), (Relayed("alice", "x"), ("alice", "x"))],
+)
+def test_each_relay_is_read_back_with_its_name_and_text(read: object, shown: object) -> None:
+    speaks = codec_of(dialect("text"))
+    setattr(speaks, "read_relay", lambda _: read)  # noqa: B010
+    found = [each.what for each in faults(speaks) if each.key == "relay"]
+    for what, text in zip(found, TEXTS, strict=True):
+        assert what.startswith(f"{text!r} of alice is read as {shown}: b'alice: ")
+
+
+def test_a_relay_that_cannot_be_written_is_one_fault_for_each_text() -> None:
+    speaks = codec_of(dialect("text"))
+    setattr(speaks, "write_relay", lambda *_: None)  # noqa: B010
+    assert [each.what for each in faults(speaks)] == [f"{text!r} of alice cannot be written" for text in TEXTS]
+
+
+def test_a_notice_that_is_read_as_another_or_not_at_all_is_a_fault_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    notices = [f"notices.{each}" for each in dialect("text").notices]
+    monkeypatch.setattr(NoticeReader, "read", lambda *_: None)
+    assert [each.key for each in faults(codec_of(dialect("text")))] == notices
+    assert all(each.what.startswith("it is read as nothing") for each in faults(codec_of(dialect("text"))))
+    monkeypatch.setattr(NoticeReader, "read", lambda *_: Told(Notice.LEFT, "alice"))
+    monkeypatch.setattr(NoticeReader, "is_forged_by", lambda *_: False)
+    found = list(faults(codec_of(dialect("text"))))
+    assert [each.key for each in found] == [each for each in notices if each != "notices.left"]
+    assert all(each.what.startswith("it is read as left: b'") for each in found)
+
+
+def test_a_request_that_ends_with_its_stream_is_read_back() -> None:
+    assert of(('state = 0\npayload = ["name"]', 'fields = ["len(room): u1", "operation: u1", "room", "name"]')) == []
