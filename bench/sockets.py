@@ -1,6 +1,6 @@
 """How chat-server does on real sockets, on each way to the system, beside a relay in C that does the least: in turns.
 
-    python -m bench.sockets [--seconds 60] [--turns 3]
+    python -m bench.sockets [--seconds 60] [--turns 3] [--compiled .venv-compiled/bin/python]
     python -m bench.sockets --beside CHECKOUT     # in place of all that: processor time beside another version
 
 Everything stays on the loopback, and ends by itself. `bench/native/` holds the load generator and the
@@ -30,7 +30,7 @@ NATIVE = Path(__file__).parent / "native"
 TCP_PORT, UDP_PORT = 19002, 19003
 TURNS = 3
 OURS, PORTABLE, RELAY = "ours", "ours, a call for each datagram", "the relay in C"
-OTHER = "the other version"
+OTHER, COMPILED = "the other version", "ours, compiled"
 SHAPES = {"500 rooms of 10": (500, 10), "50 rooms of 100": (50, 100), "one room of 1000": (1, 1000)}
 FULL_SPEED, PACED = ("--window", "32"), ("--rate", "10000")
 SHORT_SECONDS = 5
@@ -45,8 +45,9 @@ OPTIONS = [
 class Loadgen:
     """The two native programs, compiled into a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, compiled: Path | None = None) -> None:
         self._folder = folder
+        self._compiled = compiled  # the Python of an environment with the compiled wheel
         compiler = shutil.which("cc")
         if compiler is None:
             raise SystemExit("bench: no C compiler (cc) is here")
@@ -59,13 +60,19 @@ class Loadgen:
         folders = [str(checkout.resolve() / name) for name in ("spec", "engine", "sim", "cli")]
         self._path_of_other = os.pathsep.join(folders)
 
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """What is measured in turns."""
+        return (OURS, *([COMPILED] if self._compiled else []), PORTABLE, RELAY)
+
     @contextlib.contextmanager
     def server(self, name: str) -> Iterator[int]:
-        """`OURS`, `PORTABLE` or `RELAY`, up and ready; gives its process id."""
+        """One of `servers`, up and ready; gives its process id."""
         command: list[str] = [str(self._folder / "relay"), str(TCP_PORT), str(UDP_PORT)]
         if name != RELAY:
             ports = ["--tcp-port", str(TCP_PORT), "--udp-port", str(UDP_PORT)]
-            command = [sys.executable, "-m", "tcrp.cli.server", *ports, *OPTIONS]
+            python = str(self._compiled) if name == COMPILED else sys.executable
+            command = [python, "-m", "tcrp.cli.server", *ports, *OPTIONS]
         environment = {**os.environ, PATH_VARIABLE: "portable" if name == PORTABLE else ""}
         if name == OTHER:
             environment["PYTHONPATH"] = self._path_of_other
@@ -91,11 +98,9 @@ class Loadgen:
         return figures
 
 
-def in_turns(
-    native: Loadgen, turns: int, *options: str, names: tuple[str, ...] = (OURS, PORTABLE, RELAY)
-) -> dict[str, dict[str, float]]:
+def in_turns(native: Loadgen, turns: int, *options: str, names: tuple[str, ...] = ()) -> dict[str, dict[str, float]]:
     """The medians of each server's figures; every turn is a fresh server of each."""
-    figures: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in names or native.servers}
     for _ in range(turns):
         for name, found in figures.items():
             found.append(native.load(name, *options))
@@ -111,7 +116,7 @@ def full_speed(found: Found, native: Loadgen, turns: int) -> None:
         options = ("--rooms", str(rooms), "--members", str(members), "--seconds", str(SHORT_SECONDS), *FULL_SPEED)
         medians = in_turns(native, turns, *options)
         for key, unit in (("deliveries_per_s", "deliveries per s"), ("cpu_us_per_delivery", "µs of CPU a delivery")):
-            for name in (OURS, PORTABLE):
+            for name in native.servers[:-1]:
                 found.figure(f"{shape}, {name}", medians[name][key], unit, against=(RELAY, medians[RELAY][key]))
 
 
@@ -119,7 +124,7 @@ def paced(found: Found, native: Loadgen, turns: int, seconds: int) -> None:
     """A load of so many texts a second: how late do they come, and is anything lost?"""
     medians = in_turns(native, turns, "--rooms", "500", "--members", "10", "--seconds", str(seconds), *PACED)
     shape = f"500 rooms of 10, 10,000 texts a second for {seconds} s"
-    for name in (OURS, PORTABLE):
+    for name in native.servers[:-1]:
         for key, what in (("latency_us_p50", "median"), ("latency_us_p99", "99 %"), ("latency_us_max", "most")):
             latency = medians[name][key]
             found.figure(f"{shape}, {name}: latency, {what}", latency, "µs", against=(RELAY, medians[RELAY][key]))
@@ -129,9 +134,12 @@ def paced(found: Found, native: Loadgen, turns: int, seconds: int) -> None:
 
 def sessions(found: Found, native: Loadgen, count: int) -> None:
     """Joins, and what an idle session takes."""
-    idle = native.load(OURS, "--rooms", str(count // 10), "--members", "10", "--idle")
-    found.figure(f"{count:,} idle sessions", idle["kib_per_session"], "KiB each")
-    found.figure(f"{count:,} joins, one after the other", idle["joins_per_s"], "per s")
+    options = ("--rooms", str(count // 10), "--members", "10", "--idle")
+    for name in native.servers[:-1]:
+        if name != PORTABLE:
+            idle = native.load(name, *options)
+            found.figure(f"{count:,} idle sessions, {name}", idle["kib_per_session"], "KiB each")
+            found.figure(f"{count:,} joins, one after the other, {name}", idle["joins_per_s"], "per s")
 
 
 def versions(turns: int, checkout: Path) -> None:
@@ -148,11 +156,11 @@ def versions(turns: int, checkout: Path) -> None:
     print(f"written to {found.write()}")
 
 
-def main(seconds: int, turns: int, idle: int) -> None:
+def main(seconds: int, turns: int, idle: int, compiled: Path | None) -> None:
     """Print all figures and write them."""
     found = Found("sockets")
     with tempfile.TemporaryDirectory() as folder:
-        native = Loadgen(Path(folder))
+        native = Loadgen(Path(folder), compiled)
         print(f"with uvloop {version('uvloop')}" if find_spec("uvloop") else "without uvloop")
         full_speed(found, native, turns)
         paced(found, native, turns, seconds)
@@ -165,9 +173,10 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=int, default=60, help="how long each paced load lasts (60)")
     parser.add_argument("--turns", type=int, default=TURNS, help=f"of each measurement ({TURNS})")
     parser.add_argument("--idle", type=int, default=200_000, help="how many idle sessions (200000)")
+    parser.add_argument("--compiled", type=Path, metavar="PYTHON", help="of the compiled wheel: measured too")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="compare with this other version, and no more")
     given = parser.parse_args()
     if given.beside is not None:
         versions(given.turns, given.beside)
     else:
-        main(given.seconds, given.turns, given.idle)
+        main(given.seconds, given.turns, given.idle, given.compiled)
