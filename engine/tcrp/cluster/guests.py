@@ -124,7 +124,7 @@ class Guests:
     def send_datagrams(self, output: Relay | SendDatagram, room: bytes) -> None:
         """What the engine sends by a listener of another process."""
         is_relay = isinstance(output, Relay)
-        targets: Sequence[Address | None] = output.targets if isinstance(output, Relay) else [output.address]
+        targets: list[Address | None] = [*output.targets] if isinstance(output, Relay) else [output.address]
         name, number = self.gateway_of(output.listener)
         gateway = self._lease.seen.get(name)
         if gateway is None or None in targets:

@@ -7,9 +7,9 @@ or actors: who drives the engine numbers and links them (`tcrp.trace.recorder`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from enum import IntEnum
-from typing import NamedTuple, get_args
+from typing import NamedTuple, get_args, overload
 
 from tcrp.spec.names import Deadline, Machine, Notice, PacketKind, Rule
 
@@ -74,11 +74,67 @@ class SendDatagram(NamedTuple):
     listener: int = 0
 
 
+class Addresses:
+    """Where the members of a group are reached. All texts share it, until somebody comes, leaves or moves."""
+
+    __slots__ = ("all", "is_shared", "packed")
+
+    def __init__(self, all: list[Address]) -> None:
+        self.all = all
+        self.is_shared = False  # an output has it: from then on it does not change
+        self.packed: bytes | None = None  # for a driver, which keeps here what it makes of `all` once
+
+
+class AllBut:
+    """A sequence: all `addresses` but the one at `place`, or without exception if that is -1.
+
+    Nothing of it is copied or looked at before somebody wants to know: a fan-out costs the engine the same for ten
+    members and for a thousand.
+    """
+
+    __slots__ = ("addresses", "place")
+
+    def __init__(self, addresses: Addresses, place: int) -> None:
+        self.addresses = addresses
+        self.place = place
+
+    def listed(self) -> list[Address]:
+        """They, one by one."""
+        all, place = self.addresses.all, self.place
+        return all.copy() if place < 0 else all[:place] + all[place + 1 :]
+
+    def __len__(self) -> int:
+        return len(self.addresses.all) - (self.place >= 0)
+
+    def __iter__(self) -> Iterator[Address]:
+        return iter(self.listed())
+
+    @overload
+    def __getitem__(self, at: int) -> Address: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Address]: ...
+    def __getitem__(self, at: int | slice) -> Address | Sequence[Address]:
+        return self.listed()[at]
+
+    def __eq__(self, other: object) -> bool:
+        return self.listed() == (other.listed() if isinstance(other, AllBut) else other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.listed()))
+
+    def __repr__(self) -> str:
+        return repr(self.listed())
+
+
+Targets = Sequence[Address] | AllBut
+"""Where the same datagram goes, in this order."""
+
+
 class Relay(NamedTuple):
     """Send the same datagram to every member of one form and `listener`, in this order: a relay, or a notice to all."""
 
     data: bytes
-    targets: Sequence[Address]
+    targets: Targets
     what: PacketKind
     listener: int = 0
 

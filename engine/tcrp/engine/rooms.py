@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.notices import NoticeReader
-from tcrp.engine.outputs import Address, Stepped
+from tcrp.engine.outputs import Address, Addresses, AllBut, Stepped
 from tcrp.engine.timers import is_mostly_stale
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import RoomState, SessionState
@@ -130,7 +130,7 @@ class FanoutGroup:
 
     def __init__(self, members: Iterable[Session] = ()) -> None:
         self._places: dict[Session, int] = {}  # where in `_addresses` each has its own
-        self._addresses: list[Address] = []
+        self._addresses = Addresses([])
         self._is_stale = False  # somebody has left, and the places are not what they were
         for member in members:
             self.add(member)
@@ -146,19 +146,20 @@ class FanoutGroup:
 
     def add(self, session: Session) -> None:
         """One more, at the end."""
-        self._places[session] = len(self._addresses)
-        self._addresses.append(session.address)  # type: ignore[arg-type]  # who receives relays has an address
+        addresses = self._unshared()
+        self._places[session] = len(addresses)
+        addresses.append(session.address)  # type: ignore[arg-type]  # who receives relays has an address
 
     def remove(self, session: Session) -> None:
         """One less."""
         del self._places[session]
         self._is_stale = True
-        if is_mostly_stale(len(self._addresses), len(self._places)):
+        if is_mostly_stale(len(self._addresses.all), len(self._places)):
             self._compact()
 
     def move(self, session: Session) -> None:
         """The member has another address."""
-        self._addresses[self._places[session]] = session.address  # type: ignore[assignment]
+        self._unshared()[self._places[session]] = session.address  # type: ignore[assignment]
 
     def another_than(self, session: Session) -> Session | None:
         """The first member who is not `session`."""
@@ -171,20 +172,25 @@ class FanoutGroup:
         """The members who are not `session`."""
         return [member for member in self._places if member is not session]
 
-    def addresses_without(self, session: Session) -> list[Address]:
+    def addresses_without(self, session: Session) -> AllBut:
         """Where all but `session` are reached."""
         if self._is_stale:
             self._compact()
-        place = self._places.get(session)
-        if place is None:
-            return self._addresses.copy()
-        return self._addresses[:place] + self._addresses[place + 1 :]
+        self._addresses.is_shared = True
+        return AllBut(self._addresses, self._places.get(session, -1))
 
     def _compact(self) -> None:
         """Forget the addresses of those who have left."""
         self._is_stale = False
-        self._addresses = [self._addresses[place] for place in self._places.values()]
+        all = self._addresses.all
+        self._addresses = Addresses([all[place] for place in self._places.values()])
         self._places = {member: place for place, member in enumerate(self._places)}
+
+    def _unshared(self) -> list[Address]:
+        """The addresses, to be changed."""
+        if self._addresses.is_shared:
+            self._addresses = Addresses(self._addresses.all.copy())
+        return self._addresses.all
 
 
 class Room:

@@ -12,11 +12,11 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Final, NamedTuple
 
-from tcrp.engine.outputs import Address
+from tcrp.engine.outputs import Address, AllBut, Targets
 from tcrp.net.addresses import address_of, sockaddr_of
 from tcrp.net.udp import BATCH_MAX, Batch, UdpSocket
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
@@ -114,23 +114,37 @@ class MultiMessageSocket(UdpSocket):
 
     # --- sending ---------------------------------------------------------------------------------
 
-    def send(self, data: bytes, targets: Sequence[Address]) -> None:
+    def send(self, data: bytes, targets: Targets) -> None:
         """Put it with what waits, and send all if that is much."""
-        count, size, at = len(targets), len(data), self._used
+        self._send_to(data, self._names_of(targets), len(targets))
+
+    def _send_to(self, data: bytes, names: bytes, count: int) -> None:
+        size, at = len(data), self._used
         if self._waiting + count > SEND_MAX or at + size > SEND_BYTES:
             self.flush()
             at = 0
             if count > SEND_MAX:
-                for first in range(0, count, SEND_MAX):
-                    self.send(data, targets[first : first + SEND_MAX])
+                first = SEND_MAX * self._in.name_bytes
+                self._send_to(data, names[:first], SEND_MAX)
+                self._send_to(data, names[first:], count - SEND_MAX)
                 return
-        self._names += map(self._packed.__getitem__, targets)
+        self._names.append(names)
         self._out.data[at : at + size] = data
         self._parts.append(_PART.pack(self._out.data_at + at, size) * count)
         self._used = at + size
         self._waiting += count
         if self._waiting >= FLUSH_AT:
             self.flush()
+
+    def _names_of(self, targets: Targets) -> bytes:
+        """The addresses in the system's form, side by side. Those of a group are joined once for all its texts."""
+        if not isinstance(targets, AllBut):
+            return b"".join(map(self._packed.__getitem__, targets))
+        addresses, place, size = targets.addresses, targets.place, self._in.name_bytes
+        names = addresses.packed
+        if names is None:
+            names = addresses.packed = b"".join(map(self._packed.__getitem__, addresses.all))
+        return names if place < 0 else names[: place * size] + names[(place + 1) * size :]
 
     def flush(self) -> None:
         """Send what waits. A datagram that the system does not take is passed over, and those behind it are sent."""

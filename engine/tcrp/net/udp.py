@@ -12,9 +12,9 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from tcrp.engine.outputs import Address
+from tcrp.engine.outputs import Address, Targets
 from tcrp.net.addresses import address_of, sockaddr_of
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 
@@ -67,7 +67,7 @@ class UdpSocket(abc.ABC):
         return (receive // 2, send // 2) if sys.platform.startswith("linux") else (receive, send)
 
     @abc.abstractmethod
-    def send(self, data: bytes, targets: Sequence[Address]) -> None:
+    def send(self, data: bytes, targets: Targets) -> None:
         """Send one datagram to each target, at the next `flush` at the latest. What cannot be sent then is lost."""
 
     def flush(self) -> None:  # noqa: B027 - a socket that sends at once has nothing to do
@@ -112,7 +112,7 @@ class PortableSocket(UdpSocket):
         self._buffer = bytearray(CLIENT_DATAGRAM_BYTES_MAX + 1)
         self._view = memoryview(self._buffer)
 
-    def send(self, data: bytes, targets: Sequence[Address]) -> None:
+    def send(self, data: bytes, targets: Targets) -> None:
         """Send it now."""
         sendto = self._socket.sendto
         for target in targets:
