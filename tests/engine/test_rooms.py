@@ -120,6 +120,34 @@ def test_the_addresses_of_a_group_are_its_members_in_the_order_of_coming_whoever
     assert group.another_than(crowd[1]) is crowd[3]
 
 
+def test_where_a_text_goes_stays_as_it_was_when_it_was_sent_whatever_happens_to_the_group_then() -> None:
+    room = Room(b"lobby", "", "10.0.0.1")
+    host, guest, other = (member(room, name, "text") for name in ("host", "guest", "other"))
+    [group] = room.fanout_groups.values()
+    sent = group.addresses_without(host)
+    before = [guest.address, other.address]
+    member(room, "late", "text")
+    assert sent == before
+    sent_after = group.addresses_without(host)
+    assert len(sent_after) == 3
+    guest.address = Address("10.0.0.1", 7)
+    room.move(guest)
+    assert (sent == before, sent_after[0]) == (True, before[0])
+    assert group.addresses_without(host)[0] == guest.address
+    room.remove(other)
+    assert sent == before
+
+
+def test_texts_share_the_addresses_of_their_group_until_it_changes() -> None:
+    room = Room(b"lobby", "", "10.0.0.1")
+    host, guest = member(room, "host", "text"), member(room, "guest", "text")
+    [group] = room.fanout_groups.values()
+    first = group.addresses_without(host)
+    assert group.addresses_without(guest).addresses is first.addresses
+    room.remove(guest)
+    assert group.addresses_without(host).addresses is not first.addresses
+
+
 def test_one_reader_of_notices_serves_all_members_of_a_dialect() -> None:
     room = Room(b"lobby", "", "10.0.0.1")
     assert room.notice_reader(codec("text")) is room.notice_reader(codec("text"))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from processes import PATIENCE
-from tcrp.engine.outputs import Address
+from tcrp.engine.outputs import Address, Addresses, AllBut
 from tcrp.net import mmsg
 from tcrp.net.mmsg import HEADER_BYTES, SEND_BYTES, SEND_MAX, Calls, MultiMessageSocket
 from tcrp.net.udp import BATCH_MAX, DRAIN_MAX, PATH_VARIABLE, Batch, PortableSocket, UdpSocket, open_udp, udp_path
@@ -254,6 +254,25 @@ def test_a_fan_out_larger_than_one_call_reaches_everybody(open_socket: Open) -> 
             heard = [here.recv(10) for _ in range(2 * SEND_MAX + 2)]
             assert heard == [b"before"] + [b"to all"] * (2 * SEND_MAX + 1)
             assert udp.unsent == 0
+        udp.close()
+
+    in_loop(exchange)
+
+
+@on_both_paths
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+def test_each_text_of_a_group_goes_to_all_but_its_own_speaker(open_socket: Open, family: socket.AddressFamily) -> None:
+    async def exchange() -> None:
+        udp = open_socket(bound(family), ignore)
+        with bound() as ann, bound() as bob, bound() as cai:
+            members = [ann, bob, cai]
+            addresses = Addresses([Address(*each.getsockname()) for each in members])
+            for place in (0, 1, 2, -1, 1):
+                udp.send(str(place).encode(), AllBut(addresses, place))
+            udp.flush()
+            for each, expected in zip(members, (b"1 2 -1 1", b"0 2 -1", b"0 1 -1 1"), strict=True):
+                each.settimeout(PATIENCE)
+                assert [each.recv(10) for _ in expected.split()] == expected.split()
         udp.close()
 
     in_loop(exchange)
