@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -223,3 +225,16 @@ expect:
   - {ann@home: {sees_exactly: "b"}}
 """
     assert Run(read_scenario_text(story)).go().holds
+
+
+@pytest.mark.parametrize(("servers", "expected"), [("", "False"), ("servers: 2\n", "True")])
+def test_a_run_loads_what_clusters_need_only_if_it_has_one(servers: str, expected: str) -> None:
+    script = (
+        "import sys\n"
+        "from tcrp.sim.run import Run\n"
+        "from tcrp.sim.scenario.reader import read_scenario_text\n"
+        f"Run(read_scenario_text({f'claim: nothing happens{chr(10)}{servers}until: 1s{chr(10)}'!r})).go()\n"
+        "print('tcrp.cluster' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert shown.stdout.strip() == expected

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tcrp.cluster.node import ClusterNode
 from tcrp.engine.codec import codec
 from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.monitor import PropertyMonitor
 from tcrp.sim.checks.results import Violation
 from tcrp.sim.checks.shadow import Shadows
-from tcrp.sim.cluster.cluster import Servers
 from tcrp.sim.evaluate import Miss, judge
 from tcrp.sim.history import History
 from tcrp.sim.hosts.host import Host
@@ -27,6 +26,10 @@ from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import HandshakeEvent, Machine, Property
 from tcrp.trace.records import Digest, Record, RefusalRecord, StepRecord, Trace
+
+if TYPE_CHECKING:
+    from tcrp.cluster.node import ClusterNode
+    from tcrp.sim.cluster.cluster import Servers
 
 LONGEST_US = 10 * MINUTE_US
 Listener = Callable[[Record], None]
@@ -73,7 +76,7 @@ class Run:
         watched: bool = True,
         leave_out: Iterable[Property] = (),
         shadows: Shadows | None = None,
-        make_node: type[ClusterNode] = ClusterNode,
+        make_node: type[ClusterNode] | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
@@ -84,6 +87,8 @@ class Run:
         names = [each.name for each in scenario.listeners if each.name]
         self.cluster: Servers | None = None
         if scenario.servers:
+            from tcrp.sim.cluster.cluster import Servers  # a run without a cluster begins sooner without it
+
             self.cluster = Servers(scenario, self.world, self.tcp, self.seed, listening, names, make_node)
             self.servers: list[ServerHost] = list(self.cluster.nodes.values())
         else:

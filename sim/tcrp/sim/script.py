@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
-from tcrp.sim.cluster.bucket import Bucket
 from tcrp.sim.hosts.server import SERVER
 from tcrp.sim.network.packets import Origin
 from tcrp.sim.network.tcp import Tcp
@@ -37,6 +36,9 @@ from tcrp.sim.scenario.model import (
 from tcrp.sim.scenario.verbs import filled
 from tcrp.spec.names import Machine, SessionState
 from tcrp.trace.records import Record, StepRecord
+
+if TYPE_CHECKING:
+    from tcrp.sim.cluster.bucket import Bucket
 
 NETWORK = "network"
 

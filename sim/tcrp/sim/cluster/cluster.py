@@ -27,7 +27,7 @@ class Servers:
 
     def __init__(
         self, scenario: Scenario, world: World, tcp: Tcp, seed: int, listeners: Sequence[ListenerConfig],
-        names: Sequence[str], make_node: type[ClusterNode],
+        names: Sequence[str], make_node: type[ClusterNode] | None,
     ) -> None:  # fmt: skip
         self._world = world
         self._lease_us = scenario.lease_us
@@ -39,7 +39,8 @@ class Servers:
         for number, name in enumerate(scenario.servers, start=1):
             self.nodes[name] = NodeHost(
                 world, tcp, self.bucket, scenario.limits, seed, id=name, number=number, lease_us=scenario.lease_us,
-                others=self.nodes, connections=connections, listeners=listeners, names=names, make_node=make_node,
+                others=self.nodes, connections=connections, listeners=listeners, names=names,
+                make_node=make_node or ClusterNode,
             )  # fmt: skip
 
     def watch(self, hosts: Hosts, monitor: PropertyMonitor, shadows: Shadows) -> None:

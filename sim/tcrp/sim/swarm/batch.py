@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from tcrp.cluster.node import ClusterNode
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.shadow import Answers, Shadows
 from tcrp.sim.coverage import Coverage
@@ -15,6 +15,9 @@ from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.generator import Knobs, generate
 from tcrp.sim.swarm.sometimes import SometimesCoverage
 from tcrp.spec.names import Property
+
+if TYPE_CHECKING:
+    from tcrp.cluster.node import ClusterNode
 
 SHADOW_EVERY = 10
 """One run in ten has the library's machines as shadows; the others are compared with the answers recorded so far."""
@@ -68,7 +71,7 @@ def run_batch(
     make_engine: EngineFactory = ServerEngine,
     reference_every: int = 1,
     *,
-    make_node: type[ClusterNode] = ClusterNode,
+    make_node: type[ClusterNode] | None = None,
 ) -> Tally:
     """Run the scenarios of these seeds, one in `reference_every` beside the reference server."""
     tally = Tally()

@@ -10,9 +10,8 @@ import re
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tcrp.cluster.node import ClusterNode
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.checks.shadow import Shadows
 from tcrp.sim.fate import fate_of
@@ -22,6 +21,9 @@ from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.swarm.cpu_time import RunTimedOut, within
 from tcrp.spec.names import Property
 from tcrp.trace.records import Record
+
+if TYPE_CHECKING:
+    from tcrp.cluster.node import ClusterNode
 
 SCENARIO_SECONDS_MAX = 60.0
 """CPU time after which a run is stopped and counted as a failure: thousands of times what most take."""
@@ -54,7 +56,7 @@ def failure_of(
     scenario: Scenario,
     *,
     make_engine: EngineFactory = ServerEngine,
-    make_node: type[ClusterNode] = ClusterNode,
+    make_node: type[ClusterNode] | None = None,
     listeners: Iterable[Callable[[Record], None]] = (),
     shadows: Shadows | None = None,
     leave_out: Iterable[Property] = (),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
-from tcrp.cluster.node import ClusterNode
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
 from tcrp.sim.scenario.errors import ScenarioError
@@ -42,6 +42,9 @@ from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, UNMET, Fail
 from tcrp.spec.cluster_names import LEASE_US
 from tcrp.spec.limits import Limits
 
+if TYPE_CHECKING:
+    from tcrp.cluster.node import ClusterNode
+
 RUNS_MAX = 3000
 """The most candidates that are tried; a scenario of forty steps takes a few hundred."""
 CANDIDATE_SECONDS_MAX = 1.0
@@ -59,7 +62,7 @@ class Shrinker:
         make_engine: EngineFactory = ServerEngine,
         runs_max: int = RUNS_MAX,
         seconds_max: float = CANDIDATE_SECONDS_MAX,
-        make_node: type[ClusterNode] = ClusterNode,
+        make_node: type[ClusterNode] | None = None,
     ) -> None:
         self._failure = failure
         self._make_engine, self._make_node = make_engine, make_node
