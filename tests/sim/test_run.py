@@ -227,7 +227,7 @@ expect:
     assert Run(read_scenario_text(story)).go().holds
 
 
-@pytest.mark.parametrize(("servers", "expected"), [("", "False"), ("servers: 2\n", "True")])
+@pytest.mark.parametrize(("servers", "expected"), [("", "False"), ("servers: {a: {}, b: {}}\n", "True")])
 def test_a_run_loads_what_clusters_need_only_if_it_has_one(servers: str, expected: str) -> None:
     script = (
         "import sys\n"
