@@ -84,6 +84,9 @@ class Addresses:
         self.is_shared = False  # an output has it: from then on it does not change
         self.packed: bytes | None = None  # for a driver, which keeps here what it makes of `all` once
 
+    def __len__(self) -> int:
+        return len(self.all)
+
 
 class AllBut:
     """A sequence: all `addresses` but the one at `place`, or without exception if that is -1.
@@ -104,7 +107,7 @@ class AllBut:
         return all.copy() if place < 0 else all[:place] + all[place + 1 :]
 
     def __len__(self) -> int:
-        return len(self.addresses.all) - (self.place >= 0)
+        return len(self.addresses) - (self.place >= 0)
 
     def __iter__(self) -> Iterator[Address]:
         return iter(self.listed())

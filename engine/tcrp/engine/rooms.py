@@ -154,7 +154,7 @@ class FanoutGroup:
         """One less."""
         del self._places[session]
         self._is_stale = True
-        if is_mostly_stale(len(self._addresses.all), len(self._places)):
+        if is_mostly_stale(len(self._addresses), len(self._places)):
             self._compact()
 
     def move(self, session: Session) -> None:
