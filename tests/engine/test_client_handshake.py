@@ -96,3 +96,19 @@ def test_a_connection_that_is_gone_ends_the_handshake_and_is_not_closed_again() 
     engine = asking()
     assert engine.stream_closed(0) == []
     assert engine.handshake is HandshakeState.ABANDONED
+
+
+def test_a_connection_that_opens_after_the_attempt_was_given_up_carries_no_request() -> None:
+    engine = client(Operation.JOIN)
+    engine.start(0)
+    engine.handle_timeout(10 * SECOND)
+    assert engine.handshake is HandshakeState.ABANDONED
+    assert engine.stream_opened(1, 11 * SECOND) == []
+
+
+def test_nothing_is_kept_of_what_comes_behind_the_completion() -> None:
+    engine, speaks = asking(), codec("text")
+    engine.receive_stream(speaks.write_answer(Operation.JOIN, b"lobby"), 0)
+    engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"0" * 32), 0)
+    assert engine.receive_stream(b"x" * 1000, 1) == []
+    assert engine.freeze().buffer == b""

@@ -164,3 +164,4 @@ def test_what_users_of_a_client_ask_it() -> None:
     assert (engine.id, engine.spoke_us, engine.asks_for_answers) == ("bob@lobby", 5 * SECOND, False)
     asking = ClientEngine(ClientConfig(codec("json"), Operation.JOIN, "lobby", "bob", keeps_alive=True))
     assert asking.asks_for_answers
+    assert asking.config.udp_port == 0  # it says no port, unless it is told one

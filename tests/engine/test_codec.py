@@ -506,3 +506,13 @@ def test_there_is_one_codec_for_each_name_and_none_for_others() -> None:
     assert codec("json") is codec("json")
     with pytest.raises(KeyError):
         codec("klingon")
+
+
+def test_a_relay_whose_text_has_a_length_of_its_own_is_written_whole() -> None:
+    speaks = changed("text", ("'{name}: {text}'", "name: until ': '"), ("': '\"]", '\': \'", "len(text): u1", "text"]'))
+    assert speaks.write_relay("al", "hi") == b"al: \x02hi"
+
+
+@pytest.mark.parametrize(("name", "is_plain"), [("text", True), ("state-one", True), ("colon-fields", False)])
+def test_the_text_of_a_datagram_is_plain_where_nothing_else_stands_behind_its_token(name: str, is_plain: bool) -> None:
+    assert codec(name).plain_text is is_plain

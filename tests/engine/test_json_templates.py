@@ -150,7 +150,7 @@ def test_a_sentence_is_filled_where_a_role_is_known(sentence: str, filled: str) 
 
 
 def test_a_role_without_a_value_stays_as_it_is_written() -> None:
-    assert fill({"user": "{nobody}"}, {"name": "bob"}) == {"user": "{nobody}"}
+    assert fill({"at": "{port}"}, {"name": "bob"}) == {"at": "{port}"}
 
 
 def test_a_values_own_braces_stay_as_they_are() -> None:

@@ -171,6 +171,14 @@ def test_a_payload_that_is_read_alone_says_what_it_says_in_its_frame() -> None:
     assert short.label == short_in_frame.label
 
 
+def test_a_payload_that_is_read_alone_is_too_long_where_bytes_are_left() -> None:
+    form = fields(*FRAME, payload=('name: until ":"', "port: u2"), stream=True)
+    alone = payload_alone({Operation.CREATE: form, Operation.JOIN: form}, frozenset())
+    assert alone is not None
+    assert isinstance(alone.read(b"bob:\x13\x88"), Read)
+    assert isinstance(alone.read(b"bob:\x13\x88!"), Mismatch)
+
+
 def test_the_field_of_rooms_is_found_in_a_payload_and_beside_one() -> None:
     listing = dialect("name-port-list").list_reply
     assert listing is not None

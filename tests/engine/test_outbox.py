@@ -145,3 +145,14 @@ def test_a_loop_is_unseen_where_a_step_would_change_and_say_nothing(
     if table.machine is Machine.SESSION:
         row, is_observed = table.rows.get((state, event)), detail is Detail.EVERYTHING
         assert outbox.is_unseen_loop(table, state, event) == (row is not None and row.to is state and not is_observed)
+
+
+def test_the_latest_step_is_the_last_output_if_that_is_a_step() -> None:
+    outbox: Outbox[ServerOutput] = Outbox(Detail.EVERYTHING)
+    outbox.step(ROOM, (Thing(RoomState.OPEN, id="one"),), RoomEvent.RELAYED)
+    outbox.step(ROOM, (Thing(RoomState.OPEN, id="two"),), RoomEvent.RELAYED)
+    step = outbox.latest_step()
+    assert step is not None
+    assert step.id == "two"
+    outbox.pending.append(CloseStream(1))
+    assert outbox.latest_step() is None

@@ -565,6 +565,8 @@ def test_a_datagram_is_read_in_the_form_in_which_its_token_is_known() -> None:
     assert (alice.screen, bob.screen) == ([("bob", "ho")], [("alice", "hi")])
     for user in (bob, alice):
         chat.do(chat.server.remove(user.name, "lobby", chat.now_us) or [])
+        data = user.client.codec.datagram.write(b"lobby", user.client.token, user.name, "hi")
+        assert chat.server.head_of(data, 0) == (b"lobby", user.client.token)
         user.sends(b"hi")
     assert chat.rules_dropped() == ["R-TOK-4", "R-TOK-4"]
     until = len(chat.rules_dropped())
