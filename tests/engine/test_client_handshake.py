@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from changed_dialects import changed
 from conversation import SECOND
 from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import codec
 from tcrp.engine.frames import write_frame
 from tcrp.engine.outputs import CloseStream, SendFrame
-from tcrp.spec.names import HandshakeState, Operation, SessionState
+from tcrp.spec.names import HandshakeState, Operation, Reason, SessionState
 
 
 def client(operation: Operation, name: str = "bob", *, dialect: str = "text", **wishes: Any) -> ClientEngine:
@@ -112,3 +113,14 @@ def test_nothing_is_kept_of_what_comes_behind_the_completion() -> None:
     engine.receive_stream(speaks.write_completion(Operation.JOIN, b"lobby", "bob", b"0" * 32), 0)
     assert engine.receive_stream(b"x" * 1000, 1) == []
     assert engine.freeze().buffer == b""
+
+
+def test_the_usual_words_of_a_refusal_in_two_frames_are_those_of_the_first() -> None:
+    words = 'message = "{reason}" }\n'
+    speaks = changed("json-endpoint", (words, words + "\n[refusal.then]\nstate = 2\npayload = { over = 1 }\n"))
+    engine = ClientEngine(ClientConfig(speaks, Operation.JOIN, "lobby", "bob"))
+    engine.start(0)
+    engine.stream_opened(1, 0)
+    first, _ = speaks.write_refusal(speaks.dialect.operations[Operation.JOIN], b"lobby", Reason.NO_SUCH_ROOM)
+    engine.receive_stream(first, 0)
+    assert (engine.handshake, engine.reason, engine.said) == (HandshakeState.REFUSED, Reason.NO_SUCH_ROOM, "")
