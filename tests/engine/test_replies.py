@@ -13,6 +13,7 @@ from tcrp.engine.meanings import Accepted, Completed, Denied, Reply, Unread
 from tcrp.engine.replies import REPLY_PAYLOAD_BYTES_MAX
 from tcrp.engine.templates import Partial
 from tcrp.spec.dialects import NAMES
+from tcrp.spec.limits import TOKEN_BYTES_MAX
 from tcrp.spec.names import Operation, Reason
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
@@ -222,3 +223,98 @@ def test_a_reply_of_64_kib_is_read_and_far_more_never_is() -> None:
     assert len(fits.payload) == most
     header = write_frame(0, 2, 1, b"", b"")[:3] + (2 * most).to_bytes(29, "big")
     assert speaks.read_reply(header, JOIN) == Unread("a reply of 131072 bytes")
+
+
+def test_a_reply_has_at_most_64_kib_and_4096_bytes_of_frame() -> None:
+    for promised, most in ((65536 + 4096 - HEADER_BYTES, True), (65536 + 4096 - HEADER_BYTES + 1, False)):
+        head = bytes((0, 2, 1)) + promised.to_bytes(29, "big")
+        read = codec("json-endpoint").read_reply(head, JOIN)
+        assert isinstance(read, Partial) if most else read == Unread(f"a reply of {promised} bytes")
+
+
+# --- what may be a token, or a refusal in other words ---------------------------------------------------------------
+
+
+ONE_STATE = ('[refusal]\nstate = 1\npayload = ["reason"]', '[refusal]\nstate = 2\npayload = ["reason"]')
+"""Refusals and completions of name-port are in one form: a word, or a token."""
+WITH_STATUS = (
+    '[refusal]\nstate = 1\npayload = ["reason"]',
+    '[refusal]\nstate = 2\npayload = ["status: u1", "reason"]\n\n[status]\nroom_exists = 1\nno_such_room = 2\n'
+    "wrong_password = 3\nbad_request = 4\nroom_full = 5\nname_taken = 5\ntoo_many_requests = 7",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "payload", "expected"),
+    [
+        (ONE_STATE, b"ROOM_FULL", Denied(Reason.ROOM_FULL, "ROOM_FULL")),
+        (ONE_STATE, b"SOMETHING", Completed(b"SOMETHING")),
+        (WITH_STATUS, b"\x05ROOM_FULL", Denied(Reason.ROOM_FULL, "05524f4f4d5f46554c4c")),
+        (WITH_STATUS, b"\x99ROOM_FULL", Denied(Reason.ROOM_FULL, "99524f4f4d5f46554c4c")),
+        (WITH_STATUS, b"\x02other", Denied(Reason.NO_SUCH_ROOM, "026f74686572")),
+        (WITH_STATUS, b"\x05other", Denied(None, "056f74686572")),
+        (WITH_STATUS, b"\x99other", Completed(b"\x99other")),
+    ],
+)
+def test_a_refusal_by_word_or_status_comes_before_a_token_and_other_words_behind_it(
+    change: tuple[str, str], payload: bytes, expected: object
+) -> None:
+    reply = changed("name-port", change).read_reply(write_frame(5, 2, 2, b"", payload), JOIN)
+    assert isinstance(reply, Reply)
+    assert reply.says == expected
+
+
+def test_json_with_a_token_is_a_completion_whatever_else_it_says() -> None:
+    speaks = changed("json-endpoint", ("[refusal]\nstate = 1", "[refusal]\nstate = 2"))
+    for more, expected in ((b', "token": "t0k"', Completed(b"t0k")), (b"", Reason.NO_SUCH_ROOM)):
+        payload = b'{"status": 404, "message": "hello"%s}' % more
+        reply = speaks.read_reply(write_frame(0, 2, 2, b"", payload), JOIN)
+        assert isinstance(reply, Reply)
+        assert (reply.says.reason if isinstance(reply.says, Denied) else reply.says) == expected
+
+
+def test_a_form_that_only_one_reason_has_tells_it() -> None:
+    speaks = changed("name-port", ("[words]", "[refusal.room_full]\npayload = ['hex 07']\n\n[words]"))
+    assert [each.says for each in replies_in(speaks, write_frame(5, 2, 1, b"", b"\x07"))] == [
+        Denied(Reason.ROOM_FULL, "\x07")
+    ]
+
+
+def test_other_words_where_only_the_end_of_the_stream_ends_a_refusal_are_unread() -> None:
+    for word, expected in (("Go away", None), ("room_full", Reason.ROOM_FULL)):
+        said = json.dumps({"message": word, "operation": 2, "state": 1})
+        read = codec("room-user-token-lengths").read_reply(said.encode(), JOIN, is_over=True)
+        if expected is None:
+            assert read == Unread(said)
+        else:
+            assert isinstance(read, Reply)
+            assert read.says == Denied(expected, said)
+
+
+@pytest.mark.parametrize(("size", "held"), [(TOKEN_BYTES_MAX, True), (TOKEN_BYTES_MAX + 1, False)])
+def test_no_token_is_longer_than_any_datagram_has_room_for(size: int, held: bool) -> None:
+    speaks = codec("colon-fields")
+    reply = speaks.read_reply(b"\x02" + b"t" * size, JOIN, is_over=True, is_accepted=True)
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.says, Completed) is held
+
+
+# --- messages of no form of the dialect -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["text", "state-one"])
+def test_a_message_of_another_state_is_waited_for_and_is_a_refusal_when_whole(name: str) -> None:
+    payload = b"Not today"
+    data = bytes((0, 1, 1 if name == "state-one" else 7)) + len(payload).to_bytes(29, "big") + payload
+    assert all(isinstance(codec(name).read_reply(data[:size], JOIN), Partial) for size in range(32, len(data)))
+    reply = codec(name).read_reply(data, JOIN)
+    assert isinstance(reply, Reply)
+    assert (reply.size, reply.says) == (len(data), Denied(None, "Not today"))
+
+
+@pytest.mark.parametrize("size", [40, 80, 81])
+def test_of_bytes_without_the_frame_of_a_reply_the_first_80_are_told(size: int) -> None:
+    header = '"len(room): u1", "operation: u1", "state: u1", "len(payload): u29", "payload"]'
+    speaks = changed("name-port", (f"reply_frame = [{header}", f"reply_frame = [\"'R'\", {header}"))
+    said = b"HTTP/1.1 400 Bad Request\r\n" * 4
+    assert speaks.read_reply(said[:size], JOIN, is_over=True) == Unread(said[: min(size, 80)].decode())
