@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from changed_dialects import changed
 from tcrp.engine.codec import Codec, codec
 from tcrp.engine.frames import write_frame
 from tcrp.engine.listeners import ListenerConfig
@@ -138,3 +139,68 @@ def test_a_port_behind_a_name_is_clear_if_it_is_no_text(dialect: str, port: int,
     assert port_is_clear(codec(dialect), port) is clear
     if dialect == "name-port":
         assert read(request(dialect, port=port), *AUTO) == (dialect if clear else "text")
+
+
+# --- a payload before its port, JSON by its first byte ---------------------------------------------------------------
+
+
+def test_another_port_or_another_field_before_the_name_changes_what_is_clear() -> None:
+    wide = changed("name-port", ('payload = ["name", "port: u2"]', 'payload = ["name", "port: u4"]'))
+    assert port_is_clear(wide, 0x6161)  # with two bytes that no name holds
+    behind = changed(
+        "name-port", ('payload = ["name", "port: u2"]', 'payload = ["password: fixed 4", "name", "port: u2"]')
+    )
+    assert not port_is_clear(behind, 0x6161)
+
+
+def test_what_does_not_begin_as_json_is_no_json() -> None:
+    assert read(write_frame(5, 2, 0, b"lobby", b' "bob"'), "json", "text") == "text"
+
+
+def test_only_dialects_with_a_listing_are_asked_for_one() -> None:
+    assert recogniser("text", "name-port-list").lists == (codec("name-port-list"),)
+
+
+# --- dialects whose requests have different frames -------------------------------------------------------------------
+
+FRAMES = ("text", "colon-fields", "other-header-a", "state-length31", "state-one")
+
+
+@pytest.mark.parametrize("dialect", FRAMES[1:])
+@pytest.mark.parametrize("first", [True, False])
+def test_dialects_of_other_frames_stand_beside_others(dialect: str, first: bool) -> None:
+    data = codec(dialect).write_request(Operation.JOIN, b"lobby", "ann", "", "10.0.0.1", PORT)
+    order = (dialect, "json") if first else ("json", dialect)
+    assert [read(data[:size], *order) for size in range(len(data))] == [Partial] * len(data)
+    assert read(data, *order) == dialect
+
+
+SHORT = changed("text", ("len(payload): u29", "len(payload): u28"))
+OPEN = changed("text", ('state = 0\npayload = ["name"]', 'fields = ["len(room): u1", "operation: u1", "room", "name"]'))
+
+
+def test_what_is_whole_and_wrong_in_one_frame_is_waited_for_in_another() -> None:
+    wrong = b"\x01\x02\0" + (1).to_bytes(28, "big") + b"r\xff"  # to `text`, the beginning of 403 bytes
+    for order in itertools.permutations((codec("text"), SHORT)):
+        assert isinstance(Recogniser(order).read(wrong, limit=LIMIT, is_over=False), Partial)
+
+
+def test_what_has_no_end_is_waited_for_up_to_the_limit() -> None:
+    wrong = write_frame(5, 2, 0, b"lobby", b"\xff")
+    data = wrong + b"more"
+    for order in itertools.permutations((codec("text"), OPEN)):
+        assert isinstance(Recogniser(order).read(data, limit=len(data), is_over=False), Partial)
+        found = Recogniser(order).read(data, limit=len(data) - 1, is_over=False)
+        assert isinstance(found, Mismatch)
+        assert found.is_too_long
+
+
+@pytest.mark.parametrize("data", [b"\0\x02\0" + bytes(28) + b"\x01\xff", b"\0\x02\0" + b"\xff" * 29])
+def test_what_fits_none_is_refused_as_the_first_of_them_reads_it(data: bytes) -> None:
+    for order in itertools.permutations((codec("text"), SHORT)):
+        found, alone = (Recogniser(each).read(data, limit=LIMIT, is_over=False) for each in (order, order[:1]))
+        if isinstance(found, Recognised):
+            assert isinstance(alone, Recognised)
+            assert (found.codec, found.asked) == (None, alone.asked)
+        else:
+            assert found == alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from tcrp.engine.meanings import Accepted, Completed, Denied, Relayed, Told
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.self_check import Fault, faults
 from tcrp.engine.templates import Mismatch, Partial
-from tcrp.spec.dialects import SHIPPED, dialect
+from tcrp.spec.dialects import SHIPPED, dialect, parse
+from tcrp.spec.limits import NAME_BYTES_MAX, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Notice, Operation, Reason
 
 
@@ -164,11 +166,13 @@ def test_a_datagram_is_read_back_with_room_and_token(head: object) -> None:
     assert all(what.startswith("room and token are not read back") for _, what in found)
 
 
-def test_each_text_and_word_of_a_datagram_is_read_back() -> None:
-    words = ("hello", "a: b", "日本語", "", "exit", "/exit")
-    speaks = codec_of(dialect("text"))
+@pytest.mark.parametrize(("name", "words"), [("text", ["exit", "/exit"]), ("json-name", ["__LEAVE__", "__REGISTER__"])])
+def test_each_text_and_word_of_a_datagram_is_read_back(name: str, words: list[str]) -> None:
+    speaks = codec_of(dialect(name))
     setattr(speaks, "read_text", lambda *_: "x")  # noqa: B010
-    assert [each.what for each in faults(speaks)] == [f"the text {each!r} is read as 'x'" for each in words]
+    assert [each.what for each in faults(speaks)] == [
+        f"the text {each!r} is read as 'x'" for each in (*TEXTS, "", *words)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -203,3 +207,38 @@ def test_a_notice_that_is_read_as_another_or_not_at_all_is_a_fault_of_its_key(mo
 
 def test_a_request_that_ends_with_its_stream_is_read_back() -> None:
     assert of(('state = 0\npayload = ["name"]', 'fields = ["len(room): u1", "operation: u1", "room", "name"]')) == []
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "interop" / "dialects").glob("*.toml")))
+def test_no_dialect_of_a_captured_program_has_a_fault(path: Path) -> None:
+    assert list(faults(codec_of(parse(path.read_text(encoding="utf-8"), path.name)))) == []
+
+
+def test_an_answer_that_ends_with_its_stream_is_read_back_and_no_token_is_one() -> None:
+    assert list(faults(changed("colon-fields", ('fields = ["hex 01"]', 'fields = ["hex 01", "room"]')))) == []
+    found = told("colon-fields", "write_answer", lambda _: lambda *_: b"\x02token")
+    assert found == [(key, "it is read as nothing") for key in ANSWERS]
+
+
+def test_a_refusal_may_hold_what_is_a_token_behind_an_answer_only() -> None:
+    form = '[answer]\nfields = [{ status = 1 }]\n\n[refusal]\nfields = [{ token = "none", message = "{reason}" }]'
+    old = '[refusal]\nfields = [{ message = "{reason}", operation = "{operation}", state = 1 }]'
+    says = (
+        'message = "ルーム \'{room}\' に参加しました。", operation = "{operation}", state = 2, user_name = "{name}", '
+    )
+    speaks = changed("room-user-token-lengths", (old, form), (says, ""))
+    assert list(faults(speaks)) == []
+
+
+@pytest.mark.parametrize(("more", "keys"), [(0, []), (1, ["notices.room_closed"])])
+def test_a_notice_of_an_end_fits_in_a_datagram_with_the_longest_names(more: int, keys: list[str]) -> None:
+    sentence = "x" * (SERVER_DATAGRAM_BYTES_MAX - NAME_BYTES_MAX + more)
+    assert [each.key for each in of((CLOSED, f'room_closed = "{{room}}{sentence}"'))] == keys
+
+
+@pytest.mark.parametrize("name", ["text", "json-endpoint"])
+def test_a_notice_that_cannot_be_told_is_read_as_nothing(name: str) -> None:
+    speaks = codec_of(dialect(name))
+    setattr(speaks, "write_notice", lambda *_, **__: None)  # noqa: B010
+    found = [each.what for each in faults(speaks)]
+    assert "it is read as nothing: b''" in found

@@ -52,7 +52,8 @@ class Recogniser:
             elif result is None or (isinstance(frame, Partial) and not isinstance(result, Partial)):
                 result = frame
         if framed and len(self.codecs) == 1:
-            return Recognised(self.codecs[0], self.codecs[0].read_framed(data, framed[self.codecs[0]], limit))
+            [(only, frame)] = framed.items()
+            return Recognised(only, only.read_framed(data, frame, limit))
         in_order = [(each, framed[each]) for each in self.codecs if each in framed]
         found = _first_that_fits(data, in_order, limit)
         if found is not None:
@@ -60,7 +61,8 @@ class Recogniser:
         if isinstance(result, Partial):
             return Mismatch("", "longer than any request", is_too_long=True) if len(data) > limit else result
         if in_order:
-            return Recognised(None, in_order[0][0].read_framed(data, in_order[0][1], limit))
+            first, frame = in_order[0]
+            return Recognised(None, first.read_framed(data, frame, limit))
         assert result is not None, "nothing was framed"
         return result
 
