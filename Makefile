@@ -61,7 +61,7 @@ coverage: $(VENV)/run
 # Fails if random scenarios take less than 98 % of the branches of the server's engine. One in four is compared with the
 # reference server, which takes as long as all other checks together.
 branches: $(VENV)/dev
-	$(BIN)/chat-sim swarm --coverage --runs 5000 --reference-every 4
+	$(BIN)/chat-sim swarm --coverage --runs 2500 --reference-every 4
 
 # The built wheel, in an environment of its own and away from the clone: all three programs, and their data.
 check-wheel: $(VENV)/dev

@@ -47,7 +47,7 @@ PROGRESS_EVERY_SECONDS = 60
 """How often progress is printed where there is no terminal for a progress bar."""
 FOLDER_NAME_MAX = 80
 """How many characters of a failure's kind name the folder of its bundle."""
-ENOUGH_RUNS = 5000
+ENOUGH_RUNS = 2500
 """A swarm of at least this many random scenarios fails if it did not meet everything that it must meet."""
 
 
