@@ -54,8 +54,8 @@ OPEN_REQUEST = changed(
 """Nothing tells where a request ends but the silence behind it, or the end of what the peer sends."""
 
 
-def server(speaks: Codec) -> ServerEngine:
-    return ServerEngine(ServerConfig(Limits(), (ListenerConfig((speaks,)),)), new_token=counted_tokens())
+def server(*speaks: Codec) -> ServerEngine:
+    return ServerEngine(ServerConfig(Limits(), (ListenerConfig(speaks),)), new_token=counted_tokens())
 
 
 def sent(outputs: ServerOutputs) -> list[bytes]:
@@ -93,6 +93,35 @@ def test_a_peer_that_half_closes_before_its_request_is_whole_is_closed(request_s
     engine.receive_stream("peer", request_so_far, 0)
     assert CloseStream("peer") in engine.stream_ended("peer", 0)
     assert engine.freeze().handshakes == ()
+
+
+@pytest.mark.parametrize("speaks", [(codec("text"), OPEN_REQUEST), (OPEN_REQUEST, codec("text"))])
+def test_a_request_without_an_end_is_whole_when_its_peer_is_silent_whatever_else_is_spoken_there(
+    speaks: tuple[Codec, Codec],
+) -> None:
+    engine = server(*speaks)
+    engine.stream_opened("peer", PEER, 0)
+    assert sent(engine.receive_stream("peer", b"\x05\x01room1alice", 0)) == []
+    engine.handle_timeout(QUIET_US)
+    assert [each.name for each in engine.registry.sessions.values()] == ["alice"]
+
+
+@pytest.mark.parametrize(("operation", "rooms"), [(Operation.CREATE, ["room1"]), (Operation.JOIN, [])])
+def test_the_silence_behind_an_answered_request_means_nothing_to_another_that_stands_behind_it(
+    operation: Operation, rooms: list[str]
+) -> None:
+    text = codec("text")
+    engine = server(text, OPEN_REQUEST)
+    first = text.write_request(operation, b"room1", "alice", "", "", 0)
+    second = text.write_request(Operation.CREATE, b"room2", "alice", "", "", 0)
+    assert first is not None
+    assert second is not None
+    engine.stream_opened("peer", PEER, 0)
+    engine.receive_stream("peer", first[:10], 0)  # which could be all of a request without an end
+    assert engine.next_deadline_us() == QUIET_US
+    engine.receive_stream("peer", first[10:] + second, 1)
+    engine.handle_timeout(QUIET_US)
+    assert [room.name for room in engine.registry.rooms.values()] == rooms
 
 
 def test_the_silence_behind_a_request_that_was_refused_means_nothing() -> None:

@@ -199,9 +199,7 @@ class HandshakeServer:
 
     def fell_silent(self, stream: StreamId, now_us: int) -> None:
         """A request whose end nothing tells is as long as it is."""
-        handshake = self.handshakes[stream]
-        if not handshake.is_finished:
-            self._take_request(handshake, now_us, is_over=True)
+        self._take_request(self.handshakes[stream], now_us, is_over=True)
 
     # --- requests for rooms of other servers -----------------------------------------------------
 
@@ -487,6 +485,7 @@ class HandshakeServer:
     def _finish(self, handshake: Handshake) -> None:
         """The last frame is out (R-TCP-3)."""
         handshake.is_finished = True
+        self.registry.timers.cancel(Deadline.QUIET, handshake.stream)
         if handshake.peer_ended:
             self._close(handshake)
         else:

@@ -49,7 +49,9 @@ class Recogniser:
             frame = group[0].read_frame(data, limit=limit, is_over=is_over)
             if isinstance(frame, Read):
                 framed.update(dict.fromkeys(group, frame))
-            elif result is None or (isinstance(frame, Partial) and not isinstance(result, Partial)):
+            elif isinstance(frame, Partial) and isinstance(result, Partial):
+                result = Partial(result.has_head, result.is_open or frame.is_open)
+            elif result is None or isinstance(frame, Partial):
                 result = frame
         if framed and len(self.codecs) == 1:
             [(only, frame)] = framed.items()
