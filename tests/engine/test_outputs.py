@@ -41,3 +41,7 @@ def test_all_but_one_is_a_sequence_like_the_list_of_the_others(place: int, left:
     assert hash(others) == hash(AllBut(Addresses(listed), -1))
     assert others != listed[1:]
     assert repr(others) == repr(listed)
+
+
+def test_a_driver_finds_nothing_of_its_own_at_new_addresses() -> None:
+    assert Addresses([Address("10.0.0.1", 40000)]).packed is None

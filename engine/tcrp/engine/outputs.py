@@ -120,7 +120,7 @@ class AllBut:
         return self.listed()[at]
 
     def __eq__(self, other: object) -> bool:
-        return self.listed() == (other.listed() if isinstance(other, AllBut) else other)
+        return self.listed() == other
 
     def __hash__(self) -> int:
         return hash(tuple(self.listed()))
