@@ -91,8 +91,8 @@ class Addresses:
 class AllBut:
     """A sequence: all `addresses` but the one at `place`, or without exception if that is -1.
 
-    Nothing of it is copied or looked at before somebody wants to know: a fan-out costs the engine the same for ten
-    members and for a thousand.
+    Nothing of it is copied or looked at before somebody wants to know: where each goes may be left to the driver, which
+    has the addresses in its own form.
     """
 
     __slots__ = ("addresses", "place")

@@ -1,8 +1,8 @@
 """UDP by `sendmmsg` and `recvmmsg`: many datagrams in one system call, on Linux.
 
 Called through ctypes, so that a source checkout needs no compiler. The arrays that the system reads are made once. To
-send, the addresses of a fan-out are joined from forms that are kept, and its bytes are written once for all targets;
-nothing is made for a single target.
+send, the addresses of a group are joined once for all its texts, and the bytes of a fan-out are written once for all
+targets; nothing is made for a single target.
 """
 
 from __future__ import annotations
@@ -124,9 +124,9 @@ class MultiMessageSocket(UdpSocket):
             self.flush()
             at = 0
             if count > SEND_MAX:
-                first = SEND_MAX * self._in.name_bytes
-                self._send_to(data, names[:first], SEND_MAX)
-                self._send_to(data, names[first:], count - SEND_MAX)
+                for first in range(0, count, SEND_MAX):
+                    some, size_each = min(count - first, SEND_MAX), self._in.name_bytes
+                    self._send_to(data, names[first * size_each : (first + some) * size_each], some)
                 return
         self._names.append(names)
         self._out.data[at : at + size] = data
