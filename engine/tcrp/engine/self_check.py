@@ -6,8 +6,9 @@ that reads as a token, a notice that no datagram can hold, a text that every mem
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 from tcrp.engine.codec import Codec
 from tcrp.engine.meanings import Accepted, Asked, Completed, Denied, Reply
@@ -30,16 +31,35 @@ class Fault(NamedTuple):
     what: str
 
 
+class Ends(NamedTuple):
+    """What writes and what reads: a codec, a member's reader of notices, and what tells of a notice."""
+
+    codec: Any  # `Codec`, `NoticeReader`, or what does the same but for one thing: their faults are to be found
+    reader: Any
+    tell: Callable[..., bytes | None]
+
+
 def faults(speaks: Codec) -> Iterator[Fault]:
-    """All that is wrong."""
+    """All that is wrong with a dialect."""
+    return faults_between(ends_of(speaks))
+
+
+def ends_of(speaks: Codec) -> Ends:
+    """Both ends of a dialect, in one room."""
+    return Ends(speaks, NoticeReader(speaks, ROOM.decode()), partial(write_notice, speaks))
+
+
+def faults_between(ends: Ends) -> Iterator[Fault]:
+    """All that one end writes and the other does not read as it was meant."""
     for key, look in _LOOKS.items():
         try:
-            yield from look(speaks)
+            yield from look(ends)
         except CannotWrite as error:
             yield Fault(key, f"a message cannot be written even for {NAME} in {ROOM.decode()}: {error}")
 
 
-def _requests(speaks: Codec) -> Iterator[Fault]:
+def _requests(ends: Ends) -> Iterator[Fault]:
+    speaks = ends.codec
     carries = roles_of(speaks.dialect.request[Operation.CREATE])
     for operation in OPERATIONS:
         data = speaks.write_request(operation, ROOM, NAME, PASSWORD, IP, PORT)
@@ -56,7 +76,8 @@ def _requests(speaks: Codec) -> Iterator[Fault]:
             yield Fault("request", f"the password {PASSWORD!r} is read as {asked.request.password!r}")
 
 
-def _answers(speaks: Codec) -> Iterator[Fault]:
+def _answers(ends: Ends) -> Iterator[Fault]:
+    speaks = ends.codec
     for operation in OPERATIONS:
         answer = speaks.write_answer(operation, ROOM, NAME)
         if not answer:
@@ -66,7 +87,8 @@ def _answers(speaks: Codec) -> Iterator[Fault]:
             yield Fault(f"answer.{operation}", f"it is read as {_kind(read)}: {answer[:60]!r}")
 
 
-def _completions(speaks: Codec) -> Iterator[Fault]:
+def _completions(ends: Ends) -> Iterator[Fault]:
+    speaks = ends.codec
     for operation in OPERATIONS:
         completion = speaks.write_completion(operation, ROOM, NAME, TOKEN, host=HOST, members=2)
         read = speaks.read_reply(completion, operation, is_over=True)
@@ -76,7 +98,8 @@ def _completions(speaks: Codec) -> Iterator[Fault]:
             yield Fault(f"completion.{operation}", f"the token {TOKEN.decode()} is read as {read.says.token!r}")
 
 
-def _refusals(speaks: Codec) -> Iterator[Fault]:
+def _refusals(ends: Ends) -> Iterator[Fault]:
+    speaks = ends.codec
     code = speaks.dialect.operations[Operation.JOIN]
     for reason in Reason:
         [data, *_] = speaks.write_refusal(code, ROOM, reason)
@@ -95,7 +118,8 @@ def _kind(read: object) -> str:
     return {Accepted: "an answer", Completed: "a completion", Denied: "a refusal"}[type(read.says)]
 
 
-def _datagrams(speaks: Codec) -> Iterator[Fault]:
+def _datagrams(ends: Ends) -> Iterator[Fault]:
+    speaks = ends.codec
     words = [*speaks.dialect.leave_words, *([speaks.dialect.enter_word] if speaks.dialect.enter_word else [])]
     for text in (*TEXTS, *words):
         data = speaks.datagram.write(ROOM, TOKEN, NAME, text)
@@ -106,8 +130,8 @@ def _datagrams(speaks: Codec) -> Iterator[Fault]:
             yield Fault("datagram", f"the text {text!r} is read as {speaks.read_text(data, head[2])!r}")
 
 
-def _relays(speaks: Codec) -> Iterator[Fault]:
-    reader = NoticeReader(speaks, ROOM.decode())
+def _relays(ends: Ends) -> Iterator[Fault]:
+    speaks = ends.codec
     for text in TEXTS[:3]:
         data = speaks.write_relay(NAME, text, ROOM, TOKEN)
         if data is None:
@@ -116,22 +140,21 @@ def _relays(speaks: Codec) -> Iterator[Fault]:
         read = speaks.read_relay(data)
         if read is None or (read.name, read.text) != (NAME, text):
             yield Fault("relay", f"{text!r} of {NAME} is read as {read and tuple(read)}: {data[:60]!r}")
-        if reader.is_forged_by(data):
+        if ends.reader.is_forged_by(data):
             yield Fault("relay", f"the text {text!r} reads as a notice, so that members would never be sent it")
 
 
-def _notices(speaks: Codec) -> Iterator[Fault]:
-    tellings, room = speaks.dialect.notices, ROOM.decode()
-    reader, longest = NoticeReader(speaks, room), "x" * NAME_BYTES_MAX
+def _notices(ends: Ends) -> Iterator[Fault]:
+    tellings, room, longest = ends.codec.dialect.notices, ROOM.decode(), "x" * NAME_BYTES_MAX
     for notice, telling in tellings.items():
-        data = write_notice(speaks, notice, name=NAME, room=room, host=HOST, token=TOKEN)
-        told = reader.read(data) if data is not None else None
+        data = ends.tell(notice, name=NAME, room=room, host=HOST, token=TOKEN)
+        told = ends.reader.read(data) if data is not None else None
         sharing = {each for each, other in tellings.items() if set(other.sentences) & set(telling.sentences)}
         if told is None or told.notice not in sharing:
             yield Fault(
                 f"notices.{notice}", f"it is read as {told.notice if told else 'nothing'}: {(data or b'')[:60]!r}"
             )
-        data = write_notice(speaks, notice, name=longest, room=longest, host=longest, token=TOKEN)
+        data = ends.tell(notice, name=longest, room=longest, host=longest, token=TOKEN)
         if notice in ENDINGS and (data is None or len(data) > SERVER_DATAGRAM_BYTES_MAX):
             yield Fault(f"notices.{notice}", f"it cannot be told where names have {NAME_BYTES_MAX} bytes")
 
