@@ -44,6 +44,28 @@ def test_a_scenario_is_run_and_shown(format: str, begins: str, capsys: pytest.Ca
     assert capsys.readouterr().out.startswith(begins)
 
 
+@pytest.mark.parametrize(
+    ("file", "begins"),
+    [
+        ("cut.html", b"<!doctype html>"),
+        ("cut", b"<!doctype html>"),
+        ("cut.SVG", b"<svg "),
+        ("cut.mmd", b"sequenceDiagram"),
+        ("cut.txt", b"a text sent"),
+        ("cut.json", b"{"),
+        ("cut.pcapng", b"\x0a\x0d\x0d\x0a"),
+    ],
+)
+def test_the_ending_of_a_file_says_its_format(file: str, begins: bytes, tmp_path: Path) -> None:
+    assert show(CUT, "-o", tmp_path / file) == HOLDS
+    assert (tmp_path / file).read_bytes().startswith(begins)
+
+
+def test_a_format_that_is_named_stands_above_the_ending(tmp_path: Path) -> None:
+    assert show(CUT, "--format", "text", "-o", tmp_path / "cut.html") == HOLDS
+    assert (tmp_path / "cut.html").read_bytes().startswith(b"a text sent")
+
+
 def test_a_trace_is_shown_as_its_run_is(trace: Path, tmp_path: Path) -> None:
     for source in (trace, CUT):
         assert show(source, "--format", "json", "-o", tmp_path / "data.json") == HOLDS

@@ -22,6 +22,9 @@ from tcrp.view.picture import Picture
 RECORDS_MAX = {"html": 300_000, "svg": 3_000, "mermaid": 3_000, "text": 1_000_000, "json": 300_000}
 """How many records a picture may have: beyond, browsers and readers of the other formats give up."""
 
+ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".txt": "text", ".json": "json", ".pcapng": "pcapng"}
+"""The format of a file with such an ending, if none is named. Every other file is a page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -31,8 +34,13 @@ class Range:
     last: int | None = None
 
 
-def show(name: str, format: str, output: str | None, shown: Range, seed: int | None = None) -> int:
-    """Write what `name` shows, a trace, scenario or bundle. Raises `UsageError` and `OutputLost`."""
+def show(name: str, format: str | None, output: str | None, shown: Range, seed: int | None = None) -> int:
+    """Write what `name` shows, a trace, scenario or bundle. Raises `UsageError` and `OutputLost`.
+
+    Without `format`, the output's ending says it.
+    """
+    if format is None:
+        format = ENDINGS.get(Path(output or "").suffix.lower(), "html")
     if format == "pcapng":
         from tcrp.cli.show_capture import show_capture
 

@@ -72,8 +72,9 @@ def _parser() -> ArgumentParser:
     show = commands.add_parser("show", help="draw a trace: as a web page, a picture, text or data")
     show.add_argument("source", metavar="SOURCE", help="a trace (- for stdin), a scenario, which is run, "
                       "or a bundle of a swarm")  # fmt: skip
-    show.add_argument("--format", choices=("html", "svg", "mermaid", "text", "json", "pcapng"), default="html",
-                      help="html (the default): a page; text: sentences; pcapng: a capture, for Wireshark")  # fmt: skip
+    show.add_argument("--format", choices=("html", "svg", "mermaid", "text", "json", "pcapng"),
+                      help="html: a page; text: sentences; pcapng: a capture, for Wireshark "
+                      "(what FILE ends with, or html)")  # fmt: skip
     show.add_argument("-o", "--output", metavar="FILE", help="write it there (stdout)")
     show.add_argument("--seed", type=int, help="run the scenario with this seed instead of its own")
     show.add_argument("--from", dest="first", type=_count, default=1, metavar="N", help="begin with this record")
