@@ -70,7 +70,7 @@ def test_a_new_description_can_be_used_at_once(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ([("state = 1", "stat = 1")], "mine.toml:11: answer: state has no value"),
+        ([("state = 1", "stat = 1")], "mine.toml:12: answer.stat: unknown key; did you mean state?"),
         ([('payload = ["name"]', 'payload = ["nam"]')], "mine.toml:9: request.payload: 'nam' is no field; did you"),
         ([(RELAY, 'fields = ["name", "text"]')], "two fields of open length side by side: name and text"),
         # What only whole messages show:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tcrp.spec.dialect_keys import KEYS, Key, Shape
@@ -61,7 +61,7 @@ class Source:
 
 
 class Table:
-    """One table of the file, whose keys are read as `KEYS` declares them. `done` finds those that nobody asked for."""
+    """One table of the file, whose keys are read as `KEYS` declares them, and remembered."""
 
     def __init__(self, source: Source, content: Mapping[str, Any], path: str = "") -> None:
         self.source = source
@@ -71,6 +71,18 @@ class Table:
 
     def table(self, key: str) -> Table:
         return Table(self.source, self._take(key, Shape.TABLE)[0], f"{self.path}{key}.")
+
+    def closed_table(self, key: str) -> Table:
+        """A table that has only declared keys: no numbers of a message."""
+        table = self.table(key)
+        table.check_keys()
+        return table
+
+    def check_keys(self) -> None:
+        """Raises `DialectError` for the first key that is not declared."""
+        for key in self.content:
+            if f"{self.path}{key}" not in KEYS:
+                raise self.unknown(key)
 
     def string(self, key: str) -> str:
         value, declared = self._take(key, Shape.STRING)
@@ -96,7 +108,6 @@ class Table:
     def duration_us(self, key: str) -> int:
         declared = KEYS[f"{self.path}{key}"]
         if key not in self.content:
-            self.asked.add(key)
             return int(declared.default)
         written, _ = self._take(key, Shape.DURATION)
         try:
@@ -112,10 +123,15 @@ class Table:
         self.asked.add(key)
         return self.content.get(key)
 
-    def done(self) -> None:
-        """Raises `DialectError` for the first key that nobody asked for."""
-        if unknown := [key for key in self.content if key not in self.asked]:
-            raise self.error(unknown[0], f"unknown key{near(unknown[0], self.asked)}")
+    def not_asked(self) -> list[str]:
+        """The keys that nobody asked for, in the order of the file."""
+        return [key for key in self.content if key not in self.asked]
+
+    def unknown(self, key: str, others: Iterable[str] = ()) -> DialectError:
+        """The error for a key that this table does not have. It has what is declared, was asked for, or `others`."""
+        declared = [path.removeprefix(self.path) for path in KEYS if path.startswith(self.path)]
+        known = {*(each for each in declared if "." not in each), *self.asked, *others}
+        return self.error(key, f"unknown key{near(key, known)}")
 
     def error(self, key: str, fault: str, text: object = None) -> DialectError:
         return self.source.error(f"{self.path}{key}".rstrip("."), fault, text)

@@ -195,6 +195,7 @@ class _Reader:
             raise top.error("format", f"missing; write format = {FORMAT!r} (docs/dialects.md)")
         if (found := top.string("format")) != FORMAT:
             raise top.error("format", f"{found!r} is not {FORMAT!r}, which this program reads (docs/dialects.md)")
+        top.check_keys()
         name, sentence = top.string("name"), top.string("sentence")
         parts = top.table("parts")
         self.parts = parts.content
@@ -203,16 +204,16 @@ class _Reader:
         frame = self._optional_lines("frame", None)
         replies = self._optional_lines("reply_frame", frame)
         operations = self._operations()
-        statuses = top.table("status")
+        statuses = top.closed_table("status")
         self.done_status = statuses.integer("done")
-        words = top.table("words")
+        words = top.closed_table("words")
         answer_table = top.table("answer")
         pause_us = answer_table.duration_us("pause")
         answer_is_exact = answer_table.boolean("exact")
         answers_head = answer_table.string("after") == After.HEAD
         has_answer = "answer" in top.content
         refusal = top.table("refusal")
-        port, relay, leave, enter = (top.table(key) for key in ("port", "relay", "leave", "enter"))
+        port, leave, enter, listing = (top.closed_table(key) for key in ("port", "leave", "enter", "list"))
         notices, tellings, host_quit = self._notices()
         result = Dialect(
             name=name,
@@ -227,9 +228,9 @@ class _Reader:
             answer_is_exact=answer_is_exact,
             pause_us=pause_us,
             datagram=self._message("datagram", top.table("datagram"), None),
-            relay=self._message("relay", relay, None),
-            list_request=self._listing("request", frame),
-            list_reply=self._listing("reply", replies),
+            relay=self._message("relay", top.table("relay"), None),
+            list_request=self._listing(listing, "request", frame),
+            list_reply=self._listing(listing, "reply", replies),
             learned_from=LearnedFrom(port.string("learned_from")),
             port_fixed=port.boolean("fixed"),
             relay_from=RelayFrom(port.string("relay_from")),
@@ -239,10 +240,8 @@ class _Reader:
             notices=MappingProxyType(tellings),
             host_quit=host_quit,
             notice_repeat=notices.integer("repeat"),
-            endings=_endings(top.table("endings")),
+            endings=_endings(top.closed_table("endings")),
         )
-        for table in (statuses, words, port, leave, enter, notices, top):
-            table.done()
         self._check(result, port)
         return result
 
@@ -257,8 +256,6 @@ class _Reader:
             raise self.top.error("request", "nothing tells creating from joining: it has no operation")
         if result.operations[Operation.CREATE] == result.operations[Operation.JOIN]:
             raise self.top.error("operations.join", "the same as create")
-        if (result.list_request is None) != (result.list_reply is None):
-            raise self.top.error("list", "request and reply belong together")
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -279,7 +276,11 @@ class _Reader:
             inner = self._lines(table, "payload", payload, ())
             lines = self._lines(table, "frame", own, ()) if own is not None else frame or ()
             items = [_with_payload(item, inner) for item in lines]
-        values = {key: self._values(table, key) for key in table.content if key not in table.asked}
+        labels = {number.label for number in numbers(items) if not number.measures}
+        others = table.not_asked()
+        if unknown := [key for key in others if key not in labels]:
+            raise table.unknown(unknown[0], labels)
+        values = {key: self._values(table, key) for key in others}
         try:
             made = message(
                 items,
@@ -289,10 +290,6 @@ class _Reader:
         except FieldError as error:
             raise table.error("fields" if fields is not None else "", str(error)) from None
         self._check_roles(kind, table, made, needed=needed)
-        labels = {number.label for number in numbers(items)}
-        unknown = [key for key in values if key not in labels]
-        if unknown:
-            raise table.error(unknown[0], f"unknown key, and no number of this name{near(unknown[0], table.asked)}")
         return made
 
     @staticmethod
@@ -333,18 +330,19 @@ class _Reader:
             )
         return result
 
-    def _listing(self, key: str, frame: Sequence[Item] | None) -> Message | None:
-        table = self.top.table("list")
-        for each in table.content:
-            if each not in ("request", "reply"):
-                raise table.error(each, f"unknown key{near(each, ('request', 'reply'))}")
-        return self._message(f"list.{key}", table.table(key), frame) if table.content else None
+    def _listing(self, table: Table, key: str, frame: Sequence[Item] | None) -> Message | None:
+        if not table.content:
+            return None
+        made = self._message(f"list.{key}", table.table(key), frame)
+        if key == "request" and made.is_open:
+            raise table.error(key, "its end is open: a server could not tell whether it is whole")
+        return made
 
     def _values(self, table: Table, key: str) -> Sequence[int]:
         value = table.value(key)
         values = value if isinstance(value, list) else [value]
         if not values or not all(type(each) is int for each in values):
-            raise table.error(key, f"unknown key{near(key, ('fields', 'frame', 'payload'))}")
+            raise table.error(key, "a number, or a list of numbers, is expected")
         return values
 
     # --- lists of fields -------------------------------------------------------------------------
@@ -378,16 +376,14 @@ class _Reader:
     # --- the rest --------------------------------------------------------------------------------
 
     def _operations(self) -> dict[Operation, int]:
-        table = self.top.table("operations")
-        codes = {each: table.integer(each) for each in Operation}
-        table.done()
-        return codes
+        table = self.top.closed_table("operations")
+        return {each: table.integer(each) for each in Operation}
 
     def _notices(self) -> tuple[Table, dict[Notice, Telling], Telling | None]:
         has_form = "notice" in self.top.content
         plain = Table(self.top.source, {"fields": ["sentence"]}, "notice.")
         form = self._message("notice", self.top.table("notice") if has_form else plain, None)
-        table = self.top.table("notices")
+        table = self.top.closed_table("notices")
         tellings = {notice: self._telling(table, notice, form) for notice in Notice if notice in table.content}
         for notice in ENDING:
             if notice not in tellings:
@@ -438,6 +434,4 @@ def _with_payload(item: Item, payload: Sequence[Item]) -> Item:
 def _endings(table: Table) -> Endings:
     if not table.content:
         return Endings()
-    endings = Endings(Match(table.string("match")), table.strings("phrases"))
-    table.done()
-    return endings
+    return Endings(Match(table.string("match")), table.strings("phrases"))
