@@ -9,8 +9,8 @@ import pytest
 
 import tcrp.spec.dialects as dialects
 from tcrp.spec.dialect_file import FILE_BYTES_MAX
-from tcrp.spec.dialects import AUTO, NAMES, PARTS_DEEP_MAX, SHIPPED, DialectError, Endings, Match, dialect, parse
-from tcrp.spec.fields import Constant, Number, Role, Text, numbers, roles_of
+from tcrp.spec.dialects import AUTO, NAMES, SHIPPED, DialectError, Endings, Match, dialect, parse
+from tcrp.spec.fields import PARTS_DEEP_MAX, Constant, Number, Role, Text, numbers, roles_of
 from tcrp.spec.names import Notice, Operation, Reason
 
 FILES = Path(dialects.__file__).parent / "dialects"
