@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,20 @@ from hypothesis import strategies as st
 
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario
-from tcrp.spec.names import Deadline, Machine, Notice, PacketKind, Rule, SessionEvent, SessionState
+from tcrp.spec.names import (
+    Deadline,
+    HandshakeState,
+    Machine,
+    Notice,
+    PacketKind,
+    RoomState,
+    Rule,
+    SessionEvent,
+    SessionState,
+)
 from tcrp.trace.header import Header, Mode
 from tcrp.trace.lines import LINE_BYTES_MAX
-from tcrp.trace.reader import TraceError, read_trace
+from tcrp.trace.reader import TraceError, keys_of, read_trace
 from tcrp.trace.records import (
     FaultRecord,
     Kind,
@@ -71,6 +82,28 @@ def test_a_run_is_read_back_from_its_file(tmp_path: Path) -> None:
     header, again = read_trace(path)
     assert header == HEADER
     assert [record.line() for record in again] == [record.line() for record in records]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.kind)
+def test_the_keys_of_a_kind_are_told_as_its_records_have_them(record: Record) -> None:
+    data = json.loads(record.line())
+    told = {key.name: key for key in keys_of(record.kind)}
+    assert data.keys() <= told.keys()
+    assert {name for name, key in told.items() if not key.may_be_missing} <= data.keys()
+    assert {key.attribute for key in told.values()} == set(record._fields)
+    for name, value in data.items():
+        key = told[name]
+        assert getattr(record, key.attribute) == value
+        assert type(value) is key.type
+        assert not key.words or value in key.words
+
+
+def test_the_words_of_a_key_are_told_for_all_machines_together_and_each_once() -> None:
+    told = {key.name: key.words for key in keys_of(Kind.STEP)}
+    assert {SessionState.IN_ROOM, RoomState.OPEN, HandshakeState.COMPLETED} <= set(told["from"])
+    assert len(set(told["rule"])) == len(told["rule"])
+    assert told["why"] == ()
+    assert {key.name for key in keys_of(Kind.STEP) if key.may_be_missing} == {"why", "token", "listener"}
 
 
 # --- any record ----------------------------------------------------------------------------------
@@ -192,6 +225,14 @@ def test_what_is_nested_too_deeply_or_too_long_is_a_mistake_too() -> None:
         read(f"{HEADER.line()}\n{' ' * LINE_BYTES_MAX}\n")
 
 
+def test_a_line_of_just_the_longest_length_is_read(tmp_path: Path) -> None:
+    longest = f"{FIRST:>{LINE_BYTES_MAX - 1}}\n"
+    assert len(read(f"{HEADER.line()}\n{longest}")) == 1
+    path = tmp_path / "t.jsonl"
+    path.write_text(f"{HEADER.line()}\n{longest}", encoding="utf-8", newline="\n")
+    assert len(list(read_trace(path)[1])) == 1
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -255,6 +296,15 @@ def test_a_file_is_closed_when_nobody_reads_on(
     stop(records)
     del records
     gc.collect()
+
+
+def test_a_file_without_a_header_is_closed_while_its_mistake_is_still_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(f"{FIRST}\n{SECOND}\n", encoding="utf-8", newline="\n")
+    with pytest.raises(TraceError):
+        read_trace(path)
+    files = [each for each in gc.get_objects() if isinstance(each, io.BufferedReader)]
+    assert not [each for each in files if each.name == str(path) and not each.closed]
 
 
 def test_memory_does_not_grow_with_the_trace() -> None:
