@@ -274,6 +274,10 @@ network:
     assert scenario.network.links[0].settings.loss == Loss(1_000_000)
 
 
+def test_the_largest_seed_is_63_bits_long() -> None:
+    assert read_scenario_text("claim: a\nseed: 9223372036854775807").seed == 2**63 - 1
+
+
 # --- what is not -----------------------------------------------------------------------------------
 
 
@@ -290,6 +294,8 @@ network:
         ("claim: 5", 'x.yaml:1:8: claim: YAML reads 5 as a number; as a text it is written "5"'),
         ("claim: a\nscirpt: []", "x.yaml:2:1: unknown key 'scirpt'; expected is one of claim, covers"),
         ("claim: a\nseed: -1", "x.yaml:2:7: seed is -1; allowed are 0 to"),
+        ("claim: a\nseed: 9223372036854775808", "x.yaml:2:7: seed is 9223372036854775808; allowed are 0 to 92233"),
+        ("claim: a\nscript: [5]", "x.yaml:2:10: step: a mapping is expected, but this is a number"),
         ("claim: a\nuntil: 5", "x.yaml:2:8: until: a duration such as 10ms or 1.5s is expected (us ms s m h), not '5'"),
         ("claim: a\ncovers: [R-TCP-9]", "x.yaml:2:10: covers: 'R-TCP-9' is none of R-TCP-1"),
         ("claim: &a b\nusers: *a", "x.yaml:1:8: aliases (*name) are not used"),
@@ -298,6 +304,14 @@ network:
         ("claim: a\nserver: {rooms_max: 0}", "x.yaml:2:21: rooms_max is 0; allowed are 1 to"),
         ("claim: a\nserver: {takeover: on}", "x.yaml:2:20: takeover is 'on'; allowed are token, same_address, off"),
         ("claim: a\nserver: {dialect: txt}", "did you mean 'text'?"),
+        (
+            "claim: a\nserver: {dialect: text, listeners: {inner: {dialect: text}}}",
+            "x.yaml:2:19: dialect: each of the listeners has its own",
+        ),
+        (
+            "claim: a\nserver: {dialect: {inner: {}}}\nusers: {bob: {listener: inner}}",
+            "x.yaml:3:25: listener: the server has one listener; several are declared with server: {listeners: …}",
+        ),
         ("claim: a\nusers: {server: {}}", "x.yaml:2:9: 'server' is a word of the format and cannot be a user"),
         ('claim: a\nusers: {"a:b": {}}', "x.yaml:2:9: the user name 'a:b' holds ':' (R-NAME-1)"),
         ("claim: a\nusers: {a: {address: 10.0.0.999}}", "x.yaml:2:22: address: '10.0.0.999' is no IP address"),
