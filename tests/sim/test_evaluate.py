@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcrp.sim.evaluate import judge, seconds
-from tcrp.sim.history import Change, History, SeenRelay, subject_of
+from tcrp.sim.history import DOWN, Change, History, SeenRelay, subject_of
 from tcrp.sim.scenario.model import (
     Amount,
     Claim,
@@ -89,6 +89,12 @@ PATH = ((1 * SECOND, "tokened"), (2 * SECOND, "in-room"), (4 * SECOND, "expired"
         (SessionState.IN_ROOM, Window(by_us=2 * SECOND - 1), ("it was in-room at 2 s", 2)),
         (SessionState.ANONYMOUS, Window(by_us=0), HOLDS),
         (SessionState.IN_ROOM, WITHIN, HOLDS),
+        (SessionState.ANONYMOUS, EVER, ("it was expired since 4 s; it had been anonymous at 0 s", 3)),
+        (
+            SessionState.ANONYMOUS,
+            Window(between_us=(0, 2 * SECOND)),
+            ("it was never anonymous; it ended as expired", 3),
+        ),
         (SessionState.EXPIRED, WITHIN, ("it was expired at 4 s", 3)),
         (SessionState.TOKENED, WITHIN, ("it was tokened at 1 s", 1)),
         (SessionState.ANONYMOUS, WITHIN, ("it was never anonymous; it ended as expired", 3)),
@@ -106,6 +112,28 @@ def test_a_state_that_never_came_is_told_with_what_was_there_instead() -> None:
     assert Case(StateExpected(claim)).judged() == ("it was vacant all the time", 0)
 
 
+def test_of_a_state_that_came_several_times_too_early_or_too_late_the_first_is_told() -> None:
+    came_back = bob_is(SessionState.TOKENED, *PATH, (5 * SECOND, "tokened"))
+    assert came_back.judged(WITHIN) == ("it was tokened at 1 s", 1)
+
+
+def test_where_a_server_ended_down_it_is_not_said_that_a_machine_did() -> None:
+    claim = MachineIs(Machine.ROOM, "lobby", RoomState.OPEN)
+    case = Case(StateExpected(claim))
+    case.history.changes[subject_of(claim)] += [Change(1 * SECOND, 1, DOWN)]
+    assert case.judged(BY_2) == ("it was never open; the server ended down", 1)
+
+
+@pytest.mark.parametrize(("path", "was_met"), [(PATH, True), (PATH[:1], False)])
+def test_a_state_that_was_left_again_is_told_apart_from_one_that_never_came(
+    path: tuple[tuple[int, str], ...], was_met: bool
+) -> None:
+    case = bob_is(SessionState.IN_ROOM, *path)
+    miss = judge(case.expectation(EVER), case.history)
+    assert miss is not None
+    assert miss.was_met is was_met
+
+
 # --- screens ---------------------------------------------------------------------------------------
 
 SHOWN = ((1, "alice", "one"), (2, "carol", "two"), (3, "alice", "three"))
@@ -119,6 +147,7 @@ def screen(claim: Claim, shown: tuple[tuple[int, str, str], ...] = SHOWN) -> Cas
 
 def test_what_is_seen_stands_in_this_order_with_others_between() -> None:
     assert screen(Sees("bob", (Seen("one"), Seen("three", "alice")))).judged() == HOLDS
+    assert screen(Sees("bob", (Seen("one"),))).judged() == HOLDS
     assert screen(Sees("bob", (Seen("three"), Seen("one")))).judged() == (
         "bob saw 1 of 2 in this order; the next would be 'one', but saw 3: alice: 'one', carol: 'two', alice: 'three'",
         13,
@@ -258,6 +287,27 @@ def test_counters_that_do_not_hold_are_told_as_they_were_last() -> None:
     assert both.judged() == HOLDS  # what is not counted is 0
 
 
+def test_by_a_moment_the_counters_at_that_moment_count_and_the_last_of_all_are_told() -> None:
+    assert counted(1).judged(Window(by_us=1 * SECOND)) == HOLDS
+    assert counted(9).judged(BY_2) == ("the server counts rooms 1", 0)
+    went_down = counted(9)
+    went_down.history.counters.insert(2, (2 * SECOND, {}))
+    assert went_down.judged(BY_2)[0].startswith("the server was down: ")
+
+
+def test_every_counter_of_a_claim_has_to_hold() -> None:
+    case = Case(Counters((("rooms", Amount(1, 1)), ("sessions", Amount(3, 3)))))
+    case.history.counters.append((0, {"rooms": 1, "sessions": 2}))
+    assert case.judged() == ("the server counts rooms 1, sessions 2", 0)
+
+
+def test_a_server_that_is_down_has_nothing_and_what_it_has_counted_is_lost() -> None:
+    for counter, holds in (("rooms", True), ("sessions", True), ("connections", True), ("datagrams", False)):
+        case = Case(Counters(((counter, Amount(0, 0)),)))
+        case.history.counters += [(0, {"rooms": 1, counter: 1}), (1 * SECOND, {})]
+        assert (case.judged() == HOLDS) is holds, counter
+
+
 def test_within_a_window_what_was_counted_last_before_it_still_holds_and_a_server_that_is_down_counts_nothing() -> None:
     within = Window(between_us=(2 * SECOND, 3 * SECOND))
     case = Case(Counters((("rooms", Amount(1, 1)),)))
@@ -286,6 +336,8 @@ def test_records_are_counted_and_the_nearest_is_shown_where_there_is_none() -> N
     case.history.matches[claim] += [(1 * SECOND, 11), (3 * SECOND, 13)]
     assert case.judged() == HOLDS
     assert case.judged(BY_2) == ("there is 1 such record", 11)
+    case.history.matches[claim] += [(4 * SECOND, 14)]
+    assert case.judged() == ("there are 3 such records", 14)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +358,13 @@ def test_packets_are_counted_and_so_are_their_bytes(count: Amount | None, size: 
     case = Case(claim)
     case.history.packets[claim] += [(1 * SECOND, 11, 10), (3 * SECOND, 13, 20)]
     assert case.judged() == (HOLDS if holds else ("there were 2 such packets of 30 bytes together", 13))
+
+
+def test_packets_outside_the_window_do_not_count() -> None:
+    claim = Packets("relay", None, None, Amount(2, 2), None)
+    case = Case(claim)
+    case.history.packets[claim] += [(1 * SECOND, 11, 10), (3 * SECOND, 13, 20)]
+    assert case.judged(BY_2) == ("there was 1 such packet of 10 bytes", 11)
 
 
 def test_packets_without_an_amount_are_some_and_with_one_may_be_none() -> None:

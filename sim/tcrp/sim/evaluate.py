@@ -37,7 +37,7 @@ class Miss:
 
     expectation: Expectation
     nearest: str
-    n: int = 0
+    n: int
 
     @property
     def was_met(self) -> bool:
