@@ -301,8 +301,9 @@ def test_a_file_is_closed_when_nobody_reads_on(
 def test_a_file_without_a_header_is_closed_while_its_mistake_is_still_told(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text(f"{FIRST}\n{SECOND}\n", encoding="utf-8", newline="\n")
-    with pytest.raises(TraceError):
+    with pytest.raises(TraceError) as raised:
         read_trace(path)
+    assert raised.value.line == 1  # and it still knows where it was raised
     files = [each for each in gc.get_objects() if isinstance(each, io.BufferedReader)]
     assert not [each for each in files if each.name == str(path) and not each.closed]
 
