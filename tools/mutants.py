@@ -96,7 +96,11 @@ class Target:
 
 
 def targets_of(words: Iterable[str], tests: Sequence[str]) -> list[Target]:
-    """What the words name: modules, packages, or files. Raises `ValueError` for a word that names nothing."""
+    """What the words name: modules, packages, or files; `tests` are files or folders instead of each one's own.
+
+    Raises `ValueError` for what names nothing.
+    """
+    tests = [file for path in tests for file in _test_files(path)]
     found: dict[str, Target] = {}
     for word in words:
         paths = list(_paths(word))
@@ -120,6 +124,15 @@ def _paths(word: str) -> Iterator[Path]:
         if file.exists():
             yield file
         yield from sorted((ROOT / root / inner).rglob("*.py"))
+
+
+def _test_files(path: str) -> list[str]:
+    if Path(path).is_file():
+        return [path]
+    files = [str(file) for file in sorted(Path(path).rglob("test_*.py"))]
+    if not files:
+        raise ValueError(f"{path} is no file of tests, and no folder that has some")
+    return files
 
 
 def _target(path: Path, tests: Sequence[str]) -> Target:

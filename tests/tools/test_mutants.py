@@ -141,6 +141,16 @@ def test_what_was_killed_is_not_tried_again_and_what_survived_is_when_the_tests_
     assert len(kept.read_text().splitlines()) == 8
 
 
+def test_tests_may_be_a_folder_and_what_has_none_is_named(tool: Tool) -> None:
+    without_the_loop(tool)
+    by_file = tool.runs()
+    tool.tests = tool.folder
+    assert tool.runs() == by_file
+    tool.tests = tool.folder / "missing"
+    said = f"mutants: {tool.tests} is no file of tests, and no folder that has some\n"
+    assert tool.runs() == (2, [], said)
+
+
 def test_tests_that_fail_on_the_unchanged_module_judge_nothing(tool: Tool) -> None:
     tool.tests.write_text("import tiny\n\n\ndef test_wrong() -> None:\n    assert tiny.is_small(30)\n")
     code, lines, errors = tool.runs()
