@@ -144,11 +144,16 @@ bench: $(VENV)/dev
 	$(BIN)/python -m bench.explore
 	$(BIN)/python -m bench.sockets
 
-
 # Draws the curves of docs/performance.md.
 .PHONY: plots
 plots: $(VENV)/dev
 	$(BIN)/python -m bench.curves
+
+# Draws the flame graph of now.
+.PHONY: flames
+flames: $(VENV)/dev
+	$(PIP) "py-spy>=0.4"
+	$(BIN)/python -m bench.flames docs/performance-flame-now.svg
 
 # Recreate the environment if a different or too old Python created it.
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))

@@ -46,7 +46,7 @@ def test_check_names_a_file_that_is_not(
 WRONG: Mapping[Shape, object] = {Shape.STRING: 1, Shape.DURATION: "1 fortnight", Shape.STRINGS: "x", Shape.TABLE: 1}
 NEEDED_BESIDE: Mapping[str, dict[str, object]] = {
     "endings.phrases": {"match": "whole"},
-    "list.reply": {"request": {"fields": ["room"]}},
+    "list.reply": {"request": {"fields": ["operation: u1"]}},
 }
 
 
