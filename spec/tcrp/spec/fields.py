@@ -20,6 +20,7 @@ JsonTemplate = Mapping[str, Any] | list[Any] | str | int | float | bool | None
 
 WIDTH_MAX = CLIENT_DATAGRAM_BYTES_MAX
 PARTS_DEEP_MAX = 8
+DIGITS_MAX = 9  # of a number that is no value
 
 
 class Role(StrEnum):
@@ -187,7 +188,7 @@ def read_item(line: object, splice: Mapping[str, Sequence[Item]]) -> list[Item]:
 def _length(measured: str, form: str) -> Number:
     body, plus = form, 0
     if found := re.fullmatch(r"(.*?)\s*([+-])\s*(\d+)", form):
-        body, plus = found[1], int(found[2] + found[3])
+        body, plus = found[1], _decimal(f"len({measured})", found[3]) * (-1 if found[2] == "-" else 1)
     number = _number("", body)
     if number is None:
         raise FieldError(f"len({measured}): {form!r} is no number; write u1, u2, u2le, u4 or digits 5")
@@ -201,7 +202,7 @@ def _labelled(label: str, form: str) -> Item:
             raise FieldError(f"{label!r} is no field{near(label, [*ROLES, 'payload', 'hex'])}")
         if role in NUMBERS:
             raise FieldError(f"{label} needs a form, as '{label}: u2' or '{label}: digits'")
-        return Text(role)
+        return _text(role, "")
     if form[:1] in ("'", '"'):
         return Group(label, tuple(_pattern(form)))
     body, equals, values = form.partition("=")
@@ -243,16 +244,23 @@ def _number(label: str, form: str) -> Number | None:
     match = _NUMBER.fullmatch(form)
     if match is None:
         return None
-    width = int(match["width"] or match["digits"])
-    _check_width(label or "len", width)
+    width = _width(label or "len", match["width"] or match["digits"])
     if match["digits"]:
-        return Number(label, width, Order.DIGITS, _one_byte(label, match["pad"] or "hex 00"))
+        return Number(label, width, Order.DIGITS, _one_byte(label or "len", match["pad"] or "hex 00"))
     return Number(label, width, Order(match["order"] or "be"))
 
 
-def _check_width(label: str, width: int) -> None:
+def _width(label: str, digits: str) -> int:
+    width = _decimal(label, digits)
     if not 0 < width <= WIDTH_MAX:
         raise FieldError(f"{label}: a width of {width} bytes; 1 to {WIDTH_MAX} are possible")
+    return width
+
+
+def _decimal(label: str, digits: str) -> int:
+    if len(digits) > DIGITS_MAX:
+        raise FieldError(f"{label}: a number of {len(digits)} digits; at most {DIGITS_MAX} are possible")
+    return int(digits)
 
 
 def _filler(label: str, form: str) -> Filler:
@@ -260,9 +268,10 @@ def _filler(label: str, form: str) -> Filler:
         return Filler(label, 0)
     found = re.fullmatch(r"fixed\s+(\d+)(?:\s+pad\s+(.+))?", form)
     if found is None:
+        if form.partition(" ")[0] == "fixed":
+            raise FieldError(f"{label}: {form!r} is no form; write it as 'fixed 3' or \"fixed 3 pad ' '\"")
         raise FieldError(f"{label!r} is no field{near(label, [*ROLES, 'payload'])}")
-    _check_width(label, int(found[1]))
-    return Filler(label, int(found[1]), _one_byte(label, found[2] or "hex 00"))
+    return Filler(label, _width(label, found[1]), _one_byte(label, found[2] or "hex 00"))
 
 
 def _text(role: Role, form: str) -> Text:
@@ -279,8 +288,7 @@ def _text(role: Role, form: str) -> Text:
                 number, _, rest = after.partition(" ")
                 if not number.isdecimal():
                     raise FieldError(f"{role}: a width is expected behind 'fixed', not {number!r}")
-                _check_width(role, int(number))
-                text = replace(text, width=int(number))
+                text = replace(text, width=_width(role, number))
             case "pad":
                 text, rest = replace(text, pad=_one_byte(role, after)), ""
             case "until":
@@ -345,8 +353,7 @@ def _pattern(quoted: str) -> Iterator[Item]:
         elif piece not in ROLES:
             raise FieldError(f"{{{piece}}} is no field{near(piece, ROLES)}")
         else:
-            role = ROLES[piece]
-            yield Text(role, Encoding.DIGITS if role in NUMBERS else Encoding.UTF8)
+            yield _text(ROLES[piece], "")
 
 
 def near(word: str, words: Iterable[str]) -> str:
