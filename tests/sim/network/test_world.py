@@ -128,6 +128,15 @@ def test_a_datagram_arrives_after_its_delay() -> None:
     assert wire.seen() == [("send", "bob", ""), ("arrive", "alice", "")]
 
 
+def test_a_datagrams_delay_is_drawn_with_all_the_lower_bits_of_its_key() -> None:
+    wire = Wire(delay=Span(0, 2**32 - 1))  # as many moments as 32 bits have values
+    for each in range(20):
+        wire.sends(b"%d" % each)
+    wire.settles()
+    assert [when_us for when_us, _ in wire.alice.got] == [packet.key % 2**32 for packet in wire.alice.packets]
+    assert {packet.key % 2 for packet in wire.alice.packets} == {0, 1}
+
+
 def test_a_record_of_a_packet_has_the_one_before_as_its_cause() -> None:
     wire = Wire()
     wire.origin.record = 0
