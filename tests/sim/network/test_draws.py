@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from tcrp.sim.network.draws import _log2_table, delay_us, key_of, loss_threshold, mix
+from tcrp.sim.network.draws import _log2_table, delay_us, key_of, key_of_word, loss_threshold, mix, word_of
 from tcrp.sim.scenario.model import Exponential, Span
 
 MANY = 40_000
@@ -51,6 +51,11 @@ def test_words_that_are_cut_elsewhere_are_another_key() -> None:
 def test_only_the_lowest_64_bits_are_mixed() -> None:
     assert mix((1 << 64) + 5) == mix(5)
     assert all(0 <= key < 1 << 64 for key in KEYS)
+
+
+def test_a_key_is_held_in_a_signed_word_of_64_bits_and_comes_back_from_it() -> None:
+    assert [word_of(key) for key in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [0, 2**63 - 1, -(2**63), -1]
+    assert all(key_of_word(word_of(key)) == key for key in KEYS)
 
 
 def test_one_bit_changed_changes_half_of_the_mixed_bits() -> None:
