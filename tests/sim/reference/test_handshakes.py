@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from both_servers import SECOND, BothServers
-from tcrp.engine.outputs import CloseStream, FinishStream, SendFrame, ServerOutput, Stepped
-from tcrp.spec.limits import NAME_BYTES_MAX
-from tcrp.spec.names import Operation, PacketKind, SessionEvent
+from conversation import counted_tokens
+from tcrp.engine.outputs import CloseStream, FinishStream, SendDatagram, SendFrame, ServerOutput, Stepped
+from tcrp.spec.limits import NAME_BYTES_MAX, TAKEOVERS_A_MINUTE_MAX
+from tcrp.spec.names import Operation, PacketKind, Reason, SessionEvent
+
+
+TOKEN = counted_tokens()()  # the first that is granted
 
 
 def frames(outputs: list[ServerOutput]) -> list[str]:
@@ -27,6 +31,8 @@ def test_bytes_on_a_connection_that_is_closed_are_nothing() -> None:
     both.opens("alice")
     both.give("stream_closed", "alice", both.now_us)
     assert both.sends("alice", both.request(Operation.CREATE, "lobby", "alice")) == []
+    assert both.give("stream_ended", "alice", both.now_us) == []
+    assert both.give("stream_closed", "alice", both.now_us) == []
 
 
 def test_a_peer_that_sends_no_more_still_gets_its_completion_and_is_then_closed() -> None:
@@ -51,6 +57,77 @@ def test_a_request_that_a_late_server_accepts_behind_its_timeout_is_completed() 
     both.now_us = 3 * SECOND
     assert frames(both.sends("alice", both.request(Operation.CREATE, "lobby", "alice"))) == [PacketKind.ANSWER]
     assert frames(both.wakes()) == [PacketKind.COMPLETION, "half-close", "close"]
+
+
+def test_a_late_completion_closes_a_connection_once_whose_peer_sends_no_more() -> None:
+    both = BothServers("json", handshake_timeout=2 * SECOND)
+    both.opens("alice")
+    both.now_us = 3 * SECOND
+    both.sends("alice", both.request(Operation.CREATE, "lobby", "alice"))
+    both.give("stream_ended", "alice", both.now_us)
+    assert frames(both.wakes()) == [PacketKind.COMPLETION, "close"]
+
+
+def test_a_port_behind_the_request_is_answered_where_the_client_asks_for_answers() -> None:
+    both = BothServers("json")
+    both.opens("alice")
+    request = both.request(Operation.CREATE, "lobby", "alice", asks_for_answers=True)
+    both.sends("alice", request + (40_001).to_bytes(2, "big"))
+    entered = [each.what for each in both.wakes() if isinstance(each, SendDatagram)]
+    assert entered == [PacketKind.KEEP_ALIVE_ANSWER]
+
+
+def test_after_the_last_wrong_password_of_a_minute_one_a_second_is_looked_at() -> None:
+    both = BothServers("json", password_tries_max=2, idle_timeout=300 * SECOND)
+    both.asks("alice", Operation.CREATE, "lobby", "alice", password="sesame")
+    both.wakes()
+    both.speaks(TOKEN, "lobby", b"")
+
+    def answer(password: str, after_us: int) -> str:
+        both.now_us += after_us
+        stream = f"at {both.now_us}"
+        outputs = both.asks(stream, Operation.JOIN, "lobby", "bob", password=password)
+        both.give("stream_closed", stream, both.now_us)
+        both.wakes()
+        return next((each.why for each in outputs if isinstance(each, Stepped) and each.why), "accepted")
+
+    assert answer("wrong", 1) == Reason.WRONG_PASSWORD
+    assert answer("wrong", 1) == Reason.WRONG_PASSWORD
+    assert answer("sesame", 1) == Reason.TOO_MANY_REQUESTS
+    assert answer("wrong", SECOND) == Reason.TOO_MANY_REQUESTS
+    assert answer("sesame", SECOND - 1) == Reason.TOO_MANY_REQUESTS
+    assert answer("sesame", 1) == "accepted"
+    assert answer("wrong", 57 * SECOND) == Reason.TOO_MANY_REQUESTS
+    assert answer("wrong", 60 * SECOND) == Reason.WRONG_PASSWORD
+
+
+def test_who_takes_over_the_hosts_name_is_the_host_and_the_old_session_is_told() -> None:
+    both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
+    both.asks("alice", Operation.CREATE, "lobby", "alice")
+    both.wakes()
+    both.speaks(TOKEN, "lobby", b"")
+    both.now_us = 2 * SECOND
+    both.asks("alice again", Operation.CREATE, "lobby", "alice")
+    outputs = both.wakes()
+    assert [each.event for each in outputs if isinstance(each, Stepped)][-1] == SessionEvent.SUPERSEDED
+    both.give("close_room", "lobby", both.now_us)
+    assert [str(each.name) for each in both.reference.rooms.sessions()] == []
+
+
+def test_a_name_changes_hands_so_often_in_a_minute_and_no_more() -> None:
+    both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
+    both.asks("alice", Operation.CREATE, "lobby", "alice")
+    both.wakes()
+
+    def takes_over() -> bool:
+        both.now_us += SECOND
+        outputs = both.asks(f"at {both.now_us}", Operation.CREATE, "lobby", "alice")
+        both.wakes()
+        return not any(isinstance(each, Stepped) and each.why for each in outputs)
+
+    assert [takes_over() for _ in range(TAKEOVERS_A_MINUTE_MAX + 1)] == [True] * TAKEOVERS_A_MINUTE_MAX + [False]
+    both.now_us += 60 * SECOND - TAKEOVERS_A_MINUTE_MAX * SECOND - 1 * SECOND
+    assert takes_over()
 
 
 def test_a_session_that_ends_while_its_name_is_taken_over_is_not_superseded_too() -> None:
