@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tcrp.engine.outputs import Address, Relay, SendDatagram, ServerOutput, Stepped
-from tcrp.sim.checks.observed import Call, ObservedServer, SessionRecord, notices_to
+from observed_by_hand import BOB, OTHER, TOKEN, Server
+from tcrp.engine.outputs import Address, Relay, SendDatagram, ServerOutput
+from tcrp.sim.checks.observed import notices_to
 from tcrp.sim.hosts.forged import forged_datagram
-from tcrp.sim.network.packets import Origin, Packet
-from tcrp.sim.network.tcp import Connection
-from tcrp.sim.run import Run
-from tcrp.sim.scenario.reader import read_scenario_text
-from tcrp.spec.names import Machine, PacketKind, RoomState, Rule, SessionState
+from tcrp.spec.names import PacketKind, RoomState, SessionState
 
-BOB, ELSEWHERE = Address("10.1.0.2", 40001), Address("10.1.0.3", 40001)
-TOKEN, OTHER = b"t" * 32, b"o" * 32
-
-
-class Server:
-    """What is observed of a server with two listeners, in whose lobby bob is."""
-
-    def __init__(self, dialect: str = "text") -> None:
-        self.run = Run(
-            read_scenario_text(
-                "claim: a\nserver: {listeners: {one: auto, two: auto}}\n"
-                f"users: {{bob: {{dialect: {dialect}, address: 10.1.0.2, listener: one}}, ann: {{listener: one}}}}\n"
-                "script:\n  - {at: 0s, bob: {create: lobby}}\n  - {at: 0s, ann: {join: lobby}}\n"
-            )
-        )
-        self.observed = ObservedServer(self.run.hosts)
-
-    def grants(self, token: bytes, id: str = "bob@lobby", *, user: str = "bob") -> SessionRecord:
-        """A request of a user who has an engine is granted; of somebody else, if there is no such user."""
-        run = self.run
-        client = run.hosts.users.get(user, run.hosts.users["ann"])
-        address = client.address
-        connection = Connection(run.tcp, f"{client.id}#1", client, run.server, address, Origin("o", 0), 0)
-        if user not in run.hosts.users:
-            client._raw[connection.stream] = b""
-        packet = Packet(Origin("o", 0), connection.up.link, PacketKind.REQUEST, b"", address, address, proto="tcp")
-        self.observed.begin_call(packet, connection, 5)
-        return self.observed.grant(self.session(token, id, "granted", "tokened"))
-
-    def enters(self, entry: SessionRecord) -> SessionRecord:
-        self.steps(entry, "entered", "in-room")
-        return entry
-
-    def steps(self, entry: SessionRecord, event: str, to: str) -> None:
-        self.observed.step(entry, self.session(entry.token, entry.id, event, to))
-
-    def room(self, id: str, event: str, from_: str, to: str) -> None:
-        self.observed.step_room(Stepped(Machine.ROOM, id.encode(), id, event, from_, to, Rule.ROOM_1, ""))
-
-    @staticmethod
-    def session(token: Any, id: str, event: str, to: str) -> Stepped:
-        return Stepped(Machine.SESSION, token, id, event, "", to, Rule.TOK_1, "")
-
-    def hears(self, data: bytes, source: Address = BOB, *, listener: int = 0, local_us: int = 9) -> Call:
-        link = self.run.world.network.between("bob", "server")
-        target = self.run.server.udp[listener]
-        return self.observed.begin_call(
-            Packet(Origin("o", 0), link, PacketKind.SAY, data, source, target), None, local_us
-        )
+ELSEWHERE = Address("10.1.0.3", 40001)
 
 
 @pytest.fixture
