@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from planting import Planted
+from tcrp.engine.codec import codec
 from tcrp.engine.outputs import (
     Address,
     CloseStream,
@@ -22,7 +23,9 @@ from tcrp.engine.outputs import (
     Withheld,
 )
 from tcrp.engine.server import Outputs, ServerConfig, ServerEngine
-from tcrp.sim.checks.differential import SESSIONS_MAX, difference
+from tcrp.sim.checks.differential import SESSIONS_MAX, Differential, difference
+from tcrp.sim.checks.results import CheckResults
+from tcrp.sim.hosts.server import EngineCall
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.swarm.batch import run_batch
@@ -31,6 +34,7 @@ from tcrp.spec.names import (
     HandshakeEvent,
     HandshakeState,
     Machine,
+    Operation,
     PacketKind,
     Property,
     RoomEvent,
@@ -209,13 +213,6 @@ def test_a_server_that_crashed_is_compared_with_a_reference_that_knows_nothing_e
     assert judged[1] > judged[0] + 5  # and goes on being compared
 
 
-def test_a_crowd_is_compared_only_while_it_is_small() -> None:
-    users = "\n".join(f"  - {{at: {n}0ms, u{n}: {{create: r{n}}}}}" for n in range(SESSIONS_MAX + 20))
-    verdict = Run(read_scenario_text(f"claim: a crowd\nscript:\n{users}\nuntil: 4s\n")).go()
-    assert verdict.violation is None
-    assert verdict.judged[Property.MATCHES_REFERENCE] < verdict.judged[Property.NO_TALK_ON_TCP] + SESSIONS_MAX * 6
-
-
 LISTENERS = """
 claim: members of two listeners talk
 server: {listeners: {main: auto, old: text}}
@@ -320,3 +317,110 @@ def test_one_output_that_differs_is_told_with_its_rule(
 )
 def test_what_may_differ_does_not(ours: list[ServerOutput], theirs: list[ServerOutput]) -> None:
     assert difference(ours, theirs) is None
+
+
+# --- the reference server beside the engine -------------------------------------------------------
+
+
+class Beside:
+    """A server's engine and what compares it, called by hand."""
+
+    def __init__(self, *, is_left_out: bool = False) -> None:
+        run = Run(read_scenario_text("claim: a\nscript:\n  - {at: 0s, ann: {create: lobby}}\n"))
+        self.host = run.server
+        self.results = CheckResults(run.world, frozenset())
+        self.differential = Differential(self.results, is_left_out=is_left_out)
+
+    def opens(self, stream: str, *, says: int = 0) -> None:
+        """A connection is opened; the engine is said to have put out so many frames."""
+        call = EngineCall("stream_opened", (stream, Address("10.0.0.1", 1), 0))
+        self.differential.before_call(self.host, call)
+        self.differential.after_call(self.host, [SendFrame(stream, b"x", PacketKind.ANSWER)] * says)
+
+    def gives(self, method: str, *arguments: Any) -> None:
+        """The engine is really given something."""
+        self.differential.before_call(self.host, EngineCall(method, arguments))
+        self.differential.after_call(self.host, getattr(self.host.engine, method)(*arguments) or [])
+
+    def creates(self, number: int) -> None:
+        """Somebody makes a room of its own, and is in it."""
+        ip, room, stream = f"10.0.{number >> 8}.{number & 255}", f"r{number}", f"a#{number}"
+        request = codec("text").write_request(Operation.CREATE, room.encode(), "ann", "", ip, 40001)
+        self.gives("stream_opened", stream, Address(ip, 1), 0)
+        self.gives("receive_stream", stream, request, 0)
+        engine = self.host.engine
+        assert engine is not None
+        if engine.next_deadline_us() == 0:
+            self.gives("handle_timeout", 0)
+        self.gives("stream_ended", stream, 0)
+
+    def crashes(self) -> None:
+        self.host.start_engine()
+        self.differential.forget()
+
+    @property
+    def judged(self) -> int:
+        return self.results.judged[Property.MATCHES_REFERENCE]
+
+
+def test_a_reference_begins_with_the_first_call_and_again_after_a_crash() -> None:
+    beside = Beside()
+    assert beside.differential.reference is None
+    beside.opens("a#1")
+    first = beside.differential.reference
+    assert first is not None
+    beside.opens("a#2")
+    assert beside.differential.reference is first
+    beside.differential.forget()
+    assert beside.differential.reference is None
+    beside.opens("a#1")
+    assert beside.differential.reference not in (None, first)
+    assert beside.judged == 3
+
+
+def test_a_comparison_that_is_resumed_goes_on_beside_the_server_that_it_is_given() -> None:
+    other, beside = Beside(), Beside()
+    other.opens("a#1")
+    beside.differential.resume(other.differential.reference)
+    beside.opens("a#2")
+    assert beside.differential.reference is other.differential.reference
+    alone = Beside()
+    alone.differential.resume(None)
+    alone.opens("a#2")
+    assert (alone.differential.reference, alone.judged) == (None, 0)
+
+
+def test_a_property_that_is_left_out_costs_no_reference() -> None:
+    beside = Beside(is_left_out=True)
+    beside.opens("a#1", says=1)
+    assert (beside.differential.reference, beside.judged) == (None, 0)
+
+
+def test_a_call_in_which_the_engine_puts_out_more_is_found_and_named() -> None:
+    beside = Beside()
+    beside.opens("a#1", says=1)
+    violation = beside.results.violation
+    assert violation is not None
+    assert violation.what == (
+        "stream_opened(a#1, 10.0.0.1 port 1, 0): "
+        "R-TCP-2: the reference gives nothing more, the engine answer 'x' to a#1"
+    )
+
+
+def test_a_crowd_is_compared_only_while_it_is_small() -> None:
+    """Sessions before a crash count no more, though their tokens do."""
+    beside = Beside()
+    for number in range(SESSIONS_MAX - 20):
+        beside.creates(number)
+    beside.crashes()
+    for number in range(SESSIONS_MAX):
+        beside.creates(number)
+    reference = beside.differential.reference
+    assert reference is not None
+    assert len(reference.rooms.sessions()) == SESSIONS_MAX
+    assert beside.results.violation is None
+    beside.creates(SESSIONS_MAX)
+    assert beside.differential.reference is None
+    judged = beside.judged
+    beside.opens("b#1", says=1)
+    assert (beside.judged, beside.results.violation) == (judged, None)
