@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tcrp.engine.outputs import Address, Stepped
-from tcrp.engine.state import FrozenHandshake
+from tcrp.engine.outputs import Address, Stepped, StreamId
+from tcrp.engine.state import FrozenEnded, FrozenHandshake, FrozenRoom, FrozenSession
 from tcrp.sim.checks.bounds import Bounds
 from tcrp.sim.checks.observed import Call, Known, ObservedServer, SessionRecord
 from tcrp.sim.checks.results import CheckResults
@@ -14,7 +15,7 @@ from tcrp.sim.network.tcp import Connection
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.limits import Limits
-from tcrp.spec.names import HandshakeState, Machine, Operation, PacketKind, Rule
+from tcrp.spec.names import HandshakeState, Machine, Operation, PacketKind, RoomState, Rule, SessionState
 
 BOB = Address("10.1.0.2", 40001)
 TOKEN, OTHER = b"t" * 32, b"o" * 32
@@ -50,12 +51,13 @@ class Server:
         return Connection(self.run.tcp, stream, client, self.run.server, address, Origin("o", 0), 0)
 
     def hears_on(
-        self, connection: Connection, what: PacketKind = PacketKind.REQUEST, data: bytes = b"", *, local_us: int = 5
-    ) -> Call:
+        self, connection: Connection, what: PacketKind = PacketKind.REQUEST, data: bytes = b"", *, local_us: int = 5,
+        stream: StreamId | None = None,
+    ) -> Call:  # fmt: skip
         """A piece of a stream, or what opens or ends it."""
         address = connection.client_address
         packet = Packet(Origin("o", 0), connection.up.link, what, data, address, address, proto="tcp")
-        return self.observed.begin_call(packet, connection, local_us)
+        return self.observed.begin_call(packet, connection, local_us, stream)
 
     def hears(self, data: bytes, source: Address = BOB, *, listener: int = 0, local_us: int = 9) -> Call:
         """A datagram."""
@@ -107,3 +109,29 @@ def frozen_handshake(stream: str, ip: str, *, peer_ended: bool = False) -> Froze
         stream, stream, ip, 1, HandshakeState.REQUESTED, b"", Operation.CREATE, b"lobby", "ann", "text", 1,
         asks_for_timeout=False, session=None, is_finished=False, peer_ended=peer_ended, listener=0,
     )  # fmt: skip
+
+
+def frozen_session(token: bytes, name: str = "bob", room: bytes = b"lobby", **changes: Any) -> FrozenSession:
+    """A session in the state of a server, of somebody who is in the room."""
+    session = FrozenSession(
+        token, name, room, "text", BOB.ip, SessionState.IN_ROOM, BOB, silent_us=0, rejected_in_a_row=0, texts=(),
+        supersedes=None, asks_for_answers=False, listener=0,
+    )  # fmt: skip
+    return replace(session, **changes)
+
+
+def frozen_ended(token: bytes, name: str = "bob", room: bytes = b"lobby", **changes: Any) -> FrozenEnded:
+    """A token in the state of a server that has just ended and was told so once."""
+    ended = FrozenEnded(
+        token, name, room, "text", BOB.ip, BOB, b"bye", ended_ago_us=0, answered_ago_us=None, times_told=1, listener=0
+    )
+    return replace(ended, **changes)
+
+
+def frozen_room(name: bytes = b"lobby", **changes: Any) -> FrozenRoom:
+    """A room in the state of a server that is open and whose host nobody knows."""
+    room = FrozenRoom(
+        name, "", BOB.ip, RoomState.OPEN, host=None, host_has_entered=False, members=(), fanout_groups=(),
+        takeovers=(), wrong_passwords=(),
+    )  # fmt: skip
+    return replace(room, **changes)

@@ -49,6 +49,16 @@ def test_the_widest_and_the_narrowest_so_far_are_kept() -> None:
     assert (bounds.now.linger, bounds.widest.linger, bounds.narrowest.linger) == (9 * SECOND, 9 * SECOND, 5 * SECOND)
 
 
+def test_a_choice_is_neither_wide_nor_narrow() -> None:
+    """Only the present one counts: the others stay as they were."""
+    bounds = Bounds(Limits(takeover=Takeover.OFF))
+    bounds.change(Limits(takeover=Takeover.SAME_ADDRESS))
+    assert (bounds.widest.takeover, bounds.narrowest.takeover) == (Takeover.OFF, Takeover.OFF)
+    bounds = Bounds(Limits(takeover=Takeover.SAME_ADDRESS))
+    bounds.change(Limits(takeover=Takeover.OFF))
+    assert bounds.narrowest.takeover is Takeover.SAME_ADDRESS
+
+
 def test_limits_hold_from_their_change_on() -> None:
     assert Run(read_scenario_text(SCENARIO)).go().holds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tcrp.engine.codec import codec
 from tcrp.engine.outputs import Address, SendFrame
 from tcrp.engine.server import ServerConfig, ServerEngine
-from tcrp.engine.state import ServerState
+from tcrp.engine.state import FrozenEnded, ServerState
 from tcrp.engine.timers import TimerEntry
 from tcrp.sim.checks.inside import held_of_room
 from tcrp.spec.limits import Limits
@@ -36,6 +36,14 @@ def test_timers_of_the_room_and_of_its_tokens_are_held() -> None:
     subjects = {Deadline.LINGER: b"lobby", Deadline.NOTICE: TOKEN, Deadline.HANDSHAKE: 1, Deadline.IDLE: b"another"}
     state = ServerState(timers=tuple(TimerEntry(5, kind, subject) for kind, subject in subjects.items()))
     assert held_of_room(state, b"lobby", {TOKEN}) == ["a linger timer", "a notice timer"]
+
+
+def test_an_ended_token_is_held_by_its_room_alone() -> None:
+    def ended(name: str, room: bytes) -> FrozenEnded:
+        return FrozenEnded(TOKEN, name, room, "text", "10.0.0.1", None, None, 0, None, 1, 0)
+
+    state = ServerState(ended=(ended("ann", b"lobby"), ended("bob", b"attic")))
+    assert held_of_room(state, b"lobby", set()) == ["the ended token of ann"]
 
 
 def test_another_room_is_not_held() -> None:
