@@ -298,6 +298,19 @@ def test_one_output_that_differs_is_told_with_its_rule(
     assert words in (difference(ours, theirs) or "")
 
 
+def test_a_listener_is_named_unless_it_is_the_first() -> None:
+    assert difference([TELLS], [TELLS._replace(listener=1)]) == (
+        "R-END-1: the reference gives notice 'bye' to 10.0.0.1 port 40001 by listener 1, "
+        "the engine notice 'bye' to 10.0.0.1 port 40001"
+    )
+
+
+@pytest.mark.parametrize("changes", [{"data": b"ho"}, {"targets": [FAR]}, {"targets": [NEAR, FAR]}, {"listener": 1}])
+def test_a_relay_that_differs_from_a_relay_is_told(changes: dict[str, Any]) -> None:
+    relay = Relay(b"hi", [NEAR], PacketKind.RELAY)
+    assert (difference([relay], [relay._replace(**changes)]) or "").startswith("R-REL-1: ")
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

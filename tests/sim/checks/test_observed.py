@@ -383,8 +383,9 @@ def test_a_server_that_gives_a_room_away_knows_nothing_of_it_and_all_of_the_othe
     assert (observed.living, observed.ended) == ({eve.token: eve}, {fay.token: fay})
     assert (observed.rooms, observed.hosts) == ({"attic": RoomState.OPEN}, {"attic": eve})
     assert observed.tokens == {"attic": {eve.token, fay.token}}
-    back = two.first.grants(b"g" * 32, "gil@lobby", user="nobody")
-    assert two.first.hears(forged_datagram("lobby", back.token, b"hi"), Address(back.ip, 1)).others == []
+    back = two.first.grants(TOKEN, "bob@lobby")
+    assert two.first.hears(forged_datagram("lobby", TOKEN, b"hi")).entry is back
+    assert two.first.observed.call.others == []
 
 
 def test_notices_to_are_single_datagrams_of_that_kind() -> None:
