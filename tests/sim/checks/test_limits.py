@@ -222,6 +222,20 @@ def test_a_server_that_crashed_has_no_connections_and_has_relayed_no_texts() -> 
     assert server.found == "a#1 was closed too early"
 
 
+@pytest.mark.parametrize("way", ["a crash", "another server takes it over"])
+def test_a_connection_that_the_server_has_no_more_counts_no_more(way: str) -> None:
+    server = Judged(connections_max=1)
+    server.opens("a#1", "10.1.0.1")
+    if way == "a crash":
+        server.checks.forget()
+    else:
+        server.checks.forget_stream("a#1")
+    server.opens("b#1", "10.1.0.1")
+    assert server.found is None
+    server.opens("c#1", "10.1.0.1")
+    assert server.found is not None
+
+
 @pytest.mark.parametrize(
     ("what", "counts"), [(PacketKind.RESET, False), (PacketKind.CLOSE, True), (PacketKind.STREAM, True)]
 )
