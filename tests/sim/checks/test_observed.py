@@ -17,6 +17,7 @@ from tcrp.sim.hosts.forged import forged_datagram
 from tcrp.spec.names import Deadline, PacketKind, RoomState, SessionState
 
 ELSEWHERE = Address("10.1.0.3", 40001)
+THIRD = b"d" * 32
 
 
 @pytest.fixture
@@ -27,7 +28,10 @@ def server() -> Server:
 # --- datagrams -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [b"", b"\x05", b"\x05\x20", b"\x05\x20lobby" + TOKEN[:-1], b"\xff\xff" + b"x" * 100])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x05", b"\x05\x20", b"\x05\x20lobby" + TOKEN[:-1], b"\x05\x21lobby" + TOKEN, b"\xff\xff" + b"x" * 100],
+)
 def test_a_datagram_that_is_cut_off_is_nobodys(server: Server, data: bytes) -> None:
     server.enters(server.grants(TOKEN))
     call = server.hears(data)
@@ -42,6 +46,12 @@ def test_a_text_may_be_empty_and_a_datagram_4096_bytes(server: Server, size: int
     call = server.hears(forged_datagram("lobby", TOKEN, b"x" * (size - 39)))
     assert call.is_near
     assert (call.is_valid, entry.last_heard_us) == (is_valid, 9 if is_valid else 5)
+
+
+def test_a_room_may_have_a_longer_name_than_a_token(server: Server) -> None:
+    room = "l" * 40
+    entry = server.enters(server.grants(TOKEN, f"bob@{room}"))
+    assert server.hears(forged_datagram(room, TOKEN, b"")).entry is entry
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,23 @@ def test_names_and_rooms_may_hold_an_at_sign(server: Server, id: str, user: str,
     assert (entry.name, entry.room) == parts
 
 
+def test_a_users_name_may_hold_an_at_sign(server: Server) -> None:
+    server.run.hosts.users["bob"].name = "b@b"
+    entry = server.grants(TOKEN, "b@b@c@d")
+    assert (entry.name, entry.room) == ("b@b", "c@d")
+
+
+def test_who_is_granted_in_a_call_is_known_by_it(server: Server) -> None:
+    entry = server.grants(TOKEN)
+    assert (server.observed.call.granted, server.wakes().granted) == ([entry], [])
+
+
+def test_a_session_that_begins_on_no_connection_is_nobodys(server: Server) -> None:
+    server.wakes(6)
+    entry = server.observed.grant(server.session(TOKEN, "bob@lobby", "granted", "tokened"))
+    assert (entry.user, entry.ip, entry.last_heard_us) == ("", "", 6)
+
+
 @pytest.mark.parametrize(("event", "is_told"), [("left", False), ("idled", True), ("removed", True)])
 def test_who_ends_is_to_be_told_unless_by_leaving(server: Server, event: str, is_told: bool) -> None:
     entry = server.enters(server.grants(TOKEN))
@@ -146,6 +173,7 @@ def test_a_host_who_is_superseded_hands_the_room_on(server: Server) -> None:
     old = server.enters(server.grants(TOKEN))
     server.room("lobby", "created", "vacant", "open")
     new = server.grants(OTHER)
+    server.grants(THIRD, "ann@lobby", user="ann")
     assert list(server.observed.living_as("bob@lobby")) == [old, new]
     server.steps(old, "superseded", "expired")
     assert (server.observed.hosts["lobby"], server.observed.call.hosts_ended) == (new, [])
@@ -216,6 +244,18 @@ def test_who_speaks_before_entering_is_no_member_yet(server: Server) -> None:
     assert server.hears(forged_datagram("lobby", TOKEN, b"hi")).was_in_room
 
 
+def test_only_the_host_ends_as_the_host(server: Server) -> None:
+    host = server.creates(TOKEN, "bob@lobby")
+    guest = server.grants(OTHER, "ann@lobby", user="ann")
+    server.steps(guest, "superseded", "expired")
+    assert (server.observed.hosts, server.observed.call.hosts_ended) == ({"lobby": host}, [])
+
+
+def test_a_host_who_is_superseded_by_nobody_leaves_the_room_without_one(server: Server) -> None:
+    server.steps(server.creates(TOKEN, "bob@lobby"), "superseded", "expired")
+    assert (server.observed.hosts, server.observed.call.hosts_ended) == ({"lobby": None}, [])
+
+
 # --- rooms ---------------------------------------------------------------------------------------
 
 
@@ -234,10 +274,19 @@ def test_a_room_is_known_until_it_is_closed_and_since_when_it_closes(server: Ser
     assert (server.observed.tokens, server.observed.closing_us, server.observed.hosts) == ({}, {}, {})
 
 
+def test_a_room_that_is_made_before_anyone_was_granted_has_no_host(server: Server) -> None:
+    server.room("lobby", "created", "vacant", "open")
+    assert server.observed.hosts == {"lobby": None}
+
+
 def test_a_server_that_crashes_knows_nothing(server: Server) -> None:
     server.enters(server.grants(TOKEN))
     server.room("lobby", "created", "vacant", "open")
+    server.room("lobby", "host_gone", "open", "closing")
+    server.steps(server.enters(server.grants(THIRD, "eve@lobby")), "left", "expired")
     server.observed.forget()
+    assert server.hears(forged_datagram("lobby", THIRD, b"hi")).entry is None
+    assert server.observed.closing_us == {}
     assert server.hears(forged_datagram("lobby", TOKEN, b"hi")).entry is None
     assert (server.observed.rooms, server.observed.hosts, server.observed.tokens) == ({}, {}, {})
     again = server.grants(OTHER)
@@ -278,9 +327,6 @@ class Two:
         return self.second.observed.adopt(state or self.state(), 100, 50)
 
 
-THIRD = b"d" * 32
-
-
 def test_a_server_that_goes_on_with_a_room_knows_of_its_sessions_what_the_other_knew() -> None:
     two = Two()
     bob, carol, dave = two.moves()
@@ -298,7 +344,9 @@ def test_a_server_that_goes_on_with_a_room_knows_of_its_sessions_what_the_other_
     assert observed.tokens == {"lobby": {TOKEN, OTHER, THIRD}}
     assert (observed.rooms, observed.hosts, observed.closing_us) == ({"lobby": RoomState.OPEN}, {"lobby": bob}, {})
     call = two.second.hears(forged_datagram("lobby", OTHER, b"hi"), Address(carol.ip, 1))
-    assert (call.entry, call.others) == (carol, [bob])  # only who is in the room is a member
+    assert (call.entry, call.others) == (carol, [bob])
+    call = two.second.hears(forged_datagram("lobby", TOKEN, b"hi"))
+    assert (call.entry, call.others) == (bob, [])  # only who is in the room is a member
 
 
 def test_two_servers_with_one_room_have_each_their_own_view() -> None:
@@ -334,6 +382,12 @@ def test_a_token_that_was_not_answered_yet_is_not_answered_after_a_move() -> Non
     two.dave.answered_us = 3
     *_, dave = two.moves(replace(two.state(), ended=(frozen_ended(THIRD, "dave"),)))
     assert dave.answered_us is None
+
+
+def test_who_has_ended_at_the_other_server_alone_has_ended() -> None:
+    two = Two()
+    (carol,) = two.moves(ServerState(ended=(frozen_ended(OTHER, "carol"),)))
+    assert (carol.state, two.carol.state) == (SessionState.EXPIRED, SessionState.TOKENED)
 
 
 def test_a_host_may_have_entered_after_the_snapshot_was_made() -> None:

@@ -14,7 +14,7 @@ from tcrp.engine.client import ClientEngine
 from tcrp.engine.outputs import Address, StreamId
 from tcrp.engine.server import Outputs
 from tcrp.engine.timers import TimerEntry
-from tcrp.sim.checks.observed import SessionRecord
+from tcrp.sim.checks.observed import Known, SessionRecord
 from tcrp.sim.checks.results import Violation
 from tcrp.sim.checks.termination import LATE_US
 from tcrp.sim.checks.timeouts_and_liveness import ARRIVES_US, LivenessChecks
@@ -188,7 +188,7 @@ class Judged(Server):
         limits = limits or Limits(
             idle_timeout=IDLE_US, token_timeout=TOKEN_US, handshake_timeout=HANDSHAKE_US, linger=2 * SECOND_US
         )
-        super().__init__(limits=limits)
+        super().__init__(limits=limits, known=Known())
         self.host = self.run.server
         self.bob = self.run.hosts.users["bob"]
         self.checks = LivenessChecks(self.results, self.observed, self.run.hosts, self.bounds, slack_us)

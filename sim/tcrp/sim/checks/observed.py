@@ -34,8 +34,8 @@ class SessionRecord:
     user: str  # whose client holds it; empty if none does
     state: SessionState
     last_heard_us: int
+    listener: int
     came_us: int = 0  # when its room came from another server, whose timeouts may be longer
-    listener: int = 0
     told_at_most: int = 1  # times: those of its user's dialect; of a request by hand nobody knows the dialect
     address: Address | None = None
     asked_from: Address | None = None  # where relays go at first, if its request or its trailer said so
@@ -228,11 +228,11 @@ class ObservedServer:
 
     def give_away(self, room: str) -> None:
         """Another server goes on with a room, or nobody knows yet who."""
+        assert self._known is not None, "a server of a cluster"
         for kept in (self.living, self.ended):
             for token in [token for token, entry in kept.items() if entry.room == room]:
                 del kept[token]
-        if self._known is not None:
-            self._known.hosts[room] = self.hosts.get(room)
+        self._known.hosts[room] = self.hosts.get(room)
         self.rooms.pop(room, None)
         self.forget_room(room)
 
