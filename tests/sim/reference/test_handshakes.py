@@ -8,7 +8,6 @@ from tcrp.engine.outputs import CloseStream, FinishStream, SendDatagram, SendFra
 from tcrp.spec.limits import NAME_BYTES_MAX, TAKEOVERS_A_MINUTE_MAX
 from tcrp.spec.names import Operation, PacketKind, Reason, SessionEvent
 
-
 TOKEN = counted_tokens()()  # the first that is granted
 
 
