@@ -81,6 +81,9 @@ def laid(*lines: object, is_stream: bool = True, **values: int) -> Message:
         ("unused: fixed 3 pad ' '", Filler("unused", 3, b" ")),
         ("hex 00c8", Constant(b"\x00\xc8")),
         ("'hello'", Constant(b"hello")),
+        ('"hello"', Constant(b"hello")),
+        ('name: until "\n"', Text(Role.NAME, until=b"\n")),
+        ("token:  hex   fixed  64", Text(Role.TOKEN, Encoding.HEX, width=64)),
         ({"user": "{name}"}, Json({"user": "{name}"})),
         ("head: '{name}: '", Group("head", (NAME, Constant(b": ")))),
     ],
@@ -104,6 +107,7 @@ def test_a_bare_label_stands_for_the_fields_that_it_names() -> None:
         (7, "7 is no field: a string or a table is expected"),
         ("na me", "'na me' is no field; write one as 'room', 'port: u2', 'len(room): u1' or 'hex 00c8'"),
         ("é: u1", "'é: u1' is no field; write one as"),
+        ("naïve: u1", "'naïve: u1' is no field; write one as"),
         ("nmae", "'nmae' is no field; did you mean name?"),
         ("port", "port needs a form, as 'port: u2' or 'port: digits'"),
         ("len(name)", "len(name): '' is no number; write u1, u2, u2le, u4 or digits 5"),
@@ -207,8 +211,9 @@ def test_a_value_of_the_table_is_given_to_the_number_that_has_none() -> None:
         laid("state: u1", state=300)
 
 
-def test_numbers_with_a_role_need_no_value() -> None:
-    assert roles_of(laid("port: u2", "status: u1")) == {Role.PORT: False, Role.STATUS: False}
+def test_fields_with_a_role_need_no_value_and_are_never_missing() -> None:
+    made = laid("port: u2", "status: u1", "name: fixed 3")
+    assert roles_of(made) == {Role.PORT: False, Role.STATUS: False, Role.NAME: False}
 
 
 def test_what_follows_an_open_text_in_a_stream_ends_it_and_in_a_datagram_is_found_from_its_end() -> None:
@@ -216,6 +221,11 @@ def test_what_follows_an_open_text_in_a_stream_ends_it_and_in_a_datagram_is_foun
     assert laid("'{name}: {text}'", is_stream=False).items == ended
     assert laid("'{name}: '").items == (Text(Role.NAME, until=b": "),)
     assert laid("'{name}: '", is_stream=False).items == (NAME, Constant(b": "))
+    assert laid("hex 00", "'{name}: '", is_stream=False).items == (Constant(b"\0"), NAME, Constant(b": "))
+
+
+def test_what_follows_an_open_text_of_a_measured_group_is_found_from_its_end() -> None:
+    assert laid("len(head): u1", "head: '{name}: '").items[1] == Group("head", (NAME, Constant(b": ")))
 
 
 def test_groups_that_nothing_measures_are_no_groups_however_deep() -> None:
@@ -223,6 +233,8 @@ def test_groups_that_nothing_measures_are_no_groups_however_deep() -> None:
     assert message([Group("outer", (inner,))], {}, is_stream=True).items == inner.items
     measured = message([Number("", 1, measures="outer"), Group("outer", (inner,))], {}, is_stream=True)
     assert measured.items == (Number("", 1, measures="outer"), Group("outer", inner.items))
+    inside = message([Number("", 1, measures="inner"), Group("outer", (inner,))], {}, is_stream=True)
+    assert inside.items == (Number("", 1, measures="inner"), inner)
 
 
 def test_a_measured_text_or_json_is_not_open() -> None:
@@ -275,7 +287,15 @@ def test_a_field_has_a_size_or_none_may_be_open_and_has_a_word(
 
 
 def test_roles_of_a_template_are_those_that_stand_alone() -> None:
-    template = {"a": "{name}", "b": ["{token}", {"c": "{password?}"}], "d": "I am {room}", "e": 3, "f": "{}"}
+    template = {
+        "a": "{name}",
+        "b": ["{token}", {"c": "{password?}"}],
+        "d": "I am {room}",
+        "e": 3,
+        "f": "{}",
+        "g": "xname}",
+        "h": "{namex",
+    }
     assert list(json_roles(template)) == [(Role.NAME, False), (Role.TOKEN, False), (Role.PASSWORD, True)]
     assert roles_of(laid({"a": "{name}", "b": "{password?}"})) == {Role.NAME: False, Role.PASSWORD: True}
 

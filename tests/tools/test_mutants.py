@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools.mutants import SOURCE_ROOTS, sample
-from tools.mutations import mutants_of
+from tools.mutants.__main__ import sample
+from tools.mutants.mutations import mutants_of
+from tools.mutants.targets import SOURCE_ROOTS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = os.pathsep.join(str(ROOT / each) for each in ("spec", "engine", "sim", "cli"))

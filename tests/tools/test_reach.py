@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.reach import Reach, spans
+from tools.mutants.reach import Reach, spans
 
 ROOT = Path(__file__).parents[2]
 MODULE = '''"""Two functions; one keeps its answers."""

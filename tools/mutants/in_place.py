@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tools.mutations import Mutant
-from tools.reach import caches_of
+from tools.mutants.mutations import Mutant
+from tools.mutants.reach import caches_of
 
 if TYPE_CHECKING:
-    from tools.reach import Cache
+    from tools.mutants.reach import Cache
 
 ELSEWHERE = 21
 """Exit code of a fork that cannot change the function: it has another closure now."""
