@@ -55,17 +55,22 @@ class Server:
         stream: StreamId | None = None,
     ) -> Call:  # fmt: skip
         """A piece of a stream, or what opens or ends it."""
+        return self.observed.begin_call(self.piece(connection, what, data), connection, local_us, stream)
+
+    @staticmethod
+    def piece(connection: Connection, what: PacketKind, data: bytes = b"") -> Packet:
         address = connection.client_address
-        packet = Packet(Origin("o", 0), connection.up.link, what, data, address, address, proto="tcp")
-        return self.observed.begin_call(packet, connection, local_us, stream)
+        return Packet(Origin("o", 0), connection.up.link, what, data, address, address, proto="tcp")
 
     def hears(self, data: bytes, source: Address = BOB, *, listener: int = 0, local_us: int = 9) -> Call:
         """A datagram."""
+        return self.observed.begin_call(self.datagram(data, source, listener=listener), None, local_us)
+
+    def datagram(
+        self, data: bytes, source: Address = BOB, *, listener: int = 0, what: PacketKind = PacketKind.SAY
+    ) -> Packet:
         link = self.run.world.network.between("bob", "server")
-        target = self.run.server.udp[listener]
-        return self.observed.begin_call(
-            Packet(Origin("o", 0), link, PacketKind.SAY, data, source, target), None, local_us
-        )
+        return Packet(Origin("o", 0), link, what, data, source, self.run.server.udp[listener])
 
     def wakes(self, local_us: int = 9) -> Call:
         """A deadline is over."""

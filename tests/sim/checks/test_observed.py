@@ -236,6 +236,13 @@ def test_a_connection_is_called_by_its_own_name_or_as_the_engine_calls_it(server
     assert server.hears(b"").stream == server.wakes().stream == ""
 
 
+def test_a_call_begins_with_nothing_done(server: Server) -> None:
+    entry = server.grants(TOKEN)
+    call = server.hears(b"")
+    assert (call.entry, call.was_in_room, call.steps, call.relayed, call.withheld) == (None, False, 0, False, 0)
+    assert not entry.has_spoken
+
+
 def test_who_speaks_before_entering_is_no_member_yet(server: Server) -> None:
     entry = server.grants(TOKEN)
     call = server.hears(forged_datagram("lobby", TOKEN, b"hi"))
