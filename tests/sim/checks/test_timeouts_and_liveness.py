@@ -299,8 +299,8 @@ def test_a_server_that_crashed_owes_nothing() -> None:
     server = Judged(limits=Limits(takeover=Takeover.TOKEN))
     connection = server.connection("ann#1")
     server.peer(connection, PacketKind.OPEN)
+    server.checks.granted(server.grants(TOKEN, user="ann"))
     server.peer(connection, PacketKind.STREAM, TOKEN)
-    server.is_granted()
     server.checks.forget()
     assert not server.is_overdue(3600 * SECOND_US)
     assert server.results.judged[Property.LIVE_SESSION_HAS_A_DEADLINE] == 0
