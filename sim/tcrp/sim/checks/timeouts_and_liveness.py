@@ -66,7 +66,7 @@ class LivenessChecks:
                 continue
             limits, call = self._bounds.now, self._model.call
             silent_us = call.local_us - old.last_heard_us
-            request = self._sent.get(call.stream, b"") if call.connection is not None else b""
+            request = self._sent.get(call.stream, b"")
             by_silence = limits.takeover is Takeover.SAME_ADDRESS and silent_us >= limits.takeover_after
             is_held = isinstance(old.token, bytes) and old.token in request
             has_proof = limits.takeover is not Takeover.OFF and is_held
