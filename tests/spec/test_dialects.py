@@ -9,6 +9,7 @@ import pytest
 
 import tcrp.spec.dialects as dialects
 from tcrp.spec.dialect_file import FILE_BYTES_MAX
+from tcrp.spec.dialect_keys import KEYS
 from tcrp.spec.dialects import AUTO, NAMES, SHIPPED, DialectError, Endings, Match, dialect, parse
 from tcrp.spec.fields import PARTS_DEEP_MAX, Constant, Number, Role, Text, numbers, roles_of
 from tcrp.spec.names import Notice, Operation, Reason
@@ -47,6 +48,24 @@ def test_what_a_file_says_of_clients_is_read() -> None:
     )
     assert (usual.leave_repeats, usual.pause_us, usual.greeting) == (False, 0, None)
     assert dialect("colon-fields").greeting is not None
+
+
+def test_a_file_that_gives_no_numbers_has_those_of_the_protocol() -> None:
+    made = dialect("text")
+    assert made.operations == {Operation.CREATE: 1, Operation.JOIN: 2, Operation.LIST: 2}
+    assert {reason: refusal.status for reason, refusal in made.refusals.items()} == {
+        Reason.ROOM_EXISTS: 1, Reason.NO_SUCH_ROOM: 2, Reason.WRONG_PASSWORD: 3, Reason.BAD_REQUEST: 4,
+        Reason.ROOM_FULL: 5, Reason.NAME_TAKEN: 6, Reason.TOO_MANY_REQUESTS: 7,
+    }  # fmt: skip
+    assert made.answer is not None
+    done = [each.values for each in numbers(made.answer[Operation.JOIN].items) if each.label == "status"]
+    assert (done, made.answer_is_exact, made.port_fixed) == ([(0,)], False, False)
+
+
+def test_only_a_notice_that_ends_a_session_must_be_there() -> None:
+    needed = {str(each) for each in Notice if not KEYS[f"notices.{each}"].without}
+    assert needed == set(ENDINGS)
+    assert KEYS["notices.joined"].without == "members are not told"
 
 
 def test_notices_are_told_by_a_form_that_holds_the_sentence() -> None:

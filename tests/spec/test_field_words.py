@@ -25,6 +25,7 @@ def made(*lines: object) -> Message:
     ("line", "words"),
     [
         ("hex 00 c8", "`00 c8`"),
+        ("hex ff", "`ff`"),
         ("port: u2", "port(2)"),
         ("members: u2le", "members(2, little-endian)"),
         ("members: u1le", "members(1)"),
@@ -43,6 +44,7 @@ def made(*lines: object) -> Message:
         ("spare: fixed 25", "spare(25)"),
         ("tail: rest", "tail(rest)"),
         ({"who": "{name}", "key": "{password?}"}, '`{"who": name, "key": password?}`'),
+        ({"état": ["é", 1, None]}, '`{"état": ["é", 1, null]}`'),
     ],
 )
 def test_a_field_in_words(line: object, words: str) -> None:
@@ -54,7 +56,17 @@ def test_constants_and_what_stands_between_them_are_one_text() -> None:
     assert payload_in_words(made("'<{name}> {text}'")) == "`<{name}> {text}`"
     assert payload_in_words(made("len(name): u1", "name", "text")) == "len(name)(1), name, text"
     assert payload_in_words(made("hex 00", "text")) == "`00`, `{text}`"
+    assert payload_in_words(made("'<'", "name: until '> '", "port: u2")) == "`<{name}> `, port(2)"
+    assert payload_in_words(made("'a'", "port: u2", "'b'", "status: u1")) == "`a`, port(2), `b`, status(1)"
+    assert payload_in_words(made("text", "port: u2")) == "text, port(2)"
+    assert payload_in_words(made("name: fixed 3")) == "name(3, padded with 00)"
+    assert payload_in_words(made("hex ff", "port: u2")) == "`ff`, port(2)"
     assert payload_in_words(made()) == "nothing"
+
+
+def test_a_group_is_in_words_what_it_holds() -> None:
+    assert in_words(Group("payload", tuple(read_item("name", {})))) == "name"
+    assert in_words(Group("payload", ())) == "nothing"
 
 
 def test_the_payload_is_what_the_frame_leaves() -> None:

@@ -13,7 +13,7 @@ from tcrp.spec.machine import ProtocolMachine
 from tcrp.spec.names import Machine, RoomEvent, RoomState, Rule
 from tcrp.spec.room import RoomMachine
 from tcrp.spec.session import SessionMachine
-from tcrp.spec.table import HANDSHAKE, ROOM, SESSION, SpecError, Table, read
+from tcrp.spec.table import HANDSHAKE, ROOM, SESSION, IllegalEvent, SpecError, Table, read
 
 # Written out by hand: state --events--> state. A row that changes in a machine must change here too.
 AGREED = {
@@ -141,3 +141,16 @@ class Fork(ProtocolMachine):
 def test_an_event_that_leads_to_two_states_is_a_spec_error() -> None:
     with pytest.raises(SpecError, match=r"^room: shutdown leads to two states from open$"):
         read(Machine.ROOM, Fork, RoomState, RoomEvent, DOOR_RULES)
+
+
+@pytest.mark.parametrize("table", [SESSION, ROOM, HANDSHAKE], ids=lambda table: str(table.machine))
+def test_a_table_takes_exactly_the_pairs_that_have_a_row(table: Table[Any, Any]) -> None:
+    taken = {(state, event) for state in table.states for event in table.events if table.takes(state, event)}
+    assert taken == set(table.rows)
+    assert taken.isdisjoint(table.refused())
+
+
+def test_an_illegal_event_says_and_carries_where_it_was_taken() -> None:
+    error = IllegalEvent(Machine.ROOM, RoomState.CLOSED, RoomEvent.JOINED)
+    assert str(error) == "room: joined is not possible in the state closed"
+    assert (error.machine, error.state, error.event) == (Machine.ROOM, RoomState.CLOSED, RoomEvent.JOINED)
