@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from both_servers import SECOND, BothServers
 from conversation import counted_tokens
 from tcrp.engine.outputs import CloseStream, FinishStream, SendDatagram, SendFrame, ServerOutput, Stepped
@@ -74,6 +76,35 @@ def test_a_port_behind_the_request_is_answered_where_the_client_asks_for_answers
     both.sends("alice", request + (40_001).to_bytes(2, "big"))
     entered = [each.what for each in both.wakes() if isinstance(each, SendDatagram)]
     assert entered == [PacketKind.KEEP_ALIVE_ANSWER]
+
+
+@pytest.mark.parametrize(
+    ("trailer", "port"),
+    [
+        (b"", None),
+        (b"\x9c", None),
+        (b"\x03\xff", None),
+        (b"\x04\x00", 1024),
+        (b"\x9cA", 40_001),
+        (b"\x9cA\x00", 40_001),
+    ],
+)  # fmt: skip
+def test_a_port_behind_the_request_is_two_bytes_and_at_least_1024(trailer: bytes, port: int | None) -> None:
+    both = BothServers("json")
+    both.opens("alice")
+    both.sends("alice", both.request(Operation.CREATE, "lobby", "alice") + trailer)
+    both.wakes()
+    [session] = both.reference.rooms.sessions()
+    assert (session.address.port if session.address is not None else None) == port
+
+
+def test_who_creates_a_room_again_with_a_wrong_password_is_told_that_it_exists() -> None:
+    both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
+    both.asks("alice", Operation.CREATE, "lobby", "alice", password="sesame")
+    both.wakes()
+    both.now_us = 2 * SECOND
+    outputs = both.asks("alice again", Operation.CREATE, "lobby", "alice", password="wrong")
+    assert [each.why for each in outputs if isinstance(each, Stepped) and each.why] == [Reason.ROOM_EXISTS]
 
 
 def test_after_the_last_wrong_password_of_a_minute_one_a_second_is_looked_at() -> None:

@@ -122,7 +122,6 @@ class Handshakes:
         lists = next(
             (each for each in dialects if wire.asks_for_list(each, data, limits.request_bytes_max) is not None), None
         )
-        no, request = None, None
         try:
             request = wire.read_request(data, dialects, limits.request_bytes_max) if lists is None else None
         except wire.Wrong as wrong:
