@@ -50,9 +50,11 @@ class BothServers:
         self.opens(stream, ip)
         return self.sends(stream, self.request(operation, room, name, **more))
 
-    def request(self, operation: Operation, room: str, name: str, password: str = "", **more: Any) -> bytes:
+    def request(
+        self, operation: Operation, room: str, name: str, *, password: str = "", port: int = 40_001, **more: Any
+    ) -> bytes:
         """The bytes of a request in the first dialect."""
-        return self.codecs[0].write_request(operation, room.encode(), name, password, "10.0.0.1", 40_001, **more)
+        return self.codecs[0].write_request(operation, room.encode(), name, password, "10.0.0.1", port, **more)
 
     def speaks(
         self, token: bytes, room: str, text: bytes, ip: str = "10.0.0.1", port: int = 40_001
