@@ -19,6 +19,7 @@ from tcrp.engine.outputs import (
     Address,
     CloseStream,
     Detail,
+    Dropped,
     FinishStream,
     Relay,
     SendDatagram,
@@ -54,7 +55,7 @@ from tcrp.spec.names import (
     SessionState,
 )  # fmt: skip
 from tcrp.spec.ownership import OWNERSHIP
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, StepRecord
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, StepRecord
 
 
 def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
@@ -264,8 +265,9 @@ class Watched(Server):
     """A monitor, told by hand what a trace says, and what a server is given and puts out."""
 
     def __init__(
-        self, *, limits: Limits | None = None, servers: tuple[str, ...] = (), one_of: bool = False, slack_us: int = 0
-    ) -> None:
+        self, *, limits: Limits | None = None, servers: tuple[str, ...] = (), one_of: bool = False, slack_us: int = 0,
+        left_out: tuple[Property, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(limits=limits)
         self.host = self.run.server
         for number, id in enumerate(servers):
@@ -274,8 +276,8 @@ class Watched(Server):
         self.host.limits = self.bounds.now
         self.shadows = Shadows()
         cluster = Cluster(self.results, slack_us) if one_of else None
-        left_out = frozenset({Property.MATCHES_REFERENCE})
-        self.monitor = PropertyMonitor(self.run.hosts, self.bounds.now, left_out, self.shadows, one_of=cluster)
+        not_judged = frozenset({Property.MATCHES_REFERENCE, *left_out})
+        self.monitor = PropertyMonitor(self.run.hosts, self.bounds.now, not_judged, self.shadows, one_of=cluster)
         self.results, self.observed = self.monitor.results, self.monitor._model
 
     def hears_of(self, *records: Record) -> str | None:
@@ -330,6 +332,7 @@ def test_a_machine_goes_where_its_table_says_from_where_it_stands() -> None:
         ([GRANTED, ENTERED], ("in-room", "granted", "in-room"), "in-room"),
         ([GRANTED, ENTERED, LEFT], SPOKE, "anonymous"),
         ([GRANTED, ENTERED, SPOKE], ("tokened", "relayed", "tokened"), "in-room"),
+        ([GRANTED, ENTERED, SPOKE], ("tokened", "relayed", "in-room"), "in-room"),
     ],
 )
 def test_a_step_that_no_table_has_is_found_and_says_where_the_machine_was(
@@ -360,6 +363,14 @@ def test_a_machine_that_disagrees_is_told_once_for_all_later_steps() -> None:
     assert violation.property is Property.SHADOW_AGREES
 
 
+def test_the_machine_as_it_is_written_is_asked_too() -> None:
+    watched = Watched(left_out=(Property.TABLE_STEPS,))
+    watched.hears_of(step_of(GRANTED), step_of(SPOKE))
+    violation = watched.results.violation
+    assert violation is not None
+    assert violation.property is Property.SHADOW_AGREES
+
+
 def ownership_step(t_us: int) -> StepRecord:
     ((from_, event), row), *_ = [each for each in OWNERSHIP.rows.items() if each[0][0] == OWNERSHIP.initial]
     return step_of((from_, event, row.to), "lobby", machine=ClusterMachine.OWNERSHIP, t_us=t_us)
@@ -377,6 +388,7 @@ def ownership_step(t_us: int) -> StepRecord:
             False,
         ),
         (step_of(GRANTED, t_us=7), False),
+        (RefusalRecord(1, 0, 7, "server", Machine.SESSION, "bob@lobby", "left", "expired", Rule.REL_1, ""), False),
     ],
 )
 def test_since_a_fault_and_a_change_of_owners_what_was_on_its_way_may_be_lost(record: Record, is_fault: bool) -> None:
@@ -467,7 +479,9 @@ def test_it_goes_on_once() -> None:
 
 @pytest.mark.parametrize("other", [{"actor": "other"}, {"id": "ann@lobby"}, {"machine": Machine.HANDSHAKE}])
 def test_another_machine_does_not_go_on_from_there(other: dict[str, Any]) -> None:
-    assert moved().hears_of(step_of(SPOKE, **other)) is not None
+    found = moved().hears_of(step_of(SPOKE, **other))
+    assert found is not None
+    assert "which was idle," in found or "which was anonymous," in found
 
 
 def test_one_that_begins_under_the_same_name_begins_at_its_beginning() -> None:
@@ -512,6 +526,7 @@ def test_a_token_that_was_granted_before_is_found(ends: bool) -> None:
 def test_an_ended_token_takes_no_step(step: Step) -> None:
     watched = Watched()
     watched.has_bob()
+    assert watched.judged(Property.TOKEN_ENDS_FOR_GOOD) == 0
     watched.call(watched.step(LEFT))
     assert watched.judged(Property.TOKEN_ENDS_FOR_GOOD) == 1
     assert watched.call(watched.step(step)) == f"an ended token of bob@lobby took {step[1]}"
@@ -562,6 +577,29 @@ def test_a_text_counts_once_the_room_has_relayed_it(
     for _ in range(2):
         watched.call(*(watched.room_step(*each) for each in steps), packet=watched.datagram(HI))
     assert (watched.found is not None) is counts
+
+
+def test_rooms_are_known_by_their_own_steps() -> None:
+    watched = Watched()
+    connects = Stepped(Machine.HANDSHAKE, "a#1", "a#1", "requested", "idle", "requested", Rule.TCP_1, "")
+    watched.call(watched.room_step(RoomState.VACANT, RoomEvent.CREATED, RoomState.OPEN), connects)
+    assert watched.observed.rooms == {"lobby": RoomState.OPEN}
+
+
+def test_a_step_that_follows_from_a_datagram_without_a_token_is_an_effect() -> None:
+    watched = Watched()
+    stranger = forged_datagram("lobby", OTHER, b"hi")
+    assert watched.call(packet=watched.datagram(stranger)) is None
+    joined = watched.room_step(*JOINED)
+    assert watched.call(joined, packet=watched.datagram(stranger)) == "a datagram without a token had an effect"
+
+
+def test_what_is_only_observed_is_no_effect() -> None:
+    watched = Watched()
+    drop = Dropped(PacketKind.SAY, 9, "nobody's", Rule.TOK_2)
+    stranger = watched.datagram(forged_datagram("lobby", OTHER, b"hi"))
+    assert watched.call(drop, packet=stranger) is None
+    assert watched.judged(Property.REJECTED_CHANGES_NOTHING) == 1
 
 
 def test_a_relay_or_what_is_withheld_needs_somebody_who_spoke() -> None:
@@ -708,9 +746,9 @@ def test_of_a_room_that_is_given_away_nothing_is_judged_any_more() -> None:
     assert watched.call(packet=packet, connection=connection, at_us=60 * SECOND_US) is None
 
 
-@pytest.mark.parametrize("slack_us", [0, SECOND_US])
-def test_a_handshake_may_take_longer_from_server_to_server(slack_us: int) -> None:
-    watched = Watched(one_of=True, slack_us=slack_us, limits=Limits(handshake_timeout=5 * SECOND_US))
+@pytest.mark.parametrize(("one_of", "slack_us"), [(False, 0), (True, 0), (True, SECOND_US)])
+def test_a_handshake_may_take_longer_from_server_to_server(one_of: bool, slack_us: int) -> None:
+    watched = Watched(one_of=one_of, slack_us=slack_us, limits=Limits(handshake_timeout=5 * SECOND_US))
     connection = watched.connection()
     watched.call(packet=watched.piece(connection, PacketKind.OPEN), connection=connection)
     assert watched.call(at_us=6 * SECOND_US + slack_us) is None
@@ -718,9 +756,12 @@ def test_a_handshake_may_take_longer_from_server_to_server(slack_us: int) -> Non
 
 
 def test_servers_of_a_cluster_share_what_is_found() -> None:
-    watched = Watched(one_of=True)
-    assert watched.monitor.results is watched.results
-    assert Watched().monitor.results.judged[Property.TABLE_STEPS] == 0
+    watched = Watched()
+    shared = Cluster(watched.results, 0)
+    monitors = [PropertyMonitor(watched.run.hosts, Limits(), frozenset(), Shadows(), one_of=shared) for _ in range(2)]
+    for monitor in monitors:
+        monitor.hear(step_of(GRANTED))
+    assert shared.results.judged[Property.TABLE_STEPS] == 2
 
 
 @pytest.mark.parametrize(
