@@ -7,7 +7,7 @@ import pytest
 from tcrp.sim.checks.shadow import Answers, Shadows
 from tcrp.spec.names import Machine, Rule
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
-from tcrp.trace.records import StepRecord
+from tcrp.trace.records import RefusalRecord, StepRecord
 
 TABLES = {table.machine: table for table in (SESSION, ROOM, HANDSHAKE)}
 CELLS = [(machine, from_, event, to)
@@ -111,3 +111,87 @@ def test_a_machine_that_ends_makes_room_for_another() -> None:
     shadows = Shadows(1)
     assert all_of(shadows, *(step(*each) for each in (GRANTED, ENTERED, LEFT)), step(*GRANTED, id="ann@lobby")) is None
     assert [each.machine is not None for each in shadows._shadows.values()] == [True]
+
+
+# --- which machines there are, and what they have answered ----------------------------------------
+
+
+def has_machine(shadows: Shadows, id: str, actor: str = "server") -> bool:
+    return shadows._shadows[actor, Machine.SESSION, id, 1].machine is not None
+
+
+def who(id: str, actor: str = "server") -> tuple[str, Machine, str, int]:
+    return actor, Machine.SESSION, id, 1
+
+
+def one_of_two() -> Shadows:
+    """Ann's session at the server has the only machine; bob's at another has none."""
+    shadows = Shadows(1)
+    assert all_of(shadows, step(*GRANTED, id="ann"), step(*GRANTED, id="bob", actor="other")) is None
+    assert (has_machine(shadows, "ann"), has_machine(shadows, "bob", "other")) == (True, False)
+    return shadows
+
+
+@pytest.mark.parametrize(("id", "actor", "makes_room"), [("ann", "server", True), ("bob", "other", False)])
+@pytest.mark.parametrize("way", ["it ends", "its actor crashes", "it moves away"])
+def test_who_had_a_machine_makes_room_for_another(way: str, id: str, actor: str, makes_room: bool) -> None:
+    shadows = one_of_two()
+    if way == "it ends":
+        assert all_of(shadows, *(step(*each, id=id, actor=actor) for each in (ENTERED, LEFT))) is None
+    elif way == "its actor crashes":
+        shadows.forget(actor)
+    else:
+        shadows.end(who(id, actor))
+    shadows.end(who("nobody"))
+    for name in ("cat", "dan"):
+        assert all_of(shadows, step(*GRANTED, id=name)) is None
+    assert (has_machine(shadows, "cat"), has_machine(shadows, "dan")) == (makes_room, False)
+
+
+@pytest.mark.parametrize("machines_max", [0, 1])
+def test_a_machine_that_comes_from_another_server_goes_on_where_it_was(machines_max: int) -> None:
+    for wrong, is_found in (([SPOKE, LEFT], False), ([SPOKE, ("in-room", "entered", "in-room")], True)):
+        shadows = Shadows(machines_max)
+        begun = shadows.begin(who("bob"), "in-room")
+        assert (begun.state, begun.machine is not None) == ("in-room", bool(machines_max))
+        assert (all_of(shadows, *(step(*each, id="bob") for each in wrong)) is not None) is is_found
+
+
+def test_what_leaves_one_state_as_it_is_need_not_leave_another() -> None:
+    shadows = Shadows()
+    room = [("vacant", "created", "open"), ("open", "relayed", "open"), ("open", "host_gone", "closing")]
+    assert all_of(shadows, *(step(*each, machine=Machine.ROOM) for each in room)) is None
+    assert all_of(shadows, step("closing", "relayed", "closing", machine=Machine.ROOM)) is not None
+
+
+def test_a_machine_has_stayed_where_it_was_asked_to() -> None:
+    shadows = Shadows()
+    all_of(shadows, *(step(*each, id="bob") for each in (GRANTED, ENTERED, SPOKE)))
+    _, event, _ = SPOKE
+    assert shadows.has_stayed(who("bob"), "in-room", event)
+    assert not shadows.has_stayed(who("bob"), "tokened", event)
+    assert not shadows.has_stayed(who("bob"), "in-room", "entered")
+    assert not shadows.has_stayed(who("ann"), "in-room", event)
+
+
+def test_those_without_a_machine_answer_as_others_did_in_the_same_state() -> None:
+    answers: Answers = {}
+    assert all_of(Shadows(0, answers), step(*GRANTED)) is None
+    assert answers == {(Machine.SESSION, "anonymous", "granted"): "tokened"}
+    answers[Machine.SESSION, "anonymous", "granted"] = "expired"
+    said = all_of(Shadows(0, answers), step(*GRANTED))
+    assert said is not None
+    assert said.endswith("but the machine goes to expired")
+    assert all_of(Shadows(1, answers), step(*GRANTED)) is None  # one with a machine asks it
+
+
+def test_only_steps_are_heard() -> None:
+    shadows = Shadows()
+    shadows(RefusalRecord(3, 0, 0, "server", Machine.ROOM, "lobby", "left", "open", Rule.REL_1, ""))
+    assert (shadows.disagreement, shadows._shadows) == (None, {})
+
+
+def test_a_second_disagreement_does_not_hide_the_first() -> None:
+    shadows = Shadows()
+    first = all_of(shadows, step(*ENTERED))
+    assert all_of(shadows, step(*LEFT, id="ann@lobby")) == first
