@@ -33,3 +33,15 @@ def test_it_is_equal_after_a_pickle(value: Frozen) -> None:
         again = pickle.loads(pickle.dumps(value, protocol))  # noqa: S301 (our own bytes)
         assert again == value
         assert hash(again) == hash(value)
+
+
+def test_the_fields_are_what_is_kept_in_their_order_and_all_are_read_back() -> None:
+    """As compiled classes are pickled; those of Python have a way of their own beside it."""
+    value = Number("port", 2)
+    state = Frozen.__getstate__(value)
+    assert state[:2] == ["port", 2]
+    again = Number.__new__(Number)
+    Frozen.__setstate__(again, state)
+    assert again == value
+    with pytest.raises(ValueError, match="zip"):
+        Frozen.__setstate__(again, state[:-1])
