@@ -233,7 +233,17 @@ def test_a_rate_and_its_queue_are_exact_over_long_waits() -> None:
 
 def test_a_link_without_a_queue_takes_nothing_that_has_to_wait() -> None:
     link = link_with(rate_bps=8000, queue_bytes=0)
-    assert [link.refuses(KEPT, 1, now_us) for now_us in (0, 999, 1000)] == [None, DropReason.QUEUE, None]
+    assert [link.refuses(KEPT, 1, now_us) for now_us in (0, 999, 1000, 5000)] == [
+        None,
+        DropReason.QUEUE,
+        None,
+        None,
+    ]
+
+
+def test_a_link_without_a_rate_has_no_queue_that_could_be_full() -> None:
+    link = link_with(queue_bytes=1000)
+    assert [link.refuses(KEPT, 1000, 0) for _ in range(3)] == [None, None, None]
 
 
 def test_a_link_that_was_idle_sends_at_once() -> None:
@@ -374,6 +384,13 @@ def test_a_stream_is_cut_into_pieces_of_the_sizes_asked_for() -> None:
     assert link.segments(12345, data) == pieces != link.segments(54321, data)
     assert link_with(segment=ByteSpan(1, 1)).segments(1, b"abc") == [b"a", b"b", b"c"]
     assert link_with(segment=ByteSpan(2, 2)).segments(1, b"abc") == [b"ab", b"c"]
+
+
+def test_every_lower_bit_counts_for_the_size_of_a_piece() -> None:
+    whole = bytes(65_507)
+    assert (
+        len(link_with(segment=ByteSpan(1, 65_507)).segments(173_122, whole)[0]) == 48_321
+    )  # but for its last bit 48,320
 
 
 def test_a_stream_is_whole_where_no_sizes_are_asked_for_or_nothing_can_be_cut() -> None:
