@@ -35,6 +35,10 @@ class BothServers:
         assert difference(outputs, expected) is None
         return list(expected)
 
+    def address(self, ip: str = "10.0.0.1", port: int = 40_001) -> Address:
+        """A client's."""
+        return Address(ip, port)
+
     def opens(self, stream: StreamId, ip: str = "10.0.0.1") -> list[ServerOutput]:
         """A peer connects."""
         return self.give("stream_opened", stream, Address(ip, 50_000), self.now_us)

@@ -287,6 +287,14 @@ def test_what_waits_keeps_its_moment_when_the_rate_changes() -> None:
     assert link.transit_us(0, 0) == SECOND_US + 1000
 
 
+def test_a_change_that_leaves_the_rate_leaves_what_waits_to_the_fraction_of_a_microsecond() -> None:
+    link = link_with(rate_bps=3_000_000)  # a byte takes 2 and 2/3 microseconds
+    for mtu_bytes in (500, 600, 700):
+        assert link.refuses(KEPT, 1, 0) is None
+        link.apply(LinkSettings(rate_bps=3_000_000, mtu_bytes=mtu_bytes))
+    assert link.transit_us(0, 0) == 8
+
+
 # --- what else happens -----------------------------------------------------------------------------
 
 
