@@ -7,9 +7,19 @@ import pytest
 from tcrp.engine.outputs import Address
 from tcrp.sim.network.links import Network
 from tcrp.sim.network.packets import Origin, Packet
-from tcrp.sim.network.tcp import SWEEP_LEAST, Connection, Tcp
+from tcrp.sim.network.tcp import FIRST_TCP_PORT, RESENT_AFTER_US, SWEEP_LEAST, Connection, Pipe, Tcp
 from tcrp.sim.network.world import World
-from tcrp.sim.scenario.model import ByteSpan, LinkId, LinkPatch, LinkSettings, NetworkSettings, Span
+from tcrp.sim.scenario.model import (
+    DROP,
+    DUPLICATE,
+    ByteSpan,
+    LinkId,
+    LinkPatch,
+    LinkSettings,
+    NetworkSettings,
+    SetFate,
+    Span,
+)
 from tcrp.spec.names import PacketKind
 from tcrp.trace.records import Kind, PacketRecord, Record, Trace
 
@@ -285,3 +295,62 @@ def test_many_living_connections_are_looked_through_rarely() -> None:
     for _ in range(SWEEP_LEAST):
         line.connects()
     assert line.tcp._sweep_at == 4 * SWEEP_LEAST
+
+
+class Listener:
+    """Is told what is sent and read, and which connections are over."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[Connection] = []
+
+    def sent(self, pipe: Pipe, what: PacketKind, data: bytes) -> None: ...
+
+    def read(self, connection: Connection, pipe: Pipe, packet: Packet) -> None: ...
+
+    def forget(self, connection: Connection) -> None:
+        self.forgotten.append(connection)
+
+
+def test_who_observes_is_told_of_connections_that_are_over_and_of_no_others() -> None:
+    line = Line()
+    line.tcp.observer = observer = Listener()
+    over = [line.connects() for _ in range(SWEEP_LEAST - 1)][1:]
+    for each in over:
+        each.client_is_done = each.server_is_done = True
+    line.connects()
+    assert observer.forgotten == over
+
+
+@pytest.mark.parametrize(("listener", "port"), [(0, FIRST_TCP_PORT), (1, FIRST_TCP_PORT + 2), (2, FIRST_TCP_PORT + 4)])
+def test_pieces_go_between_the_clients_address_and_the_listeners_port(listener: int, port: int) -> None:
+    line = Line()
+    connection = line.tcp.connect(line.bob, line.server, ADDRESS, line.origin, listener)
+    connection.send_down(PacketKind.ANSWER, b"yes", line.origin)
+    line.settles()
+    [up], [down] = line.server.packets, line.bob.packets
+    assert (up.source, up.target.port) == (ADDRESS, port)
+    assert (down.source.port, down.target) == (port, ADDRESS)
+
+
+# --- fates that a script decides ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fate", "arrives_us"),
+    [
+        (SetFate("bob.create#1/open", DROP), 30 + RESENT_AFTER_US),  # what is lost is sent again
+        (SetFate("bob.create#1/open", arrives_us=()), 30 + RESENT_AFTER_US),
+        (SetFate("bob.create#1/open", delay_us=500), 530),
+        (SetFate("bob.create#1/open", DUPLICATE), 30),
+        (SetFate("bob.create#1/open", arrives_us=(7, 9)), 7),
+        (SetFate("bob.create#1/another", DROP), 30),
+    ],
+)
+def test_a_piece_arrives_as_the_script_decides(fate: SetFate, arrives_us: int) -> None:
+    line = Line()
+    line.world.fates[fate.packet] = fate
+    connection = line.connects()
+    connection.send_up(PacketKind.REQUEST, b"please", line.origin)
+    line.settles()
+    assert line.server.got == [(arrives_us, "open", b""), (max(arrives_us, 30), "request", b"please")]
+    assert (fate in line.world.decided) == (fate.packet == "bob.create#1/open")

@@ -32,6 +32,15 @@ def test_nothing_is_due_where_nothing_has_happened() -> None:
     assert both.reference.deadlines_us() == []
 
 
+def test_an_empty_text_is_answered_to_a_client_that_asks_for_answers() -> None:
+    for asks in (True, False):
+        both = BothServers("json")
+        both.asks("alice", Operation.CREATE, "lobby", "alice", asks_for_answers=asks)
+        both.wakes()
+        sent = [each.what for each in both.speaks(TOKEN, "lobby", b"") if isinstance(each, SendDatagram)]
+        assert sent == [PacketKind.KEEP_ALIVE_ANSWER] * asks
+
+
 def test_a_room_that_is_closing_or_unknown_cannot_be_closed_by_the_operator() -> None:
     both = BothServers("json", linger=5 * SECOND)
     both.asks("alice", Operation.CREATE, "lobby", "alice")
