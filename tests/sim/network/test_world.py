@@ -9,11 +9,11 @@ from tcrp.sim.network.links import Network
 from tcrp.sim.network.packets import Origin, Packet
 from tcrp.sim.network.world import World
 from tcrp.sim.run import Run
-from tcrp.sim.scenario.model import LinkId, LinkSettings, Loss, NetworkSettings, Reorder, Span
+from tcrp.sim.scenario.model import DROP, DUPLICATE, LinkId, LinkSettings, Loss, NetworkSettings, Reorder, SetFate, Span
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import PacketKind
 from tcrp.trace.recorder import Cause
-from tcrp.trace.records import Kind, PacketRecord, Record, Trace
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, Trace
 
 BOB, ALICE = Address("10.0.0.1", 5000), Address("10.0.0.2", 5000)
 UP = LinkId("bob", "alice")
@@ -113,6 +113,8 @@ def test_the_trace_has_the_worlds_time() -> None:
     wire.world.at(10, lambda _: wire.sends(b"hi"), None)
     wire.settles()
     assert [(each.kind, each.t_us) for each in wire.records] == [(Kind.SEND, 10), (Kind.ARRIVE, 40)]
+    assert wire.world.trace is not None
+    assert wire.world.trace.now_us == 40  # and so has what others record
 
 
 # --- datagrams -------------------------------------------------------------------------------------
@@ -289,6 +291,103 @@ def test_a_fan_out_sends_the_same_to_each_in_their_order() -> None:
     ]  # fmt: skip
     assert wire.alice.got == [(30, b"hi")] * 3
     assert wire.alice.packets[0].source == BOB
+
+
+# --- fates that a script decides ------------------------------------------------------------------
+
+NAME = "bob.say#1/say"
+FATES = [
+    (SetFate(NAME, DROP), []),
+    (SetFate(NAME, arrives_us=()), []),
+    (SetFate(NAME, delay_us=500), [530]),
+    (SetFate(NAME, arrives_us=(7,)), [7]),
+    (SetFate("another", DROP), [30]),
+]
+
+
+@pytest.mark.parametrize(
+    ("fate", "arrives_us"),
+    [*FATES, (SetFate(NAME, DUPLICATE), [30, 30]), (SetFate(NAME, arrives_us=(7, 9, 8)), [7, 8, 9])],
+)
+def test_a_datagram_arrives_as_the_script_decides(fate: SetFate, arrives_us: list[int]) -> None:
+    wire = Wire()
+    wire.world.fates[fate.packet] = fate
+    wire.sends(b"hi")
+    wire.settles()
+    assert wire.alice.got == [(when_us, b"hi") for when_us in arrives_us]
+    is_meant = fate.packet == NAME
+    assert wire.world.decided == ({fate} if is_meant else set())
+    assert (("drop", "network", "fate") in wire.seen()) is not bool(arrives_us)
+    faults = [(each.what, each.why) for each in wire.records if isinstance(each, FaultRecord)]
+    assert faults == ([("fate", "bob>alice")] if is_meant else [])
+    assert wire.world.link_to("bob", ALICE).has_fates is is_meant
+
+
+@pytest.mark.parametrize(("fate", "arrives_us"), FATES)
+def test_a_message_in_order_arrives_as_the_script_decides(fate: SetFate, arrives_us: list[int]) -> None:
+    wire = Wire()
+    wire.world.fates[fate.packet] = fate
+    link = wire.world.link_to("bob", ALICE)
+    packet = Packet(wire.origin, link, PacketKind.SAY, b"hi", BOB, ALICE)
+    after_us = wire.world.send_in_order(packet, 3)
+    wire.settles()
+    assert [when_us for when_us, _ in wire.alice.got] == arrives_us
+    assert after_us == (arrives_us[0] if arrives_us else 3)
+    assert wire.world.decided == ({fate} if fate.packet == NAME else set())
+    assert wire.seen()[0] == ("send", "bob", "")
+    assert (("drop", "network", "fate") in wire.seen()) is not bool(arrives_us)
+
+
+@pytest.mark.parametrize("fate", [SetFate(NAME, arrives_us=(7, 8)), SetFate(NAME, delay_us=500), None])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_cut_drops_what_the_script_would_let_arrive(fate: SetFate | None, in_order: bool) -> None:
+    wire = Wire()
+    wire.world.network.cut((UP,))
+    wire.world.fates |= {NAME: fate} if fate is not None else {}
+    if in_order:
+        link = wire.world.link_to("bob", ALICE)
+        wire.world.send_in_order(Packet(wire.origin, link, PacketKind.SAY, b"hi", BOB, ALICE), 0)
+    else:
+        wire.sends(b"hi")
+    wire.settles()
+    assert wire.alice.got == []
+    assert wire.seen() == [("send", "bob", ""), ("drop", "network", "cut")]
+
+
+def test_messages_in_order_do_not_overtake_and_are_lost_as_datagrams_are() -> None:
+    wire = Wire(delay=Span(1, 10_000))
+    link = wire.world.link_to("bob", ALICE)
+    after_us = 0
+    for number in range(20):
+        packet = Packet(wire.origin, link, PacketKind.SAY, bytes((number,)), BOB, ALICE, nth=number + 1)
+        arrives_us = wire.world.send_in_order(packet, after_us)
+        assert arrives_us >= max(after_us, 1)
+        after_us = arrives_us
+    wire.settles()
+    assert [data for _, data in wire.alice.got] == [bytes((number,)) for number in range(20)]
+    lossy = Wire(loss=Loss(1_000_000))
+    packet = Packet(lossy.origin, lossy.world.link_to("bob", ALICE), PacketKind.SAY, b"hi", BOB, ALICE)
+    assert lossy.world.send_in_order(packet, 5) == 5
+    assert lossy.seen() == [("send", "bob", ""), ("drop", "network", "loss")]
+
+
+def test_a_host_is_found_by_its_port_and_an_address_by_its_owner() -> None:
+    world = Wire().world
+    for id, ip, port in (("carol", "10.0.0.3", 1), ("carol", "10.0.0.3", 2), ("dave", "10.0.0.4", 2)):
+        world.open_socket(Address(ip, port), Inbox(world, id))
+    assert world.address_of("carol", 2) == Address("10.0.0.3", 2)
+    assert world.address_of("dave", 2) == Address("10.0.0.4", 2)
+    assert world.owner_of(Address("10.0.0.4", 2)) == "dave"
+    assert world.owner_of(Address("10.0.0.4", 1)) == ""
+
+
+def test_who_asks_is_told_of_each_packet_that_is_sent() -> None:
+    wire = Wire()
+    told: list[str] = []
+    wire.world.on_send = lambda packet: told.append(packet.packet)
+    wire.sends(b"hi")
+    wire.settles()
+    assert told == [NAME]
 
 
 def test_a_fault_is_written_down_and_is_the_cause_of_what_follows() -> None:
