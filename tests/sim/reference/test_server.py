@@ -5,6 +5,7 @@ from __future__ import annotations
 from both_servers import SECOND, BothServers
 from conversation import counted_tokens
 from tcrp.engine.outputs import Dropped, SendDatagram, Stepped, Withheld
+from tcrp.spec.dialects import NAMES, dialect
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX, REJECTED_IN_A_ROW_MAX, SERVER_DATAGRAM_BYTES_MAX
 from tcrp.spec.names import Operation, PacketKind, Rule, SessionEvent
 
@@ -128,3 +129,32 @@ def test_who_has_ended_is_answered_once_a_second() -> None:
         return any(isinstance(each, SendDatagram) and each.what is PacketKind.NOTICE for each in outputs)
 
     assert [is_answered(each) for each in (1, SECOND - 1, 1)] == [True, False, True]
+
+
+def test_who_has_ended_is_told_at_the_port_of_its_request_where_that_is_fixed() -> None:
+    both = BothServers("json-port", linger=5 * SECOND)
+    assert both.codecs[0].dialect.port_fixed
+    both.asks("alice", Operation.CREATE, "lobby", "alice", port=40_001)
+    both.give("close_room", "lobby", both.now_us)
+    outputs = both.speaks(TOKEN, "lobby", b"hi", port=40_009)
+    assert [each.address for each in outputs if isinstance(each, SendDatagram)] == [both.address(port=40_001)]
+
+
+def test_the_word_by_which_a_client_enters_is_never_a_text() -> None:
+    with_one = [name for name in NAMES if dialect(name).enter_word]
+    assert with_one
+    for name in with_one:
+        both = BothServers(name)
+        tokens = counted_tokens()
+        both.asks("alice", Operation.CREATE, "lobby", "alice")
+        both.wakes()
+        both.asks("bob", Operation.JOIN, "lobby", "bob", ip="10.0.0.2", port=40_002)
+        both.wakes()
+        alices, bobs = tokens(), tokens()
+        word = str(dialect(name).enter_word).encode()
+        both.speaks(bobs, "lobby", word, ip="10.0.0.2", port=40_002)
+        for _ in range(2):
+            outputs = both.speaks(alices, "lobby", word)
+            assert PacketKind.RELAY not in [each.what for each in outputs if isinstance(each, SendDatagram)]
+        outputs = both.speaks(alices, "lobby", b"hi")
+        assert PacketKind.RELAY in [each.what for each in outputs if isinstance(each, SendDatagram)]
