@@ -74,7 +74,7 @@ class Shadows:
             self._disagree(record, f"the machine is {shadow.state}")
             return
         if record.event in shadow.asked:
-            return
+            return  # it would answer the same
         to = self._ask(shadow, record)
         if to is None:
             self._disagree(record, "the machine refuses it")

@@ -116,7 +116,7 @@ class TerminationChecks:
         now_us = self._model.call.local_us
         due = [entry for entry in self._untold if entry.tell_us[0] <= now_us]
         if not due:
-            return
+            return  # nobody is to be told yet
         sent = notices_to(outputs)
         for entry in due:
             if entry.address in sent or self._is_taken(entry) or entry.fixed:
