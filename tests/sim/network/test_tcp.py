@@ -7,7 +7,7 @@ import pytest
 from tcrp.engine.outputs import Address
 from tcrp.sim.network.links import Network
 from tcrp.sim.network.packets import Origin, Packet
-from tcrp.sim.network.tcp import FIRST_TCP_PORT, RESENT_AFTER_US, SWEEP_LEAST, Connection, Pipe, Tcp
+from tcrp.sim.network.tcp import RESENT_AFTER_US, SWEEP_LEAST, Connection, Pipe, Tcp
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import (
     DROP,
@@ -78,6 +78,7 @@ def test_a_connection_is_named_by_its_client_and_its_number_and_opens_at_the_ser
     assert line.bob.got == []
     assert (first.client_address, first.origin) == (ADDRESS, line.origin)
     assert line.server.packets[0].source == ADDRESS
+    assert line.server.packets[0].target.port == 9002  # the first listener's
 
 
 def test_bytes_go_up_to_the_server_and_down_to_the_client() -> None:
@@ -302,10 +303,13 @@ class Listener:
 
     def __init__(self) -> None:
         self.forgotten: list[Connection] = []
+        self.heard: list[tuple[str, bytes]] = []
 
-    def sent(self, pipe: Pipe, what: PacketKind, data: bytes) -> None: ...
+    def sent(self, pipe: Pipe, what: PacketKind, data: bytes) -> None:
+        self.heard.append((f"sent over {pipe.link.name}", data))
 
-    def read(self, connection: Connection, pipe: Pipe, packet: Packet) -> None: ...
+    def read(self, connection: Connection, pipe: Pipe, packet: Packet) -> None:
+        self.heard.append((f"read by {pipe.link.target}", packet.data))
 
     def forget(self, connection: Connection) -> None:
         self.forgotten.append(connection)
@@ -321,7 +325,21 @@ def test_who_observes_is_told_of_connections_that_are_over_and_of_no_others() ->
     assert observer.forgotten == over
 
 
-@pytest.mark.parametrize(("listener", "port"), [(0, FIRST_TCP_PORT), (1, FIRST_TCP_PORT + 2), (2, FIRST_TCP_PORT + 4)])
+def test_who_observes_is_told_what_is_sent_and_what_an_end_that_is_not_done_reads() -> None:
+    line = Line()
+    line.tcp.observer = observer = Listener()
+    connection = line.connects()
+    connection.send_up(PacketKind.REQUEST, b"please", line.origin)
+    connection.send_down(PacketKind.ANSWER, b"yes", line.origin)
+    connection.client_is_done = True
+    line.settles()
+    assert observer.heard == [
+        ("sent over bob>server", b""), ("sent over bob>server", b"please"), ("sent over server>bob", b"yes"),
+        ("read by server", b""), ("read by server", b"please"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("listener", "port"), [(0, 9002), (1, 9004), (2, 9006)])
 def test_pieces_go_between_the_clients_address_and_the_listeners_port(listener: int, port: int) -> None:
     line = Line()
     connection = line.tcp.connect(line.bob, line.server, ADDRESS, line.origin, listener)

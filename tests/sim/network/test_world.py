@@ -139,6 +139,17 @@ def test_a_datagrams_delay_is_drawn_with_all_the_lower_bits_of_its_key() -> None
     assert {packet.key % 2 for packet in wire.alice.packets} == {0, 1}
 
 
+def test_the_upper_bits_of_a_key_decide_whether_a_datagram_is_lost() -> None:
+    wire = Wire(loss=Loss(500_000))
+    sent: list[Packet] = []
+    wire.world.on_send = sent.append
+    for each in range(40):
+        wire.sends(b"%d" % each)
+    wire.settles()
+    assert wire.alice.packets == [packet for packet in sent if packet.key >> 63]
+    assert 0 < len(wire.alice.packets) < 40
+
+
 def test_a_record_of_a_packet_has_the_one_before_as_its_cause() -> None:
     wire = Wire()
     wire.origin.record = 0
@@ -323,7 +334,9 @@ def test_a_datagram_arrives_as_the_script_decides(fate: SetFate, arrives_us: lis
     assert wire.world.link_to("bob", ALICE).has_fates is is_meant
 
 
-@pytest.mark.parametrize(("fate", "arrives_us"), FATES)
+@pytest.mark.parametrize(
+    ("fate", "arrives_us"), [*FATES, (SetFate(NAME, DUPLICATE), [30]), (SetFate(NAME, arrives_us=(7, 9)), [7])]
+)
 def test_a_message_in_order_arrives_as_the_script_decides(fate: SetFate, arrives_us: list[int]) -> None:
     wire = Wire()
     wire.world.fates[fate.packet] = fate
@@ -352,6 +365,7 @@ def test_a_cut_drops_what_the_script_would_let_arrive(fate: SetFate | None, in_o
     wire.settles()
     assert wire.alice.got == []
     assert wire.seen() == [("send", "bob", ""), ("drop", "network", "cut")]
+    assert {each.t_us for each in wire.records} == {0}  # where it would have begun, not where it would have ended
 
 
 def test_messages_in_order_do_not_overtake_and_are_lost_as_datagrams_are() -> None:
