@@ -302,6 +302,7 @@ def test_a_fan_out_sends_the_same_to_each_in_their_order() -> None:
     ]  # fmt: skip
     assert wire.alice.got == [(30, b"hi")] * 3
     assert wire.alice.packets[0].source == BOB
+    assert [packet.nth for packet in wire.alice.packets] == [1, 1, 2]  # of its kind to her, from which it is drawn
 
 
 # --- fates that a script decides ------------------------------------------------------------------

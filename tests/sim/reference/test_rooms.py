@@ -6,9 +6,9 @@ from typing import Any
 
 from both_servers import SECOND, BothServers
 from conversation import counted_tokens
-from tcrp.engine.outputs import SendDatagram, ServerOutput, Stepped
+from tcrp.engine.outputs import Dropped, SendDatagram, ServerOutput, Stepped
 from tcrp.spec.limits import SHUTDOWN_LINGER_US
-from tcrp.spec.names import Operation, PacketKind, RoomEvent, SessionEvent
+from tcrp.spec.names import Operation, PacketKind, RoomEvent, Rule, SessionEvent
 
 
 def told(outputs: list[ServerOutput]) -> list[str]:
@@ -106,3 +106,78 @@ def test_of_the_silent_a_late_server_ends_the_oldest_session_first() -> None:
     both.now_us = 200 * SECOND
     ended = [each.subject for each in both.wakes() if isinstance(each, Stepped) and each.event == SessionEvent.IDLED]
     assert ended == [b"%032x" % number for number in (2, 3, 4, 1)]
+
+
+def test_of_those_silent_since_one_moment_the_one_granted_first_is_ended_first_whatever_its_room() -> None:
+    both = BothServers("json", idle_timeout=100 * SECOND, token_timeout=5 * SECOND, linger=0)
+    both.asks("alice", Operation.CREATE, "lobby", "alice")
+    both.wakes()
+    both.speaks(b"%032x" % 1, "lobby", b"")
+    both.asks("bob", Operation.CREATE, "attic", "bob", ip="10.0.0.2")
+    both.asks("carol", Operation.JOIN, "lobby", "carol", ip="10.0.0.3")
+    both.wakes()
+    both.now_us = 6 * SECOND
+    ended = [each.subject for each in both.wakes() if isinstance(each, Stepped) and each.event == SessionEvent.IDLED]
+    assert ended == [b"%032x" % 2, b"%032x" % 3]
+
+
+def test_a_session_that_is_removed_before_its_completion_does_not_enter_with_it() -> None:
+    both = BothServers("json-endpoint")
+    both.asks("alice", Operation.CREATE, "lobby", "alice")
+    both.wakes()
+    both.asks("bob", Operation.JOIN, "lobby", "bob", ip="10.0.0.2", port=40_002)
+    both.give("remove", "bob", "lobby", both.now_us)
+    assert SessionEvent.ENTERED not in events(both.wakes())
+
+
+def test_a_room_counts_as_waiting_until_its_host_has_entered_whoever_else_has() -> None:
+    both = BothServers("json", unentered_rooms_per_ip_max=1)
+    both.asks("alice", Operation.CREATE, "lobby", "alice")
+    both.wakes()
+    both.asks("bob", Operation.JOIN, "lobby", "bob", ip="10.0.0.2")
+    both.wakes()
+    both.speaks(b"%032x" % 2, "lobby", b"", ip="10.0.0.2")
+
+    def is_refused(stream: str) -> bool:
+        return "refused" in events(both.asks(stream, Operation.CREATE, stream, "alice"))
+
+    assert is_refused("attic")
+    both.speaks(b"%032x" % 1, "lobby", b"")
+    assert not is_refused("cellar")
+
+
+def rule_of_drop(outputs: list[ServerOutput]) -> list[Rule]:
+    return [each.rule for each in outputs if isinstance(each, Dropped)]
+
+
+def test_a_session_that_was_never_handed_over_is_not_remembered() -> None:
+    both = Lobby(linger=5 * SECOND)
+    both.asks("carol", Operation.JOIN, "lobby", "carol", ip="10.0.0.3")
+    both.give("stream_closed", "carol", both.now_us)
+    assert rule_of_drop(both.speaks(b"%032x" % 3, "lobby", b"hi", ip="10.0.0.3")) == [Rule.TOK_2]
+    both.give("remove", "bob", "lobby", both.now_us)
+    assert rule_of_drop(both.speaks(both.bob, "lobby", b"hi", ip="10.0.0.2")) == [Rule.TOK_4]
+
+
+def test_without_a_linger_nobody_is_remembered_but_for_half_a_second_at_a_shutdown() -> None:
+    both = Lobby(linger=0)
+    both.give("remove", "bob", "lobby", both.now_us)
+    assert rule_of_drop(both.speaks(both.bob, "lobby", b"hi", ip="10.0.0.2")) == [Rule.TOK_2]
+    both.give("shutdown", both.now_us)
+    assert rule_of_drop(both.speaks(both.alice, "lobby", b"hi")) == [Rule.TOK_4]
+
+
+def test_who_has_ended_is_answered_with_at_most_three_times_what_it_sends() -> None:
+    room = "x" * 205
+    both = BothServers("json-address", linger=5 * SECOND)
+    both.asks("alice", Operation.CREATE, room, "alice")
+    [*_, notice] = [each for each in both.give("close_room", room, 0) if isinstance(each, SendDatagram)]
+    least, rest = divmod(len(notice.data), 3)
+    assert rest == 0
+
+    def is_answered(size: int) -> bool:
+        return told(both.speaks(b"%032x" % 1, "", b"x" * (size - 2 - 32))) != []
+
+    assert not is_answered(least - 1)
+    assert is_answered(least)  # though it sent something a moment ago that was too short
+    assert not is_answered(least)  # as it was answered a moment ago
