@@ -401,8 +401,9 @@ def test_who_asks_is_told_of_each_packet_that_is_sent() -> None:
     told: list[str] = []
     wire.world.on_send = lambda packet: told.append(packet.packet)
     wire.sends(b"hi")
-    wire.settles()
     assert told == [NAME]
+    wire.settles()
+    assert told == [NAME]  # and not of its arrival
 
 
 def test_a_fault_is_written_down_and_is_the_cause_of_what_follows() -> None:
