@@ -78,6 +78,22 @@ def test_the_sizes_and_times_that_peers_rely_on_are_the_agreed_ones() -> None:
     assert limits.LEAVE_AGAIN_AFTER_US == (0, 200_000, 600_000)
     assert (limits.EARLY_DATAGRAMS_MAX, limits.REJECTED_IN_A_ROW_MAX) == (16, 3)
     assert (limits.TAKEOVERS_A_MINUTE_MAX, limits.SHUTDOWN_LINGER_US) == (3, 500_000)
+    assert limits.QUIET_US == 200_000
+
+
+def test_the_bounds_of_particular_settings_are_the_agreed_ones() -> None:
+    bounds = {
+        "ipv6_prefix": (1, 128),
+        "request_bytes_max": (64, 16_777_216),
+        "takeover_after": (1_000_000, SETTINGS["idle_timeout"].most),
+    }
+    assert {name: (SETTINGS[name].least, SETTINGS[name].most) for name in bounds} == bounds
+    assert SETTINGS["linger"].least == 0
+
+
+def test_limits_out_of_bounds_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="members_max is 0; allowed are 1 to "):
+        Limits(members_max=0)
 
 
 def test_a_choice_that_is_none_is_refused_by_its_name() -> None:
