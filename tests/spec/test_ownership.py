@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from statemachine.exceptions import TransitionNotAllowed
 
+from tcrp.spec import cluster_names
 from tcrp.spec.cluster_names import OWN_SENTENCES, OwnRule
 from tcrp.spec.machine import ProtocolMachine
 from tcrp.spec.ownership import LEASE, OWNERSHIP, LeaseMachine, OwnershipMachine
@@ -70,3 +71,10 @@ def test_every_rule_of_a_cluster_has_one_sentence_and_is_used() -> None:
     assert list(OWN_SENTENCES) == list(OwnRule)
     assert all(re.fullmatch(r"R-OWN-\d", rule) for rule in OwnRule)
     assert all(each[0].isupper() and each.endswith(".") and "  " not in each for each in OWN_SENTENCES.values())
+
+
+def test_the_times_that_processes_rely_on_are_the_agreed_ones() -> None:
+    assert (cluster_names.LEASE_LEAST_US, cluster_names.LEASE_US, cluster_names.LEASE_MOST_US) == (
+        1_000_000, 5_000_000, 60_000_000,
+    )  # fmt: skip
+    assert (cluster_names.DRIFT_PARTS, cluster_names.SAVE_EVERY_US, cluster_names.WAITING_MAX) == (100, 1_000_000, 1024)

@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from tcrp.sim.coverage import SHOWN_OTHERWISE
+from tcrp.spec.cluster_names import OWN_SENTENCES, AnyRule
 from tcrp.spec.names import Property, Rule
-from tcrp.spec.rules import SENTENCES
+from tcrp.spec.rules import SENTENCES, sentence_of
 
 
 def test_every_rule_has_one_sentence_in_the_order_of_the_names() -> None:
@@ -47,3 +48,8 @@ def test_rules_shown_otherwise_name_a_property_that_exists_or_a_test() -> None:
 def test_rules_cannot_be_changed_at_run_time() -> None:
     with pytest.raises(TypeError):
         cast(dict[Rule, str], SENTENCES)[Rule.TCP_1] = "Anything goes."
+
+
+def test_the_sentence_of_a_rule_is_found_whether_it_is_of_the_protocol_or_of_a_cluster() -> None:
+    every: dict[AnyRule, str] = {**SENTENCES, **OWN_SENTENCES}
+    assert {rule: sentence_of(rule) for rule in every} == every
