@@ -45,3 +45,6 @@ def test_what_nobody_knows_is_an_error_with_a_hint(capsys: pytest.CaptureFixture
     said = capsys.readouterr().err
     assert said.startswith("chat-sim: 'R-TOK-9' is no rule, property or reason")
     assert "did you mean 'R-TOK-" in said
+    assert said.endswith("'?\n")
+    assert main(["explain", "zzz"]) == 2
+    assert capsys.readouterr().err.endswith("; chat-sim explain lists all of them\n")

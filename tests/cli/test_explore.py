@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tcrp.cli.explore import _rate
 from tcrp.cli.sim import main
+from tcrp.explore.model import Progress
 
 TINY = "claim: one user is alone\nexplore: {users: 1, texts: 1, drops: 1}\n"
 
@@ -56,6 +58,22 @@ def test_a_search_that_is_cut_says_that_it_is_not_exhausted(tiny: Path, capsys: 
         said = capsys.readouterr().out
         assert f"not exhausted: {'the time of --for' if '--for' in bound else bound[0]}" in said
         assert "nothing is proved of the others" in said
+
+
+def test_a_rate_is_told_of_a_search_that_took_a_time(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", str(tiny), "--jobs", "1", "--depth", "1"]) == 0
+    assert "steps/s" not in capsys.readouterr().out
+    assert _rate(Progress(generated=300, seconds=1.5)) == "200 steps/s, "
+
+
+@pytest.mark.parametrize("command", ["explore", "swarm"])
+def test_so_many_processes_that_the_machine_would_stand_still_are_a_mistake(
+    command: str, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, *([str(tiny)] if command == "explore" else []), "--jobs", "99999999"])
+    assert ended.value.code == 2
+    assert "99999999 processes; at most " in capsys.readouterr().err
 
 
 def test_a_search_goes_on_where_it_was_cut(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,9 @@ def test_a_pipe_is_judged_as_the_file_in_it(
     capsys.readouterr()
     assert judge(file) == HOLDS
     said = capsys.readouterr()
+    assert said.out.endswith(
+        {"trace": "each a row of its machine's table\n", "capture": "no packet breaks a rule\n"}[of]
+    )
     os.mkfifo(tmp_path / "pipe")
     with subprocess.Popen(["cp", str(file), str(tmp_path / "pipe")]):
         assert judge(tmp_path / "pipe") == HOLDS

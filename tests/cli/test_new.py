@@ -78,6 +78,20 @@ def test_it_copies_every_scenario_that_it_lists(capsys: pytest.CaptureFixture[st
         assert main(["check-syntax", f"my-{name}.yaml"]) == 0
 
 
+def test_the_list_is_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new", "--list"]) == 0
+    whole = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["new", "--list"]) == 0
+    narrow = capsys.readouterr().out
+    assert max(map(len, whole.splitlines())) > 80
+    assert max(len(line) for line in narrow.splitlines() if line.startswith(" ")) <= 40
+    assert narrow.split() == whole.split()
+
+
 def test_an_installed_package_has_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sim" / "scenarios").mkdir(parents=True)
     for package, folder in (

@@ -83,6 +83,13 @@ def test_a_folder_in_which_everything_holds(tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (["absent"], CANNOT, "absent: there is no such folder"),
+        (["{tmp}/cut.yaml"], CANNOT, "cut.yaml: a file; a report is of a folder"),
+        (["{tmp}", "-o", "{tmp}/x.xml"], CANNOT, "x.xml: the page and the JUnit XML need two files"),
+        (
+            ["{tmp}", "-o", "{tmp}/x", "--junit", "{tmp}/empty/../x"],
+            CANNOT,
+            "the page and the JUnit XML need two files",
+        ),
         (["{tmp}/empty"], CANNOT, "there is nothing to report"),
         (["{tmp}", "-o", "{tmp}/absent/x.html"], OUTPUT_LOST, "x.html: cannot be written"),
     ],

@@ -48,7 +48,7 @@ def test_a_scenario_is_run_and_shown(format: str, begins: str, capsys: pytest.Ca
     ("file", "begins"),
     [
         ("cut.html", b"<!doctype html>"),
-        ("cut", b"<!doctype html>"),
+        ("cut.htm", b"<!doctype html>"),
         ("cut.SVG", b"<svg "),
         ("cut.mmd", b"sequenceDiagram"),
         ("cut.txt", b"a text sent"),
@@ -59,6 +59,15 @@ def test_a_scenario_is_run_and_shown(format: str, begins: str, capsys: pytest.Ca
 def test_the_ending_of_a_file_says_its_format(file: str, begins: bytes, tmp_path: Path) -> None:
     assert show(CUT, "-o", tmp_path / file) == HOLDS
     assert (tmp_path / file).read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize("file", ["cut.png", "cut.pcap", "cut.", "cut"])
+def test_a_file_whose_ending_says_no_format_is_not_written(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert show(CUT, "-o", tmp_path / file) == CANNOT
+    assert "no format has this ending; those that have one are .html, .htm, .svg, " in capsys.readouterr().err
+    assert not (tmp_path / file).exists()
 
 
 def test_a_format_that_is_named_stands_above_the_ending(tmp_path: Path) -> None:

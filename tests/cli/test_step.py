@@ -95,6 +95,16 @@ def test_screens(width: int, height: int) -> None:
     on_screen(CUT, talk, width, height)
 
 
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+def test_it_ends_at_once_by(key: str) -> None:
+    async def talk(screen: Screen) -> None:
+        await screen.pilot.press(key)
+        assert screen.app.return_code == 0
+        assert not screen.app.is_running
+
+    on_screen(CUT, talk)
+
+
 def test_keys_go_on_back_and_to_the_next_of_a_kind() -> None:
     async def talk(screen: Screen) -> None:
         await screen.press("right", "down", "space")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tcrp.spec import limits
@@ -116,11 +118,16 @@ def test_the_bounds_of_a_setting_may_be_written_and_nothing_beyond_them(name: st
                 limits.parse_setting(name, written)
 
 
-def test_a_number_of_20_digits_is_read_as_none() -> None:
-    for digits, said in ((19, f"rooms_max is {'9' * 19}; allowed"), (20, f"rooms_max is '{'9' * 20}'; a whole number")):
-        with pytest.raises(ValueError, match=r".") as error:
-            limits.parse_setting("rooms_max", "9" * digits)
-        assert str(error.value).startswith(said)
+@pytest.mark.parametrize("number", ["-1", "0", "9" * 19, "9" * 20, "9" * 5000])
+def test_a_whole_number_out_of_bounds_is_said_to_be_so_however_long(number: str) -> None:
+    with pytest.raises(ValueError, match=f"^rooms_max is {number}; allowed are 1 to "):
+        limits.parse_setting("rooms_max", number)
+
+
+@pytest.mark.parametrize("word", ["", "-", "1.5", "+1", "1_000", "١", "many"])
+def test_what_is_no_whole_number_is_said_to_be_none(word: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"rooms_max is {word!r}; a whole number is expected; allowed are ")):
+        limits.parse_setting("rooms_max", word)
 
 
 def test_a_duration_that_is_none_is_told_with_its_settings_name() -> None:

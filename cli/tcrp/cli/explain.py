@@ -60,7 +60,7 @@ def _checked(word: str, known: dict[str, str]) -> str:
     folded = {name.casefold(): name for name in known}
     if word.casefold() not in folded:
         raise UsageError(
-            f"{word!r} is no rule, property or reason{nearest(word, known)}; chat-sim explain lists all of them"
+            f"{word!r} is no rule, property or reason{nearest(word, known) or '; chat-sim explain lists all of them'}"
         )
     return folded[word.casefold()]
 

@@ -28,6 +28,7 @@ from tcrp.sim.scenario.writer import write_scenario
 
 PROGRAM = "chat-sim"
 MEGABYTE = 1_000_000
+RATED_FROM_SECONDS = 0.1
 CUT = {
     "depth": "--depth was reached",
     "states": "--states was reached",
@@ -89,7 +90,7 @@ def _progress() -> Iterator[OnProgress]:
             nonlocal printed
             words = (
                 f"{progress.distinct:,} states, depth {progress.depth}, frontier {progress.frontier:,}, "
-                f"{_rate(progress):,.0f} steps/s, {progress.memory_bytes / MEGABYTE:,.0f} MB"
+                f"{_rate(progress)}{progress.memory_bytes / MEGABYTE:,.0f} MB"
             )
             bar.update(task, description=words)
             if not console.is_terminal and time.monotonic() >= printed + PROGRESS_EVERY_SECONDS:
@@ -99,8 +100,11 @@ def _progress() -> Iterator[OnProgress]:
         yield tell
 
 
-def _rate(progress: Progress) -> float:
-    return progress.generated / max(progress.seconds, 1e-9)
+def _rate(progress: Progress) -> str:
+    """Steps a second in words; nothing of a time that is too short to say."""
+    if progress.seconds < RATED_FROM_SECONDS:
+        return ""
+    return f"{progress.generated / progress.seconds:,.0f} steps/s, "
 
 
 # --- the report --------------------------------------------------------------------------------------
@@ -112,7 +116,7 @@ def _report(scenario: Scenario, bounds: Explore, found: Found, options: Options)
     console.print(Text(
         f"{progress.distinct:,} states, {progress.generated:,} steps, at most {progress.depth} deep, in "
         f"{progress.seconds:,.1f} s on {options.jobs} process{'es' if options.jobs > 1 else ''}: "
-        f"{_rate(progress):,.0f} steps/s, {found.calls:,} of them calls of an engine, "
+        f"{_rate(progress)}{found.calls:,} of them calls of an engine, "
         f"{progress.memory_bytes / MEGABYTE:,.0f} MB"
     ))  # fmt: skip
     reached = len(ROWS) - len(found.rows_unreached), len(REFUSED) - len(found.unreached)

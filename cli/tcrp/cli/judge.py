@@ -111,6 +111,7 @@ def _judge_capture(path: Path, name: str, options: argparse.Namespace) -> int:
     print(f"{ours} packets: {counts}, {recorded.notices} notices")
     if recorded.breaks:
         return DOES_NOT_HOLD
+    print("no packet breaks a rule")
     return HOLDS if capture.cut is None else CANNOT
 
 

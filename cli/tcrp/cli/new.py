@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 import shlex
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 
 from tcrp.cli.exits import HOLDS, OutputLost, UsageError
@@ -87,8 +90,14 @@ def list_included() -> int:
     """Print the name and the claim of each scenario that comes with tcrp."""
     for name, path in included().items():
         claim = next(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(CLAIM))
-        print(f"{name}\n    {claim.removeprefix(CLAIM)}")
+        print(f"{name}\n{_wrapped(claim.removeprefix(CLAIM))}")
     return HOLDS
+
+
+def _wrapped(text: str) -> str:
+    """An indented paragraph as wide as the terminal; one line where there is none."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
 
 
 def _included(name: str) -> Path:

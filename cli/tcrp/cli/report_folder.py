@@ -44,8 +44,12 @@ def report_folder(name: str, html: str | None, xml: str | None) -> int:
     """Write the report of a folder. 1: something in it failed. Raises `UsageError` and `OutputLost`."""
     folder = Path(name)
     if not folder.is_dir():
-        raise UsageError(f"{name}: there is no such folder")
+        fault = "a file; a report is of a folder" if folder.exists() else "there is no such folder"
+        raise UsageError(f"{name}: {fault}")
     page = Path(html) if html is not None else folder / HTML
+    beside = Path(xml) if xml is not None else page.with_suffix(".xml")
+    if beside.resolve() == page.resolve():
+        raise UsageError(f"{page}: the page and the JUnit XML need two files; name the other with --junit FILE")
     gathered = _Gathered(folder, page.parent / PAGES)
     for path in _inside(folder):
         _add(path, gathered)
@@ -62,7 +66,6 @@ def report_folder(name: str, html: str | None, xml: str | None) -> int:
         {str(rule): how for rule, how in SHOWN_OTHERWISE.items()},
     )
     write_file(page, [report_page(report)])
-    beside = Path(xml) if xml is not None else page.with_suffix(".xml")
     write_file(beside, [junit(report)])
     bad = [case for case in gathered.cases if case.is_bad]
     utf8_stdout()

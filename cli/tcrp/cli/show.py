@@ -22,8 +22,11 @@ from tcrp.view.picture import Picture
 RECORDS_MAX = {"html": 300_000, "svg": 3_000, "mermaid": 3_000, "text": 1_000_000, "json": 300_000}
 """How many records a picture may have: beyond, browsers and readers of the other formats give up."""
 
-ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".txt": "text", ".json": "json", ".pcapng": "pcapng"}
-"""The format of a file with such an ending, if none is named. Every other file is a page."""
+ENDINGS = {
+    ".html": "html", ".htm": "html", ".svg": "svg", ".mmd": "mermaid", ".txt": "text", ".json": "json",
+    ".pcapng": "pcapng",
+}  # fmt: skip
+"""The format of a file with such an ending, if none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def show(name: str, format: str | None, output: str | None, shown: Range, seed: 
     Without `format`, the output's ending says it.
     """
     if format is None:
-        format = ENDINGS.get(Path(output or "").suffix.lower(), "html")
+        format = _format_of(output)
     if format == "pcapng":
         from tcrp.cli.show_capture import show_capture
 
@@ -53,6 +56,16 @@ def show(name: str, format: str | None, output: str | None, shown: Range, seed: 
     picture = _picture(header, records, format, shown, name)
     _write(FORMATS[format](picture, about), output)
     return HOLDS
+
+
+def _format_of(output: str | None) -> str:
+    if output is None or output == "-":
+        return "html"
+    format = ENDINGS.get(Path(output).suffix.lower())
+    if format is None:
+        raise UsageError(f"{output}: no format has this ending; those that have one are {', '.join(ENDINGS)}. "
+                         "Name another file, or the --format")  # fmt: skip
+    return format
 
 
 # --- what is shown -------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ def show_capture(name: str, output: str | None, seed: int | None) -> int:
             _write_capture(source, file, seed)
     except TraceError as error:
         raise UsageError(str(error)) from None
+    print(f"written: {output}")
     return HOLDS
 
 

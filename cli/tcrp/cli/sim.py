@@ -7,6 +7,7 @@ written; 70: tcrp itself failed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from tcrp.cli.version import ShowVersion
 PROGRAM = "chat-sim"
 ROWS_SHOWN = 400
 SWARM_RUNS = 10_000
+JOBS_PER_CORE_MAX = 16
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -74,7 +76,7 @@ def _parser() -> ArgumentParser:
                       "or a bundle of a swarm")  # fmt: skip
     show.add_argument("--format", choices=("html", "svg", "mermaid", "text", "json", "pcapng"),
                       help="html: a page; text: sentences; pcapng: a capture, for Wireshark "
-                      "(what FILE ends with, or html)")  # fmt: skip
+                      "(what FILE ends with; without FILE, html)")  # fmt: skip
     show.add_argument("-o", "--output", metavar="FILE", help="write it there (stdout)")
     show.add_argument("--seed", type=int, help="run the scenario with this seed instead of its own")
     show.add_argument("--from", dest="first", type=_count, default=1, metavar="N", help="begin with this record")
@@ -120,7 +122,7 @@ def _parser() -> ArgumentParser:
     )
     swarm.add_argument("--runs", type=_count, metavar="N", help=f"how many scenarios to run ({SWARM_RUNS})")
     swarm.add_argument("--for", dest="lasting", metavar="TIME", help="run scenarios for this long")
-    swarm.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one per core)")
+    swarm.add_argument("--jobs", type=_jobs, metavar="J", help="how many processes (one per core)")
     swarm.add_argument("--dask", metavar="ADDRESS", help="run them on the workers of this Dask scheduler: HOST:8786")
     swarm.add_argument("--seed", type=int, default=0, help="seed of the first scenario; each next one adds 1 (0)")
     swarm.add_argument("--vary", metavar="FILE", help="TOML file of knobs: users, steps, horizon, attackers …")
@@ -147,7 +149,7 @@ def _parser() -> ArgumentParser:
     explore.add_argument("--depth", type=_count, metavar="N", help="go no further than N steps from the start")
     explore.add_argument("--states", type=_count, metavar="N", help="stop after N states")
     explore.add_argument("--for", dest="lasting", metavar="TIME", help="stop after this time")
-    explore.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one per core)")
+    explore.add_argument("--jobs", type=_jobs, metavar="J", help="how many processes (one per core)")
     explore.add_argument("--resume", metavar="FILE", help="keep there how far the search is, and go on from it")
     explore.add_argument(
         "--counterexample", metavar="FILE", default="counterexample.yaml",
@@ -197,6 +199,13 @@ def _count(word: str) -> int:
     if not (word.isascii() and word.isdigit() and 0 < len(word) < 10 and int(word) > 0):
         raise argparse.ArgumentTypeError(f"{word!r} is not a number of at least 1")
     return int(word)
+
+
+def _jobs(word: str) -> int:
+    jobs, most = _count(word), JOBS_PER_CORE_MAX * (os.cpu_count() or 1)
+    if jobs > most:
+        raise argparse.ArgumentTypeError(f"{jobs} processes; at most {most} make sense on this machine")
+    return jobs
 
 
 def _files(names: Sequence[str]) -> list[Path]:

@@ -119,6 +119,7 @@ class StepApp(App[None]):
         _moves("w", "ask('file')"),
         _moves("question_mark", "help"),
         _moves("q", "quit"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
     ]
 
     def __init__(self, opened: Opened, start: int = 1) -> None:

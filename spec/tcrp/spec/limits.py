@@ -6,6 +6,7 @@ peer can rely on are constants, not settings.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -184,6 +185,9 @@ SETTINGS: Mapping[str, Setting] = {each.name: each.metadata["setting"] for each 
 """Every setting by name, in the order of the documents."""
 
 
+_WHOLE = re.compile("-?[0-9]+")
+
+
 def parse_setting(name: str, value: object) -> int | str:
     """The value of the setting `name` as it is written: `300s`, `20`, `off`, or a whole number.
 
@@ -204,7 +208,9 @@ def parse_setting(name: str, value: object) -> int | str:
             raise ValueError(f"{name}: {error}") from None
     else:
         allowed = f"allowed are {setting.least} to {setting.most}"
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        if isinstance(value, str) and _WHOLE.fullmatch(value):
+            if len(value) > 19:  # more digits than any bound has; int() refuses thousands
+                raise ValueError(f"{name} is {value}; {allowed}")
             value = int(value)
         if type(value) is not int:
             raise ValueError(f"{name} is {value!r}; a whole number is expected; {allowed}")
