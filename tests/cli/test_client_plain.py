@@ -83,6 +83,14 @@ def test_a_user_error_is_reported_in_one_line_with_exit_code_2(
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["--join", "x"], 2), (["--create", "x"], 2), ([], 0)])
+def test_input_that_ends_before_a_named_room_is_entered_is_no_success(
+    server: LiveServer, arguments: list[str], code: int
+) -> None:
+    done = plain(server, b"", *arguments)
+    assert (done.returncode, done.stderr.decode().strip()) == (code, "Your name:")
+
+
 def test_a_session_ended_by_the_server_gives_exit_code_1() -> None:
     with live_server() as server, subprocess.Popen(
         [BIN / "chat-client", "--plain", *ports(server), "--name", "ann", "--create", "short"],

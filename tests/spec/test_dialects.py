@@ -92,6 +92,9 @@ def test_an_unknown_dialect_is_a_key_error() -> None:
     ("old", "new", "line", "said"),
     [
         ("""fields = ["'{name}: {text}'"]""", "", 29, "relay.fields: missing"),
+        ("""fields = ["'{name}: {text}'"]""", "feilds = ['text']", 30, "relay.feilds: unknown key; did you mean"),
+        ("{name}: {text}", "{name: {text}", 30, "relay.fields: {name has no '}'"),
+        ("{name} left the room", "{name left", 37, "notices.left: {name has no '}'"),
         ('room_closed = "Room closed"', "", 36, "notices.room_closed: missing: every session must be told why"),
         ('learned_from = "datagram"', 'learned_from = "x"', 24, "port.learned_from: 'x' is none of request, trailer"),
         ('learned_from = "datagram"', 'learned_from = "request"', 24, "the request carries no port"),
@@ -192,7 +195,7 @@ def test_a_list_is_a_question_whose_end_is_known_and_a_reply_with_rooms(
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ("[request", "mine.toml: Expected"),
+        ("[request", "mine.toml: not valid TOML: Expected"),
         ("", "mine.toml: format: missing; write format = 'tcrp-dialect/2'"),
         ("a = " + "[" * 100_000 + "]" * 100_000, "mine.toml: its tables are nested too deep"),
         ("#" * (FILE_BYTES_MAX + 1), "mine.toml: 262145 characters; a dialect's file has at most 262144"),

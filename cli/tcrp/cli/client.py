@@ -225,7 +225,10 @@ async def _converse(
             request = RoomRequest(operation, checked_name(room, is_user=False), name, password)
             return _exit_code(await chat.run(request))
         except Closed as closed:
-            return INTERRUPTED if closed.is_interrupt else HOLDS
+            if closed.is_interrupt:
+                return INTERRUPTED
+            # At the menu, the end of the input is as good as "quit"; a room that was named is not entered.
+            return HOLDS if options.join is None and options.create is None else CANNOT
 
 
 def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name: str | None) -> Trace | None:

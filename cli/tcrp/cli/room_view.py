@@ -76,9 +76,9 @@ class RoomView:
         """What a host who is about to leave should know."""
         if others := self.others:
             return _(
-                "You are the host: leaving closes {room} for all others ({number} known). Press the key again to leave."
+                "You are the host: leaving closes {room} for all others ({number} known). Do it again to leave."
             ).format(room=self._room, number=len(others))
-        return _("You are the host: leaving closes {room} for everyone in it. Press the key again to leave.").format(
+        return _("You are the host: leaving closes {room} for everyone in it. Do it again to leave.").format(
             room=self._room
         )
 

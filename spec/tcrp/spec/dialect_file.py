@@ -29,7 +29,7 @@ class Source:
         try:
             self.content = tomllib.loads(toml)
         except tomllib.TOMLDecodeError as error:
-            raise DialectError(f"{name}: {error}") from None
+            raise DialectError(f"{name}: not valid TOML: {error}") from None
         except RecursionError:
             raise DialectError(f"{name}: its tables are nested too deep") from None
 

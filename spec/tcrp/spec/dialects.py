@@ -7,6 +7,7 @@ else changes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -269,7 +270,8 @@ class _Reader:
                 raise table.error("fields", "fields describe the whole message; frame and payload do not go with them")
             items = self._lines(table, "fields", fields, ())
         elif own is None and frame is None:
-            raise table.error("fields", "missing")
+            others = table.not_asked()  # without fields, none of them can be a number's
+            raise table.unknown(others[0]) if others else table.error("fields", "missing")
         else:
             if payload is None:
                 raise table.error("payload", "missing: fields, or a payload within the frame")
@@ -415,6 +417,8 @@ def _check_sentence(table: Table, key: str, sentence: str) -> None:
         word, brace, _ = piece.partition("}")
         if brace and word.isidentifier() and word not in known:
             raise table.error(key, f"{{{word}}} is no part of a notice{near(word, known)}", sentence)
+        if unclosed := next((each for each in known if re.match(rf"{each}\b(?!\}})", piece)), ""):
+            raise table.error(key, f"{{{unclosed} has no '}}'", sentence)
 
 
 def _specialised(table: Table, common: Mapping[str, Any], special: Table) -> Table:

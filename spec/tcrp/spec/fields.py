@@ -348,6 +348,8 @@ def _pattern(quoted: str) -> Iterator[Item]:
     pieces = re.split(r"\{(\w+)\}", text)
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
+            if unclosed := next((word for word in re.findall(r"\{(\w+)", piece) if word in ROLES), ""):
+                raise FieldError(f"{{{unclosed} has no '}}'")
             if piece:
                 yield Constant(piece.encode())
         elif piece not in ROLES:
