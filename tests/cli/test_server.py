@@ -55,6 +55,15 @@ def test_a_user_error_is_reported_in_one_line(
     assert said(capfd, *arguments).startswith(complaint)
 
 
+def test_a_second_dialect_is_a_mistake_that_names_the_option_for_several(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--dialect", "text", "--dialect", "json"])
+    assert ended.value.code == 2
+    said = capfd.readouterr().err
+    assert "--dialect: given twice; a listener of several dialects is a --listen" in said
+    assert said.count("\n") == 1  # no usage, which has thirty lines
+
+
 @pytest.mark.parametrize(
     ("toml", "complaint"),
     [

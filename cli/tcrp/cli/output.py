@@ -35,8 +35,18 @@ REPLACE = "tcrp-signs"
 """The name of the error handler that replaces what an encoding lacks."""
 
 
+USAGE_LINES_MAX = 6
+
+
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse's, but `--help` and `--version` that cannot be written fail, as all output does."""
+    """argparse's, but `--help` and `--version` that cannot be written fail, as all output does.
+
+    A long usage is not put before an error: it would hide it.
+    """
+
+    def print_usage(self, file: SupportsWrite[str] | None = None) -> None:
+        if file is not sys.stderr or self.format_usage().count("\n") <= USAGE_LINES_MAX:
+            super().print_usage(file)
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         if message and file is sys.stdout:

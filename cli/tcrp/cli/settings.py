@@ -111,6 +111,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default = "" if option.default is None else f" ({option.default})"
         metavar = "|".join(option.choices) or ("PORT" if option.is_port else name.upper())
         alone: dict[str, Any] = {"nargs": "?", "const": SWITCH[1]} if option.is_switch else {}
+        if name == "dialect":
+            alone = {"action": _OneDialect}
         parser.add_argument(_option(name), dest=name, metavar=metavar, help=f"{option.help}{default}", **alone)
     parser.add_argument(
         "--listen",
@@ -124,6 +126,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar = "|".join(setting.choices) or ("TIME" if setting.unit is Unit.DURATION else "N")
         help = f"{setting.help} ({write_setting(name, Limits())})"
         limits.add_argument(_option(name), dest=name, metavar=metavar, help=help)
+
+
+class _OneDialect(argparse.Action):
+    """Refuses a second one: who wants several has to say for which ports."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: object, option: object = None) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "given twice; a listener of several dialects is a --listen, as "
+                                         "tcp=9002,udp=9003,dialect=text,dialect=json")  # fmt: skip
+        setattr(namespace, self.dest, values)
 
 
 def _option(name: str) -> str:
