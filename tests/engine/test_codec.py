@@ -133,12 +133,6 @@ def test_a_question_that_names_a_room_or_has_another_number_is_none_for_the_room
     assert speaks.read_list_request(question[:1] + b"\x01" + question[2:]) is None
 
 
-def test_a_question_for_the_rooms_whose_end_nothing_tells_is_none_yet() -> None:
-    own = '["room_length: u1 = 0", "operation: u1", "state: u1 = 0", "len(payload): u29", "payload"]'
-    speaks = changed("name-port-list", (own, '["operation: u1", "state: u1 = 0", "any"]'))
-    assert speaks.read_list_request(speaks.write_list_request()) is None
-
-
 def test_a_listing_is_read_back() -> None:
     speaks = codec("name-port-list")
     listing = speaks.write_listing([b"lobby", b"den"])

@@ -7,6 +7,7 @@ import pytest
 from both_servers import SECOND, BothServers
 from conversation import counted_tokens
 from tcrp.engine.outputs import CloseStream, FinishStream, SendDatagram, SendFrame, ServerOutput, Stepped
+from tcrp.sim.reference.wire import LISTING_BYTES_MAX
 from tcrp.spec.limits import NAME_BYTES_MAX, TAKEOVERS_A_MINUTE_MAX
 from tcrp.spec.names import Operation, PacketKind, Reason, SessionEvent
 
@@ -107,13 +108,18 @@ def test_who_creates_a_room_again_with_a_wrong_password_is_told_that_it_exists()
     assert [each.why for each in outputs if isinstance(each, Stepped) and each.why] == [Reason.ROOM_EXISTS]
 
 
-def test_after_the_last_wrong_password_of_a_minute_one_a_second_is_looked_at() -> None:
-    both = BothServers("json", password_tries_max=2, idle_timeout=300 * SECOND)
-    both.asks("alice", Operation.CREATE, "lobby", "alice", password="sesame")
-    both.wakes()
-    both.speaks(TOKEN, "lobby", b"")
+class Door:
+    """A room with a password, and who tries to join it."""
 
-    def answer(password: str, after_us: int) -> str:
+    def __init__(self, tries: int) -> None:
+        self.both = BothServers("json", password_tries_max=tries, idle_timeout=300 * SECOND)
+        self.both.asks("alice", Operation.CREATE, "lobby", "alice", password="sesame")
+        self.both.wakes()
+        self.both.speaks(TOKEN, "lobby", b"")
+
+    def answers(self, password: str, after_us: int) -> str:
+        """What is said to a password so long after the one before."""
+        both = self.both
         both.now_us += after_us
         stream = f"at {both.now_us}"
         outputs = both.asks(stream, Operation.JOIN, "lobby", "bob", password=password)
@@ -121,14 +127,27 @@ def test_after_the_last_wrong_password_of_a_minute_one_a_second_is_looked_at() -
         both.wakes()
         return next((each.why for each in outputs if isinstance(each, Stepped) and each.why), "accepted")
 
-    assert answer("wrong", 1) == Reason.WRONG_PASSWORD
-    assert answer("wrong", 1) == Reason.WRONG_PASSWORD
-    assert answer("sesame", 1) == Reason.TOO_MANY_REQUESTS
-    assert answer("wrong", SECOND) == Reason.TOO_MANY_REQUESTS
-    assert answer("sesame", SECOND - 1) == Reason.TOO_MANY_REQUESTS
-    assert answer("sesame", 1) == "accepted"
-    assert answer("wrong", 57 * SECOND) == Reason.TOO_MANY_REQUESTS
-    assert answer("wrong", 60 * SECOND) == Reason.WRONG_PASSWORD
+
+def test_after_the_last_wrong_password_of_a_minute_one_a_second_is_looked_at() -> None:
+    door = Door(tries=2)
+    assert door.answers("wrong", 1) == Reason.WRONG_PASSWORD
+    assert door.answers("wrong", 1) == Reason.WRONG_PASSWORD
+    assert door.answers("sesame", 1) == Reason.TOO_MANY_REQUESTS
+    assert door.answers("wrong", SECOND) == Reason.TOO_MANY_REQUESTS
+    assert door.answers("sesame", SECOND - 1) == Reason.TOO_MANY_REQUESTS
+    assert door.answers("sesame", 1) == "accepted"
+    assert door.answers("wrong", 57 * SECOND) == Reason.TOO_MANY_REQUESTS
+    assert door.answers("wrong", 60 * SECOND) == Reason.WRONG_PASSWORD
+
+
+def test_a_lock_out_lasts_a_minute_from_the_last_wrong_password_and_no_longer() -> None:
+    door = Door(tries=2)
+    assert door.answers("wrong", 1) == Reason.WRONG_PASSWORD
+    assert door.answers("wrong", 30 * SECOND) == Reason.WRONG_PASSWORD
+    assert door.answers("wrong", 31 * SECOND) == Reason.TOO_MANY_REQUESTS  # the first is older than a minute
+    door = Door(tries=1)
+    assert door.answers("wrong", 1) == Reason.WRONG_PASSWORD
+    assert door.answers("wrong", 60 * SECOND) == Reason.WRONG_PASSWORD
 
 
 def test_who_takes_over_the_hosts_name_is_the_host_and_the_old_session_is_told() -> None:
@@ -144,8 +163,10 @@ def test_who_takes_over_the_hosts_name_is_the_host_and_the_old_session_is_told()
     assert [str(each.name) for each in both.reference.rooms.sessions()] == []
 
 
-def test_a_name_changes_hands_so_often_in_a_minute_and_no_more() -> None:
+@pytest.mark.parametrize("start_us", [0, 100 * SECOND])
+def test_a_name_changes_hands_so_often_in_a_minute_and_no_more(start_us: int) -> None:
     both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
+    both.now_us = start_us
     both.asks("alice", Operation.CREATE, "lobby", "alice")
     both.wakes()
 
@@ -173,17 +194,28 @@ def test_a_session_that_ends_while_its_name_is_taken_over_is_not_superseded_too(
     assert SessionEvent.SUPERSEDED not in [each.event for each in outputs if isinstance(each, Stepped)]
 
 
-def test_a_list_of_rooms_ends_where_the_next_name_would_not_fit() -> None:
-    rooms = 64 * 1024 // (NAME_BYTES_MAX + 1) + 1
-    many = 2 * rooms
+def listed_rooms(names: list[str]) -> bytes:
+    """The list of rooms of these names."""
+    many = 2 * len(names)
     both = BothServers(
         "name-port-list", rooms_max=many, rooms_per_ip_max=many, sessions_max=many, sessions_per_ip_max=many,
         unentered_rooms_per_ip_max=many, connections_max=many, connections_per_ip_max=many,
     )  # fmt: skip
-    for number in range(rooms):
-        both.asks(f"user{number}", Operation.CREATE, f"{number:0{NAME_BYTES_MAX}}", "alice")
+    for name in names:
+        both.asks(f"user of {name}", Operation.CREATE, name, "alice")
         both.wakes()
     asks_for_list = bytes((0, both.codecs[0].dialect.operations[Operation.LIST], 0)) + bytes(29)
     both.opens("reader")
-    listed = [each.data for each in both.sends("reader", asks_for_list) if isinstance(each, SendFrame)]
-    assert [b"".join(listed).count(b",")] == [rooms - 2]
+    return b"".join(each.data for each in both.sends("reader", asks_for_list) if isinstance(each, SendFrame))
+
+
+def test_a_list_of_rooms_ends_where_the_next_name_would_not_fit() -> None:
+    rooms = LISTING_BYTES_MAX // (NAME_BYTES_MAX + 1) + 1
+    assert listed_rooms([f"{number:0{NAME_BYTES_MAX}}" for number in range(rooms)]).count(b",") == rooms - 2
+
+
+def test_a_list_of_rooms_may_be_of_exactly_the_length_that_is_allowed() -> None:
+    lengths = [NAME_BYTES_MAX] * 2 + [NAME_BYTES_MAX - 1] * 255
+    names = [f"{number:0{length}}" for number, length in enumerate(lengths)]
+    assert len(",".join(names)) == LISTING_BYTES_MAX
+    assert listed_rooms(names).endswith(",".join(names).encode())
