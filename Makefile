@@ -11,8 +11,8 @@ demo: $(VENV)/run
 
 # Tests that wait for programs on real sockets and terminals: they share the machine only with each other, because some
 # expect something within a time. All other tests only compute, and are run before them.
-# Two at a time: with three, a judge's pauses between two pieces of a request are sometimes too short for a busy machine.
-# In both halves the files that take longest come first, so that no process waits for the last of them.
+# Not the longest files first, which are the judge's: two of them at a time leave a judge's pauses between two pieces of a
+# request too short. Of the tests that only compute they come first, so that no process waits for the last of them.
 LONGEST = $(addprefix tests/,docs interleavings sim/swarm engine/test_total.py sim/test_scenarios.py tools explore view)
 REAL_TIME = tests/judge tests/cli/test_sockets.py tests/cli/test_client_comes_back.py tests/net tests/live tests/interop \
   tests/deploy $(addprefix tests/cli/test_,chat_session.py client.py client_languages.py client_plain.py conform.py \
@@ -21,7 +21,7 @@ REAL_TIME = tests/judge tests/cli/test_sockets.py tests/cli/test_client_comes_ba
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(REAL_TIME)) \
 	  $(LONGEST) tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(REAL_TIME)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(REAL_TIME)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
