@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def trimmed(svg: str, title: str) -> str:
-    """The picture without narrow frames and the empty space below, under a title that does not name the command."""
+    """The picture without narrow frames, the empty space below, a script, and the command as its title."""
     deepest = 0
 
     def kept(frame: re.Match[str]) -> str:
@@ -60,6 +60,9 @@ def trimmed(svg: str, title: str) -> str:
         return frame[0]
 
     svg = FRAME.sub(kept, svg)
+    # The script that py-spy adds and what it moves: a document shows a picture without it.
+    svg = re.sub(r'<script.*?</script>|<text id="(?:details|unzoom|search|matched)".*?</text>| onload="[^"]*"', "", svg,
+                 flags=re.DOTALL)  # fmt: skip
     svg = re.sub(r'(<text id="title"[^>]*>)[^<]*', lambda found: found[1] + escape(title), svg)
     height = deepest + LINE_PIXELS + BELOW_PIXELS
     for shape in (r'<svg [^>]*? height="', r'viewBox="0 0 \d+ ', r'<rect x="0" y="0" width="100%" height="'):

@@ -7,7 +7,6 @@ written; 70: tcrp itself failed.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,7 +121,7 @@ def _parser() -> ArgumentParser:
     )
     swarm.add_argument("--runs", type=_count, metavar="N", help=f"how many scenarios to run ({SWARM_RUNS})")
     swarm.add_argument("--for", dest="lasting", metavar="TIME", help="run scenarios for this long")
-    swarm.add_argument("--jobs", type=_jobs, metavar="J", help="how many processes (one per core)")
+    swarm.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one per core)")
     swarm.add_argument("--dask", metavar="ADDRESS", help="run them on the workers of this Dask scheduler: HOST:8786")
     swarm.add_argument("--seed", type=int, default=0, help="seed of the first scenario; each next one adds 1 (0)")
     swarm.add_argument("--vary", metavar="FILE", help="TOML file of knobs: users, steps, horizon, attackers …")
@@ -149,7 +148,7 @@ def _parser() -> ArgumentParser:
     explore.add_argument("--depth", type=_count, metavar="N", help="go no further than N steps from the start")
     explore.add_argument("--states", type=_count, metavar="N", help="stop after N states")
     explore.add_argument("--for", dest="lasting", metavar="TIME", help="stop after this time")
-    explore.add_argument("--jobs", type=_jobs, metavar="J", help="how many processes (one per core)")
+    explore.add_argument("--jobs", type=_count, metavar="J", help="how many processes (one per core)")
     explore.add_argument("--resume", metavar="FILE", help="keep there how far the search is, and go on from it")
     explore.add_argument(
         "--counterexample", metavar="FILE", default="counterexample.yaml",
@@ -201,11 +200,14 @@ def _count(word: str) -> int:
     return int(word)
 
 
-def _jobs(word: str) -> int:
-    jobs, most = _count(word), JOBS_PER_CORE_MAX * (os.cpu_count() or 1)
-    if jobs > most:
-        raise argparse.ArgumentTypeError(f"{jobs} processes; at most {most} make sense on this machine")
-    return jobs
+def _jobs(options: argparse.Namespace) -> int:
+    """How many processes: one per core unless it is said. Raises `UsageError`."""
+    from tcrp.cli.swarm import cores
+
+    most = JOBS_PER_CORE_MAX * cores()
+    if options.jobs is not None and options.jobs > most:
+        raise UsageError(f"--jobs {options.jobs}: at most {most} processes make sense on this machine")
+    return options.jobs or cores()
 
 
 def _files(names: Sequence[str]) -> list[Path]:
@@ -387,7 +389,7 @@ def _coverage(options: argparse.Namespace) -> int:
 
 
 def _swarm(options: argparse.Namespace) -> int:
-    from tcrp.cli.swarm import Swarm, cores, read_knobs, run_swarm
+    from tcrp.cli.swarm import Swarm, read_knobs, run_swarm
     from tcrp.sim.scenario.errors import ScenarioError
     from tcrp.sim.scenario.reader import read_scenario
     from tcrp.spec.durations import parse_duration
@@ -411,7 +413,7 @@ def _swarm(options: argparse.Namespace) -> int:
     swarm = Swarm(
         runs,
         seconds,
-        options.jobs or cores(),
+        _jobs(options),
         options.seed,
         folder,
         knobs,
@@ -426,7 +428,6 @@ def _swarm(options: argparse.Namespace) -> int:
 
 def _explore(options: argparse.Namespace) -> int:
     from tcrp.cli.explore import Options, run_explore
-    from tcrp.cli.swarm import cores
     from tcrp.explore.model import Bounds
     from tcrp.spec.durations import parse_duration
 
@@ -439,7 +440,7 @@ def _explore(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.scenario} is a folder; name one scenario")
     resume = Path(options.resume) if options.resume is not None else None
     bounds = Bounds(options.depth, options.states, seconds)
-    return run_explore(Options(file, bounds, options.jobs or cores(), resume, Path(options.counterexample)))
+    return run_explore(Options(file, bounds, _jobs(options), resume, Path(options.counterexample)))
 
 
 def _shrink(options: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ else changes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +28,7 @@ from tcrp.spec.fields import (
     numbers,
     read_item,
     roles_of,
+    unclosed,
 )
 from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Notice, Operation, Reason, Rule
@@ -417,8 +417,8 @@ def _check_sentence(table: Table, key: str, sentence: str) -> None:
         word, brace, _ = piece.partition("}")
         if brace and word.isidentifier() and word not in known:
             raise table.error(key, f"{{{word}}} is no part of a notice{near(word, known)}", sentence)
-        if unclosed := next((each for each in known if re.match(rf"{each}\b(?!\}})", piece)), ""):
-            raise table.error(key, f"{{{unclosed} has no '}}'", sentence)
+    if word := unclosed(sentence, known):
+        raise table.error(key, f"{{{word} has no '}}'", sentence)
 
 
 def _specialised(table: Table, common: Mapping[str, Any], special: Table) -> Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -345,17 +345,22 @@ def _pattern(quoted: str) -> Iterator[Item]:
     text = match[1] if match[1] is not None else match[2]
     if not text:
         raise FieldError("a text in quotes is empty")
+    if word := unclosed(text, ROLES):
+        raise FieldError(f"{{{word} has no '}}'")
     pieces = re.split(r"\{(\w+)\}", text)
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
-            if unclosed := next((word for word in re.findall(r"\{(\w+)", piece) if word in ROLES), ""):
-                raise FieldError(f"{{{unclosed} has no '}}'")
             if piece:
                 yield Constant(piece.encode())
         elif piece not in ROLES:
             raise FieldError(f"{{{piece}}} is no field{near(piece, ROLES)}")
         else:
             yield _text(ROLES[piece], "")
+
+
+def unclosed(text: str, words: Container[str]) -> str:
+    """The first of `words` behind a `{` that no `}` closes; empty if there is none."""
+    return next((word for word in re.findall(r"\{(\w+)\b(?!\})", text) if word in words), "")
 
 
 def near(word: str, words: Iterable[str]) -> str:

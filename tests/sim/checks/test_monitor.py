@@ -348,8 +348,8 @@ def test_a_step_that_no_table_has_is_found_and_says_where_the_machine_was(
 
 def test_machines_of_other_ids_actors_kinds_and_instances_stand_elsewhere() -> None:
     watched = Watched()
-    others = [{"id": "ann@lobby"}, {"actor": "bob"}, {"instance": 2}]
-    assert watched.hears_of(*(step_of(GRANTED, **each) for each in ({}, *others))) is None  # type: ignore[arg-type]
+    others = [step_of(GRANTED, "ann@lobby"), step_of(GRANTED, actor="bob"), step_of(GRANTED, instance=2)]
+    assert watched.hears_of(step_of(GRANTED), *others) is None
     opens = step_of(("vacant", "created", "open"), "bob@lobby", machine=Machine.ROOM)
     assert watched.hears_of(opens, step_of(ENTERED)) is None
 

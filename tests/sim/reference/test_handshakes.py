@@ -163,6 +163,18 @@ def test_who_takes_over_the_hosts_name_is_the_host_and_the_old_session_is_told()
     assert [str(each.name) for each in both.reference.rooms.sessions()] == []
 
 
+def test_who_takes_over_a_guests_name_is_a_guest() -> None:
+    both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
+    both.asks("alice", Operation.CREATE, "lobby", "alice")
+    both.asks("bob", Operation.JOIN, "lobby", "bob")
+    both.wakes()
+    both.now_us = 2 * SECOND
+    both.asks("bob again", Operation.JOIN, "lobby", "bob")
+    both.wakes()
+    both.give("remove", "alice", "lobby", both.now_us)
+    assert [str(each.name) for each in both.reference.rooms.sessions()] == []  # the host's end closes the room
+
+
 @pytest.mark.parametrize("start_us", [0, 100 * SECOND])
 def test_a_name_changes_hands_so_often_in_a_minute_and_no_more(start_us: int) -> None:
     both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
@@ -207,6 +219,22 @@ def listed_rooms(names: list[str]) -> bytes:
     asks_for_list = bytes((0, both.codecs[0].dialect.operations[Operation.LIST], 0)) + bytes(29)
     both.opens("reader")
     return b"".join(each.data for each in both.sends("reader", asks_for_list) if isinstance(each, SendFrame))
+
+
+def test_a_list_names_the_open_rooms_without_password_whose_name_holds_no_comma() -> None:
+    both = BothServers("name-port-list", "json")
+    takes_passwords = both.codecs[1]
+    for name, password in (("open", ""), ("closing", ""), ("secret", "sesame"), ("one,two", "")):
+        both.opens(name)
+        both.sends(
+            name, takes_passwords.write_request(Operation.CREATE, name.encode(), "ann", password, "10.0.0.1", 40_001)
+        )
+        both.wakes()
+    both.give("close_room", "closing", both.now_us)
+    asks_for_list = bytes((0, both.codecs[0].dialect.operations[Operation.LIST], 0)) + bytes(29)
+    both.opens("reader")
+    [listing] = [each.data for each in both.sends("reader", asks_for_list) if isinstance(each, SendFrame)]
+    assert both.codecs[0].read_listing(listing) == ["open"]
 
 
 def test_a_list_of_rooms_ends_where_the_next_name_would_not_fit() -> None:
