@@ -313,8 +313,9 @@ def _steps(items: tuple[Item, ...], context: _Context, *, is_top: bool) -> list[
     """The steps of a region. At the top of a stream bytes may be missing; elsewhere its end is known."""
     waits = is_top and context.message.is_stream
     steps: list[_Step] = []
-    for index, item in enumerate(items):
-        behind = sum(size_of(each) or 0 for each in items[index + 1 :])
+    behind = sum(size_of(each) or 0 for each in items)
+    for item in items:
+        behind -= size_of(item) or 0
         match item:
             case Constant():
                 steps.append(_constant(item, waits))

@@ -174,7 +174,7 @@ def test_a_host_who_is_superseded_hands_the_room_on(server: Server) -> None:
     server.room("lobby", "created", "vacant", "open")
     new = server.grants(OTHER)
     server.grants(THIRD, "ann@lobby", user="ann")
-    assert list(server.observed.living_as("bob@lobby")) == [old, new]
+    assert list(server.observed.living_as(old)) == [old, new]
     server.steps(old, "superseded", "expired")
     assert (server.observed.hosts["lobby"], server.observed.call.hosts_ended) == (new, [])
     server.steps(new, "left", "expired")

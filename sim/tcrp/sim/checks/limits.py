@@ -78,19 +78,19 @@ class LimitChecks:
     # --- counts ----------------------------------------------------------------------------------
 
     def _judge_counts(self) -> None:
-        limits, living = self._bounds.widest, self._model.living
-        self._at_most("rooms", len(self._model.rooms), limits.rooms_max)
-        self._at_most("sessions", len(living), limits.sessions_max)
+        limits, model = self._bounds.widest, self._model
+        self._at_most("rooms", len(model.rooms), limits.rooms_max)
+        self._at_most("sessions", len(model.living), limits.sessions_max)
         self._at_most("connections", len(self._open), limits.connections_max)
-        for granted in self._model.call.granted:
+        for granted in model.call.granted:
             # Of a takeover under way both sessions live, and count once.
-            members = {each.id for each in living.values() if each.room == granted.room}
+            members = {each.id for each in model.living_in[granted.room].values()}
             self._at_most(f"members of {granted.room}", len(members), limits.members_max)
-            of_ip = sum(each.ip == granted.ip for each in living.values())
-            self._at_most(f"sessions of {granted.ip}", of_ip, limits.sessions_per_ip_max)
+            of_ip = model.living_from[granted.ip].values()
+            self._at_most(f"sessions of {granted.ip}", len(of_ip), limits.sessions_per_ip_max)
+            hosts = [(each, model.hosts.get(each.room)) for each in of_ip]
             unentered = sum(
-                host is not None and not host.has_entered and host.ip == granted.ip and host.token in living
-                for host in self._model.hosts.values()
+                host is not None and host.token == each.token and not host.has_entered for each, host in hosts
             )
             most = limits.unentered_rooms_per_ip_max
             self._at_most(f"rooms of {granted.ip} whose host has not entered", unentered, most)
@@ -102,8 +102,9 @@ class LimitChecks:
         now_us, most = self._model.call.local_us, self._bounds.widest.texts_per_second_max
         texts = self._texts.setdefault(speaker.token, deque(maxlen=most + 1))
         texts.append(now_us)
-        within = sum(now_us - moment < SECOND_US for moment in texts)
-        self._at_most(f"texts of {speaker.id} within a second", within, most)
+        while now_us - texts[0] >= SECOND_US:
+            texts.popleft()
+        self._at_most(f"texts of {speaker.id} within a second", len(texts), most)
         if speaker.state is SessionState.EXPIRED:
             del self._texts[speaker.token]
 

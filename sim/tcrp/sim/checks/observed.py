@@ -7,6 +7,7 @@ compare the engine's outputs with it. What it must hold by the rules, `tcrp.sim.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -91,6 +92,9 @@ class ObservedServer:
         self._server = server or hosts.server
         self._known = known  # in a cluster: what its servers take over from each other
         self.living: dict[Hashable, SessionRecord] = {}
+        # The same by room and by IP address: a look at all of thousands for each that joins would take most of a run.
+        self.living_in: defaultdict[str, dict[Hashable, SessionRecord]] = defaultdict(dict)
+        self.living_from: defaultdict[str, dict[Hashable, SessionRecord]] = defaultdict(dict)
         self.ended: dict[Hashable, SessionRecord] = {}
         self.rooms: dict[str, RoomState] = {}
         self.hosts: dict[str, SessionRecord | None] = {}
@@ -103,6 +107,8 @@ class ObservedServer:
     def forget(self) -> None:
         """The server has lost all that it knew."""
         self.living.clear()
+        self.living_in.clear()
+        self.living_from.clear()
         self.ended.clear()
         self.rooms.clear()
         self.hosts.clear()
@@ -116,6 +122,7 @@ class ObservedServer:
         self.closing_us.pop(room, None)
         self.tokens.pop(room, None)
         self._members.pop(room, None)
+        self.living_in.pop(room, None)
 
     def user_of(self, entry: SessionRecord) -> UserHost | None:
         """Whose client holds the session."""
@@ -143,7 +150,8 @@ class ObservedServer:
         )
         if user is not None and connection is not None:
             entry.held_by(user, connection.client_address)
-        self.living[step.subject] = self._last_granted = entry
+        self._last_granted = entry
+        self.begin(entry)
         if self._known is not None:
             self._known.sessions[step.subject] = entry
         self.tokens.setdefault(room, set()).add(step.subject)
@@ -170,15 +178,24 @@ class ObservedServer:
         if entry.state is SessionState.EXPIRED:
             self._end(entry, record)
 
+    def begin(self, entry: SessionRecord) -> None:
+        """The session lives from now on."""
+        for those in (self.living, self.living_in[entry.room], self.living_from[entry.ip]):
+            those[entry.token] = entry
+
+    def _no_more(self, entry: SessionRecord) -> None:
+        for those in (self.living, self.living_in[entry.room], self.living_from[entry.ip]):
+            those.pop(entry.token, None)
+
     def _end(self, entry: SessionRecord, record: Stepped) -> None:
-        del self.living[entry.token]
+        self._no_more(entry)
         self.ended[entry.token] = entry
         self._members.get(entry.room, {}).pop(entry.token, None)
         if record.event != SessionEvent.LEFT and entry.address is not None:
             self.call.told.append(entry)
         if self.hosts.get(entry.room) is entry:
             if record.event == SessionEvent.SUPERSEDED:
-                successor = self.hosts[entry.room] = next(self.living_as(entry.id), None)
+                successor = self.hosts[entry.room] = next(self.living_as(entry), None)
                 if successor is not None:  # the room's host has entered once: it is waited for no more
                     successor.has_entered |= entry.has_entered
                 if self._known is not None:
@@ -186,9 +203,9 @@ class ObservedServer:
             else:
                 self.call.hosts_ended.append(entry)
 
-    def living_as(self, id: str) -> Iterator[SessionRecord]:
-        """Living sessions of one name in one room: more than one while a takeover is under way."""
-        return (each for each in self.living.values() if each.id == id)
+    def living_as(self, entry: SessionRecord) -> Iterator[SessionRecord]:
+        """Living sessions of its name in its room: more than one while a takeover is under way."""
+        return (each for each in self.living_in[entry.room].values() if each.id == entry.id)
 
     def adopt(self, state: ServerState, local_us: int, linger_us: int) -> list[SessionRecord]:
         """The server goes on with rooms of another. Returns the living sessions and those that have ended."""
@@ -204,7 +221,7 @@ class ObservedServer:
             if isinstance(each, FrozenSession):
                 entry.state, entry.last_heard_us = each.state, local_us - each.silent_us
                 entry.has_entered |= each.state is SessionState.IN_ROOM
-                self.living[entry.token] = entry
+                self.begin(entry)
                 if each.state is SessionState.IN_ROOM:
                     self._members.setdefault(entry.room, {})[entry.token] = entry
             else:
@@ -229,9 +246,10 @@ class ObservedServer:
     def give_away(self, room: str) -> None:
         """Another server goes on with a room, or nobody knows yet who."""
         assert self._known is not None, "a server of a cluster"
-        for kept in (self.living, self.ended):
-            for token in [token for token, entry in kept.items() if entry.room == room]:
-                del kept[token]
+        for entry in list(self.living_in[room].values()):
+            self._no_more(entry)
+        for token in [token for token, entry in self.ended.items() if entry.room == room]:
+            del self.ended[token]
         self._known.hosts[room] = self.hosts.get(room)
         self.rooms.pop(room, None)
         self.forget_room(room)

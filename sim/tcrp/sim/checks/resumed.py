@@ -57,7 +57,7 @@ def resumed(
         entry = record(living, living.state)
         entry.address, entry.last_heard_us = living.address, now_us - living.silent_us
         entry.has_entered = living.state is SessionState.IN_ROOM
-        model.living[living.token] = entry
+        model.begin(entry)
         if entry.has_entered:
             model._members.setdefault(entry.room, {})[entry.token] = entry
         monitor._liveness.expect_silence(entry)

@@ -135,7 +135,7 @@ class TerminationChecks:
         for room in model.call.closed:
             self._judge_linger(room, host)
             held = held_of_room(host.frozen(), room.encode(), model.tokens.get(room, set()))
-            held += [f"session {entry.id}" for entry in model.living.values() if entry.room == room]
+            held += [f"session {entry.id}" for entry in model.living_in[room].values()]
             judge(Property.CLOSED_ROOM_LEAVES_NOTHING, not held, "room {} is closed but leaves {}", room, held)
             self._untold = [entry for entry in self._untold if entry.room != room]
             model.forget_room(room)

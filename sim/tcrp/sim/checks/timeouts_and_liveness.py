@@ -61,7 +61,7 @@ class LivenessChecks:
 
     def granted(self, entry: SessionRecord) -> None:
         """A session has begun, perhaps under a name that is in use (R-NAME-2)."""
-        for old in self._model.living_as(entry.id):
+        for old in self._model.living_as(entry):
             if old is entry:
                 continue
             limits, call = self._bounds.now, self._model.call
