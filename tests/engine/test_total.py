@@ -13,7 +13,7 @@ from tcrp.engine.outputs import Address
 from tcrp.spec.dialects import SHIPPED
 from tcrp.spec.names import Counter, Operation, SessionState
 
-ordinary = settings(max_examples=2600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ordinary = settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 jsons = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

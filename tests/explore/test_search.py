@@ -152,7 +152,7 @@ def fan(width: int) -> Model[int]:
         name="fan",
         initial=tuple(range(1, width)),
         successors=lambda n: [("on", n * 7919 % 1_000_003 + 1_000_003)] if n < 1_000_003 else [],
-        fingerprint=lambda n: n,
+        fingerprint=lambda n: (n << 24) + n,  # in the order of the states, and spread
         always={"no seven at the end": lambda n: n < 1_000_003 or n % 10 != 7},
     )
 

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ HOOK: dict[str, Any] = SETTINGS["tool"]["hatch"]["build"]["targets"]["wheel"]["h
 FREE = {"NamedTuple", "Protocol", "StrEnum", "IntEnum", "Enum"}  # mypyc leaves these classes to Python
 
 
+@cache
 def classes_of(path: Path) -> dict[str, set[str]]:
     """The classes of a file, and the names of their bases."""
     found = {}

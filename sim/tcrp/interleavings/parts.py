@@ -5,7 +5,6 @@ A part's number is a fingerprint of its content, the same in every process. A wo
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -14,6 +13,7 @@ from tcrp.engine.client import ClientState
 from tcrp.engine.outputs import Address
 from tcrp.engine.state import ServerState
 from tcrp.interleavings.reference_state import Frozen
+from tcrp.interleavings.values import ATOMS, field_names
 from tcrp.spec.names import PacketKind, Property
 
 V = TypeVar("V")
@@ -101,8 +101,12 @@ def content_number(part: Any) -> int:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return tuple(_plain(getattr(value, each.name)) for each in fields(value))
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    names = field_names(kind)
+    if names is not None:
+        return tuple([_plain(getattr(value, name)) for name in names])
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     return str(value) if isinstance(value, Enum) else value

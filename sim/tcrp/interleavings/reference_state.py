@@ -6,9 +6,9 @@ Moments stay as they are: whoever freezes and thaws does both at the same moment
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any
 
+from tcrp.interleavings.values import ATOMS, field_names
 from tcrp.sim.reference.server import ReferenceServer
 from tcrp.sim.reference.state import Connection, Room, Session
 from tcrp.sim.reference.wire import Request
@@ -47,13 +47,17 @@ def freeze_reference(reference: ReferenceServer) -> Frozen:
 
 def _fields(value: Any, ranks: Mapping[int, int] | None = None) -> Frozen:
     return tuple(
-        ranks.get(value.number, 0) if ranks is not None and each.name == "number" else _plain(getattr(value, each.name))
-        for each in fields(value)
+        [
+            ranks.get(value.number, 0) if ranks is not None and name == "number" else _plain(getattr(value, name))
+            for name in field_names(type(value)) or ()
+        ]
     )
 
 
 def _plain(value: Any) -> Any:
     """Ids in place of sessions, rooms and dialects."""
+    if type(value) in ATOMS:
+        return value
     match value:
         case Session():
             return value.token
@@ -66,7 +70,7 @@ def _plain(value: Any) -> Any:
             return ("list", *(sorted(items) if all(isinstance(each, Session) for each in value) else items))
         case dict():
             return ("dict", *((key, tuple(value[key])) for key in sorted(value) if value[key]))
-        case _ if is_dataclass(value):
+        case _ if field_names(type(value)) is not None:
             return ("of", _fields(value))
         case _:
             return value
@@ -94,8 +98,8 @@ def thaw_reference(
 
 
 def _fill(target: Any, values: Frozen, sessions: dict[Any, Session], rooms: dict[Any, Room]) -> None:
-    for each, value in zip(fields(target), values, strict=True):
-        setattr(target, each.name, _back(each.name, value, sessions, rooms))
+    for name, value in zip(field_names(type(target)) or (), values, strict=True):
+        setattr(target, name, _back(name, value, sessions, rooms))
 
 
 def _back(name: str, value: Any, sessions: dict[Any, Session], rooms: dict[Any, Room]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from itertools import pairwise, permutations
 from typing import Any
 
@@ -16,6 +16,7 @@ from tcrp.interleavings.moments import Pace, settled
 from tcrp.interleavings.parts import Broken, Flight, Numbers, Party, ServerPart
 from tcrp.interleavings.reference_state import Frozen
 from tcrp.interleavings.server_part import STREAMS, token_of
+from tcrp.interleavings.values import ATOMS, field_names
 from tcrp.sim.hosts.user import UserHost
 
 Order = tuple[int, ...]
@@ -43,20 +44,21 @@ class Renaming:
 
     def of(self, value: Any) -> Any:
         """The value with the users exchanged."""
-        if isinstance(value, bytes):
+        kind = type(value)
+        if kind is bytes:
             return self._in_bytes.sub(lambda match: self._bytes[match[0]], value)
-        if type(value) is str:
+        if kind is str:
             return self._in_text.sub(lambda match: self._texts[match[0]], value)
+        if kind in ATOMS:
+            return value
         if isinstance(value, Flight):
             party = self._places.get(value.party, value.party)
             return value._replace(party=party, data=self.of(value.data), address=self.of(value.address))
         if isinstance(value, tuple):
             items = [self.of(each) for each in value]
-            return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-        if is_dataclass(value) and not isinstance(value, type):
-            changed = {each.name: self.of(getattr(value, each.name)) for each in fields(value)}
-            return replace(value, **changed)
-        return value
+            return tuple(items) if kind is tuple else kind(*items)
+        names = field_names(kind)
+        return value if names is None else replace(value, **{name: self.of(getattr(value, name)) for name in names})
 
 
 class Symmetry:

@@ -279,6 +279,7 @@ def test_a_room_is_known_until_it_is_closed_and_since_when_it_closes(server: Ser
     assert server.observed.tokens == {"lobby": {TOKEN}}
     server.observed.forget_room("lobby")
     assert (server.observed.tokens, server.observed.closing_us, server.observed.hosts) == ({}, {}, {})
+    assert "lobby" not in server.observed.living_in
 
 
 def test_a_room_that_is_made_before_anyone_was_granted_has_no_host(server: Server) -> None:
@@ -293,6 +294,7 @@ def test_a_server_that_crashes_knows_nothing(server: Server) -> None:
     server.steps(server.enters(server.grants(THIRD, "eve@lobby")), "left", "expired")
     server.observed.forget()
     assert server.hears(forged_datagram("lobby", THIRD, b"hi")).entry is None
+    assert (server.observed.living_in, server.observed.living_from) == ({}, {})
     assert server.observed.closing_us == {}
     assert server.hears(forged_datagram("lobby", TOKEN, b"hi")).entry is None
     assert (server.observed.rooms, server.observed.hosts, server.observed.tokens) == ({}, {}, {})
