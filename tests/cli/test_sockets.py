@@ -179,6 +179,20 @@ def test_what_differs_always_or_undisturbed_differs(stall: float, tries: int) ->
     assert (found.differences, ran) == ([A_DIFFERENCE], tries)
 
 
+def test_what_differs_after_a_late_restart_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tcrp.live.server.RESTART_SECONDS", 0.0)
+    monkeypatch.setattr("tcrp.cli.sockets.STALL_SECONDS", 0.2)
+    monkeypatch.setattr("tcrp.cli.sockets.differences", lambda *_: [A_DIFFERENCE])
+    monkeypatch.setattr("tcrp.cli.sockets.TRIES", 1)
+    file = tmp_path / "scenario.yaml"
+    script = "[{at: 0s, server: {crash: {restart: 1ms}}}, {at: 2s, alice: {create: lobby}}]"
+    file.write_text(f"claim: a\nscript: {script}\n")
+    assert main(["run", "--sockets", str(file)]) == 1
+    assert "but the machine held everything up for " in capsys.readouterr().out
+
+
 def test_a_stall_is_measured() -> None:
     async def stalls() -> float:
         with (stall := Stall()):

@@ -71,6 +71,25 @@ def test_a_server_that_comes_back_has_its_ports_and_a_trace_of_its_own(tmp_path:
     plays(conversation)
 
 
+@pytest.mark.parametrize(("may_take", "is_late"), [(0.0, True), (PATIENCE, False)])
+def test_a_restart_is_late_that_takes_longer_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_take: float, is_late: bool
+) -> None:
+    monkeypatch.setattr("tcrp.live.server.RESTART_SECONDS", may_take)
+
+    async def conversation() -> float:
+        server = server_in(tmp_path, times := Times())
+        await server.start()
+        assert server.late_seconds == 0  # its first start disturbs no script
+        server.act(Crash(restart_us=1))
+        await times.becomes(2)
+        await server.close()
+        return server.late_seconds
+
+    late_seconds = asyncio.run(asyncio.wait_for(conversation(), PATIENCE))
+    assert (late_seconds > 0) == is_late
+
+
 def test_limits_cannot_be_changed_on_sockets(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="cannot run on sockets"):
         server_in(tmp_path, Times()).act(SetLimits(()))

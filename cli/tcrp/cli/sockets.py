@@ -192,8 +192,8 @@ async def _compare_batch(runs: list[SimulatedRun]) -> list[Comparison]:
             for each in playbacks:
                 await each.close()
     return [
-        Comparison(run.file, run.moves, differences(run.moves, on_sockets), stall.seconds)
-        for run, on_sockets in zip(runs, moves, strict=True)
+        Comparison(run.file, run.moves, differences(run.moves, on_sockets), max(stall.seconds, each.late_seconds))
+        for run, each, on_sockets in zip(runs, playbacks, moves, strict=True)
     ]
 
 

@@ -90,6 +90,11 @@ class Playback:
         self._began = 0.0
         self._rows: dict[int, list[asyncio.Task[None]]] = {}
 
+    @property
+    def late_seconds(self) -> float:
+        """By which the server took too long to start again: what differs then says nothing."""
+        return self._server.late_seconds
+
     async def open(self) -> None:
         """Start the server, and open a proxy for each user. Raises `ServerFailed`."""
         await self._server.start()

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,6 +21,8 @@ from tcrp.trace.records import Record
 
 READY = re.compile(r"TCP (\S+):(\d+) and UDP \S+:(\d+)")
 READY_SECONDS = 30
+RESTART_SECONDS = 1.0
+"""So long may a server take that is started again: scenarios let it go on after about a second."""
 
 
 class ServerFailed(Exception):
@@ -55,6 +58,7 @@ class LiveServer:
         self._traces: list[Path] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.addresses = [(Address(ip, 0), Address(ip, 0)) for _ in listeners]  # of each, for TCP and UDP
+        self.late_seconds = 0.0  # by which a restart took longer than it may
 
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises `ServerFailed`."""
@@ -119,7 +123,9 @@ class LiveServer:
     async def _restart(self) -> None:
         async with self._starting:
             if self._process is None or self._process.returncode is not None:
+                began = time.monotonic()
                 await self.start()
+                self.late_seconds = max(self.late_seconds, time.monotonic() - began - RESTART_SECONDS)
 
     async def _resume(self) -> None:
         self._signal(signal.SIGCONT)
