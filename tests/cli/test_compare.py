@@ -67,6 +67,13 @@ def test_a_file_that_is_missing_or_points_ahead_is_a_mistake_with_its_name(tmp_p
         list(read_records(ahead, "as it is called"))
 
 
+def test_a_scenario_is_no_trace_and_can_become_one(tmp_path: Path) -> None:
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text("claim: nothing\n")
+    with pytest.raises(UsageError, match=rf"{scenario}: not a trace; chat-sim run {scenario} --trace FILE writes one"):
+        list(read_records(str(scenario), str(scenario)))
+
+
 def test_a_scenario_that_cannot_be_read_is_not_compared(tmp_path: Path, capsys: Said) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("claim: x\nscirpt: []\n")

@@ -147,7 +147,9 @@ def test_an_unreadable_scenario_gives_exit_code_2_and_one_line_with_its_place(
         (("run", "."), ".: there is no scenario (*.yaml) in this folder"),
         (("run", str(STORY), "--rows", "1"), "'1' is neither a number of at least 2 nor 'all'"),
         (("run", str(STORY), "--seed", "x"), "invalid int value: 'x'"),
-        (("spec", "door"), "invalid choice: 'door'"),
+        (("spec", "door"), "invalid choice: 'door' (choose from "),
+        (("runn", "first.yaml"), "invalid choice: 'runn'; did you mean run?\n"),
+        (("spec", "sesion"), "invalid choice: 'sesion'; did you mean session?\n"),
         ((), "required: COMMAND"),
     ],
 )

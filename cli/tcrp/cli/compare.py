@@ -71,6 +71,8 @@ def read_records(path: str, name: str) -> Iterator[Record]:
     except OSError as error:
         raise UsageError(f"{name}: cannot be read: {error.strerror}") from None
     except TraceError as error:
+        if error.line == 1 and name.endswith((".yaml", ".yml")):
+            raise UsageError(f"{name}: not a trace; chat-sim run {name} --trace FILE writes one") from None
         raise UsageError(str(TraceError(name, error.line, error.column, error.what))) from None
 
 
