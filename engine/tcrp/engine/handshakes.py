@@ -443,7 +443,7 @@ class HandshakeServer:
             **self._of_room(session),
         )  # fmt: skip
         self._send(handshake, frame, PacketKind.COMPLETION)
-        if session is not None:  # nobody knows its token yet, so that it has not entered
+        if session is not None:  # nobody has held its token, so that it has not entered
             # Of the request only the port is taken (R-ADDR-1).
             address = Address(handshake.ip, handshake.port) if handshake.port is not None else None
             registry.hand_over(session, address, now_us)

@@ -199,6 +199,8 @@ class ServerEngine:
             return self._outbox.take()
         room, token, text_at = found
         session = self.registry.sessions.get(token)
+        if session is not None and session.supersedes is not None:
+            session = None  # its token is not handed over yet: nobody holds it
         if source[0] != (session.ip if session is not None else ""):
             source = Address(unmap_ipv4(source[0]), source[1])
         if session is None:

@@ -6,10 +6,10 @@ import pytest
 
 from both_servers import SECOND, BothServers
 from conversation import counted_tokens
-from tcrp.engine.outputs import CloseStream, FinishStream, SendDatagram, SendFrame, ServerOutput, Stepped
+from tcrp.engine.outputs import CloseStream, Dropped, FinishStream, SendDatagram, SendFrame, ServerOutput, Stepped
 from tcrp.sim.reference.wire import LISTING_BYTES_MAX
-from tcrp.spec.limits import NAME_BYTES_MAX, TAKEOVERS_A_MINUTE_MAX
-from tcrp.spec.names import Operation, PacketKind, Reason, SessionEvent
+from tcrp.spec.limits import NAME_BYTES_MAX, TAKEOVERS_A_MINUTE_MAX, Takeover
+from tcrp.spec.names import Operation, PacketKind, Reason, Rule, SessionEvent, SessionState
 
 TOKEN = counted_tokens()()  # the first that is granted
 
@@ -51,6 +51,33 @@ def test_a_peer_that_goes_between_answer_and_completion_has_been_granted_nothing
     both.give("stream_closed", "alice", both.now_us)
     assert frames(both.wakes()) == []
     assert frames(both.asks("bob", Operation.CREATE, "lobby", "bob")) == [PacketKind.ANSWER]  # the name is free again
+
+
+@pytest.mark.parametrize("dialect", ["json", "text"])
+def test_a_token_holds_only_when_it_is_handed_over(dialect: str) -> None:
+    """Whoever guesses it before has nothing, and disturbs nothing."""
+    both = BothServers(dialect)
+    assert frames(both.asks("alice", Operation.CREATE, "lobby", "alice")) == [PacketKind.ANSWER]
+    [early] = both.speaks(TOKEN, "lobby", b"hi", port=40_002)
+    assert isinstance(early, Dropped)
+    assert early.rule is Rule.TOK_2
+    assert frames(both.wakes()) == [PacketKind.COMPLETION, "half-close"]
+    both.speaks(TOKEN, "lobby", b"hi")
+    [session] = both.engine.freeze().sessions
+    assert (session.state, session.address) == (SessionState.IN_ROOM, both.address())
+
+
+def test_who_guesses_the_token_of_a_takeover_early_ends_nobody() -> None:
+    both = BothServers("json", takeover=Takeover.SAME_ADDRESS, takeover_after=SECOND)
+    both.asks("alice", Operation.CREATE, "lobby", "alice")
+    both.wakes()
+    both.speaks(TOKEN, "lobby", b"hi")
+    both.now_us = 2 * SECOND
+    both.asks("alice again", Operation.JOIN, "lobby", "alice")
+    both.speaks(f"{2:032x}".encode(), "lobby", b"hi")
+    assert both.give("stream_closed", "alice again", both.now_us) != []
+    assert both.speaks(TOKEN, "lobby", b"still here") == []
+    assert [each.token for each in both.engine.freeze().sessions] == [TOKEN]
 
 
 def test_a_request_that_a_late_server_accepts_behind_its_timeout_is_completed() -> None:

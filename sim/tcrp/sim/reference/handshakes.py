@@ -302,6 +302,11 @@ class Handshakes:
             rooms.end(old, SessionEvent.SUPERSEDED, now_us)
         self._read_trailer(connection, now_us)
 
+    def has_handed_over(self, session: Session) -> bool:
+        """R-TOK-2: before its peer is sent it, nobody holds a session's token."""
+        mine = (each for each in self.connections.values() if each.session is session)
+        return all(each.state is not HandshakeState.ACCEPTED for each in mine)
+
     # --- what is put out ---------------------------------------------------------------------------
 
     def _group(self, ip: str) -> str:
