@@ -137,6 +137,12 @@ mutants: $(VENV)/dev
 prove: $(VENV)/run
 	$(BIN)/python -m tools.prove
 
+# Twenty times as many random examples as the gate has, for those tests that draw them; takes most of an hour.
+.PHONY: fuzz
+fuzz: $(VENV)/dev
+	TCRP_EXAMPLES_TIMES=20 $(BIN)/python -m pytest -q -n auto tests/engine tests/trace tests/cluster tests/spec \
+	  tests/sim/scenario/test_reader.py tests/sim/hosts
+
 # Takes hours on two cores (docs/performance.md has the speed); failures are kept in swarm-failures/.
 swarm: $(VENV)/run
 	$(BIN)/chat-sim swarm --runs 1000000

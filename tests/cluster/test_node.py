@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster_world import LEASE_US, SECOND, Cluster, User
+from example_counts import examples
 from tcrp.cluster.messages import Kind, Message, write
 from tcrp.cluster.outputs import Answer, What
 from tcrp.engine.outputs import Relay
@@ -395,7 +396,7 @@ JUNK = st.recursive(
 
 
 @given(st.sampled_from(Kind), st.lists(JUNK, max_size=6), st.binary(max_size=64), st.integers(0, 2**40))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_message_of_wrong_content_harms_nobody(kind: Kind, what: list[object], body: bytes, fence: int) -> None:
     world, alice, bob = TALKING
     a = world.nodes["a"]

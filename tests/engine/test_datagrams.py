@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from example_counts import examples
 from tcrp.engine.codec import codec
 from tcrp.engine.datagrams import Datagram, json_relay, relay_head, relay_reader, string
 from tcrp.engine.messages import with_a_name
@@ -18,7 +19,7 @@ from tcrp.spec.fields import Constant, Group, Item, Json, Message, Number, Role,
 
 ROOM, TOKEN = b"lobby", b"t" * 32
 TEXTS = ["hello", "", "a: b", "日本語", "x" * 300, '"quoted"', "{}"]
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=examples(60), deadline=None)
 
 
 def fields(*lines: object) -> Message:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conversation import SECOND, Chat
+from example_counts import examples
 from tcrp.engine.client import ClientConfig, ClientEngine, ClientState
 from tcrp.engine.codec import codec
 from tcrp.engine.listeners import ListenerConfig
@@ -23,7 +24,7 @@ from tcrp.spec.limits import Limits, Takeover
 from tcrp.spec.names import Machine, Operation, Reason
 from tcrp.spec.table import IllegalEvent
 
-random_runs = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+random_runs = settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EVERYTHING = Detail.EVERYTHING
 
 
@@ -729,7 +730,7 @@ def counts_of(engine: ServerEngine) -> list[int]:
     return [each.of(ip) for each in (*counts, engine.handshake_server.per_ip) for ip in ("10.0.0.1", "10.0.0.2")]
 
 
-@settings(random_runs, max_examples=100)
+@settings(random_runs, max_examples=examples(100))
 @given(configs, beginnings, runs)
 @example(ServerConfig(SMALL), superseding, [])
 def test_what_is_taken_out_room_by_room_is_what_was_there(config: ServerConfig, beginning: Any, run: Any) -> None:

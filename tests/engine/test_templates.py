@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from example_counts import examples
 from tcrp.engine.codec import codec, codec_of
 from tcrp.engine.notices import NoticeReader
 from tcrp.engine.self_check import Fault, faults
@@ -19,8 +20,8 @@ from tcrp.spec.dialects import SHIPPED, DialectError, dialect, parse, path_of
 from tcrp.spec.fields import NUMBERS, ROLES, FieldError, Item, message, read_item
 from tcrp.spec.names import Operation
 
-ordinary = settings(max_examples=200, deadline=None)
-few = settings(max_examples=100, deadline=None)
+ordinary = settings(max_examples=examples(200), deadline=None)
+few = settings(max_examples=examples(100), deadline=None)
 
 TEXTS = ("room", "name", "token", "password", "text", "sentence")
 PORTS = ("port", "members")

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversation import Chat
+from example_counts import examples
 from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import codec
 from tcrp.engine.frames import write_frame
@@ -13,7 +14,7 @@ from tcrp.engine.outputs import Address
 from tcrp.spec.dialects import SHIPPED
 from tcrp.spec.names import Counter, Operation, SessionState
 
-ordinary = settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ordinary = settings(max_examples=examples(1000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 jsons = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from example_counts import examples
 from tcrp.engine.client import ClientEngine, ClientState
 from tcrp.engine.outputs import Detail
 from tcrp.engine.server import ServerConfig, ServerEngine
@@ -155,7 +156,7 @@ def test_a_talk_goes_on_as_it_would_have(every: int) -> None:
     assert (verdict.digest, verdict.holds) == (undisturbed.digest, True)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(), st.integers(1, 5))
 def test_any_scenario_goes_on_as_it_would_have(scenario: Scenario, every: int) -> None:
     assert told(scenario, every=every)[0].digest == Run(scenario).go().digest

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from example_counts import examples
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import (
     Abandon,
@@ -493,7 +494,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(600), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60) | st.lists(words, max_size=30).map(" ".join))
 def test_any_text_is_a_scenario_or_a_scenario_error(text: str) -> None:
     try:
@@ -505,7 +506,7 @@ def test_any_text_is_a_scenario_or_a_scenario_error(text: str) -> None:
 STORY = (Path(__file__).parents[3] / "sim" / "scenarios" / "the-story.yaml").read_text(encoding="utf-8")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, len(STORY)), st.integers(0, 30), st.text(max_size=5) | words)
 def test_a_scenario_with_any_piece_replaced_is_a_scenario_or_a_scenario_error(at: int, cut: int, put: str) -> None:
     try:
