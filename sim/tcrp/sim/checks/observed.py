@@ -92,7 +92,7 @@ class ObservedServer:
         self._server = server or hosts.server
         self._known = known  # in a cluster: what its servers take over from each other
         self.living: dict[Hashable, SessionRecord] = {}
-        # The same by room and by IP address: a look at all of thousands for each that joins would take most of a run.
+        # The same by room and by IP address: a look at all of thousands for each that joins took a quarter of a run.
         self.living_in: defaultdict[str, dict[Hashable, SessionRecord]] = defaultdict(dict)
         self.living_from: defaultdict[str, dict[Hashable, SessionRecord]] = defaultdict(dict)
         self.ended: dict[Hashable, SessionRecord] = {}
