@@ -40,7 +40,8 @@ def test_check_takes_as_many_files_as_there_are() -> None:
         (["show"], "NAME|FILE"),
         (["ambiguous", "text"], "B"),
         (["new", "--from"], "expected one argument"),
-        (["shw"], "choose from"),
+        (["shw"], "did you mean show?"),
+        (["nonsense"], "choose from"),
     ],
 )
 def test_what_is_missing_is_named(words: list[str], missing: str, capsys: Said) -> None:

@@ -135,7 +135,7 @@ def test_ctrl_c_reports_what_was_done(tmp_path: Path) -> None:
         (["swarm", "--vary", "none.toml"], "none.toml: cannot read the file"),
         (["shrink", str(SCENARIO)], "does not fail, so there is nothing to shrink"),
         (["shrink", "no-such-bundle"], "no-such-bundle: there is no such file or folder"),
-        (["diff", str(SCENARIO), str(SCENARIO)], f"{SCENARIO}:1:1: not JSON: Expecting value"),
+        (["diff", str(SCENARIO), str(SCENARIO)], f"{SCENARIO}: not a trace; chat-sim run {SCENARIO} --trace FILE"),
         (["diff", "none", "none"], "none: cannot be read: No such file or directory"),
     ],
 )
