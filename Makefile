@@ -137,7 +137,7 @@ mutants: $(VENV)/dev
 prove: $(VENV)/run
 	$(BIN)/python -m tools.prove
 
-# Twenty times as many random examples as the gate has, for those tests that draw them; takes most of an hour.
+# Twenty times as many random examples as the gate has, for those tests that draw them; takes long.
 .PHONY: fuzz
 fuzz: $(VENV)/dev
 	TCRP_EXAMPLES_TIMES=20 $(BIN)/python -m pytest -q -n auto tests/engine tests/trace tests/cluster tests/spec \

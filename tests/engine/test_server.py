@@ -30,21 +30,6 @@ def three(chat: Chat, dialect: str = "text") -> tuple[User, User, User]:
 # --- relays --------------------------------------------------------------------------------------
 
 
-def test_a_token_holds_only_when_it_is_handed_over() -> None:
-    """Whoever guesses it before has nothing, and its session enters once, where its request says."""
-    chat = Chat(only="name-port")
-    asks = codec("name-port").write_request(Operation.CREATE, b"lobby", "alice", "", "10.0.0.7", 40_007)
-    chat.peer("10.0.0.7").sends(asks, wake=False)
-    [session] = chat.server.freeze().sessions
-    datagram = bytes((5, 32)) + b"lobby" + session.token + b"hi"
-    chat.datagram(datagram, Address("10.0.0.7", 40_008))
-    assert chat.rules_dropped() == [Rule.TOK_2]
-    chat.passes(1)
-    assert chat.steps("session") == ["granted", "entered"]
-    chat.datagram(datagram, Address("10.0.0.7", 40_007))
-    assert chat.rules_dropped() == [Rule.TOK_2]
-
-
 @pytest.mark.parametrize("dialect", NAMES)
 def test_a_text_reaches_everyone_else_once_and_not_its_sender(dialect: str) -> None:
     chat = Chat(only=dialect)
@@ -151,6 +136,21 @@ def test_over_the_rate_texts_are_dropped_but_still_speaking() -> None:
 
 
 # --- tokens and addresses ------------------------------------------------------------------------
+
+
+def test_a_token_holds_only_when_it_is_handed_over() -> None:
+    """Whoever guesses it before has nothing, and its session enters once, where its request says."""
+    chat = Chat(only="name-port")
+    asks = codec("name-port").write_request(Operation.CREATE, b"lobby", "alice", "", "10.0.0.7", 40_007)
+    chat.peer("10.0.0.7").sends(asks, wake=False)
+    [session] = chat.server.freeze().sessions
+    datagram = bytes((5, 32)) + b"lobby" + session.token + b"hi"
+    chat.datagram(datagram, Address("10.0.0.7", 40_008))
+    assert chat.rules_dropped() == [Rule.TOK_2]
+    chat.passes(1)
+    assert chat.steps("session") == ["granted", "entered"]
+    chat.datagram(datagram, Address("10.0.0.7", 40_007))
+    assert chat.rules_dropped() == [Rule.TOK_2]
 
 
 def test_a_token_counts_only_from_its_own_ip_address() -> None:

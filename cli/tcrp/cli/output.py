@@ -8,7 +8,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tcrp.cli.exits import CANNOT, INTERRUPTED, OUTPUT_LOST, PIPE_CLOSED, OutputLost, UsageError, complain
@@ -42,13 +41,16 @@ USAGE_LINES_MAX = 6
 class ArgumentParser(argparse.ArgumentParser):
     """argparse's, but `--help` and `--version` that cannot be written fail, as all output does.
 
-    A long usage is not put before an error: it would hide it. Nor is a list of choices, if a word is nearly one.
+    A long usage is not put before an error: it would hide it. A word that is nearly one of the choices is answered with
+    that one, and not with all.
     """
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        near = get_close_matches(str(value), map(str, action.choices), 1) if action.choices is not None else []
-        if near and near[0] != value:
-            raise argparse.ArgumentError(action, f"invalid choice: {value!r}; did you mean {near[0]}?")
+        if action.choices is not None and value not in action.choices:
+            from difflib import get_close_matches  # only a mistake needs it
+
+            if near := get_close_matches(str(value), map(str, action.choices), 1):
+                raise argparse.ArgumentError(action, f"invalid choice: {value!r}; did you mean {near[0]}?")
         super()._check_value(action, value)
 
     def print_usage(self, file: SupportsWrite[str] | None = None) -> None:

@@ -192,13 +192,19 @@ def test_who_takes_over_the_hosts_name_is_the_host_and_the_old_session_is_told()
     assert [str(each.name) for each in both.reference.rooms.sessions()] == []
 
 
-def test_who_takes_over_a_guests_name_is_a_guest() -> None:
+def bob_takes_over_his_name() -> BothServers:
+    """In alice's lobby; the new token is not handed over yet."""
     both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
     both.asks("alice", Operation.CREATE, "lobby", "alice")
     both.asks("bob", Operation.JOIN, "lobby", "bob")
     both.wakes()
     both.now_us = 2 * SECOND
     both.asks("bob again", Operation.JOIN, "lobby", "bob")
+    return both
+
+
+def test_who_takes_over_a_guests_name_is_a_guest() -> None:
+    both = bob_takes_over_his_name()
     both.wakes()
     both.give("remove", "alice", "lobby", both.now_us)
     assert [str(each.name) for each in both.reference.rooms.sessions()] == []  # the host's end closes the room
@@ -223,12 +229,7 @@ def test_a_name_changes_hands_so_often_in_a_minute_and_no_more(start_us: int) ->
 
 
 def test_a_session_that_ends_while_its_name_is_taken_over_is_not_superseded_too() -> None:
-    both = BothServers("json", takeover="same_address", takeover_after=1 * SECOND)
-    both.asks("alice", Operation.CREATE, "lobby", "alice")
-    both.asks("bob", Operation.JOIN, "lobby", "bob")
-    both.wakes()
-    both.now_us = 2 * SECOND
-    both.asks("bob again", Operation.JOIN, "lobby", "bob")
+    both = bob_takes_over_his_name()
     both.give("remove", "bob", "lobby", both.now_us)
     outputs = both.wakes()
     assert frames(outputs) == [PacketKind.COMPLETION, "half-close"]

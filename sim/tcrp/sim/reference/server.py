@@ -153,9 +153,8 @@ class ReferenceServer:
         size = len(data)
         text_at = 2 + data[0] + data[1] if size >= 2 else 2
         token = data[2 + data[0] : text_at] if size >= 2 else b""
-        session = next((each for each in self.rooms.sessions() if each.token == token), None)
-        if session is not None and not self.handshakes.has_handed_over(session):
-            session = None
+        holders = (each for each in self.rooms.sessions() if each.token == token)
+        session = next(filter(self.handshakes.has_handed_over, holders), None)
         if size < text_at:
             self._drop(size, Rule.UDP_1)
         elif session is None:
