@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tcrp.explore import partition as partitions
-from tcrp.explore.level import OPEN_SLICES, Level
+from tcrp.explore import level, partition
+from tcrp.explore.level import AHEAD, OPEN_SLICES, Level
 from tcrp.explore.model import Model
 from tcrp.explore.partition import Report, StatePartition, owner
 
-WIDTH = 3000
+WIDTH = 600
 
 
 def mark(n: int) -> int:
@@ -26,7 +26,7 @@ def sums() -> Model[int]:
     """Numbers, and then their sums with some others: most are found many times, by each partition."""
     return Model(
         "sums", tuple(range(WIDTH)),
-        lambda n: [("on", WIDTH + (n + by) % WIDTH) for by in (0, 1, 7, 500)] if n < WIDTH else [], mark,
+        lambda n: [("on", WIDTH + (n + by) % WIDTH) for by in (0, 1, 7, 100)] if n < WIDTH else [], mark,
     )  # fmt: skip
 
 
@@ -46,8 +46,8 @@ class ChanceTeam:
     def submit(self, index: int, call: str, *arguments: Any) -> None:
         self._waiting[index].append((call, arguments))
 
-    def is_idle(self, index: int) -> bool:
-        return not self._waiting[index]
+    def waiting(self, index: int) -> list[str]:
+        return [call for call, _ in self._waiting[index]]
 
     def answers(self) -> Iterator[tuple[int, str, Any]]:
         while busy := [index for index, waiting in enumerate(self._waiting) if waiting]:
@@ -70,17 +70,29 @@ def worked_off(jobs: int, seed: int, cut_after: int = 10**9) -> tuple[ChanceTeam
     return team, reports, why
 
 
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one state each: some have nothing for other owners, and need no answer, before those of earlier ones come."""
+    monkeypatch.setattr(level, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(partition, "BETWEEN_LOOKS", 1)
+
+
 @pytest.mark.parametrize("jobs", [1, 2, 3])
-def test_what_is_found_does_not_depend_on_the_order_of_answers(jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitions, "SMALL_SLICE", 100)
-    for seed in range(10):
+def test_what_is_found_does_not_depend_on_the_order_of_answers(jobs: int) -> None:
+    for seed in range(5):
         team, reports, why = worked_off(jobs, seed)
         assert (why, sum(each.new for each in reports)) == ("", WIDTH)
         assert sum(each.generated for each in reports) == 4 * WIDTH
         assert sum(team.ask("end_level")) == WIDTH
-        for found in (WIDTH, WIDTH + 600, 2 * WIDTH - 1):
-            before = min(mark((found - by) % WIDTH) for by in (0, 1, 7, 500))
+        for found in (WIDTH, WIDTH + 200, 2 * WIDTH - 1):
+            before = min(mark((found - by) % WIDTH) for by in (0, 1, 7, 100))
             assert team.parts[owner(mark(found), jobs)].parent(mark(found), 1) == before
+
+
+def under_way(calls: list[str], submitted: str, answered: str) -> int:
+    """The most that were submitted and not answered."""
+    counts = [calls[:at].count(submitted) - calls[:at].count(answered) for at in range(len(calls) + 1)]
+    return max(counts)
 
 
 def test_no_partition_waits_for_another_before_its_next_slice() -> None:
@@ -88,8 +100,57 @@ def test_no_partition_waits_for_another_before_its_next_slice() -> None:
     for index in range(2):
         calls = [call for at, call in team.calls if at == index]
         assert calls.count("expand") == calls.count("keep") > 1
-        opened = [calls[:at].count("expand") - calls[:at].count("keep") for at in range(len(calls) + 1)]
-        assert 1 < max(opened) <= OPEN_SLICES
+        assert 1 < under_way(calls, "expand", "keep") <= OPEN_SLICES + AHEAD
+
+
+def test_another_process_has_its_next_slice_before_it_ends_one() -> None:
+    team = ChanceTeam(2, seed=1)
+    team.ask("start")
+    Level(team, lambda _: None, lambda: "")._go_on()
+    assert [team.waiting(index) for index in range(2)] == [["expand"], ["expand"] * AHEAD]
+
+
+def give_all_to_the_first(parts: list[StatePartition[int]]) -> None:
+    """As if only the first had found the states of this level."""
+    first, *others = parts
+    for each in parts:
+        each.start()
+        each.begin_level()
+    for each in others:
+        left, share = StatePartition.give(each, WIDTH)
+        assert left == 0
+        first.take(share)
+    assert [each.begin_level() for each in parts] == [WIDTH] + [0] * len(others)
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_one_that_has_nothing_left_takes_a_part_of_anothers(jobs: int) -> None:
+    team = ChanceTeam(jobs, seed=4)
+    reports: list[Report] = []
+    give_all_to_the_first(team.parts)
+    assert Level(team, reports.append, lambda: "").work_off() == ""
+    assert (sum(each.new for each in reports), sum(each.generated for each in reports)) == (WIDTH, 4 * WIDTH)
+    slices = [sum(call == (index, "expand") for call in team.calls) for index in range(jobs)]
+    assert min(slices) > WIDTH // jobs // 2, "each has its share of the work"
+    calls = [call for _, call in team.calls]
+    assert calls.count("give") == calls.count("take") >= jobs - 1
+
+
+class Keeping(StatePartition[int]):
+    """It parts with no states."""
+
+    def give(self, count: int) -> Any:
+        return None
+
+
+def test_partitions_that_keep_their_states_are_not_asked_for_some_again() -> None:
+    team = ChanceTeam(2, seed=5)
+    reports: list[Report] = []
+    team.parts = [Keeping(sums(), index, 2) for index in range(2)]
+    give_all_to_the_first(team.parts)
+    Level(team, reports.append, lambda: "").work_off()
+    assert sum(each.new for each in reports) == WIDTH
+    assert [call for _, call in team.calls if call in ("give", "take")] == ["give"]
 
 
 def test_a_level_that_is_cut_is_left_in_good_order() -> None:

@@ -12,6 +12,7 @@ from tcrp.explore.model import PackedModel
 from tcrp.explore.packed import PackedPartition, mixed
 
 TOP = 300
+NO_TIME = 0.0  # for a slice: it is as small as can be
 
 
 def walk() -> PackedModel:
@@ -29,11 +30,11 @@ def walk() -> PackedModel:
 def a_level(partitions: list[PackedPartition]) -> tuple[int, int]:
     """How many states are new, and how many were generated."""
     reports = []
-    for left in reversed(range(max(each.begin_level() for each in partitions))):
-        answers = [each.expand(left + 1) for each in partitions]
+    while sum(each.begin_level() for each in partitions):
+        answers = [each.expand(NO_TIME) for each in partitions]
         reports += [each.report for each in answers]
-        for finder, (_, found, _) in enumerate(answers):
-            reports += [each.admit(finder, found[index], b"").report for index, each in enumerate(partitions)]
+        for finder, answer in enumerate(answers):
+            reports += [each.admit(finder, answer.found[at], b"").report for at, each in enumerate(partitions)]
     for each in partitions:
         each.end_level()
     return sum(each.new for each in reports), sum(each.generated for each in reports)
@@ -54,19 +55,17 @@ def test_together_they_find_each_number_once(count: int) -> None:
 
 def test_slices_of_a_level_do_not_change_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "CHUNK", 2)
-    monkeypatch.setattr(packed, "CHUNKS_IN_A_SLICE", 1)
     partitions = started(2)
     assert [a_level(partitions) for _ in range(3)] == [(3, 3), (3, 9), (3, 9)]
 
 
 def test_in_a_level_an_owner_is_told_of_a_state_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "CHUNK", 1)
-    monkeypatch.setattr(packed, "CHUNKS_IN_A_SLICE", 1)
     walker, other = PackedPartition(walk(), 0, 2), 1
     walker.load([([b""], array("Q", range(10)).tobytes())])  # those of them that it owns
     told: list[int] = []
-    for left in reversed(range(walker.begin_level())):
-        told += array("Q", walker.expand(left + 1).found[other][0])
+    while walker.begin_level():
+        told += array("Q", walker.expand(NO_TIME).found[other][0])
     assert len(told) > 3
     assert sorted(told) == sorted(set(told))
     assert all(mixed(state) % 2 == other for state in told)
@@ -75,9 +74,9 @@ def test_in_a_level_an_owner_is_told_of_a_state_once(monkeypatch: pytest.MonkeyP
 def test_properties_are_judged_where_a_state_is_new() -> None:
     [partition] = started(1)
     violations, met = [], set()
-    while partition.frontier_size():
-        for left in reversed(range(partition.begin_level())):
-            report = partition.expand(left + 1).report
+    while partition.begin_level():
+        while partition.begin_level():
+            report = partition.expand(NO_TIME).report
             violations += report.violations
             met |= report.met
         partition.end_level()
@@ -96,12 +95,19 @@ def test_what_some_saved_others_go_on_from(count: int) -> None:
     loading = [PackedPartition(walk(), index, count) for index in range(count)]
     for each in loading:
         each.load(saved)
-    assert sum(each.frontier_size() for each in loading) == 3
+    assert sum(each.begin_level() for each in loading) == 3
     assert a_level(loading) == (3, 9)
 
 
 def test_the_owner_of_a_state_works_on_it() -> None:
     [partition] = started(1)
-    assert partition.give(5) == ()
-    partition.take(())
-    assert partition.frontier_size() == 1
+    given: object = partition.give(5)  # type: ignore[func-returns-value]
+    assert given is None
+    assert partition.take(None) == partition.begin_level() == 1
+
+
+def test_a_slice_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "CHUNK", 2)
+    walker = PackedPartition(walk(), 0, 1)
+    walker.load([([b""], array("Q", range(10)).tobytes())])
+    assert (walker.begin_level(), walker.expand(NO_TIME).left, walker.expand(60.0).left) == (10, 8, 0)

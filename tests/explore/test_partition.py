@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tcrp.explore.model import Model
-from tcrp.explore.partition import SLICES, SMALL_SLICE, Report, StatePartition, canonical, owner, steps_of
+from tcrp.explore.partition import BETWEEN_LOOKS, Report, StatePartition, canonical, owner, steps_of
 
 EDGE = 40
+NO_TIME = 0.0  # for a slice: it is as small as can be
+A_MINUTE = 60.0
 
 
 def square() -> Model[tuple[int, int]]:
@@ -31,13 +33,13 @@ def square() -> Model[tuple[int, int]]:
 def a_level(partitions: list[StatePartition[Any]]) -> list[Report]:
     """What a search asks of partitions in one level."""
     reports = []
-    for left in reversed(range(max(each.begin_level() for each in partitions))):
-        answers = [each.expand(left + 1) for each in partitions]
+    while sum(each.begin_level() for each in partitions):  # of all: it puts their states in order
+        answers = [each.expand(NO_TIME) for each in partitions]
         reports += [each.report for each in answers]
-        for finder, (_, found, learned) in enumerate(answers):
+        for finder, answer in enumerate(answers):
             admitted = [
-                each.admit(finder, its, b"" if index == finder else learned)
-                for index, (each, its) in enumerate(zip(partitions, found, strict=True))
+                each.admit(finder, its, b"" if index == finder else answer.learned)
+                for index, (each, its) in enumerate(zip(partitions, answer.found, strict=True))
             ]
             reports.append(partitions[finder].keep([each.is_new for each in admitted]))
     for each in partitions:
@@ -74,9 +76,11 @@ def test_states_that_are_given_away_are_expanded_by_the_taker() -> None:
         each.start()
     for _ in range(10):
         a_level(partitions)
-    before = [each.frontier_size() for each in partitions]
-    partitions[1].take(partitions[0].give(2))
-    assert [each.frontier_size() for each in partitions] == [before[0] - 2, before[1] + 2]
+    before = [each.begin_level() for each in partitions]
+    left, share = partitions[0].give(2)
+    assert left == before[0] - 2
+    assert partitions[1].take(share) == before[1] + 2
+    assert [each.begin_level() for each in partitions] == [before[0] - 2, before[1] + 2]
     assert sum(report.new for report in a_level(partitions)) == 12
 
 
@@ -91,21 +95,22 @@ def test_what_some_saved_others_go_on_from_however_many_they_are(count: int) -> 
     loading = [StatePartition(square(), index, count) for index in range(count)]
     for each in loading:
         each.load(saved)
-    assert sum(each.frontier_size() for each in loading) == 11
+    assert sum(each.begin_level() for each in loading) == 11
     assert sum(report.new for report in a_level(loading)) == 12
     assert {each.parent(5005, 10) for each in loading} == {4005, None} if count > 1 else {4005}
 
 
-def test_a_short_frontier_has_slices_too_and_each_takes_its_part_of_what_is_left() -> None:
-    wide: Model[int] = Model(
-        "wide", tuple(range(SMALL_SLICE * 3 + 1)), lambda n: [("on", n + 10_000)], lambda n: n
-    )  # fmt: skip
+def test_a_slice_ends_when_its_time_is_over() -> None:
+    wide: Model[int] = Model("wide", tuple(range(3 * BETWEEN_LOOKS)), lambda n: [("on", n + 10_000)], lambda n: n)
     partition = StatePartition(wide, 0, 1)
     partition.start()
-    assert partition.begin_level() == 4 <= SLICES
-    sizes = [len(partition.expand(left).found[0][0]) // 8 for left in (4, 3, 2, 1)]
-    assert sum(sizes) == SMALL_SLICE * 3 + 1
-    assert max(sizes) - min(sizes) <= 1
+    assert partition.begin_level() == 3 * BETWEEN_LOOKS
+    slices = [partition.expand(seconds) for seconds in (NO_TIME, A_MINUTE)]
+    assert [each.left for each in slices] == [2 * BETWEEN_LOOKS, 0]
+    assert [each.report.generated for each in slices] == [BETWEEN_LOOKS, 2 * BETWEEN_LOOKS]
+
+
+MANY = 256
 
 
 class Learner:
@@ -130,8 +135,8 @@ class Learner:
         """Many states for each square that has to be known."""
         return Model(
             "squares",
-            tuple((n, which) for n in range(8) for which in range(SMALL_SLICE)),
-            lambda at: [("on", (at[0], at[1] + SMALL_SLICE + self.square(at[0])))] if at[1] < SMALL_SLICE else [],
+            tuple((n, which) for n in range(8) for which in range(MANY)),
+            lambda at: [("on", (at[0], at[1] + MANY + self.square(at[0])))] if at[1] < MANY else [],
             lambda at: at[0] * 100_000 + at[1],
             near=lambda at: at[0],
             learned=self.learned,
@@ -144,11 +149,28 @@ def test_what_one_partition_has_learned_the_others_need_not_find_out() -> None:
     partitions = [StatePartition(each.model(), index, 2) for index, each in enumerate(learners)]
     for each in partitions:
         each.start()
-    assert sum(report.new for report in a_level(partitions)) == 8 * SMALL_SLICE
+    assert sum(report.new for report in a_level(partitions)) == 8 * MANY
     assert sorted(learners[0].calls + learners[1].calls) == list(range(8))
     assert learners[0].known == learners[1].known
     assert learners[0].calls
     assert learners[1].calls
+
+
+def test_a_taken_state_is_made_of_what_the_taker_has() -> None:
+    """An equal object that is the very one that is looked for is found sooner."""
+    names = {name: name for name in ("a room", "another room")}
+    rooms: Model[str] = Model(
+        "rooms", tuple(names), lambda _: [], len, own=lambda states: [names[each] for each in states]
+    )  # fmt: skip
+    giver, taker = StatePartition(rooms, 0, 1), StatePartition(rooms, 1, 2)
+    giver.start()
+    giver.begin_level()
+    left, (marks, states) = giver.give(2)
+    assert left == 0
+    assert taker.take((marks, [f"{each} ".rstrip() for each in states])) == 2
+    _, (_, own) = taker.give(2)
+    assert sorted(own) == sorted(names)
+    assert all(each is names[each] for each in own)
 
 
 def test_a_local_step_is_taken_alone_and_a_representative_stands_for_its_like() -> None:
@@ -163,5 +185,5 @@ def test_a_found_state_is_told_to_its_owner_with_the_state_before_it() -> None:
     partition = StatePartition(square(), 0, 2)
     partition.start()
     partition.begin_level()
-    found = partition.expand(1).found
+    found = partition.expand(A_MINUTE).found
     assert [[list(array("Q", each)) for each in its] for its in found] == [[[1000], [0]], [[1], [0]]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bench.models import Channel, array_channel, channel, two_phase_commit
 
-from tcrp.explore import arrays, packed, partition
+from tcrp.explore import arrays, level, packed
 from tcrp.explore.arrays import KnownStates, Lately
 from tcrp.explore.checkpoint import CheckpointError
 from tcrp.explore.depth import depth_first
@@ -87,13 +87,14 @@ def test_the_channels_states_are_as_many_as_a_plain_count_finds() -> None:
 )
 def test_results_do_not_depend_on_the_number_of_jobs(make: Any) -> None:
     alone = figures(breadth_first(make))
-    assert figures(breadth_first(make, jobs=2)) == alone
-    assert figures(breadth_first(make, jobs=3)) == alone
+    assert figures(breadth_first(make, jobs=2, together=True)) == alone
+    assert figures(breadth_first(make, jobs=3, together=True)) == alone
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_processor_time_is_told_and_no_process_took_longer_than_the_search(jobs: int) -> None:
-    progress = breadth_first(channel(2, **SMALL), jobs=jobs).progress
+    progress = breadth_first(channel(2, **SMALL), jobs=jobs, together=True).progress
+    assert progress.processes == jobs
     assert progress.processor_seconds > 0
     assert progress.processor_seconds < progress.seconds + 0.5
 
@@ -135,7 +136,7 @@ def array_staircase(top: int, limit: int = 3) -> ArrayModel:
 @pytest.mark.parametrize("make", [staircase, packed_staircase, array_staircase])
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_violation_comes_with_a_shortest_way_there(make: Any, jobs: int) -> None:
-    result = breadth_first(partial(make, 100, 7), jobs=jobs)
+    result = breadth_first(partial(make, 100, 7), jobs=jobs, together=True)
     violation = result.violations[0]
     assert violation.property == "below 7"
     assert len(violation.path.steps) == 4
@@ -160,7 +161,7 @@ def fan(width: int) -> Model[int]:
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_of_the_states_of_a_level_that_break_a_property_it_is_the_smallest(jobs: int) -> None:
     """Whatever slices the level was expanded in."""
-    [violation] = breadth_first(partial(fan, 4000), jobs=jobs).violations
+    [violation] = breadth_first(partial(fan, 4000), jobs=jobs, together=True).violations
     ends = [n * 7919 % 1_000_003 + 1_000_003 for n in range(1, 4000)]
     assert violation.path.end == min(each for each in ends if each % 10 == 7)
 
@@ -199,7 +200,7 @@ def test_a_search_that_is_cut_says_so_and_goes_on_from_its_checkpoint(tmp_path: 
     assert (part.cut, part.is_exhausted) == (cut, False)
     assert part.progress.distinct < whole.progress.distinct
     for jobs in (1, 2):
-        rest = breadth_first(partial(two_phase_commit, 5), jobs=jobs, checkpoint=file, resume=True)
+        rest = breadth_first(partial(two_phase_commit, 5), jobs=jobs, checkpoint=file, resume=True, together=True)
         assert figures(rest) == figures(whole)
 
 
@@ -207,7 +208,7 @@ def test_a_search_that_is_cut_says_so_and_goes_on_from_its_checkpoint(tmp_path: 
 def test_a_packed_search_goes_on_from_its_checkpoint(make: Any, tmp_path: Path) -> None:
     file = tmp_path / "search"
     breadth_first(make, Bounds(depth=4), checkpoint=file)
-    rest = breadth_first(make, jobs=2, checkpoint=file, resume=True)
+    rest = breadth_first(make, jobs=2, checkpoint=file, resume=True, together=True)
     assert figures(rest) == figures(breadth_first(make))
 
 
@@ -223,23 +224,23 @@ class Interrupts:
 
 
 @pytest.mark.parametrize(
-    "make",
-    [partial(two_phase_commit, 5), channel(2, **SMALL), array_channel(2, **SMALL)],
+    ("make", "slices"),
+    [(partial(two_phase_commit, 5), 150), (channel(2, **SMALL), 5), (array_channel(2, **SMALL), 5)],
     ids=["states", "packed", "arrays"],
 )
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_search_goes_on_from_the_midst_of_a_level(
-    make: Any, jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Any, slices: int, jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((partition, "SMALL_SLICE"), (packed, "CHUNK"), (arrays, "CHUNK")):
-        monkeypatch.setattr(module, name, 16)
+    monkeypatch.setattr(level, "SLICE_SECONDS", 0.0)
     for module in (packed, arrays):
-        monkeypatch.setattr(module, "CHUNKS_IN_A_SLICE", 1)
+        monkeypatch.setattr(module, "CHUNK", 16)
     file, searches = tmp_path / "search", 0
     while True:
         result = breadth_first(
-            make, jobs=1 + searches % jobs, checkpoint=file, resume=file.exists(), is_interrupted=Interrupts(5)
-        )
+            make, jobs=1 + searches % jobs, checkpoint=file, resume=file.exists(), is_interrupted=Interrupts(slices),
+            together=True,
+        )  # fmt: skip
         searches += 1
         if result.is_exhausted:
             break
@@ -306,7 +307,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         breadth_first(partial(staircase, 8, 99), checkpoint=file, resume=True)
 
 
-def test_ctrl_c_gives_what_is_known() -> None:
+def test_ctrl_c_gives_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(level, "SLICE_SECONDS", 0.0)
+
     def interrupt(progress: Any) -> None:
         if progress.distinct > 100:
             raise KeyboardInterrupt
@@ -325,9 +328,10 @@ def fails() -> Model[int]:
     return Model("fails", (0,), successors, fingerprint)
 
 
-def test_a_model_that_raises_in_a_process_ends_the_search_with_what_it_said() -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_model_that_raises_ends_the_search_with_what_it_said(jobs: int) -> None:
     with pytest.raises(WorkerError, match="ZeroDivisionError: three"):
-        breadth_first(fails, jobs=2)
+        breadth_first(fails, jobs=jobs, together=True)
 
 
 def test_the_odds_of_a_collision_are_those_of_birthdays() -> None:

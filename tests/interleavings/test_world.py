@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import cache, partial
 from typing import Any
 
@@ -16,12 +17,13 @@ from planted_bugs import (
     SendsNoticesOnce,
     row_leads_elsewhere,
 )
-from tcrp.explore.model import Exploration
+from tcrp.engine.server import ServerEngine
+from tcrp.explore.model import Exploration, Model
 from tcrp.explore.search import breadth_first
 from tcrp.interleavings.program import NotExplored, program_of
 from tcrp.interleavings.steps import State
 from tcrp.interleavings.world import World
-from tcrp.interleavings.world_model import model_of, notes_of
+from tcrp.interleavings.world_model import MakeModel, model_of, notes_of
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import Property
 
@@ -168,3 +170,59 @@ def test_a_model_is_made_alike_in_every_process() -> None:
     assert one.start() == other.start()
     make = partial(World, one.program)
     assert make().start() == one.start()
+
+
+TWO_USERS = partial(MakeModel, program_of(read_scenario_text("claim: a\nexplore: {users: 2, texts: 1, drops: 1}\n")))
+"""Takes an engine, and gives what makes the model."""
+
+
+@pytest.mark.parametrize("make_engine", [ServerEngine, ForgetsAMember])
+def test_several_processes_find_what_one_finds(make_engine: Any) -> None:
+    """Of the engine, of one that is broken: states, the shortest way, and what engines have shown."""
+    one = breadth_first(TWO_USERS(make_engine))
+    three = breadth_first(TWO_USERS(make_engine), jobs=3, together=True)
+    assert three.progress.processes == 3
+    assert (three.levels, three.progress.generated) == (one.levels, one.progress.generated)
+    assert [each.path.steps for each in three.violations] == [each.path.steps for each in one.violations]
+    assert bool(one.violations) == (make_engine is ForgetsAMember)
+    notes = [[note for note in result.notes if note is not None] for result in (one, three)]
+    for part in ("seen", "shown", "judged"):
+        whole, parts = ([getattr(note, part) for note in its] for its in notes)
+        assert frozenset().union(*whole) == frozenset().union(*parts)
+
+
+def elsewhere(value: Any) -> Any:
+    """As another process gets it: equal, of other objects."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301
+
+
+def learned_there(found: Model[State], states: list[State]) -> tuple[Model[State], list[State]]:
+    there = TWO_USERS()()
+    assert found.learned is not None
+    assert there.learn is not None
+    assert there.own is not None
+    there.learn(elsewhere(found.learned()))
+    return there, there.own(elsewhere(states))
+
+
+def unpacked_there(found: Model[State], states: list[State]) -> tuple[Model[State], list[State]]:
+    there = TWO_USERS()()
+    assert found.pack is not None
+    assert there.unpack is not None
+    return there, there.unpack(elsewhere(found.pack(states)))
+
+
+@pytest.mark.parametrize("brought", [learned_there, unpacked_there])
+def test_a_state_of_another_process_means_the_same_and_is_made_of_the_numbers_known_here(brought: Any) -> None:
+    here = TWO_USERS()()
+    states = [*here.initial]
+    for _ in range(5):
+        states = [after for each in states for _, after in here.successors(each)]
+    there, own = brought(here, states)
+    assert own == states
+    objects: dict[tuple[int, int], int] = {}  # of a server, of each user, of datagrams
+    for each in own:
+        for place, number in enumerate(each[1:]):
+            assert objects.setdefault((min(place, 3), number), number) is number
+    assert [there.fingerprint(each) for each in own] == [here.fingerprint(each) for each in states]
+    assert [there.successors(each) for each in own] == [here.successors(each) for each in states]

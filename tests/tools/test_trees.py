@@ -36,8 +36,7 @@ TESTED_TOGETHER = {
     "cli/test_control": "net/control",
     "net/test_listeners": "net/ports",
     # Ways to search the same models, which have to find the same.
-    "explore/test_search": "explore/arrays explore/checkpoint explore/depth explore/fingerprints explore/model "
-    "explore/team",
+    "explore/test_search": "explore/arrays explore/checkpoint explore/depth explore/fingerprints explore/model",
     # Parts of one world, each of whose steps is compared with a step of the simulator.
     "interleavings/test_timed_runs": "interleavings/client_part interleavings/moments interleavings/parts "
     "interleavings/program interleavings/server_part interleavings/steps",

@@ -18,6 +18,7 @@ from tcrp.cli.swarm import PROGRESS_EVERY_SECONDS, interrupts
 from tcrp.explore.checkpoint import CheckpointError
 from tcrp.explore.model import Bounds, Progress
 from tcrp.explore.search import OnProgress
+from tcrp.explore.team import WorkerError
 from tcrp.interleavings.exploration import Found, explore
 from tcrp.interleavings.program import NotExplored
 from tcrp.sim.coverage import REFUSED, ROWS, Pair
@@ -66,7 +67,7 @@ def run_explore(options: Options) -> int:
                 scenario, options.bounds, jobs=options.jobs, on_progress=on_progress, checkpoint=checkpoint,
                 resume=checkpoint is not None and checkpoint.exists(), is_interrupted=interrupted.is_set,
             )  # fmt: skip
-        except (NotExplored, CheckpointError) as error:
+        except (NotExplored, CheckpointError, WorkerError) as error:
             raise UsageError(f"{options.file}: {error}" if isinstance(error, NotExplored) else str(error)) from None
         except OSError as error:
             raise OutputLost(f"{checkpoint}: cannot be written: {error.strerror}") from None
@@ -115,7 +116,7 @@ def _report(scenario: Scenario, bounds: Explore, found: Found, options: Options)
     console.print(Text(f"{options.file}: {bounds_in_words(scenario, bounds)}"))
     console.print(Text(
         f"{progress.distinct:,} states, {progress.generated:,} steps, at most {progress.depth} deep, in "
-        f"{progress.seconds:,.1f} s on {options.jobs} process{'es' if options.jobs > 1 else ''}: "
+        f"{progress.seconds:,.1f} s on {progress.processes} process{'es' if progress.processes > 1 else ''}: "
         f"{_rate(progress)}{found.calls:,} of them calls of an engine, "
         f"{progress.memory_bytes / MEGABYTE:,.0f} MB"
     ))  # fmt: skip

@@ -7,6 +7,7 @@ The way of working is that of `PackedPartition`; each operation is on tens of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import perf_counter
 from typing import TypeAlias
 
 import numpy as np
@@ -19,7 +20,6 @@ States: TypeAlias = npt.NDArray[np.uint64]
 
 CHUNK = 1 << 14
 """States that are expanded at once: enough to make the calls cheap, few enough to stay in a processor's cache."""
-CHUNKS_IN_A_SLICE = 32
 ADMITTED = 1 << 17  # states that are looked for at once
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio: multiplying by it spreads numbers evenly
 _FIRST_BITS = 12
@@ -107,29 +107,36 @@ class ArrayPartition:
         return self._report
 
     def begin_level(self) -> int:
-        """In how many slices the frontier is to be expanded."""
-        return -(-len(self._frontier) // (CHUNK * CHUNKS_IN_A_SLICE))
+        """How many states the frontier has."""
+        return len(self._frontier) - self._expanded
 
-    def expand(self, slices_left: int) -> Expanded:
-        """The successors of one of the slices that are left of the frontier, by owner; this partition's stay here."""
+    def expand(self, seconds: float) -> Expanded:
+        """The successors of as many states of the frontier as so much time allows, by owner; this one's stay here."""
+        ends = perf_counter() + seconds
         report = self._report = Report()
         found: list[list[States]] = [[] for _ in range(self._partitions)]
-        end = self._expanded - (self._expanded - len(self._frontier)) // slices_left
-        for at in range(self._expanded, end, CHUNK):
-            successors = self._model.expand(self._frontier[at : min(at + CHUNK, end)])
+        while self._expanded < len(self._frontier):
+            at, self._expanded = self._expanded, min(self._expanded + CHUNK, len(self._frontier))
+            successors = self._model.expand(self._frontier[at : self._expanded])
             report.generated += len(successors)
-            if self._partitions == 1:
-                self._admit(successors)
-                continue
-            owners = _owners(successors, self._partitions)
-            for index, states in enumerate(found):
-                share = successors[owners == index]
-                if index == self._index:
-                    self._admit(share)
-                else:
-                    states.append(self._lately_sent.add(share))
-        self._expanded = end
-        return Expanded(report, [(b"".join(share.tobytes() for share in states), b"") for states in found])
+            self._sort(successors, found)
+            if perf_counter() >= ends:
+                break
+        shares = [(b"".join(share.tobytes() for share in states), b"") for states in found]
+        return Expanded(report, shares, len(self._frontier) - self._expanded)
+
+    def _sort(self, successors: States, found: list[list[States]]) -> None:
+        """Admit those that are owned here, and add the others to what their owners are to be told."""
+        if self._partitions == 1:
+            self._admit(successors)
+            return
+        owners = _owners(successors, self._partitions)
+        for index, states in enumerate(found):
+            share = successors[owners == index]
+            if index == self._index:
+                self._admit(share)
+            else:
+                states.append(self._lately_sent.add(share))
 
     def admit(self, finder: int, found: Found, learned: bytes) -> Admitted:
         """Take over new states that another partition has found."""
@@ -184,16 +191,19 @@ class ArrayPartition:
         half = len(states) // 2
         return np.concatenate([self._leading(states[:half], goal), self._leading(states[half:], goal)])
 
-    def frontier_size(self) -> int:
-        """How many states it is about to expand."""
-        return len(self._frontier)
-
-    def give(self, count: int) -> Sequence[int]:
+    def give(self, count: int) -> None:
         """Nothing: the owner of a state works on it, and owners have equal shares."""
-        return ()
 
-    def take(self, share: Sequence[int]) -> None:
+    def take(self, share: None) -> int:
         """See `give`."""
+        return self.begin_level()
+
+    def learned(self) -> bytes:
+        """Such models learn nothing."""
+        return b""
+
+    def learn(self, learned: bytes) -> None:
+        """See `learned`."""
 
     def notes(self) -> None:
         """Such models have nothing to say."""

@@ -47,14 +47,21 @@ class Frontier(Generic[S]):
         self._order.reverse()
 
     def take(self, count: int) -> Iterator[tuple[int, S]]:
-        """Remove and give so many, or all."""
+        """Remove and give the first ones in the order: so many, or all."""
+        return self._take(count, -1)
+
+    def take_last(self, count: int) -> Iterator[tuple[int, S]]:
+        """Remove and give the last ones in the order: so many, or all."""
+        return self._take(count, 0)
+
+    def _take(self, count: int, place: int) -> Iterator[tuple[int, S]]:
         count = min(count, self._size)
         self._size -= count
         while count:
-            marks, states = self._buckets[self._order[-1]]
+            marks, states = self._buckets[self._order[place]]
             some, its = marks[-count:], states[-count:]
             if len(its) == len(states):
-                del self._buckets[self._order.pop()]
+                del self._buckets[self._order.pop(place)]
             else:
                 del marks[-count:], states[-count:]
             count -= len(its)

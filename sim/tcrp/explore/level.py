@@ -1,7 +1,8 @@
 """One level of a breadth-first search, worked off by all partitions at once. None waits for another within it.
 
 A partition expands its frontier in slices. What it finds goes to the owners, and their answers come back; meanwhile it
-expands the next slice. In which order that happens depends on the processes, what is found does not.
+expands the next slice. One that comes to its end takes a part of what the one with most has left. In which order all
+that happens depends on the processes, what is found does not.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from tcrp.explore.partition import Expanded, Report
+from tcrp.explore.partition import Expanded, Given, Report
 
+SLICE_SECONDS = 0.02
+"""How long a slice takes: others may wait for what this process does after one of its own."""
+AHEAD = 3  # slices that another process may have before it, so that it does not wait for this one
+LITTLE = 4  # times what one has left are what another has
+WORTH_A_WAY = 64  # states: to hand over fewer takes as long as to expand them
 OPEN_SLICES = 8
 """Slices that a partition may have expanded while owners have not answered about all of their states."""
 
@@ -21,11 +27,10 @@ _Answers = list[bytes | None]
 class Partitions(Protocol):
     """What a level asks of a `Team`."""
 
-    jobs: int
-
+    @property
+    def jobs(self) -> int: ...
     def ask(self, call: str) -> list[Any]: ...
     def submit(self, index: int, call: str, *arguments: Any) -> None: ...
-    def is_idle(self, index: int) -> bool: ...
     def answers(self) -> Iterator[tuple[int, str, Any]]: ...
 
 
@@ -36,35 +41,70 @@ class Level:
         self._team = team
         self._take_in = take_in
         self._cut = cut  # asked after each slice: why no further one is to be begun, or ''
-        slices = max(team.ask("begin_level"))
-        self._left = [slices] * team.jobs
-        self._open: list[deque[_Answers]] = [deque() for _ in range(team.jobs)]  # by finder, then by owner
+        jobs = team.jobs
+        self._left: list[int] = team.ask("begin_level")  # states of each frontier, as it last said
+        self._expanding = [0] * jobs  # slices under way
+        self._open: list[deque[_Answers]] = [deque() for _ in range(jobs)]  # by finder, then by owner
+        self._takers: list[deque[int]] = [deque() for _ in range(jobs)]  # by giver
+        self._asks = [False] * jobs  # for a part of another's frontier
+        self._can_give = jobs > 1
 
     def work_off(self) -> str:
         """Expand the whole frontier, or say what cut it."""
         team, cut = self._team, ""
-        self._expand()
+        self._go_on()
         for index, call, answer in team.answers():
             if call == "expand":
+                self._expanding[index] -= 1
+                self._left[index] = answer.left
                 self._hand_to_owners(index, answer)
             elif call == "admit":
                 finder, is_new, report = answer
                 self._take_in(report)
                 self._hand_back(finder, index, is_new)
+            elif call == "give":
+                self._hand_over(index, answer)
+            elif call == "take":
+                self._left[index], self._asks[index] = answer, False
             else:
                 self._take_in(answer)
                 if not cut and any(self._left):
                     cut = self._cut()
             if not cut:
-                self._expand()
+                self._go_on()
         return cut
 
-    def _expand(self) -> None:
-        """Those that have nothing to do begin with their next slice."""
+    # --- slices ------------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Further slices for those with something left, and parts of others' frontiers for those with little."""
         for index, left in enumerate(self._left):
-            if left and len(self._open[index]) < OPEN_SLICES and self._team.is_idle(index):
-                self._left[index] -= 1
-                self._team.submit(index, "expand", left)
+            ahead = AHEAD if index else 1
+            while left and self._expanding[index] < ahead and len(self._open[index]) < OPEN_SLICES:
+                self._expanding[index] += 1
+                self._team.submit(index, "expand", SLICE_SECONDS)
+            if self._can_give and not self._asks[index]:
+                self._ask_for_a_part(index)
+
+    def _ask_for_a_part(self, taker: int) -> None:
+        """Of the frontier of the one that has most left, if that is much more: before nothing is left here."""
+        left, most = self._left[taker], max(self._left)
+        if LITTLE * left <= most and most - left >= 2 * WORTH_A_WAY:
+            giver, count = self._left.index(most), (most - left) // 2
+            self._left[giver] -= count
+            self._asks[taker] = True
+            self._takers[giver].append(taker)
+            self._team.submit(giver, "give", count)
+
+    def _hand_over(self, giver: int, given: Given | None) -> None:
+        taker = self._takers[giver].popleft()
+        if given is None:  # partitions of this kind keep theirs
+            self._can_give = False
+        else:
+            self._left[giver] = given.left
+            self._team.submit(taker, "take", given.share)
+
+    # --- what slices found -------------------------------------------------------------------------
 
     def _hand_to_owners(self, finder: int, expanded: Expanded) -> None:
         self._take_in(expanded.report)
@@ -76,15 +116,16 @@ class Level:
                 self._team.submit(owner, "admit", finder, found, learned)
             else:
                 answers[owner] = b""
-        self._keep_if_answered(finder, answers)
+        self._keep_answered(finder)
 
     def _hand_back(self, finder: int, owner: int, is_new: bytes) -> None:
         # An owner answers in the order in which it was asked.
         answers = next(each for each in self._open[finder] if each[owner] is None)
         answers[owner] = is_new
-        self._keep_if_answered(finder, answers)
+        self._keep_answered(finder)
 
-    def _keep_if_answered(self, finder: int, answers: _Answers) -> None:
-        if None not in answers:
-            self._open[finder].remove(answers)
-            self._team.submit(finder, "keep", answers)
+    def _keep_answered(self, finder: int) -> None:
+        """Slices are kept in their order, though one of which all is the finder's own is answered at once."""
+        slices = self._open[finder]
+        while slices and None not in slices[0]:
+            self._team.submit(finder, "keep", slices.popleft())

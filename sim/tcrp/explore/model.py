@@ -43,11 +43,12 @@ class Model(Generic[S]):
     other step of every other state until it is taken, none of them can prevent it, no property sees it, and no
     cycle consists of such steps alone. Where one is possible, the others wait, so the way to a violation is then not
     always a shortest one. `reduction.check` tests the claim.
-    `pack` and `unpack` are for states that mean something in their process only: what `pack` gives means the same
-    everywhere. `notes` is what a process wants to say at the end, beside what the explorer counts.
+    `pack` and `unpack` are for states that mean something only in processes that have learned the same: what `pack`
+    gives means the same everywhere. `notes` is what a process wants to say at the end, beside what the explorer counts.
     `near`, `learned` and `learn` are for models that remember what was costly to find out. States with the same `near`
     need the same. `learned` gives what was found out since it was last asked, and `learn` takes that in another
-    process; neither changes what is explored.
+    process; neither changes what is explored. A state means the same in a process that has learned everything of the
+    one in which it was found; `own` gives equal states for such ones, made of what that process has already.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Model(Generic[S]):
     near: Callable[[S], int] | None = None
     learned: Callable[[], Any] | None = None
     learn: Callable[[Any], None] | None = None
+    own: Callable[[Sequence[S]], list[S]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class Progress:
     depth: int = 0
     frontier: int = 0
     seconds: float = 0.0
+    processes: int = 1
     processor_seconds: float = 0.0  # what it takes where each process has a core of its own, without their start
     memory_bytes: int = 0  # the most that all exploring processes together have held
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from time import perf_counter
 
 from tcrp.explore.model import PackedModel
 from tcrp.explore.partition import Admitted, Expanded, Found, Report
 
 CHUNK = 1 << 16
 """States that are expanded at once: enough to make the calls cheap, few enough to stay in a processor's cache."""
-
-CHUNKS_IN_A_SLICE = 16
 
 
 class PackedPartition:
@@ -40,20 +39,22 @@ class PackedPartition:
         return report
 
     def begin_level(self) -> int:
-        """In how many slices the frontier is to be expanded."""
-        return -(-len(self._frontier) // (CHUNK * CHUNKS_IN_A_SLICE))
+        """How many states the frontier has."""
+        return len(self._frontier) - self._expanded
 
-    def expand(self, slices_left: int) -> Expanded:
-        """The successors of one of the slices that are left of the frontier, by owner; this partition's stay here."""
+    def expand(self, seconds: float) -> Expanded:
+        """The successors of as many states of the frontier as so much time allows, by owner; this one's stay here."""
+        ends = perf_counter() + seconds
         states: set[int] = set()  # most are found many times
         generated = 0
-        end = self._expanded - (self._expanded - len(self._frontier)) // slices_left
-        for at in range(self._expanded, end, CHUNK):
+        while self._expanded < len(self._frontier):
+            at, self._expanded = self._expanded, min(self._expanded + CHUNK, len(self._frontier))
             # A list: an array makes its numbers anew each time that it is gone through.
-            successors = self._model.expand(self._frontier[at : min(at + CHUNK, end)].tolist())
+            successors = self._model.expand(self._frontier[at : self._expanded].tolist())
             generated += len(successors)
             states.update(successors)
-        self._expanded = end
+            if perf_counter() >= ends:
+                break
         found = [b""] * self._partitions
         if self._partitions > 1:
             states -= self._known
@@ -66,7 +67,7 @@ class PackedPartition:
                     found[index] = array("Q", theirs).tobytes()
         report = self._admit(states)
         report.generated = generated
-        return Expanded(report, [(each, b"") for each in found])
+        return Expanded(report, [(each, b"") for each in found], len(self._frontier) - self._expanded)
 
     def admit(self, finder: int, found: Found, learned: bytes) -> Admitted:
         """Take over new states that another partition has found."""
@@ -106,16 +107,19 @@ class PackedPartition:
                 return min(state for state in chunk if fingerprint in self._model.expand([state]))
         return None
 
-    def frontier_size(self) -> int:
-        """How many states it is about to expand."""
-        return len(self._frontier)
-
-    def give(self, count: int) -> Sequence[int]:
+    def give(self, count: int) -> None:
         """Nothing: the owner of a state works on it, and owners have equal shares."""
-        return ()
 
-    def take(self, share: Sequence[int]) -> None:
+    def take(self, share: None) -> int:
         """See `give`."""
+        return self.begin_level()
+
+    def learned(self) -> bytes:
+        """Such models learn nothing."""
+        return b""
+
+    def learn(self, learned: bytes) -> None:
+        """See `learned`."""
 
     def notes(self) -> None:
         """Packed models have nothing to say."""

@@ -2,8 +2,9 @@
 
 A level is worked off in slices: `expand` finds successors and sorts them by owner, each owner's `admit` tells new ones
 from known ones, `keep` puts the new ones into the next frontier; `end_level` goes on to that. Between the calls
-fingerprints travel, and what models have learned: a state stays where it was found. What is found does not depend on
-how many partitions there are, nor on the order in which owners are asked.
+fingerprints travel, and what models have learned: a state stays where it was found, unless a partition that has nothing
+left to expand asks for it (`give`, `take`). What is found does not depend on how many partitions there are, nor on the
+order in which owners are asked.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Generic, NamedTuple, Protocol
 
 from tcrp.explore.frontier import Frontier
@@ -22,10 +24,8 @@ from tcrp.explore.model import Model, S, Step
 Found = tuple[bytes, bytes]
 """Fingerprints of successors and of the states they came from, each as 64-bit integers."""
 
-SLICE = 8192
-"""States that are expanded at most between two looks at the clock."""
-SMALL_SLICE, SLICES = 256, 8
-"""States that are expanded at least; parts of a frontier that is short."""
+BETWEEN_LOOKS = 1
+"""States that are expanded between two looks at the clock."""
 
 
 @dataclass(slots=True)
@@ -39,10 +39,11 @@ class Report:
 
 
 class Expanded(NamedTuple):
-    """What a partition found in one slice, by owner, and what its model learned, pickled."""
+    """What a partition found in one slice, by owner, how much of its frontier is left, what its model learned."""
 
     report: Report
     found: list[Found]
+    left: int
     learned: bytes = b""
 
 
@@ -52,6 +53,13 @@ class Admitted(NamedTuple):
     finder: int
     is_new: bytes
     report: Report
+
+
+class Given(NamedTuple):
+    """A part of a frontier that another partition is to take, and how much is left of it."""
+
+    left: int
+    share: Any
 
 
 class Saved(NamedTuple):
@@ -67,14 +75,15 @@ class Partition(Protocol):
 
     def start(self) -> Report: ...
     def begin_level(self) -> int: ...
-    def expand(self, slices_left: int) -> Expanded: ...
+    def expand(self, seconds: float) -> Expanded: ...
     def admit(self, finder: int, found: Found, learned: bytes) -> Admitted: ...
     def keep(self, is_new: Sequence[bytes]) -> Report: ...
     def end_level(self) -> int: ...
     def parent(self, fingerprint: int, depth: int) -> int | None: ...
-    def frontier_size(self) -> int: ...
-    def give(self, count: int) -> Any: ...
-    def take(self, share: Any) -> None: ...
+    def give(self, count: int) -> Given | None: ...
+    def take(self, share: Any) -> int: ...
+    def learned(self) -> bytes: ...
+    def learn(self, learned: bytes) -> None: ...
     def save(self) -> Any: ...
     def load(self, saved: Iterable[Any]) -> None: ...
     def notes(self) -> Any: ...
@@ -113,40 +122,42 @@ class StatePartition(Generic[S]):
         return report
 
     def begin_level(self) -> int:
-        """Put the frontier in order. In how many slices to expand it: what one learns serves the others."""
+        """Put the frontier in order. How many states it has."""
         self._frontier.begin(self._index, self._partitions)
-        size = len(self._frontier)
-        return max(-(-size // SLICE), min(SLICES, -(-size // SMALL_SLICE)))
+        return len(self._frontier)
 
-    def expand(self, slices_left: int) -> Expanded:
-        """The successors of one of the slices that are left of the frontier, by owner."""
+    def expand(self, seconds: float) -> Expanded:
+        """The successors of as many states of the frontier as so much time allows, by owner."""
+        ends = perf_counter() + seconds
         model, partitions = self._model, self._partitions
         found: list[dict[int, tuple[int, S]]] = [{} for _ in range(partitions)]
         generated = 0
-        for parent, state in self._frontier.take(-(-len(self._frontier) // slices_left)):
-            for _, successor in steps_of(model, state):
-                generated += 1
-                kept, mark = canonical(model, successor)
-                mine = found[mark % partitions]
-                known = mine.get(mark)
-                # The smallest parent, so that the path does not depend on which partition was first.
-                if known is None or parent < known[0]:
-                    mine[mark] = (parent, kept)
+        while True:
+            for parent, state in self._frontier.take(BETWEEN_LOOKS):
+                for _, successor in steps_of(model, state):
+                    generated += 1
+                    kept, mark = canonical(model, successor)
+                    mine = found[mark % partitions]
+                    known = mine.get(mark)
+                    # The smallest parent, so that the path does not depend on which partition was first.
+                    if known is None or parent < known[0]:
+                        mine[mark] = (parent, kept)
+            if not self._frontier or perf_counter() >= ends:
+                break
         self._found.append(found)
-        learned = model.learned() if model.learned is not None else None
         return Expanded(
             Report(generated=generated),
             [
                 (array("Q", each).tobytes(), array("Q", [parent for parent, _ in each.values()]).tobytes())
                 for each in found
             ],
-            pickle.dumps(learned, pickle.HIGHEST_PROTOCOL) if learned is not None and partitions > 1 else b"",
+            len(self._frontier),
+            self.learned() if partitions > 1 else b"",
         )
 
     def admit(self, finder: int, found: Found, learned: bytes) -> Admitted:
         """Tell new states from known ones: those that a partition found in one slice and that are owned here."""
-        if learned and self._model.learn is not None:
-            self._model.learn(pickle.loads(learned))  # noqa: S301 - a process of this search wrote it
+        self.learn(learned)
         return Admitted(finder, bytes(self._known.add(*map(_integers, found))), Report())
 
     def keep(self, is_new: Sequence[bytes]) -> Report:
@@ -170,18 +181,31 @@ class StatePartition(Generic[S]):
         """The state from which an owned one was first reached."""
         return self._known.parent(fingerprint)
 
-    def frontier_size(self) -> int:
-        """How many states it is about to expand."""
-        return len(self._frontier)
+    def give(self, count: int) -> Given:
+        """Part with so many states of the frontier, so that another partition has something to do in this level."""
+        given = list(self._frontier.take_last(count))
+        share = array("Q", [mark for mark, _ in given]).tobytes(), [state for _, state in given]
+        return Given(len(self._frontier), share)
 
-    def give(self, count: int) -> Any:
-        """Part with some of the frontier, so that another partition has as much to do."""
-        self._frontier.begin(self._index, self._partitions)
-        return self._packed(list(self._frontier.take(count)))
+    def take(self, share: tuple[bytes, list[S]]) -> int:
+        """Work on a part of another's frontier, of which everything that its model learned has been learned here.
 
-    def take(self, share: Any) -> None:
-        """Work on a part of another's frontier."""
-        self._frontier.extend(self._unpacked(share))
+        How many states the frontier has then.
+        """
+        marks, states = share
+        own = states if self._model.own is None else self._model.own(states)
+        self._frontier.extend(zip(_integers(marks), own, strict=True))
+        return self.begin_level()
+
+    def learned(self) -> bytes:
+        """What the model has found out since this was last asked, pickled; nothing: b''."""
+        learned = self._model.learned() if self._model.learned is not None else None
+        return b"" if learned is None else pickle.dumps(learned, pickle.HIGHEST_PROTOCOL)
+
+    def learn(self, learned: bytes) -> None:
+        """Take over what another process has learned."""
+        if learned and self._model.learn is not None:
+            self._model.learn(pickle.loads(learned))  # noqa: S301 - a process of this search wrote it
 
     def save(self) -> Saved:
         """All that it knows, to go on from, in the midst of a level too."""

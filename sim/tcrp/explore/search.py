@@ -17,7 +17,7 @@ from tcrp.explore.team import MakeModel, Team
 
 OnProgress = Callable[[Progress], None]
 CHECKPOINT_EVERY_SECONDS = 60.0
-UNEVEN = 1.05  # shares of a frontier that differ by more are made even
+SPREAD_FROM = 1000  # states to expand: fewer are expanded sooner by one process
 
 
 def breadth_first(
@@ -29,16 +29,18 @@ def breadth_first(
     checkpoint: FilePath | None = None,
     resume: bool = False,
     is_interrupted: Callable[[], bool] = lambda: False,
+    together: bool = False,
 ) -> Exploration[Any]:
     """Visit every state, up to the bounds. Ends with the level in which a property is first seen not to hold.
 
-    The results are the same for every number of `jobs`. With `checkpoint`, what is known is written there once a
+    The results are the same for every number of `jobs`: processes that share the work, from when they have started and
+    there is enough of it; `together`: from the beginning. With `checkpoint`, what is known is written there once a
     minute and at the end of a search that was cut; `resume` goes on from it. Ctrl-C cuts the search like a bound;
     so does `is_interrupted`, which is asked between slices, in good order.
     Raises `CheckpointError` for a file that does not fit, and `WorkerError`.
     """
     with Team(make_model, jobs) as team:
-        search = _Search(make_model(), team, bounds, on_progress, checkpoint, is_interrupted)
+        search = _Search(make_model(), team, bounds, on_progress, checkpoint, is_interrupted, together)
         try:
             search.run(resume)
             search.result.notes = search.notes()
@@ -56,6 +58,7 @@ class _Search:
         on_progress: OnProgress,
         checkpoint: FilePath | None,
         is_interrupted: Callable[[], bool],
+        together: bool,
     ) -> None:
         self.result: Exploration[Any] = Exploration(model.name, Progress())
         self._model = model
@@ -64,6 +67,7 @@ class _Search:
         self._on_progress = on_progress
         self._checkpoint = checkpoint
         self._is_interrupted = is_interrupted
+        self._together = together
         self._earlier: list[Any] = []  # notes
         self._broken: dict[str, int] = {}  # by property the smallest state in this level that breaks it
         self._began = self._saved = self._started = monotonic()  # `_began`: as if all was one search
@@ -85,8 +89,9 @@ class _Search:
             if result.cut:
                 self._save()
                 return
-            if team.jobs > 1:
-                self._even_out()
+            if self._together or frontier >= SPREAD_FROM:
+                team.spread(waits=self._together)
+            result.progress.processes = team.jobs
             result.cut = self._level()
             self._find_ways(result.progress.depth + 1)
             if result.cut:
@@ -100,6 +105,7 @@ class _Search:
             else:
                 result.levels.pop()
             result.progress.frontier = frontier
+            self._tell()
             if monotonic() - self._saved > CHECKPOINT_EVERY_SECONDS:
                 self._save()
         self._tell()
@@ -138,20 +144,6 @@ class _Search:
         self.result.violations += [Violation(name, self._path(mark, depth)) for name, mark in self._broken.items()]
         self._broken.clear()
 
-    def _even_out(self) -> None:
-        """Let partitions with much to do hand some of it to those with little."""
-        sizes: list[int] = self._team.ask("frontier_size")
-        mean = sum(sizes) // len(sizes)
-        while max(sizes) > mean * UNEVEN + 1:
-            giver, taker = sizes.index(max(sizes)), sizes.index(min(sizes))
-            count = min(sizes[giver] - mean, mean - sizes[taker])
-            share = self._team.ask_one(giver, "give", count) if count else None
-            if not share:
-                return  # they are as even as they get, or the owners of these states work on them
-            self._team.ask_one(taker, "take", share)
-            sizes[giver] -= count
-            sizes[taker] += count
-
     # --- the way to a state ----------------------------------------------------------------------
 
     def _path(self, mark: int, depth: int) -> Path[Any]:
@@ -181,8 +173,7 @@ class _Search:
     def _tell(self) -> None:
         now = monotonic()
         self.result.progress.seconds = now - self._began
-        # While processes work this one waits, and they wait while it works.
-        self.result.progress.processor_seconds = process_time() - self._processor_began + self._team.processor_seconds
+        self.result.progress.processor_seconds = process_time() - self._processor_began + self._team.more_seconds
         self.result.progress.memory_bytes = self._team.memory_bytes()
         self._on_progress(replace(self.result.progress))
 

@@ -1,15 +1,21 @@
-"""The partitions of a search: one in this process, or several in processes of their own."""
+"""The partitions of a search: one in this process, and others in processes of their own.
+
+A search begins with the one here: most are over before a process has started. `spread` gives the others their shares.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import pickle
 import resource
 import signal
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from select import select
 from time import process_time
 from types import TracebackType
 from typing import Any
@@ -18,7 +24,8 @@ from tcrp.explore.model import ArrayModel, Model, PackedModel
 from tcrp.explore.packed import PackedPartition
 from tcrp.explore.partition import Partition, StatePartition
 
-MakeModel = Callable[[], Model[Any] | PackedModel | ArrayModel]
+AnyModel = Model[Any] | PackedModel | ArrayModel
+MakeModel = Callable[[], AnyModel]
 """Makes a model, the same in each process. With several processes it must be possible to pickle it."""
 
 Call = tuple[str, tuple[Any, ...]]
@@ -29,43 +36,50 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else _KIBIBYTE  # getrusage counts 
 
 
 class WorkerError(Exception):
-    """A process that explored raised, or is gone. The message says what it said."""
+    """A partition raised, or its process is gone. The message says what it said."""
 
 
 class Team:
     """Asks partitions: all at once, or each on its own. A context: its processes end with it."""
 
     def __init__(self, make_model: MakeModel, jobs: int) -> None:
-        self.jobs = jobs
-        self.processor_seconds = 0.0  # of the process that took longest, from one call of all to the next
-        self._busy = [0.0] * jobs  # since the last call of all
-        self._memory = [0] * jobs
-        self._asked = [""] * jobs  # what each is at work on
-        self._waiting: list[deque[Call]] = [deque() for _ in range(jobs)]
-        self._local: Partition | None = None
-        self._pipes: list[Connection] = []
-        self._processes: list[Any] = []
-        if jobs == 1:
-            self._local = make_partition(make_model, 0, 1)
-            return
-        context = multiprocessing.get_context("spawn")
-        for index in range(jobs):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, make_model, index, jobs), daemon=True)
-            process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._processes.append(process)
+        self.helpers = [Helper(make_model, index, jobs) for index in range(1, jobs)]
+        self._at_work: list[Helper] = []
+        self._model = make_model()
+        self._own = make_partition(self._model, 0, 1)
+        self._own_calls: deque[Call] = deque()
+        self._own_seconds = 0.0  # of processor time since the last call of all
+        self.more_seconds = 0.0  # that a helper took longer than this process, from one call of all to the next
 
     def __enter__(self) -> Team:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.terminate()
-            process.join()
+        for helper in self.helpers:
+            helper.end()
+
+    @property
+    def jobs(self) -> int:
+        """How many partitions are at work."""
+        return 1 + len(self._at_work)
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether all are at work that there will be."""
+        return len(self._at_work) == len(self.helpers)
+
+    def spread(self, *, waits: bool) -> None:
+        """Between levels: give the others their shares, if all have started. `waits`: until they have.
+
+        Raises `WorkerError`.
+        """
+        if not self.is_spread and all(each.has_started(waits=waits) for each in self.helpers):
+            saved, learned = [self._own.save()], self._own.learned()
+            self._at_work = self.helpers
+            self._own = make_partition(self._model, 0, self.jobs)
+            self.ask("load", saved)
+            for index in range(1, self.jobs):
+                self.ask_one(index, "learn", learned)
 
     def ask(self, call: str, *arguments: Any) -> list[Any]:
         """What each partition answers. Raises `WorkerError`."""
@@ -83,59 +97,131 @@ class Team:
         return answer
 
     def submit(self, index: int, call: str, *arguments: Any) -> None:
-        """Ask one partition as soon as it has answered what it was asked before. `answers` has what it says."""
-        self._waiting[index].append((call, arguments))
-        self._send(index)
-
-    def is_idle(self, index: int) -> bool:
-        """Whether a partition has answered all that it was asked."""
-        return not self._asked[index] and not self._waiting[index]
+        """Ask one partition. It answers in the order in which it was asked; `answers` has what it says."""
+        if index:
+            self._at_work[index - 1].submit((call, arguments))
+        else:
+            self._own_calls.append((call, arguments))
 
     def answers(self) -> Iterator[tuple[int, str, Any]]:
         """Which partition answers which call with what, as they come, until none has anything left to do.
 
         Raises `WorkerError`.
         """
-        if self._local is not None:
-            while self._waiting[0]:
-                call, arguments = self._waiting[0].popleft()
-                yield 0, call, getattr(self._local, call)(*arguments)
-            return
-        while asked := [pipe for pipe, call in zip(self._pipes, self._asked, strict=True) if call]:
-            ready = wait(asked)
-            for index in [at for at, pipe in enumerate(self._pipes) if pipe in ready]:
-                answer = self._receive(index)
-                call, self._asked[index] = self._asked[index], ""
-                self._send(index)
-                yield index, call, answer
-        self.processor_seconds += max(self._busy)
-        self._busy = [0.0] * self.jobs
+        while True:
+            waiting = [index for index, helper in enumerate(self._at_work, 1) if helper.asked]
+            ready = self._readable(waiting)
+            for index in ready:
+                yield index, *self._at_work[index - 1].answer()
+            if self._own_calls and not ready:  # the others first: they wait for what this process does with it
+                call, arguments = self._own_calls.popleft()
+                yield 0, call, self._answer(call, arguments)
+            elif not waiting:
+                break
+        longest = max((helper.seconds for helper in self._at_work), default=0.0)
+        self.more_seconds += max(0.0, longest - self._own_seconds)
+        self._own_seconds = 0.0
+        for helper in self._at_work:
+            helper.seconds = 0.0
 
     def memory_bytes(self) -> int:
         """The most memory that the exploring processes have held, added up, as far as they have said."""
-        return memory_bytes() if self._local is not None else sum(self._memory)
+        return memory_bytes() + sum(helper.memory for helper in self._at_work)
 
-    def _send(self, index: int) -> None:
-        # A process gets a call when it waits for one: else both ends could wait until the other reads.
-        if self._local is None and self._waiting[index] and not self._asked[index]:
-            call = self._waiting[index].popleft()
-            self._asked[index] = call[0]
-            self._pipes[index].send(call)
+    def _readable(self, waiting: list[int]) -> list[int]:
+        """Write what helpers have room for. Who of those has answered: if nothing is to be done here, wait for one."""
+        helpers = {self._at_work[index - 1].answers: index for index in waiting}
+        unsent = {each.calls: each for each in self._at_work if each.has_unsent}
+        if not (helpers or unsent):
+            return []
+        readable, writable, _ = select(list(helpers), list(unsent), [], 0 if self._own_calls else None)
+        for calls in writable:
+            unsent[calls].write()
+        return [helpers[each] for each in readable]
 
-    def _receive(self, index: int) -> Any:
+    def _answer(self, call: str, arguments: tuple[Any, ...]) -> Any:
+        began = process_time()
         try:
-            is_answer, value, seconds, self._memory[index] = self._pipes[index].recv()
+            answer = getattr(self._own, call)(*arguments)
+        except Exception as error:
+            raise WorkerError(traceback.format_exc()) from error
+        self._own_seconds += process_time() - began
+        return answer
+
+
+class Helper:
+    """A partition in a process of its own, which starts at once."""
+
+    def __init__(self, make_model: MakeModel, index: int, partitions: int) -> None:
+        self.asked: deque[str] = deque()  # what it has not answered
+        self.seconds = 0.0  # of processor time, since somebody set it to zero
+        self.memory = 0
+        context = multiprocessing.get_context("spawn")
+        self.answers, their_answers = context.Pipe(duplex=False)
+        their_calls, self.calls = context.Pipe(duplex=False)
+        # This process never waits until a helper reads: the helper could wait for this one to read.
+        os.set_blocking(self.calls.fileno(), False)
+        self._unsent = bytearray()
+        work = (their_calls, their_answers, make_model, index, partitions)
+        self._process = context.Process(target=_work, args=work, daemon=True)
+        self._process.start()
+        self.pid = self._process.pid or 0  # None only before its start
+        their_answers.close()
+        their_calls.close()
+        self._has_started = False
+
+    def has_started(self, *, waits: bool) -> bool:
+        """Whether its partition is there to be asked. `waits`: until it is. Raises `WorkerError`."""
+        if not self._has_started and (waits or self.answers.poll()):
+            self._receive()
+            self._has_started = True
+        return self._has_started
+
+    def submit(self, call: Call) -> None:
+        """Ask it, after what it was asked before."""
+        self.asked.append(call[0])
+        self._unsent += pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
+        self.write()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether calls are to be written when there is room for them."""
+        return bool(self._unsent)
+
+    def write(self) -> None:
+        """Write what there is room for."""
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self.calls.fileno(), self._unsent)]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # it is gone: who waits for its answer is told
+            self._unsent.clear()
+
+    def answer(self) -> tuple[str, Any]:
+        """What it answers to the next of its calls. Raises `WorkerError`."""
+        return self.asked.popleft(), self._receive()
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.terminate()
+        self._process.join()
+        self.calls.close()
+        self.answers.close()
+
+    def _receive(self) -> Any:
+        try:
+            is_answer, value, seconds, self.memory = self.answers.recv()
         except EOFError:
-            raise WorkerError("a process that explored is gone") from None
+            raise WorkerError("a process that explored is gone: perhaps the memory did not suffice") from None
         if not is_answer:
             raise WorkerError(value)
-        self._busy[index] += seconds
+        self.seconds += seconds
         return value
 
 
-def make_partition(make_model: MakeModel, index: int, partitions: int) -> Partition:
+def make_partition(model: AnyModel, index: int, partitions: int) -> Partition:
     """The partition that fits the model."""
-    model = make_model()
     if isinstance(model, PackedModel):
         return PackedPartition(model, index, partitions)
     if isinstance(model, ArrayModel):
@@ -150,17 +236,19 @@ def memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
 
 
-def _work(pipe: Connection, make_model: MakeModel, index: int, partitions: int) -> None:
+def _work(calls: Connection, answers: Connection, make_model: MakeModel, index: int, partitions: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the search's to heed: it ends its processes
     try:
-        partition = make_partition(make_model, index, partitions)
+        partition = make_partition(make_model(), index, partitions)
+        answers.send((True, None, 0.0, memory_bytes()))
         last = process_time()
-        while True:
-            call, arguments = pipe.recv()
-            answer = getattr(partition, call)(*arguments)
-            began, last = last, process_time()
-            pipe.send((True, answer, last - began, memory_bytes()))
-    except EOFError:
+        with open(calls.fileno(), "rb", closefd=False) as incoming:
+            while True:
+                call, arguments = pickle.load(incoming)  # noqa: S301 - the process of this search wrote it
+                answer = getattr(partition, call)(*arguments)
+                began, last = last, process_time()
+                answers.send((True, answer, last - began, memory_bytes()))
+    except (EOFError, BrokenPipeError):
         return  # the search has ended
     except Exception:
-        pipe.send((False, traceback.format_exc(), 0.0, 0))
+        answers.send((False, traceback.format_exc(), 0.0, 0))

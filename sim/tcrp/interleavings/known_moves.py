@@ -79,6 +79,11 @@ class KnownMoves:
         self.goes_to[number] = -1 if flight.is_up else flight.party
         return number
 
+    def learn_flight(self, number: int, flight: Flight) -> None:
+        """Take over a datagram that another process has numbered."""
+        self.flights.learn(number, flight)
+        self.goes_to[number] = -1 if flight.is_up else flight.party
+
     def _server_move(self, step: Step, outcome: Outcome) -> Move:
         broken = self.broken.number(outcome.broken) if outcome.broken is not None else 0
         sent = tuple(self.number_of(each) for each in outcome.flights)

@@ -75,7 +75,8 @@ class Numbers(Generic[V]):
 
     def __init__(self) -> None:
         self.of: dict[int, V] = {}
-        self.new: list[int] = []  # since somebody emptied it
+        self.own: dict[int, int] = {}  # of each number the one object: it is found sooner than an equal one
+        self._new: dict[int, V] = {}
         self._numbers: dict[V, int] = {}
 
     def number(self, part: V) -> int:
@@ -84,11 +85,17 @@ class Numbers(Generic[V]):
         if number is None:
             number = content_number(part)
             self.learn(number, part)
-            self.new.append(number)
+            self._new[number] = part
         return number
+
+    def take_new(self) -> dict[int, V]:
+        """The parts that were numbered here since this was last asked."""
+        new, self._new = self._new, {}
+        return new
 
     def learn(self, number: int, part: V) -> None:
         """Take over a part that another process has numbered."""
+        number = self.own.setdefault(number, number)
         known = self.of.setdefault(number, part)
         assert known == part, f"two parts have the number {number}"
         self._numbers[known] = number

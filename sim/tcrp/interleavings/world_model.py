@@ -42,6 +42,8 @@ class Learned(NamedTuple):
     """What one process has found out by calling engines, for the others."""
 
     servers: dict[int, ServerPart]
+    parties: list[dict[int, Party]]
+    flights: dict[int, Flight]
     calls: list[tuple[int, Input, Outcome]]
     renamed: list[tuple[tuple[int, Order], int]]
 
@@ -62,6 +64,7 @@ def model_of(world: World) -> Model[State]:
         near=lambda state: state[1],  # the server: nearly all calls are calls of its engine
         learned=exchange.learned,
         learn=exchange.learn,
+        own=exchange.own,
     )
 
 
@@ -105,28 +108,57 @@ class Exchange:
 
     def unpack(self, packed: Packed) -> list[State]:
         """The states, whose numbers mean the same here from now on."""
-        for number, server in packed.servers.items():
-            self._server.numbers.learn(number, server)
-        for side, known in zip(self._clients, packed.parties, strict=True):
-            for number, party in known.items():
-                side.numbers.learn(number, party)
-        for flight in packed.flights.values():
-            self._known.number_of(flight)
-        return packed.states
+        self._learn_parts(packed.servers, packed.parties, packed.flights)
+        return self.own(packed.states)
+
+    def own(self, states: Sequence[State]) -> list[State]:
+        """Equal states, with the numbers that are known here already."""
+        end, servers, flights = self._parties_end, self._server.numbers.own, self._known.flights.own
+        parties = [side.numbers.own for side in self._clients]
+        return [
+            (
+                state[0],
+                servers[state[1]],
+                *[own[number] for own, number in zip(parties, state[2:end], strict=True)],
+                *[flights[number] for number in state[end:]],
+            )
+            if state[0] != BROKEN
+            else state
+            for state in states
+        ]
 
     def learned(self) -> Learned | None:
-        """What is known of the server that was not when this was last asked."""
-        side, renamed, of = self._server, self._symmetry.renamed, self._server.numbers.of
-        learned = Learned({number: of[number] for number in side.numbers.new}, side.called, renamed)
-        side.numbers.new, side.called, self._symmetry.renamed = [], [], []
-        return learned if any(learned) else None
+        """The parts that were numbered and the calls of the server that were made since this was last asked, if any."""
+        side, symmetry = self._server, self._symmetry
+        learned = Learned(
+            side.numbers.take_new(),
+            [each.numbers.take_new() for each in self._clients],
+            self._known.flights.take_new(),
+            side.called,
+            symmetry.renamed,
+        )
+        side.called, symmetry.renamed = [], []
+        return learned if any((*learned.parties, *learned._replace(parties=[]))) else None
 
     def learn(self, learned: Learned) -> None:
-        """Take over what another process knows of the server."""
-        for number, part in learned.servers.items():
-            self._server.numbers.learn(number, part)
-        self._server.told.update({(number, given): outcome for number, given, outcome in learned.calls})
-        self._symmetry.learn(learned.renamed)
+        """Take over what another process knows."""
+        self._learn_parts(learned.servers, learned.parties, learned.flights)
+        own = self._server.numbers.own
+        self._server.told.update(
+            {(own[number], given): to._replace(server=own[to.server]) for number, given, to in learned.calls}
+        )
+        self._symmetry.learn([((own[number], order), own[to]) for (number, order), to in learned.renamed])
+
+    def _learn_parts(
+        self, servers: dict[int, ServerPart], parties: list[dict[int, Party]], flights: dict[int, Flight]
+    ) -> None:
+        for number, server in servers.items():
+            self._server.numbers.learn(number, server)
+        for side, known in zip(self._clients, parties, strict=True):
+            for number, party in known.items():
+                side.numbers.learn(number, party)
+        for number, flight in flights.items():
+            self._known.learn_flight(number, flight)
 
 
 class MakeModel:
