@@ -36,7 +36,7 @@ from tcrp.interleavings.world_model import MakeModel
 from tcrp.sim.scenario.reader import read_scenario_text
 
 CHANNEL_TEXTS = 4
-TURNS = 3  # of the chat: A B C A B C
+TURNS = 7  # of the chat: A B C A B C; machines differ by a quarter from one minute to the next
 LARGER, LARGE = 5, 7  # losses and duplicates of channels with enough to do for two cores, packed and in arrays
 SMALL = SmallBounds(users=3, texts=1, drops=1)
 CHAT = "claim: three users say a text\nexplore: {users: 3, texts: 1, drops: 2, duplicates: 1}\n"

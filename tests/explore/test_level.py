@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tcrp.explore import level, partition
+from tcrp.explore import level
 from tcrp.explore.level import AHEAD, OPEN_SLICES, Level
 from tcrp.explore.model import Model
 from tcrp.explore.partition import Report, StatePartition, owner
@@ -74,7 +74,6 @@ def worked_off(jobs: int, seed: int, cut_after: int = 10**9) -> tuple[ChanceTeam
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one state each: some have nothing for other owners, and need no answer, before those of earlier ones come."""
     monkeypatch.setattr(level, "SLICE_SECONDS", 0.0)
-    monkeypatch.setattr(partition, "BETWEEN_LOOKS", 1)
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])

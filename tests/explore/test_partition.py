@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tcrp.explore.model import Model
-from tcrp.explore.partition import BETWEEN_LOOKS, Report, StatePartition, canonical, owner, steps_of
+from tcrp.explore.partition import Report, StatePartition, canonical, owner, steps_of
 
 EDGE = 40
 NO_TIME = 0.0  # for a slice: it is as small as can be
@@ -101,13 +101,12 @@ def test_what_some_saved_others_go_on_from_however_many_they_are(count: int) -> 
 
 
 def test_a_slice_ends_when_its_time_is_over() -> None:
-    wide: Model[int] = Model("wide", tuple(range(3 * BETWEEN_LOOKS)), lambda n: [("on", n + 10_000)], lambda n: n)
+    wide: Model[int] = Model("wide", tuple(range(100)), lambda n: [("on", n + 1000), ("off", n + 2000)], lambda n: n)
     partition = StatePartition(wide, 0, 1)
     partition.start()
-    assert partition.begin_level() == 3 * BETWEEN_LOOKS
+    assert partition.begin_level() == 100
     slices = [partition.expand(seconds) for seconds in (NO_TIME, A_MINUTE)]
-    assert [each.left for each in slices] == [2 * BETWEEN_LOOKS, 0]
-    assert [each.report.generated for each in slices] == [BETWEEN_LOOKS, 2 * BETWEEN_LOOKS]
+    assert [(each.left, each.report.generated) for each in slices] == [(99, 2), (0, 198)]
 
 
 MANY = 256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from functools import partial
@@ -85,6 +86,19 @@ def test_a_process_that_is_gone_ends_the_search_with_a_message() -> None:
         os.kill(helper.pid, signal.SIGKILL)
         with pytest.raises(WorkerError, match="a process that explored is gone"):
             team.ask("begin_level")
+
+
+def slow_to_begin() -> Model[Any]:
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGINT)  # as from a terminal, while it begins
+    return two_phase_commit(3)
+
+
+def test_ctrl_c_does_not_reach_the_other_processes() -> None:
+    with spread(slow_to_begin, 2) as team:
+        [helper] = team.helpers
+        os.kill(helper.pid, signal.SIGINT)
+        assert len(team.ask("begin_level")) == 2
 
 
 def fails_elsewhere(parent: int) -> Model[Any]:

@@ -46,26 +46,31 @@ class Frontier(Generic[S]):
         self._order = [*keys[first:], *keys[:first]]
         self._order.reverse()
 
-    def take(self, count: int) -> Iterator[tuple[int, S]]:
-        """Remove and give the first ones in the order: so many, or all."""
-        return self._take(count, -1)
+    def take(self) -> Iterator[tuple[int, S]]:
+        """Remove and give the first in the order, and the next, for as long as somebody asks."""
+        while self._order:
+            key = self._order[-1]
+            marks, states = self._buckets[key]
+            while states:
+                self._size -= 1
+                yield marks.pop(), states.pop()
+            del self._buckets[key]
+            self._order.pop()
 
-    def take_last(self, count: int) -> Iterator[tuple[int, S]]:
+    def take_last(self, count: int) -> list[tuple[int, S]]:
         """Remove and give the last ones in the order: so many, or all."""
-        return self._take(count, 0)
-
-    def _take(self, count: int, place: int) -> Iterator[tuple[int, S]]:
-        count = min(count, self._size)
-        self._size -= count
-        while count:
-            marks, states = self._buckets[self._order[place]]
-            some, its = marks[-count:], states[-count:]
-            if len(its) == len(states):
-                del self._buckets[self._order.pop(place)]
-            else:
-                del marks[-count:], states[-count:]
-            count -= len(its)
-            yield from zip(some, its, strict=True)
+        taken: list[tuple[int, S]] = []
+        while self._order and len(taken) < count:
+            key = self._order[0]
+            marks, states = self._buckets[key]
+            at = max(0, len(taken) + len(states) - count)
+            taken += zip(marks[at:], states[at:], strict=True)
+            del marks[at:], states[at:]
+            if not states:
+                del self._buckets[key]
+                self._order.pop(0)
+        self._size -= len(taken)
+        return taken
 
     def all(self) -> Iterator[tuple[int, S]]:
         """All of them. They stay."""

@@ -24,9 +24,6 @@ from tcrp.explore.model import Model, S, Step
 Found = tuple[bytes, bytes]
 """Fingerprints of successors and of the states they came from, each as 64-bit integers."""
 
-BETWEEN_LOOKS = 1
-"""States that are expanded between two looks at the clock."""
-
 
 @dataclass(slots=True)
 class Report:
@@ -132,17 +129,16 @@ class StatePartition(Generic[S]):
         model, partitions = self._model, self._partitions
         found: list[dict[int, tuple[int, S]]] = [{} for _ in range(partitions)]
         generated = 0
-        while True:
-            for parent, state in self._frontier.take(BETWEEN_LOOKS):
-                for _, successor in steps_of(model, state):
-                    generated += 1
-                    kept, mark = canonical(model, successor)
-                    mine = found[mark % partitions]
-                    known = mine.get(mark)
-                    # The smallest parent, so that the path does not depend on which partition was first.
-                    if known is None or parent < known[0]:
-                        mine[mark] = (parent, kept)
-            if not self._frontier or perf_counter() >= ends:
+        for parent, state in self._frontier.take():
+            for _, successor in steps_of(model, state):
+                generated += 1
+                kept, mark = canonical(model, successor)
+                mine = found[mark % partitions]
+                known = mine.get(mark)
+                # The smallest parent, so that the path does not depend on which partition was first.
+                if known is None or parent < known[0]:
+                    mine[mark] = (parent, kept)
+            if perf_counter() >= ends:
                 break
         self._found.append(found)
         return Expanded(
@@ -183,7 +179,7 @@ class StatePartition(Generic[S]):
 
     def give(self, count: int) -> Given:
         """Part with so many states of the frontier, so that another partition has something to do in this level."""
-        given = list(self._frontier.take_last(count))
+        given = self._frontier.take_last(count)
         share = array("Q", [mark for mark, _ in given]).tobytes(), [state for _, state in given]
         return Given(len(self._frontier), share)
 

@@ -5,6 +5,7 @@ A search begins with the one here: most are over before a process has started. `
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import pickle
@@ -14,6 +15,8 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from select import select
 from time import process_time
@@ -31,6 +34,7 @@ MakeModel = Callable[[], AnyModel]
 Call = tuple[str, tuple[Any, ...]]
 """A partition's method, and what it is given."""
 
+PIPE_BYTES = 1 << 20  # what Linux allows everybody
 _KIBIBYTE = 1024
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else _KIBIBYTE  # getrusage counts in bytes there
 
@@ -159,12 +163,15 @@ class Helper:
         context = multiprocessing.get_context("spawn")
         self.answers, their_answers = context.Pipe(duplex=False)
         their_calls, self.calls = context.Pipe(duplex=False)
+        for pipe in (self.answers, self.calls):
+            _widen(pipe)
         # This process never waits until a helper reads: the helper could wait for this one to read.
         os.set_blocking(self.calls.fileno(), False)
         self._unsent = bytearray()
         work = (their_calls, their_answers, make_model, index, partitions)
         self._process = context.Process(target=_work, args=work, daemon=True)
-        self._process.start()
+        with _without_sigint():
+            self._process.start()
         self.pid = self._process.pid or 0  # None only before its start
         their_answers.close()
         their_calls.close()
@@ -236,8 +243,25 @@ def memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
 
 
+def _widen(pipe: Connection) -> None:
+    """Let a slice's findings fit into a pipe, so that nobody waits for the other end; where the system allows it."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+@contextmanager
+def _without_sigint() -> Iterator[None]:
+    """A process that is started here never gets SIGINT: Ctrl-C is the search's to heed, and it ends its processes."""
+    resource_tracker.ensure_running()  # its start would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(calls: Connection, answers: Connection, make_model: MakeModel, index: int, partitions: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the search's to heed: it ends its processes
     try:
         partition = make_partition(make_model(), index, partitions)
         answers.send((True, None, 0.0, memory_bytes()))
