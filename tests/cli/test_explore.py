@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tcrp.cli.explore import _rate
 from tcrp.cli.sim import main
 from tcrp.explore.model import Progress
+from tcrp.explore.team import HelperLost, WorkerError
 
 TINY = "claim: one user is alone\nexplore: {users: 1, texts: 1, drops: 1}\n"
 
@@ -84,13 +86,39 @@ def test_a_search_goes_on_where_it_was_cut(tiny: Path, tmp_path: Path, capsys: p
     assert capsys.readouterr().out.splitlines()[1].partition(" deep")[0] == whole
 
 
-def test_two_processes_find_what_one_finds(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_processes_find_what_one_finds(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They go on from a checkpoint: a search that is over before a process has started needs one only."""
     found = []
-    for jobs in ("1", "2"):
-        assert main(["explore", str(tiny), "--jobs", jobs]) == 0
+    for jobs in (1, 2):
+        kept = tmp_path / f"kept by {jobs}"
+        assert main(["explore", str(tiny), "--jobs", "1", "--depth", "3", "--resume", str(kept)]) == 0
+        capsys.readouterr()
+        assert main(["explore", str(tiny), "--jobs", str(jobs), "--resume", str(kept)]) == 0
         lines = capsys.readouterr().out.splitlines()
+        assert f" on {jobs} process" in lines[1]
         found.append((lines[1].partition(" deep")[0], lines[2:]))
     assert found[0] == found[1]
+
+
+def gone(*_: object, **__: object) -> None:
+    raise HelperLost("a process that explored is gone (exit code -9)")
+
+
+def broken(*_: object, **__: object) -> None:
+    raise WorkerError("Traceback of a partition")
+
+
+@pytest.mark.parametrize(
+    ("raises", "code", "said"),
+    [(gone, 74, "is gone (exit code -9); kept has what was known"), (broken, 70, "Traceback of a partition")],
+)
+def test_what_ends_a_search_is_said(
+    raises: Any, code: int, said: str, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny.parent)
+    monkeypatch.setattr("tcrp.cli.explore.explore", raises)
+    assert main(["explore", str(tiny), "--jobs", "1", "--resume", "kept"]) == code
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

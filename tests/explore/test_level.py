@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tcrp.explore import level
-from tcrp.explore.level import AHEAD, OPEN_SLICES, Level
+from tcrp.explore.level import OPEN_SLICES, QUEUED_SLICES_MAX, Level
 from tcrp.explore.model import Model
 from tcrp.explore.partition import Report, StatePartition, owner
 
@@ -99,14 +99,14 @@ def test_no_partition_waits_for_another_before_its_next_slice() -> None:
     for index in range(2):
         calls = [call for at, call in team.calls if at == index]
         assert calls.count("expand") == calls.count("keep") > 1
-        assert 1 < under_way(calls, "expand", "keep") <= OPEN_SLICES + AHEAD
+        assert 1 < under_way(calls, "expand", "keep") <= OPEN_SLICES + QUEUED_SLICES_MAX
 
 
 def test_another_process_has_its_next_slice_before_it_ends_one() -> None:
     team = ChanceTeam(2, seed=1)
     team.ask("start")
-    Level(team, lambda _: None, lambda: "")._go_on()
-    assert [team.waiting(index) for index in range(2)] == [["expand"], ["expand"] * AHEAD]
+    Level(team, lambda _: None, lambda: "")._submit_work()
+    assert [team.waiting(index) for index in range(2)] == [["expand"], ["expand"] * QUEUED_SLICES_MAX]
 
 
 def give_all_to_the_first(parts: list[StatePartition[int]]) -> None:
@@ -150,6 +150,26 @@ def test_partitions_that_keep_their_states_are_not_asked_for_some_again() -> Non
     Level(team, reports.append, lambda: "").work_off()
     assert sum(each.new for each in reports) == WIDTH
     assert [call for _, call in team.calls if call in ("give", "take")] == ["give"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_states_that_are_handed_over_when_a_level_is_cut_are_not_lost(seed: int) -> None:
+    team = ChanceTeam(3, seed)
+    reports: list[Report] = []
+    give_all_to_the_first(team.parts)
+
+    def cut() -> str:
+        """When some that were asked for are under way."""
+        calls = [call for _, call in team.calls]
+        is_under_way = calls.count("give") > calls.count("take") or any("give" in team.waiting(at) for at in range(3))
+        return "handing over" if is_under_way and calls.count("keep") > 3 * seed else ""
+
+    assert Level(team, reports.append, cut).work_off() == "handing over"
+    left = sum(team.ask("begin_level"))
+    assert 0 < left < WIDTH
+    assert sum(each.generated for each in reports) == 4 * (WIDTH - left)
+    assert Level(team, reports.append, lambda: "").work_off() == ""
+    assert sum(each.new for each in reports) == WIDTH
 
 
 def test_a_level_that_is_cut_is_left_in_good_order() -> None:

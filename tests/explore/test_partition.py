@@ -159,7 +159,7 @@ def test_a_taken_state_is_made_of_what_the_taker_has() -> None:
     """An equal object that is the very one that is looked for is found sooner."""
     names = {name: name for name in ("a room", "another room")}
     rooms: Model[str] = Model(
-        "rooms", tuple(names), lambda _: [], len, own=lambda states: [names[each] for each in states]
+        "rooms", tuple(names), lambda _: [], len, intern=lambda states: [names[each] for each in states]
     )  # fmt: skip
     giver, taker = StatePartition(rooms, 0, 1), StatePartition(rooms, 1, 2)
     giver.start()

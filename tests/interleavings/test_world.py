@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from planted_bugs import (
     row_leads_elsewhere,
 )
 from tcrp.engine.server import ServerEngine
-from tcrp.explore.model import Exploration, Model
+from tcrp.explore.model import Bounds, Exploration, Model
 from tcrp.explore.search import breadth_first
 from tcrp.interleavings.program import NotExplored, program_of
 from tcrp.interleavings.steps import State
@@ -200,9 +201,9 @@ def learned_there(found: Model[State], states: list[State]) -> tuple[Model[State
     there = TWO_USERS()()
     assert found.learned is not None
     assert there.learn is not None
-    assert there.own is not None
+    assert there.intern is not None
     there.learn(elsewhere(found.learned()))
-    return there, there.own(elsewhere(states))
+    return there, there.intern(elsewhere(states))
 
 
 def unpacked_there(found: Model[State], states: list[State]) -> tuple[Model[State], list[State]]:
@@ -226,3 +227,15 @@ def test_a_state_of_another_process_means_the_same_and_is_made_of_the_numbers_kn
             assert objects.setdefault((min(place, 3), number), number) is number
     assert [there.fingerprint(each) for each in own] == [here.fingerprint(each) for each in states]
     assert [there.successors(each) for each in own] == [here.successors(each) for each in states]
+
+
+@pytest.mark.parametrize("depth", [3, 12])
+def test_several_processes_go_on_from_what_one_has_kept(depth: int, tmp_path: Path) -> None:
+    """All of them know its parts then, though only one has found them."""
+    file = tmp_path / "kept"
+    whole = breadth_first(TWO_USERS())
+    breadth_first(TWO_USERS(), Bounds(depth=depth), checkpoint=file)
+    rest = breadth_first(TWO_USERS(), jobs=2, checkpoint=file, resume=True)
+    assert rest.progress.processes == 2
+    assert (rest.levels, rest.progress.generated) == (whole.levels, whole.progress.generated)
+    assert rest.is_exhausted

@@ -13,12 +13,12 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from tcrp.cli.console import console_for
-from tcrp.cli.exits import DOES_NOT_HOLD, HOLDS, INTERRUPTED, OutputLost, UsageError, complain
+from tcrp.cli.exits import DOES_NOT_HOLD, HOLDS, INTERRUPTED, OurFault, OutputLost, UsageError, complain
 from tcrp.cli.swarm import PROGRESS_EVERY_SECONDS, interrupts
 from tcrp.explore.checkpoint import CheckpointError
 from tcrp.explore.model import Bounds, Progress
 from tcrp.explore.search import OnProgress
-from tcrp.explore.team import WorkerError
+from tcrp.explore.team import HelperLost, WorkerError
 from tcrp.interleavings.exploration import Found, explore
 from tcrp.interleavings.program import NotExplored
 from tcrp.sim.coverage import REFUSED, ROWS, Pair
@@ -67,8 +67,13 @@ def run_explore(options: Options) -> int:
                 scenario, options.bounds, jobs=options.jobs, on_progress=on_progress, checkpoint=checkpoint,
                 resume=checkpoint is not None and checkpoint.exists(), is_interrupted=interrupted.is_set,
             )  # fmt: skip
-        except (NotExplored, CheckpointError, WorkerError) as error:
+        except (NotExplored, CheckpointError) as error:
             raise UsageError(f"{options.file}: {error}" if isinstance(error, NotExplored) else str(error)) from None
+        except WorkerError as error:
+            raise OurFault(str(error)) from None
+        except HelperLost as error:
+            go_on = f"; {checkpoint} has what was known within the last minute" if checkpoint is not None else ""
+            raise OutputLost(f"{error}{go_on}") from None
         except OSError as error:
             raise OutputLost(f"{checkpoint}: cannot be written: {error.strerror}") from None
     _report(scenario, scenario.explore, found, options)

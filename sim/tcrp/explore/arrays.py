@@ -119,13 +119,13 @@ class ArrayPartition:
             at, self._expanded = self._expanded, min(self._expanded + CHUNK, len(self._frontier))
             successors = self._model.expand(self._frontier[at : self._expanded])
             report.generated += len(successors)
-            self._sort(successors, found)
+            self._distribute(successors, found)
             if perf_counter() >= ends:
                 break
         shares = [(b"".join(share.tobytes() for share in states), b"") for states in found]
         return Expanded(report, shares, len(self._frontier) - self._expanded)
 
-    def _sort(self, successors: States, found: list[list[States]]) -> None:
+    def _distribute(self, successors: States, found: list[list[States]]) -> None:
         """Admit those that are owned here, and add the others to what their owners are to be told."""
         if self._partitions == 1:
             self._admit(successors)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tcrp.explore.model import Progress
 
-SCHEMA = "tcrp-exploration/3"
+SCHEMA = "tcrp-exploration/4"
 
 
 class CheckpointError(Exception):

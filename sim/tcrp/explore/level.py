@@ -1,7 +1,7 @@
 """One level of a breadth-first search, worked off by all partitions at once. None waits for another within it.
 
 A partition expands its frontier in slices. What it finds goes to the owners, and their answers come back; meanwhile it
-expands the next slice. One that comes to its end takes a part of what the one with most has left. In which order all
+expands the next slice. One with little left takes a part of what the one with most has left. In which order all
 that happens depends on the processes, what is found does not.
 """
 
@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from tcrp.explore.partition import Expanded, Given, Report
 
 SLICE_SECONDS = 0.02
-"""How long a slice takes: others may wait for what this process does after one of its own."""
-AHEAD = 3  # slices that another process may have before it, so that it does not wait for this one
-LITTLE = 4  # times what one has left are what another has
-WORTH_A_WAY = 64  # states: to hand over fewer takes as long as to expand them
+"""How long a slice takes. While this process works on one, it hands nothing on between the others."""
+QUEUED_SLICES_MAX = 3  # that another process may be asked for: it has the next one when it ends one
+TAKE_RATIO = 4  # a partition asks for a part when another has so many times as many states left
+SHARE_STATES_MIN = 64  # to hand over fewer takes as long as to expand them
 OPEN_SLICES = 8
 """Slices that a partition may have expanded while owners have not answered about all of their states."""
 
@@ -45,14 +45,14 @@ class Level:
         self._left: list[int] = team.ask("begin_level")  # states of each frontier, as it last said
         self._expanding = [0] * jobs  # slices under way
         self._open: list[deque[_Answers]] = [deque() for _ in range(jobs)]  # by finder, then by owner
-        self._takers: list[deque[int]] = [deque() for _ in range(jobs)]  # by giver
-        self._asks = [False] * jobs  # for a part of another's frontier
+        self._waiting_takers: list[deque[int]] = [deque() for _ in range(jobs)]  # by giver
+        self._is_taking = [False] * jobs  # for a part of another's frontier
         self._can_give = jobs > 1
 
     def work_off(self) -> str:
         """Expand the whole frontier, or say what cut it."""
         team, cut = self._team, ""
-        self._go_on()
+        self._submit_work()
         for index, call, answer in team.answers():
             if call == "expand":
                 self._expanding[index] -= 1
@@ -65,39 +65,39 @@ class Level:
             elif call == "give":
                 self._hand_over(index, answer)
             elif call == "take":
-                self._left[index], self._asks[index] = answer, False
+                self._left[index], self._is_taking[index] = answer, False
             else:
                 self._take_in(answer)
                 if not cut and any(self._left):
                     cut = self._cut()
             if not cut:
-                self._go_on()
+                self._submit_work()
         return cut
 
     # --- slices ------------------------------------------------------------------------------------
 
-    def _go_on(self) -> None:
+    def _submit_work(self) -> None:
         """Further slices for those with something left, and parts of others' frontiers for those with little."""
         for index, left in enumerate(self._left):
-            ahead = AHEAD if index else 1
+            ahead = QUEUED_SLICES_MAX if index else 1
             while left and self._expanding[index] < ahead and len(self._open[index]) < OPEN_SLICES:
                 self._expanding[index] += 1
                 self._team.submit(index, "expand", SLICE_SECONDS)
-            if self._can_give and not self._asks[index]:
+            if self._can_give and not self._is_taking[index]:
                 self._ask_for_a_part(index)
 
     def _ask_for_a_part(self, taker: int) -> None:
         """Of the frontier of the one that has most left, if that is much more: before nothing is left here."""
         left, most = self._left[taker], max(self._left)
-        if LITTLE * left <= most and most - left >= 2 * WORTH_A_WAY:
+        if TAKE_RATIO * left <= most and most - left >= 2 * SHARE_STATES_MIN:
             giver, count = self._left.index(most), (most - left) // 2
             self._left[giver] -= count
-            self._asks[taker] = True
-            self._takers[giver].append(taker)
+            self._is_taking[taker] = True
+            self._waiting_takers[giver].append(taker)
             self._team.submit(giver, "give", count)
 
     def _hand_over(self, giver: int, given: Given | None) -> None:
-        taker = self._takers[giver].popleft()
+        taker = self._waiting_takers[giver].popleft()
         if given is None:  # partitions of this kind keep theirs
             self._can_give = False
         else:

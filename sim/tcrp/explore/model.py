@@ -48,7 +48,8 @@ class Model(Generic[S]):
     `near`, `learned` and `learn` are for models that remember what was costly to find out. States with the same `near`
     need the same. `learned` gives what was found out since it was last asked, and `learn` takes that in another
     process; neither changes what is explored. A state means the same in a process that has learned everything of the
-    one in which it was found; `own` gives equal states for such ones, made of what that process has already.
+    one in which it was found; `intern` gives equal states for such ones, made of the objects that this process has:
+    those are found sooner than equal ones.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Model(Generic[S]):
     near: Callable[[S], int] | None = None
     learned: Callable[[], Any] | None = None
     learn: Callable[[Any], None] | None = None
-    own: Callable[[Sequence[S]], list[S]] | None = None
+    intern: Callable[[Sequence[S]], list[S]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A level is worked off in slices: `expand` finds successors and sorts them by owner, each owner's `admit` tells new ones
 from known ones, `keep` puts the new ones into the next frontier; `end_level` goes on to that. Between the calls
-fingerprints travel, and what models have learned: a state stays where it was found, unless a partition that has nothing
+fingerprints travel, and what models have learned: a state stays where it was found, unless a partition with little
 left to expand asks for it (`give`, `take`). What is found does not depend on how many partitions there are, nor on the
 order in which owners are asked.
 """
@@ -184,13 +184,13 @@ class StatePartition(Generic[S]):
         return Given(len(self._frontier), share)
 
     def take(self, share: tuple[bytes, list[S]]) -> int:
-        """Work on a part of another's frontier, of which everything that its model learned has been learned here.
+        """Work on a part of another's frontier. How many states the frontier has then.
 
-        How many states the frontier has then.
+        Only after each `admit` that carried what the giver's model had learned when it found them.
         """
         marks, states = share
-        own = states if self._model.own is None else self._model.own(states)
-        self._frontier.extend(zip(_integers(marks), own, strict=True))
+        interned = states if self._model.intern is None else self._model.intern(states)
+        self._frontier.extend(zip(_integers(marks), interned, strict=True))
         return self.begin_level()
 
     def learned(self) -> bytes:

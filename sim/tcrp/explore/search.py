@@ -33,11 +33,11 @@ def breadth_first(
 ) -> Exploration[Any]:
     """Visit every state, up to the bounds. Ends with the level in which a property is first seen not to hold.
 
-    The results are the same for every number of `jobs`: processes that share the work, from when they have started and
+    The results are the same for every number of `jobs`: processes that share the work, from when all have started and
     there is enough of it; `together`: from the beginning. With `checkpoint`, what is known is written there once a
     minute and at the end of a search that was cut; `resume` goes on from it. Ctrl-C cuts the search like a bound;
     so does `is_interrupted`, which is asked between slices, in good order.
-    Raises `CheckpointError` for a file that does not fit, and `WorkerError`.
+    Raises `CheckpointError` for a file that does not fit, `WorkerError` for a model that raised, and `HelperLost`.
     """
     with Team(make_model, jobs) as team:
         search = _Search(make_model(), team, bounds, on_progress, checkpoint, is_interrupted, together)
@@ -189,9 +189,9 @@ class _Search:
 
     def _resume(self, file: FilePath) -> int:
         saved = read_checkpoint(file, self._model.name)
-        self._team.ask("load", saved.partitions)
+        self._team.load(saved.partitions)
         self.result.levels, self.result.met = saved.levels, saved.met
-        self.result.progress = saved.progress
+        self.result.progress = replace(saved.progress, processes=self._team.jobs)
         self._earlier = saved.notes
         self._began -= saved.progress.seconds
         self._processor_began -= saved.progress.processor_seconds

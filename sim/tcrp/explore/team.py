@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from select import select
+from select import POLLIN, POLLOUT, poll
 from time import process_time
 from types import TracebackType
 from typing import Any
@@ -40,25 +40,38 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else _KIBIBYTE  # getrusage counts 
 
 
 class WorkerError(Exception):
-    """A partition raised, or its process is gone. The message says what it said."""
+    """A partition raised. The message says what."""
+
+
+class HelperLost(Exception):
+    """A process that explored is gone. The message says how it ended."""
 
 
 class Team:
     """Asks partitions: all at once, or each on its own. A context: its processes end with it."""
 
     def __init__(self, make_model: MakeModel, jobs: int) -> None:
-        self.helpers = [Helper(make_model, index, jobs) for index in range(1, jobs)]
-        self._at_work: list[Helper] = []
         self._model = make_model()
         self._own = make_partition(self._model, 0, 1)
+        self._at_work: list[Helper] = []
+        self.helpers: list[Helper] = []
+        try:
+            self.helpers += (Helper(make_model, index, jobs) for index in range(1, jobs))
+        except BaseException:
+            self.end()
+            raise
         self._own_calls: deque[Call] = deque()
-        self._own_seconds = 0.0  # of processor time since the last call of all
-        self.more_seconds = 0.0  # that a helper took longer than this process, from one call of all to the next
+        self._own_seconds = process_time()  # when all were last asked
+        self.more_seconds = 0.0  # of processor time: by how much the slowest helper exceeded this process, added up
 
     def __enter__(self) -> Team:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the processes, whatever they do."""
         for helper in self.helpers:
             helper.end()
 
@@ -75,18 +88,33 @@ class Team:
     def spread(self, *, waits: bool) -> None:
         """Between levels: give the others their shares, if all have started. `waits`: until they have.
 
-        Raises `WorkerError`.
+        Raises `WorkerError` and `HelperLost`, as all that asks partitions does.
         """
         if not self.is_spread and all(each.has_started(waits=waits) for each in self.helpers):
             saved, learned = [self._own.save()], self._own.learned()
-            self._at_work = self.helpers
-            self._own = make_partition(self._model, 0, self.jobs)
+            self._set_to_work()
             self.ask("load", saved)
             for index in range(1, self.jobs):
-                self.ask_one(index, "learn", learned)
+                self.submit(index, "learn", learned)
+            for _ in self.answers():
+                pass
+
+    def load(self, saved: list[Any]) -> None:
+        """Before anything else: give what the partitions of an earlier search saved to all that there will be.
+
+        One alone would have to tell the others later all that its model takes over now.
+        """
+        for helper in self.helpers:
+            helper.has_started(waits=True)
+        self._set_to_work()
+        self.ask("load", saved)
+
+    def _set_to_work(self) -> None:
+        self._at_work = self.helpers
+        self._own = make_partition(self._model, 0, self.jobs)
 
     def ask(self, call: str, *arguments: Any) -> list[Any]:
-        """What each partition answers. Raises `WorkerError`."""
+        """What each partition answers."""
         for index in range(self.jobs):
             self.submit(index, call, *arguments)
         answers = [None] * self.jobs
@@ -95,7 +123,7 @@ class Team:
         return answers
 
     def ask_one(self, index: int, call: str, *arguments: Any) -> Any:
-        """What one partition answers. Raises `WorkerError`."""
+        """What one partition answers."""
         self.submit(index, call, *arguments)
         [(_, _, answer)] = self.answers()
         return answer
@@ -108,13 +136,10 @@ class Team:
             self._own_calls.append((call, arguments))
 
     def answers(self) -> Iterator[tuple[int, str, Any]]:
-        """Which partition answers which call with what, as they come, until none has anything left to do.
-
-        Raises `WorkerError`.
-        """
+        """Which partition answers which call with what, as they come, until none has anything left to do."""
         while True:
             waiting = [index for index, helper in enumerate(self._at_work, 1) if helper.asked]
-            ready = self._readable(waiting)
+            ready = self._exchange(waiting)
             for index in ready:
                 yield index, *self._at_work[index - 1].answer()
             if self._own_calls and not ready:  # the others first: they wait for what this process does with it
@@ -123,8 +148,8 @@ class Team:
             elif not waiting:
                 break
         longest = max((helper.seconds for helper in self._at_work), default=0.0)
-        self.more_seconds += max(0.0, longest - self._own_seconds)
-        self._own_seconds = 0.0
+        began, self._own_seconds = self._own_seconds, process_time()
+        self.more_seconds += max(0.0, longest - (self._own_seconds - began))
         for helper in self._at_work:
             helper.seconds = 0.0
 
@@ -132,25 +157,31 @@ class Team:
         """The most memory that the exploring processes have held, added up, as far as they have said."""
         return memory_bytes() + sum(helper.memory for helper in self._at_work)
 
-    def _readable(self, waiting: list[int]) -> list[int]:
-        """Write what helpers have room for. Who of those has answered: if nothing is to be done here, wait for one."""
-        helpers = {self._at_work[index - 1].answers: index for index in waiting}
-        unsent = {each.calls: each for each in self._at_work if each.has_unsent}
-        if not (helpers or unsent):
+    def _exchange(self, waiting: list[int]) -> list[int]:
+        """Write to helpers what there is room for. Who of those that are waited for can be read from.
+
+        If nothing is to be done here, this waits until one can be read from or written to.
+        """
+        readers = {self._at_work[index - 1].answers.fileno(): index for index in waiting}
+        writers = {helper.calls.fileno(): helper for helper in self._at_work if helper.has_unsent}
+        if not (readers or writers):
             return []
-        readable, writable, _ = select(list(helpers), list(unsent), [], 0 if self._own_calls else None)
-        for calls in writable:
-            unsent[calls].write()
-        return [helpers[each] for each in readable]
+        poller = poll()
+        for file in readers:
+            poller.register(file, POLLIN)
+        for file in writers:
+            poller.register(file, POLLOUT)
+        ready = [file for file, _ in poller.poll(0 if self._own_calls else None)]
+        for file in ready:
+            if file in writers:
+                writers[file].write()
+        return [readers[file] for file in ready if file in readers]
 
     def _answer(self, call: str, arguments: tuple[Any, ...]) -> Any:
-        began = process_time()
         try:
-            answer = getattr(self._own, call)(*arguments)
+            return getattr(self._own, call)(*arguments)
         except Exception as error:
             raise WorkerError(traceback.format_exc()) from error
-        self._own_seconds += process_time() - began
-        return answer
 
 
 class Helper:
@@ -178,7 +209,7 @@ class Helper:
         self._has_started = False
 
     def has_started(self, *, waits: bool) -> bool:
-        """Whether its partition is there to be asked. `waits`: until it is. Raises `WorkerError`."""
+        """Whether its partition is there to be asked. `waits`: until it is."""
         if not self._has_started and (waits or self.answers.poll()):
             self._receive()
             self._has_started = True
@@ -206,7 +237,7 @@ class Helper:
             self._unsent.clear()
 
     def answer(self) -> tuple[str, Any]:
-        """What it answers to the next of its calls. Raises `WorkerError`."""
+        """What it answers to the next of its calls."""
         return self.asked.popleft(), self._receive()
 
     def end(self) -> None:
@@ -219,8 +250,11 @@ class Helper:
     def _receive(self) -> Any:
         try:
             is_answer, value, seconds, self.memory = self.answers.recv()
-        except EOFError:
-            raise WorkerError("a process that explored is gone: perhaps the memory did not suffice") from None
+        except (EOFError, OSError):  # before an answer, and in the midst of one
+            self._process.join()
+            code = self._process.exitcode
+            raise HelperLost(f"a process that explored is gone (exit code {code}): perhaps the memory did not suffice, "
+                             "then fewer --jobs take less") from None  # fmt: skip
         if not is_answer:
             raise WorkerError(value)
         self.seconds += seconds
@@ -262,17 +296,25 @@ def _without_sigint() -> Iterator[None]:
 
 
 def _work(calls: Connection, answers: Connection, make_model: MakeModel, index: int, partitions: int) -> None:
-    try:
-        partition = make_partition(make_model(), index, partitions)
+    with suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):  # the search has ended, maybe in midst of a call
+        try:
+            partition = make_partition(make_model(), index, partitions)
+        except Exception:
+            answers.send((False, traceback.format_exc(), 0.0, 0))
+            return
         answers.send((True, None, 0.0, memory_bytes()))
         last = process_time()
         with open(calls.fileno(), "rb", closefd=False) as incoming:
             while True:
                 call, arguments = pickle.load(incoming)  # noqa: S301 - the process of this search wrote it
-                answer = getattr(partition, call)(*arguments)
+                answer = _answer_of(partition, call, arguments)
                 began, last = last, process_time()
-                answers.send((True, answer, last - began, memory_bytes()))
-    except (EOFError, BrokenPipeError):
-        return  # the search has ended
+                answers.send((*answer, last - began, memory_bytes()))
+
+
+def _answer_of(partition: Partition, call: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+    """Whether it is an answer, and that; else what went wrong."""
+    try:
+        return True, getattr(partition, call)(*arguments)
     except Exception:
-        answers.send((False, traceback.format_exc(), 0.0, 0))
+        return False, traceback.format_exc()

@@ -75,7 +75,7 @@ class Numbers(Generic[V]):
 
     def __init__(self) -> None:
         self.of: dict[int, V] = {}
-        self.own: dict[int, int] = {}  # of each number the one object: it is found sooner than an equal one
+        self.interned: dict[int, int] = {}  # the one object for each number: look-ups succeed by identity
         self._new: dict[int, V] = {}
         self._numbers: dict[V, int] = {}
 
@@ -95,7 +95,7 @@ class Numbers(Generic[V]):
 
     def learn(self, number: int, part: V) -> None:
         """Take over a part that another process has numbered."""
-        number = self.own.setdefault(number, number)
+        number = self.interned.setdefault(number, number)
         known = self.of.setdefault(number, part)
         assert known == part, f"two parts have the number {number}"
         self._numbers[known] = number

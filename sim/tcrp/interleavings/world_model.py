@@ -39,7 +39,7 @@ class Packed(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What one process has found out by calling engines, for the others."""
+    """What one process has numbered and found out by calling engines, for the others."""
 
     servers: dict[int, ServerPart]
     parties: list[dict[int, Party]]
@@ -64,7 +64,7 @@ def model_of(world: World) -> Model[State]:
         near=lambda state: state[1],  # the server: nearly all calls are calls of its engine
         learned=exchange.learned,
         learn=exchange.learn,
-        own=exchange.own,
+        intern=exchange.intern,
     )
 
 
@@ -109,17 +109,17 @@ class Exchange:
     def unpack(self, packed: Packed) -> list[State]:
         """The states, whose numbers mean the same here from now on."""
         self._learn_parts(packed.servers, packed.parties, packed.flights)
-        return self.own(packed.states)
+        return self.intern(packed.states)
 
-    def own(self, states: Sequence[State]) -> list[State]:
+    def intern(self, states: Sequence[State]) -> list[State]:
         """Equal states, with the numbers that are known here already."""
-        end, servers, flights = self._parties_end, self._server.numbers.own, self._known.flights.own
-        parties = [side.numbers.own for side in self._clients]
+        end, servers, flights = self._parties_end, self._server.numbers.interned, self._known.flights.interned
+        parties = [side.numbers.interned for side in self._clients]
         return [
             (
                 state[0],
                 servers[state[1]],
-                *[own[number] for own, number in zip(parties, state[2:end], strict=True)],
+                *[known[number] for known, number in zip(parties, state[2:end], strict=True)],
                 *[flights[number] for number in state[end:]],
             )
             if state[0] != BROKEN
@@ -143,11 +143,11 @@ class Exchange:
     def learn(self, learned: Learned) -> None:
         """Take over what another process knows."""
         self._learn_parts(learned.servers, learned.parties, learned.flights)
-        own = self._server.numbers.own
+        interned = self._server.numbers.interned
         self._server.told.update(
-            {(own[number], given): to._replace(server=own[to.server]) for number, given, to in learned.calls}
+            {(interned[number], given): to._replace(server=interned[to.server]) for number, given, to in learned.calls}
         )
-        self._symmetry.learn([((own[number], order), own[to]) for (number, order), to in learned.renamed])
+        self._symmetry.learn([((interned[number], order), interned[to]) for (number, order), to in learned.renamed])
 
     def _learn_parts(
         self, servers: dict[int, ServerPart], parties: list[dict[int, Party]], flights: dict[int, Flight]
