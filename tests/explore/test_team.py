@@ -86,15 +86,29 @@ def test_a_process_that_is_gone_ends_the_search_with_a_message() -> None:
             team.ask("begin_level")
 
 
+def test_a_process_that_is_gone_before_it_joins_is_done_without() -> None:
+    with Team(partial(two_phase_commit, 3), 3) as team:
+        team.ask("start")
+        os.kill(team.helpers[0].pid, signal.SIGKILL)
+        team.spread(waits=True)
+        assert (team.jobs, team.helpers) == (1, [])
+        assert team.ask("begin_level") == [1]
+
+
 def dies_in_the_midst_of_an_answer() -> Model[Any]:
-    """Its process ends when it has written a part of what it learned."""
+    """Its process says that it has started, and ends when it has written a part of its first answer."""
     if multiprocessing.parent_process() is not None:
+        send = connection.Connection._send  # type: ignore[attr-defined]
 
         def send_half(self: Any, data: Any) -> None:
             os.write(self.fileno(), data[: len(data) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
 
-        connection.Connection._send = send_half  # type: ignore[attr-defined]
+        def send_first(self: Any, data: Any) -> None:
+            send(self, data)
+            connection.Connection._send = send_half  # type: ignore[attr-defined]
+
+        connection.Connection._send = send_first  # type: ignore[attr-defined]
     return two_phase_commit(3)
 
 

@@ -87,6 +87,7 @@ class _Search:
         while frontier and not result.violations:
             result.cut = self._bound_reached()
             if result.cut:
+                self._tell()
                 self._save()
                 return
             if self._together or frontier >= SPREAD_FROM:

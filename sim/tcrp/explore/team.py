@@ -88,9 +88,16 @@ class Team:
     def spread(self, *, waits: bool) -> None:
         """Between levels: give the others their shares, if all have started. `waits`: until they have.
 
+        If one is gone before that, this process goes on alone: it has all states.
         Raises `WorkerError` and `HelperLost`, as all that asks partitions does.
         """
-        if not self.is_spread and all(each.has_started(waits=waits) for each in self.helpers):
+        try:
+            can_begin = not self.is_spread and all(each.has_started(waits=waits) for each in self.helpers)
+        except HelperLost:
+            self.end()
+            self.helpers = []
+            return
+        if can_begin:
             saved, learned = [self._own.save()], self._own.learned()
             self._set_to_work()
             self.ask("load", saved)
@@ -253,8 +260,8 @@ class Helper:
         except (EOFError, OSError):  # before an answer, and in the midst of one
             self._process.join()
             code = self._process.exitcode
-            raise HelperLost(f"a process that explored is gone (exit code {code}): perhaps the memory did not suffice, "
-                             "then fewer --jobs take less") from None  # fmt: skip
+            what = f"a process that explored is gone (exit code {code})"
+            raise HelperLost(f"{what}: perhaps memory ran out; fewer --jobs take less") from None
         if not is_answer:
             raise WorkerError(value)
         self.seconds += seconds
