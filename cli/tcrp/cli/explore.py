@@ -70,7 +70,7 @@ def run_explore(options: Options) -> int:
         except (NotExplored, CheckpointError) as error:
             raise UsageError(f"{options.file}: {error}" if isinstance(error, NotExplored) else str(error)) from None
         except WorkerError as error:
-            raise OurFault(str(error)) from None
+            raise OurFault(f"{options.file}: the search raised; the same command shows it again:\n{error}") from None
         except HelperLost as error:
             go_on = f"; {checkpoint} has what was known within the last minute" if checkpoint is not None else ""
             raise OutputLost(f"{error}{go_on}") from None

@@ -61,7 +61,7 @@ class Team:
             self.end()
             raise
         self._own_calls: deque[Call] = deque()
-        self._own_seconds = process_time()  # when all were last asked
+        self._asked_at = process_time()  # when all were last asked: processor time of this process
         self.more_seconds = 0.0  # of processor time: by how much the slowest helper exceeded this process, added up
 
     def __enter__(self) -> Team:
@@ -155,8 +155,8 @@ class Team:
             elif not waiting:
                 break
         longest = max((helper.seconds for helper in self._at_work), default=0.0)
-        began, self._own_seconds = self._own_seconds, process_time()
-        self.more_seconds += max(0.0, longest - (self._own_seconds - began))
+        began, self._asked_at = self._asked_at, process_time()
+        self.more_seconds += max(0.0, longest - (self._asked_at - began))
         for helper in self._at_work:
             helper.seconds = 0.0
 
