@@ -94,8 +94,13 @@ class OnATerminal:
 
     def __init__(self, *options: str, command: tuple[str, ...] = ()) -> None:
         self.terminal, stderr = pty.openpty()
-        self.server = LiveServer(*options, command=(*command, str(BIN / "chat-server")), stderr=stderr)
-        os.close(stderr)
+        # What is ignored here, as under nohup, a new process would ignore too.
+        handler = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        try:
+            self.server = LiveServer(*options, command=(*command, str(BIN / "chat-server")), stderr=stderr)
+        finally:
+            signal.signal(signal.SIGHUP, handler)
+            os.close(stderr)
 
     def closes(self) -> None:
         os.close(self.terminal)
