@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import inspect
 import os
 import shlex
 import signal
@@ -18,6 +21,7 @@ from tcrp.cli.sim import main
 from tcrp.judge.client_suite import ALONE
 from tcrp.judge.record import Waits
 from tcrp.judge.verdicts import Judgement, Outcome
+from tcrp.live.conform_client import LiveClientGround
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.names import Rule
 
@@ -119,6 +123,25 @@ def test_a_client_and_what_it_has_started_end_with_the_judge(tmp_path: Path) -> 
     assert "Traceback" not in said
     for pid in note.read_text().split():
         until(lambda pid=pid: not runs(int(pid)), "the end of what it has started")
+
+
+def test_a_probe_that_never_had_its_turn_ends_with_the_judge() -> None:
+    async def judged() -> list[str]:
+        began = asyncio.Event()
+
+        async def under_way() -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        probes = [under_way(), under_way()]
+        judge = asyncio.create_task(LiveClientGround(at_a_time=1).together(probes))
+        await began.wait()
+        judge.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await judge
+        return [inspect.getcoroutinestate(each) for each in probes]
+
+    assert asyncio.run(judged()) == [inspect.CORO_CLOSED] * 2
 
 
 def runs(pid: int) -> bool:

@@ -10,8 +10,9 @@ import shutil
 import signal
 import socket
 import warnings
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ptyprocess
 import pyte
@@ -289,12 +290,15 @@ class LiveClientGround:
             raise
         return scene
 
-    async def together(self, tasks: Sequence[Awaitable[None]]) -> None:
+    async def together(self, tasks: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Run these, so many at a time as clients may run, until all have ended."""
 
-        async def one(task: Awaitable[None]) -> None:
-            async with self._turns:
-                await task
+        async def one(task: Coroutine[Any, Any, None]) -> None:
+            try:
+                async with self._turns:
+                    await task
+            finally:
+                task.close()  # one that never had its turn: Python would complain of it
 
         await asyncio.gather(*map(one, tasks))
 

@@ -9,7 +9,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from tcrp.judge.ground import End, Unreached
 from tcrp.live.waiting import Waiters
@@ -155,7 +156,7 @@ class LiveGround:
             bound.close()
         return LivePort(bound, self._udp, any_port=self._any_port)
 
-    async def together(self, tasks: Sequence[Awaitable[None]]) -> None:
+    async def together(self, tasks: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Run these at the same time, until all have ended."""
         await asyncio.gather(*tasks)
 

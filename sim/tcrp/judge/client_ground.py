@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 from tcrp.judge.ground import End
 
@@ -89,7 +89,7 @@ class ClientGround(Protocol):
     async def scene(self, command: Sequence[str], values: Mapping[str, str]) -> Scene:
         """Start the client; the ports are added to the values of its placeholders. Raises `CannotStart`."""
 
-    async def together(self, tasks: Sequence[Awaitable[None]]) -> None:
+    async def together(self, tasks: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Run these at the same time, until all have ended."""
 
     async def bounded(self, task: Awaitable[None], within_us: int) -> bool:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class End(StrEnum):
@@ -73,7 +73,7 @@ class Ground(Protocol):
     def port(self, ip: str, suits: Callable[[int], bool] = ..., number: int = 0) -> Port:
         """A new UDP socket at `ip`, with this port number, or with one that suits."""
 
-    async def together(self, tasks: Sequence[Awaitable[None]]) -> None:
+    async def together(self, tasks: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Run these at the same time, until all have ended."""
 
     async def bounded(self, task: Awaitable[None], within_us: int) -> bool:
