@@ -91,8 +91,8 @@ class Symmetry:
         if state[0] < 0:
             return (state[0], min(self._broken.number(each) for each in self._alike(self._broken.of[state[1]])))
         ranks = self._ranks
-        own = [ranks[at].get(state[2 + at]) or self._rank(at, state[2 + at]) for at in self._guests]
-        orders = self._orders(tuple(own))
+        own = tuple([ranks[at].get(state[2 + at]) or self._rank(at, state[2 + at]) for at in self._guests])
+        orders = self._known_orders.get(own) or self._orders(own)
         if len(orders) == 1:
             return state if orders[0] == self._guests else self._exchanged(state, orders[0])
         return min(state if order == self._guests else self._exchanged(state, order) for order in orders)
@@ -108,16 +108,12 @@ class Symmetry:
 
     def _orders(self, ranks: tuple[int, ...]) -> list[Order]:
         """The orders by rank: more than one where some are equal."""
-        place = {rank: at for at, rank in enumerate(sorted(ranks))}
-        key = tuple(place[each] for each in ranks)
-        known = self._known_orders.get(key)
-        if known is None:
-            known = self._known_orders[key] = [
-                tuple(self._guests[each] for each in order)
-                for order in permutations(range(len(key)))
-                if all(key[one] <= key[other] for one, other in pairwise(order))
-            ]
-        return known
+        orders = self._known_orders[ranks] = [
+            tuple(self._guests[each] for each in order)
+            for order in permutations(range(len(ranks)))
+            if all(ranks[one] <= ranks[other] for one, other in pairwise(order))
+        ]
+        return orders
 
     def _exchanged(self, state: tuple[int, ...], order: Order) -> tuple[int, ...]:
         parties = list(state[2 : self._end])
