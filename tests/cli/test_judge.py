@@ -83,7 +83,7 @@ def test_a_capture_that_begins_behind_the_requests_is_not_said_to_hold(tmp_path:
     film.says("ann", "hi")
     path = film.written(tmp_path / "late.pcap")
     assert judge(path) == CANNOT
-    assert "no token is granted in these 1 packets. Either the capture begins behind" in capsys.readouterr().err
+    assert "no token is granted in 1 packet. Either the capture begins behind" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [0, 1])
@@ -91,7 +91,7 @@ def test_only_the_first_breaks_are_told_in_full_and_the_others_counted(more: int
     assert judge(echoing(SHOWN + more).written(tmp_path / "wrong.pcap")) == DOES_NOT_HOLD
     said = capsys.readouterr().out
     assert said.count(": R-REL-1\n") == SHOWN
-    assert ("and 1 more packets; what follows the first" in said) == bool(more)
+    assert ("and 1 more packet; what follows the first" in said) == bool(more)
 
 
 def test_a_dialect_that_does_not_exist_is_a_mistake(capture: Path, capsys: Said) -> None:

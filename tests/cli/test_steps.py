@@ -167,8 +167,8 @@ def test_of_too_many_rows_the_middle_is_left_out(rows_max: int | None, shown: in
     if shown < 9 or rows_max == 8:
         assert rows_max is not None
         left = 9 - 2 * (rows_max // 2)
-        assert f"⋮ {left} more rows (--rows all shows them)" in lines
+        assert f"⋮ {left} more {'row' if left == 1 else 'rows'} (--rows all shows them)" in lines
         assert lines[0].startswith("0.000000")
         assert lines[-1].startswith("0.008000")
     else:
-        assert not any("more rows" in line for line in lines)
+        assert not any("more row" in line for line in lines)

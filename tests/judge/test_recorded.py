@@ -61,7 +61,7 @@ def test_a_capture_of_a_server_that_follows_the_rules_breaks_none(
 ) -> None:
     result = judged(a_good_talk().written(tmp_path / "capture", link, ng=ng))
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "4 requests, 8 datagrams of members, 4 relays, 4 notices" in result.stdout
+    assert "4 requests, 8 members' datagrams, 4 relays, 4 notices" in result.stdout
 
 
 def relay_after_the_end(film: Film) -> int:

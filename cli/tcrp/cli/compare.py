@@ -19,6 +19,7 @@ from tcrp.cli.console import console_for, print_table
 from tcrp.cli.exits import DOES_NOT_HOLD, HOLDS, UsageError, complain
 from tcrp.cli.pipes import readable_twice
 from tcrp.trace.causes import chain_of_causes
+from tcrp.trace.plural import counted
 from tcrp.trace.reader import TraceError, read_trace
 from tcrp.trace.records import Record
 from tcrp.trace.sentences import timed_sentence
@@ -92,7 +93,7 @@ def show_difference(path_a: str, path_b: str, name_a: str, name_b: str) -> bool:
         causes.append(a.cause)
         common.append(a)
     else:
-        console.print(f"the same {len(causes)} records")
+        console.print(f"the same {counted(len(causes), 'record')}")
         return True
     console.print(f"the same up to record {len(causes)}; then they part:")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))

@@ -24,6 +24,7 @@ from distributed.core import rpc
 from tcrp.cli.exits import UsageError
 from tcrp.cli.identity import difference, identity
 from tcrp.cli.swarm_workers import POLL_SECONDS, UNDER_WAY_EACH, Result, RunSeeds, Workers, WorkersLost
+from tcrp.trace.plural import counted
 
 ADDRESS = re.compile(r"(?:(?P<scheme>tcp|tls)://)?(?P<host>\[[^\]]+\]|[^\[\]:/\s]+):(?P<port>\d{1,5})/?")
 ANSWER_SECONDS = 5
@@ -106,7 +107,7 @@ class DaskWorkers:
 
     def names(self) -> str:
         """See `Workers`."""
-        return f"{len(self._used)} Dask worker{'s' if len(self._used) != 1 else ''}"
+        return counted(len(self._used), "Dask worker")
 
     def _await(self, each: _UnderWay) -> None:
         self._pending[each.future.key] = each

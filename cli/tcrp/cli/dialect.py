@@ -15,6 +15,7 @@ from tcrp.engine.text import user_name_fault
 from tcrp.spec.field_words import json_in_words, number_says
 from tcrp.spec.fields import Constant, Encoding, Filler, Group, Item, Json, Message, Number, Order, Text, word_for
 from tcrp.spec.names import Notice, Operation, Reason
+from tcrp.trace.plural import counted
 
 PROGRAM = "chat-sim"
 WIDTH = 78
@@ -33,7 +34,7 @@ def check(files: Sequence[str]) -> int:
             result = CANNOT
         else:
             data = speaks.dialect
-            print(f"{file}: ok ({data.name}: port from {data.learned_from}, {len(data.notices)} notices)")
+            print(f"{file}: ok ({data.name}: port from {data.learned_from}, {counted(len(data.notices), 'notice')})")
     return result
 
 

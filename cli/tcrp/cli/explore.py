@@ -26,6 +26,7 @@ from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.model import Explore, Scenario
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.sim.scenario.writer import write_scenario
+from tcrp.trace.plural import counted
 
 PROGRAM = "chat-sim"
 MEGABYTE = 1_000_000
@@ -95,7 +96,7 @@ def _progress() -> Iterator[OnProgress]:
         def tell(progress: Progress) -> None:
             nonlocal printed
             words = (
-                f"{progress.distinct:,} states, depth {progress.depth}, frontier {progress.frontier:,}, "
+                f"{counted(progress.distinct, 'state')}, depth {progress.depth}, frontier {progress.frontier:,}, "
                 f"{_rate(progress)}{progress.memory_bytes / MEGABYTE:,.0f} MB"
             )
             bar.update(task, description=words)
@@ -120,8 +121,8 @@ def _report(scenario: Scenario, bounds: Explore, found: Found, options: Options)
     console, progress = console_for(), found.result.progress
     console.print(Text(f"{options.file}: {bounds_in_words(scenario, bounds)}"))
     console.print(Text(
-        f"{progress.distinct:,} states, {progress.generated:,} steps, at most {progress.depth} deep, in "
-        f"{progress.seconds:,.1f} s on {progress.processes} process{'es' if progress.processes > 1 else ''}: "
+        f"{counted(progress.distinct, 'state')}, {counted(progress.generated, 'step')}, at most {progress.depth} deep, "
+        f"in {progress.seconds:,.1f} s on {counted(progress.processes, 'process')}: "
         f"{_rate(progress)}{found.calls:,} of them calls of an engine, "
         f"{progress.memory_bytes / MEGABYTE:,.0f} MB"
     ))  # fmt: skip
@@ -157,15 +158,15 @@ def _report_violation(found: Found, options: Options) -> None:
     assert found.broken is not None, "it is reported"
     assert found.path is not None, "a violation has a path"
     console.print(Text(f"✗ {found.broken.property}: {found.broken.what}", "red"))
-    length = len(found.path.steps)
+    length = counted(len(found.path.steps), "step")
     if found.scenario is None:
-        console.print(Text(f"  {length} steps lead there, but {found.why}: no clock has this order", "yellow"))
+        console.print(Text(f"  the way there has {length}, but {found.why}: no clock has this order", "yellow"))
         return
     try:
         options.counterexample.write_text(write_scenario(found.scenario), encoding="utf-8")
     except OSError as error:
         raise OutputLost(f"{options.counterexample}: cannot be written: {error.strerror}") from None
-    console.print(f"  {length} steps lead there; replay: chat-sim run {options.counterexample}")
+    console.print(f"  the way there has {length}; replay: chat-sim run {options.counterexample}")
 
 
 def _by_state(pairs: list[Pair]) -> list[str]:
@@ -178,15 +179,10 @@ def _by_state(pairs: list[Pair]) -> list[str]:
 
 def bounds_in_words(scenario: Scenario, bounds: Explore) -> str:
     """Such as `3 users, 2 texts, at most 2 drops and 1 duplicate`."""
-    parts = ["its script"] if scenario.script else [_count(bounds.users, "user"), _count(bounds.texts, "text")]
+    parts = ["its script"] if scenario.script else [counted(bounds.users, "user"), counted(bounds.texts, "text")]
     budgets = (
         (bounds.drops, "drop"), (bounds.duplicates, "duplicate"), (bounds.races, "race"), (bounds.crashes, "crash"),
     )  # fmt: skip
-    parts += [_count(number, word) for number, word in budgets if number]
+    parts += [counted(number, word) for number, word in budgets if number]
     parts += ["an attacker"] if bounds.attacker else []
-    return f"{', '.join(parts)}; each repeated message up to {_count(bounds.repeats_max, 'time')} again"
-
-
-def _count(number: int, word: str) -> str:
-    plural = "es" if word.endswith("sh") else "s"
-    return f"{number} {word}{'' if number == 1 else plural}"
+    return f"{', '.join(parts)}; each repeated message up to {counted(bounds.repeats_max, 'time')} again"

@@ -14,6 +14,7 @@ from tcrp.sim.scenario.model import Scenario
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, UNMET, Failure, failure_of
 from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
+from tcrp.trace.plural import counted
 from tcrp.trace.records import Digest, Record
 
 SCENARIO, SHRUNK, TRACE, README = "scenario.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
@@ -55,7 +56,8 @@ def shrink_into(
     shrunk = shrinker.shrink(scenario)
     comments = [
         _comment(failure),
-        f"shrunk from {len(scenario.script)} steps to {len(shrunk.script)} in {shrinker.runs} runs",
+        f"shrunk from {counted(len(scenario.script), 'step')} to {len(shrunk.script)} "
+        f"in {counted(shrinker.runs, 'run')}",
     ]
     source = write_scenario(shrunk, comments)
     (folder / SHRUNK).write_text(source, encoding="utf-8")

@@ -12,6 +12,7 @@ from tcrp.sim.run import Verdict
 from tcrp.sim.scenario.expectations import DROP_REASONS
 from tcrp.spec.properties import CLAIMS
 from tcrp.trace.header import Header
+from tcrp.trace.plural import counted
 from tcrp.trace.records import Record
 from tcrp.view.about import About, Finding
 
@@ -21,7 +22,7 @@ HOLDS, DOES_NOT_HOLD, CLAIMS_NOTHING = "✔ holds", "✗ does not hold", "claims
 def about_run(verdict: Verdict, records: Sequence[Record], source: str) -> About:
     """Of a run that has been judged. `records` are those of the run, `source` is the scenario's file."""
     scenario = verdict.scenario
-    said = f"{verdict.records} records, {seconds(verdict.ended_us)} of virtual time, seed {verdict.seed}"
+    said = f"{counted(verdict.records, 'record')}, {seconds(verdict.ended_us)} of virtual time, seed {verdict.seed}"
     return About(
         title=scenario.claim,
         subtitle=f"{Path(scenario.path).name} · {said}",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, complain
 from tcrp.cli.pipes import readable_twice
+from tcrp.trace.plural import counted
 
 if TYPE_CHECKING:
     from tcrp.judge.recorded import Break
@@ -67,7 +68,7 @@ def _judge_trace(path: Path, name: str) -> int:
     if found is not None:
         _print("record", found)
         return DOES_NOT_HOLD
-    print(f"{count} steps, each a row of its machine's table")
+    print(f"{counted(count, 'step')}, each a row of its machine's table")
     return HOLDS
 
 
@@ -92,23 +93,26 @@ def _judge_capture(path: Path, name: str, options: argparse.Namespace) -> int:
     for each in recorded.breaks[:SHOWN]:
         _print("packet", each)
     if len(recorded.breaks) > SHOWN:
-        print(f"and {len(recorded.breaks) - SHOWN} more packets; what follows the first may follow from it")
+        print(f"and {counted(len(recorded.breaks) - SHOWN, 'more packet')}; what follows the first may follow from it")
     if capture.cut is not None:
         complain(PROGRAM, f"{name}: {capture.cut}; what comes behind it was not judged")
     elif not ours:
         seen = capture.ports_named()
         complain(
             PROGRAM,
-            f"{name}: of {capture.packets_seen} packets none has TCP port {options.tcp_port} or UDP port "
+            f"{name}: of {counted(capture.packets_seen, 'packet')} none has TCP port {options.tcp_port} or UDP port "
             f"{options.udp_port}" + (f"; there are {seen}" if seen else "") + ". Try --tcp-port and --udp-port",
         )
         return CANNOT
     elif not recorded.sessions:
-        complain(PROGRAM, f"{name}: no token is granted in these {ours} packets. Either the capture begins behind "
+        complain(PROGRAM, f"{name}: no token is granted in {counted(ours, 'packet')}. Either the capture begins behind "
                  "the requests, or their dialect is not known: try --dialect")  # fmt: skip
         return CANNOT
-    counts = f"{recorded.requests} requests, {recorded.texts_seen} datagrams of members, {recorded.relays} relays"
-    print(f"{ours} packets: {counts}, {recorded.notices} notices")
+    counts = (
+        (recorded.requests, "request"), (recorded.texts_seen, "members' datagram"), (recorded.relays, "relay"),
+        (recorded.notices, "notice"),
+    )  # fmt: skip
+    print(f"{counted(ours, 'packet')}: {', '.join(counted(*each) for each in counts)}")
     if recorded.breaks:
         return DOES_NOT_HOLD
     print("no packet breaks a rule")

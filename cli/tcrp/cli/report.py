@@ -16,6 +16,7 @@ from tcrp.sim.scenario.model import Scenario, SetFate, Step, UserIs, When
 from tcrp.sim.scenario.verbs import verb_of
 from tcrp.spec.properties import CLAIMS
 from tcrp.trace.causes import chain_of_causes
+from tcrp.trace.plural import counted
 from tcrp.trace.records import Record
 from tcrp.trace.sentences import timed_sentence
 
@@ -38,12 +39,12 @@ def print_verdict(console: Console, verdict: Verdict, *, is_strict: bool = False
             )
         )
     if (more := len(verdict.refused_steps) - REFUSED_SHOWN_MAX) > 0:
-        console.print(Text(f"  ! and {more} more steps could not be done", "yellow"))
+        console.print(Text(f"  ! and {counted(more, 'more step')} could not be done", "yellow"))
     if verdict.claims_nothing:  # expectations would say which refusals are meant
         _print_refused_requests(console, verdict)
     console.print(
         Text(
-            f"{verdict.records} records, {verdict.arrivals} datagrams arrived, "
+            f"{counted(verdict.records, 'record')}, {counted(verdict.arrivals, 'datagram')} arrived, "
             f"{seconds(verdict.ended_us)} of virtual time, seed {verdict.seed}",
             style="dim",
         )
@@ -63,7 +64,7 @@ def _print_refused_requests(console: Console, verdict: Verdict) -> None:
         why = f" ({refused.why})" if refused.why else ""
         console.print(Text(f"  ! at {seconds(refused.t_us)} the request of {refused.actor} was refused{why}", "yellow"))
     if (more := len(verdict.refused_requests) - REFUSED_SHOWN_MAX) > 0:
-        console.print(Text(f"  ! and {more} more requests were refused", "yellow"))
+        console.print(Text(f"  ! and {counted(more, 'more refused request')}", "yellow"))
 
 
 def replay_line(verdict: Verdict) -> str:

@@ -17,6 +17,7 @@ from tcrp.cli.exits import CANNOT, HOLDS, OUR_FAULT, OurFault, OutputLost, Usage
 from tcrp.cli.judge import add_judge
 from tcrp.cli.output import ArgumentParser, run_program, utf8_stdout
 from tcrp.cli.version import ShowVersion
+from tcrp.trace.plural import counted
 
 PROGRAM = "chat-sim"
 ROWS_SHOWN = 400
@@ -371,8 +372,8 @@ def _check_syntax(options: argparse.Namespace) -> int:
             complain(PROGRAM, str(error))
             result = CANNOT
         else:
-            steps, users, expected = len(scenario.script), len(scenario.users), len(scenario.expect)
-            print(f"{file}: ok ({users} users, {steps} steps, {expected} expectations)")
+            parts = ((scenario.users, "user"), (scenario.script, "step"), (scenario.expect, "expectation"))
+            print(f"{file}: ok ({', '.join(counted(len(each), noun) for each, noun in parts)})")
     return result
 
 

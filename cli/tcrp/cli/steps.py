@@ -15,6 +15,7 @@ from tcrp.cli.console import fitted, is_screen
 from tcrp.cli.rows import FORGED, KEEP_ALIVE, RETRANSMISSION, Origin, Row, fold, fold_repeats
 from tcrp.spec.names import PacketKind
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
+from tcrp.trace.plural import counted
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 
 MACHINE_STYLES = {"session": "cyan", "room": "magenta", "handshake": "blue", "lease": "yellow", "ownership": "yellow"}
@@ -71,7 +72,7 @@ def steps_table(rows: list[Row], console: Console, rows_max: int | None) -> Tabl
     half = rows_max // 2
     for row in rows[:half]:
         add(row)
-    left_out = Text(f"{len(rows) - 2 * half} more rows (--rows all shows them)", style="dim")
+    left_out = Text(f"{counted(len(rows) - 2 * half, 'more row')} (--rows all shows them)", style="dim")
     table.add_row(fitted(Text("⋮"), console), *[""] * (len(table.columns) - 2), left_out)
     for row in rows[-half:]:
         add(row)

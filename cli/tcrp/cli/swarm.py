@@ -39,6 +39,7 @@ from tcrp.sim.swarm.failures import UNMET, Failure, failure_of
 from tcrp.sim.swarm.generator import HORIZON_US_MIN, NAMES, STEPS_MAX, Knobs
 from tcrp.spec.durations import parse_duration
 from tcrp.spec.names import Property, Rule
+from tcrp.trace.plural import counted
 
 PROGRAM = "chat-sim"
 BATCH = 20
@@ -276,7 +277,7 @@ class _Batches:
     def _so_far(self, spent: float) -> str:
         rows = len(ROWS) - len(self._covered.coverage.missing_rows())
         return (
-            f"{self._covered.runs:,} scenarios, {self._covered.records / max(spent, 1e-9):,.0f} events/s, "
+            f"{counted(self._covered.runs, 'scenario')}, {self._covered.records / max(spent, 1e-9):,.0f} events/s, "
             f"rows {rows}/{len(ROWS)}, {len(self._covered.failures)} failed"
         )
 
@@ -301,8 +302,8 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, 
     rules = len(Rule) - len(coverage.missing_rules())
     rate = tally.records / max(seconds, 1e-9)
     console.print(
-        f"{tally.runs:,} scenarios from seed {swarm.seed} in {seconds:,.1f} s on {where}: "
-        f"{tally.records:,} events, {rate:,.0f} events/s"
+        f"{counted(tally.runs, 'scenario')} from seed {swarm.seed} in {seconds:,.1f} s on {where}: "
+        f"{counted(tally.records, 'event')}, {rate:,.0f} events/s"
     )
     judged = sum(1 for times in tally.judged.values() if times)
     shown_otherwise = len([rule for rule in coverage.missing_rules() if rule in SHOWN_OTHERWISE])
@@ -319,11 +320,11 @@ def _report(swarm: Swarm, tally: Tally, kinds: dict[str, Path], seconds: float, 
             console.print(Text(f"This is no failure: only a swarm of {ENOUGH_RUNS} or more has to meet them.", "dim"))
     for path, (held, runs) in tally.held.items():
         style = "green" if held == runs else "red"
-        console.print(Text(f"{path}: the claim holds with {held} of {runs} seeds", style))
+        console.print(Text(f"{path}: the claim holds with {held} of {counted(runs, 'seed')}", style))
     for kind, folder in kinds.items():
         times = sum(failure.kind == kind for _, failure in tally.failures)
         first = next(failure for _, failure in tally.failures if failure.kind == kind)
-        console.print(Text(f"✗ {kind}, {times} {'times' if times > 1 else 'time'}", "red"))
+        console.print(Text(f"✗ {kind}, {counted(times, 'time')}", "red"))
         if kind.startswith(UNMET):
             console.print(Text(f"    first: {first.what}"))
         console.print(f"    page: {folder / PAGE}")
@@ -339,7 +340,7 @@ def _write_results(path: Path, swarm: Swarm, tally: Tally, seconds: float) -> No
     write_results(
         path,
         Results(
-            title=f"{tally.runs} scenarios from seed {swarm.seed}",
+            title=f"{counted(tally.runs, 'scenario')} from seed {swarm.seed}",
             kind="swarm",
             seconds=round(seconds, 3),
             runs=tally.runs,
@@ -393,7 +394,7 @@ def shrink(files: Sequence[Path]) -> int:
             shrunk = shrink_into(file.parent, scenario, failure)
         except OSError as error:
             raise OutputLost(f"{file.parent / SHRUNK}: cannot be written: {error.strerror}") from None
-        console.print(f"{failure.kind}: {len(scenario.script)} steps are now {len(shrunk.script)}")
+        console.print(f"{failure.kind}: {counted(len(scenario.script), 'step')} before, {len(shrunk.script)} now")
         console.print(f"    page: {file.parent / PAGE}")
         console.print(f"    replay: chat-sim run {file.parent / SHRUNK}")
     return result

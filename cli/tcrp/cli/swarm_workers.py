@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tcrp.cli.branches import Arcs
 from tcrp.sim.swarm.batch import Tally
+from tcrp.trace.plural import counted
 
 POLL_SECONDS = 0.2
 """The longest delay before Ctrl-C is noticed."""
@@ -82,7 +83,7 @@ class LocalWorkers:
 
     def names(self) -> str:
         """See `Workers`."""
-        return f"{self._jobs} process{'es' if self._jobs > 1 else ''}"
+        return counted(self._jobs, "process")
 
     def _start(self, future: Future[Result]) -> int:
         return self._pending[future].start

@@ -14,6 +14,7 @@ from tcrp.sim.scenario.model import At, Place, Scenario, SetFate, Step
 from tcrp.sim.scenario.steps import numbered
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.script import NETWORK
+from tcrp.trace.plural import counted
 from tcrp.trace.reader import TraceError
 from tcrp.view.index import TraceIndex
 
@@ -98,5 +99,7 @@ def save(opened: Opened, path: Path) -> None:
         scenario = replace(scenario, seed=opened.seed)
     with path.open("x", encoding="utf-8") as file:
         file.write(
-            write_scenario(scenario, [f"{opened.scenario.path} with other fates of {len(opened.fates)} packets"])
+            write_scenario(
+                scenario, [f"{opened.scenario.path} with other fates of {counted(len(opened.fates), 'packet')}"]
+            )
         )

@@ -31,6 +31,7 @@ from tcrp.net.udp import BUFFER_BYTES, udp_path
 from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
 from tcrp.trace.header import Header, Mode, written_limits
+from tcrp.trace.plural import counted
 from tcrp.trace.records import Record, Trace
 
 if TYPE_CHECKING:
@@ -399,7 +400,7 @@ class _Service:
 
     def _say_ready(self, server: Server, metrics_port: int | None, watched: str | None) -> None:
         where = [f"TCP {written_address(tcp)} and UDP {written_address(udp)}" for tcp, udp in server.addresses]
-        several = f"{len(where)} listener{'s' if len(where) > 1 else ''}"
+        several = counted(len(where), "listener")
         line = f"chat-server: ready on {several if self._names else where[0]}"
         if self.configuration.cluster is not None:
             line += f", as {self.configuration.cluster.node} of the cluster {self.configuration.cluster.bucket}"

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from tcrp.engine.text import shown
 from tcrp.spec.names import PacketKind
+from tcrp.trace.plural import counted
 from tcrp.trace.records import (
     FaultRecord,
     Kind,
@@ -45,7 +46,7 @@ def _predicate(record: Record) -> str:
             return f"{refused} {_brackets(record.rule, record.why)}"
         case PacketRecord():
             source, _, target = record.link.partition(">")
-            size = f"{record.proto}, {record.bytes} byte{'' if record.bytes == 1 else 's'}"
+            size = f"{record.proto}, {counted(record.bytes, 'byte')}"
             match record.kind:
                 case Kind.SEND:
                     route = f"sends {record.what} to {target}"

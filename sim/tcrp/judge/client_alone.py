@@ -8,6 +8,7 @@ from tcrp.judge.record import CannotTest, Skip
 from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.limits import SECOND_US, TOKEN_BYTES
 from tcrp.spec.names import Notice, Operation, Reason, Rule
+from tcrp.trace.plural import counted
 
 ENTRIES = 3
 """How often an entering client speaks while nothing comes back: at once, and after 0.2 and 0.6 s."""
@@ -190,8 +191,8 @@ async def entering(stage: ClientStage) -> None:
             Rule.UDP_4, f"it enters with {wrong[0]!r}; {dialect.enter_word or 'an empty text'!r} is due"
         )
     return stage.judge(
-        Rule.UDP_4, count >= ENTRIES, f"while nothing comes back, it says {count} times that it is there",
-        f"nothing comes back, and within {ENTER_US / SECOND_US:g} s it says {count} times that it is there, "
+        Rule.UDP_4, count >= ENTRIES, f"while nothing comes back, it says {counted(count, 'time')} that it is there",
+        f"nothing comes back, and within {ENTER_US / SECOND_US:g} s it says {counted(count, 'time')} that it is there, "
         f"at least {ENTRIES} are due: what it says first may be lost",
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from tcrp.spec.dialects import LearnedFrom
 from tcrp.spec.fields import Role, roles_of
 from tcrp.spec.limits import SECOND_US
 from tcrp.spec.names import Operation, Reason, Rule
+from tcrp.trace.plural import counted
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 DRIP_US = 4000
@@ -120,7 +121,9 @@ async def half_close(stage: Stage) -> None:
     data, end = await _rest(stage, cat, stream, LINGER_US)
     data = reply.rest + data
     if data:
-        stage.broken(Rule.TCP_1, f"after the completion, {len(data)} more bytes came over TCP: {data[:40]!r}")
+        stage.broken(
+            Rule.TCP_1, f"after the completion, {counted(len(data), 'more byte')} came over TCP: {data[:40]!r}"
+        )
     else:
         stage.holds(Rule.TCP_1, "nothing follows the completion over TCP")
     if end is End.RESET:

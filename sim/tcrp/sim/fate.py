@@ -42,6 +42,7 @@ from tcrp.sim.scenario.model import (
 from tcrp.sim.scenario.verbs import filled
 from tcrp.sim.script import origin_name
 from tcrp.spec.names import HandshakeEvent, Machine, Notice, PacketKind, SessionEvent, SessionState
+from tcrp.trace.plural import counted
 from tcrp.trace.records import Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
 from tcrp.trace.sentences import sentence
 
@@ -243,7 +244,7 @@ class _Fates:
         number = sum(each.kind is Kind.SEND for each in sent)
         if not number:
             return Fate(f"the server sent no {word}s to {user}")
-        so_many = f"the server sent {number} {word}{'s' if number > 1 else ''} to {user}"
+        so_many = f"the server sent {counted(number, word)} to {user}"
         if not lost:
             return Fate(f"{so_many}, and none was lost" if number > 1 else f"{so_many}, and it was not lost")
         why = ", ".join(dict.fromkeys(each.why for each in lost))
