@@ -36,11 +36,11 @@ from tcrp.interleavings.world_model import MakeModel
 from tcrp.sim.scenario.reader import read_scenario_text
 
 CHANNEL_TEXTS = 4
-TURNS = 7  # of the chat: A B C A B C; machines differ by a quarter from one minute to the next
+TURNS = 5  # of the chat: A B C A B C; machines differ by a quarter from one minute to the next
 LARGER, LARGE = 5, 7  # losses and duplicates of channels with enough to do for two cores, packed and in arrays
 SMALL = SmallBounds(users=3, texts=1, drops=1)
 CHAT = "claim: three users say a text\nexplore: {users: 3, texts: 1, drops: 2, duplicates: 1}\n"
-STATES = Bounds(states=400_000)
+STATES = Bounds(states=1_500_000)  # a minute: of a shorter search the start of the other process is a larger part
 
 
 class Measured(NamedTuple):
