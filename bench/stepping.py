@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bench.results import Found
 from tcrp.cli.sources import play_for_a_look
 from tcrp.cli.step_app import StepApp
@@ -46,7 +48,7 @@ def write_trace(path: Path, records_max: int) -> None:
             offset_us = first // len(played.records) * span_us
             for record in played.records[: records_max - first]:
                 cause = record.cause + first if record.cause else 0
-                moved = record._replace(n=record.n + first, cause=cause, t_us=record.t_us + offset_us)
+                moved = replace(record, n=record.n + first, cause=cause, t_us=record.t_us + offset_us)
                 file.write(moved.line() + "\n")
 
 

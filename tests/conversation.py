@@ -34,7 +34,8 @@ from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, Operation, Reason, SessionState
 from tcrp.trace.counters import Counters
 from tcrp.trace.recorder import Cause, Recorder
-from tcrp.trace.records import Record, Trace
+from tcrp.trace.records import Record
+from tcrp.trace.trace import Trace
 
 SECOND = 1_000_000
 

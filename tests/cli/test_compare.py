@@ -6,6 +6,7 @@ import resource
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tcrp.cli.compare import CAUSES_SHOWN, COMMON_SHOWN, determinism, diff, read_records
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OUTPUT_LOST, UsageError
@@ -23,7 +24,7 @@ def written(path: Path, records: list[Record]) -> str:
 
 def chain(length: int, what: str = "cut") -> list[Record]:
     """Records of which each is the cause of the next."""
-    return numbered([FaultRecord(1, 0, 5, "network", what, "日本")] * length)
+    return numbered([FaultRecord(actor="network", cause=0, n=1, t_us=5, what=what, why="日本")] * length)
 
 
 def test_two_traces_without_records_are_the_same(tmp_path: Path, capsys: Said) -> None:
@@ -43,7 +44,7 @@ def test_traces_that_differ_from_the_first_record_on_have_nothing_in_common_to_s
 
 def test_the_latest_common_records_and_the_nearest_causes_are_shown(tmp_path: Path, capsys: Said) -> None:
     same = chain(20)
-    other = same[-1]._replace(what="heal")  # type: ignore[call-arg]
+    other = replace(same[-1], what="heal")
     assert diff(written(tmp_path / "a", same), written(tmp_path / "b", [*same[:-1], other])) == DOES_NOT_HOLD
     table, *told = capsys.readouterr().out.split("what led there in ")
     assert [line.split()[0] for line in table.splitlines()[2:-1]] == [*map(str, range(20 - COMMON_SHOWN, 21))]
@@ -62,7 +63,7 @@ def test_a_file_that_is_missing_or_points_ahead_is_a_mistake_with_its_name(tmp_p
     good = written(tmp_path / "good", chain(2))
     with pytest.raises(UsageError, match="missing: cannot be read: No such file"):
         diff(good, str(tmp_path / "missing"))
-    ahead = written(tmp_path / "ahead", [chain(1)[0]._replace(cause=7)])
+    ahead = written(tmp_path / "ahead", [replace(chain(1)[0], cause=7)])
     with pytest.raises(UsageError, match=r"as it is called:2:28: cause is 7"):
         list(read_records(ahead, "as it is called"))
 

@@ -87,7 +87,17 @@ def test_a_step_that_was_never_taken_is_told_with_its_line() -> None:
 )
 def test_of_steps_that_could_not_be_taken_the_first_five_are_told(count: int, shown: int, more: str) -> None:
     refused = tuple(
-        RefusalRecord(n, 0, n * 1_000_000, "bob", Machine.SESSION, "bob", "say", "anonymous", None, "no token")
+        RefusalRecord(
+            actor="bob",
+            cause=0,
+            event="say",
+            from_="anonymous",
+            id="bob",
+            machine=Machine.SESSION,
+            n=n,
+            t_us=n * 1_000_000,
+            why="no token",
+        )
         for n in range(1, count + 1)
     )
     lines = said(replace(verdict_of(HOLDING), refused_steps=refused))

@@ -28,7 +28,19 @@ def step(machine: Machine, id: str, actor: str = "server") -> StepRecord:
         Machine.HANDSHAKE: (HandshakeEvent.REQUESTED, HandshakeState.REQUESTED),
     }
     event, state = events[machine]
-    return StepRecord(0, 0, 5, actor, machine, id, event, state, state, Rule.REL_1, "", "", 1)
+    return StepRecord(
+        actor=actor,
+        cause=0,
+        event=event,
+        from_=state,
+        id=id,
+        instance=1,
+        machine=machine,
+        n=0,
+        rule=Rule.REL_1,
+        t_us=5,
+        to=state,
+    )
 
 
 def focuses(*records: Record, cast: dict[str, CastMember] = CAST) -> list[tuple[str, str]]:
@@ -44,7 +56,18 @@ def test_a_record_is_about_the_user_of_its_machine_or_packet() -> None:
     assert focuses(
         step(Machine.HANDSHAKE, "cat", actor="cat"),
         step(Machine.SESSION, "Bobby@lobby"),
-        PacketRecord(0, 0, 5, "server", Kind.SEND, "udp", "server>cat", "p", 1, "relay", "", None),
+        PacketRecord(
+            actor="server",
+            bytes=1,
+            cause=0,
+            kind=Kind.SEND,
+            link="server>cat",
+            n=0,
+            packet="p",
+            proto="udp",
+            t_us=5,
+            what="relay",
+        ),
     ) == [("cat", ""), ("bob", "lobby"), ("cat", "")]
 
 
@@ -52,8 +75,8 @@ def test_what_is_about_nobody_leaves_the_focus_where_it_was() -> None:
     assert (
         focuses(
             step(Machine.SESSION, "Bobby@lobby"),
-            FaultRecord(0, 0, 5, "network", "cut", "all>server"),
-            TimerRecord(0, 0, 5, "server", "linger", Rule.ROOM_3),
+            FaultRecord(actor="network", cause=0, n=0, t_us=5, what="cut", why="all>server"),
+            TimerRecord(actor="server", cause=0, n=0, rule=Rule.ROOM_3, t_us=5, what="linger"),
             step(Machine.ROOM, "lobby"),
         )
         == [("bob", "lobby")] * 4
@@ -80,7 +103,18 @@ def test_a_servers_trace_knows_names_only() -> None:
 
 
 def test_a_user_who_comes_back_into_focus_has_the_room_of_the_latest_session() -> None:
-    packet = PacketRecord(0, 0, 5, "bob", Kind.SEND, "udp", "bob>server", "p", 1, "say", "", None)
+    packet = PacketRecord(
+        actor="bob",
+        bytes=1,
+        cause=0,
+        kind=Kind.SEND,
+        link="bob>server",
+        n=0,
+        packet="p",
+        proto="udp",
+        t_us=5,
+        what="say",
+    )
     assert focuses(
         step(Machine.SESSION, "Bobby@lobby"),
         step(Machine.SESSION, "Bobby@attic"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from tcrp.cli.step_text import (
@@ -28,7 +29,19 @@ WIDE_NAMES = ["とても長い名前の人", "さらにもっと長い名前", "
 
 def relay(link: str, *, kind: Kind = Kind.ARRIVE, why: str = "", t_us: int = 0) -> PacketRecord:
     actor = "network" if kind is Kind.DROP else link.partition(">")[2]
-    return PacketRecord(1, 0, t_us, actor, kind, "udp", link, "alice#1/relay", 7, PacketKind.RELAY, why, None)
+    return PacketRecord(
+        actor=actor,
+        bytes=7,
+        cause=0,
+        kind=kind,
+        link=link,
+        n=1,
+        packet="alice#1/relay",
+        proto="udp",
+        t_us=t_us,
+        what=PacketKind.RELAY,
+        why=why,
+    )
 
 
 # --- widths ------------------------------------------------------------------------------------------
@@ -38,7 +51,11 @@ def relay(link: str, *, kind: Kind = Kind.ARRIVE, why: str = "", t_us: int = 0) 
 @pytest.mark.parametrize("is_current", [False, True])
 def test_no_row_is_wider_than_the_screen_and_none_has_a_control_character(width: int, is_current: bool) -> None:
     odd = relay('a "quoted" \\ 日本\n\x07\u2028>server')
-    for record in (*ALL, odd, ShowRecord(1, 0, 0, "ボブ", "relay", "あき", "長い" * 60, None)):
+    for record in (
+        *ALL,
+        odd,
+        ShowRecord(actor="ボブ", cause=0, n=1, name="あき", t_us=0, text="長い" * 60, what="relay"),
+    ):
         for lifelines in (WIDE_NAMES, ["bob", "server"], ["server"], [odd.link.partition(">")[0], "server"]):
             rows = [heading(lifelines, width), sequence_row(record, lifelines, width, is_current=is_current)]
             rows.append(narrow_row(record, width, is_current=is_current))
@@ -146,7 +163,7 @@ def test_the_head_of_an_arrow_says_where_to_and_what_became_of_it() -> None:
     ],
 )
 def test_a_long_run_has_fewer_digits_behind_the_point_and_not_before_it(t_us: int, shown: str, current: str) -> None:
-    fault = FaultRecord(1, 0, t_us, "network", "cut", "server>bob")
+    fault = FaultRecord(actor="network", cause=0, n=1, t_us=t_us, what="cut", why="server>bob")
     assert sequence_row(fault, ["server"], 80, is_current=False).plain == f"{shown} ! cut server>bob"
     assert sequence_row(fault, ["server"], 80, is_current=True).plain.rstrip() == f"{current} ! cut server>bob"
 
@@ -164,7 +181,7 @@ def test_what_led_to_a_record_is_told_from_the_nearest_on_and_each_line_knows_it
 
 
 def test_the_reason_of_a_drop_is_explained_with_its_rule_in_a_few_lines_that_say_if_there_is_more() -> None:
-    drop = relay("bob>server", kind=Kind.DROP, why="no such token")._replace(rule=Rule.TOK_3)
+    drop = replace(relay("bob>server", kind=Kind.DROP, why="no such token"), rule=Rule.TOK_3)
     narrow, wide = ([line.plain for line, _ in record_lines(drop, [], width)][2:] for width in (40, 200))
     assert len(narrow) == EXPLANATION_LINES_MAX
     assert narrow[-1].endswith("…")

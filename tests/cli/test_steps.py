@@ -27,20 +27,46 @@ MS = 1000
 def step(
     actor: str, event: str, from_: str, to: str, *, id: str = "bob@lobby", at: int = 0, why: str = ""
 ) -> StepRecord:
-    return StepRecord(1, 0, at, actor, Machine.SESSION, id, event, from_, to, Rule.TOK_2, why, "", 1)
+    return StepRecord(
+        actor=actor,
+        cause=0,
+        event=event,
+        from_=from_,
+        id=id,
+        instance=1,
+        machine=Machine.SESSION,
+        n=1,
+        rule=Rule.TOK_2,
+        t_us=at,
+        to=to,
+        why=why,
+    )
 
 
 def refusal(actor: str = "server", why: str = "it has ended") -> RefusalRecord:
-    return RefusalRecord(1, 0, 0, actor, Machine.SESSION, "bob@lobby", "spoke", "expired", Rule.TOK_4, why)
+    return RefusalRecord(
+        actor=actor,
+        cause=0,
+        event="spoke",
+        from_="expired",
+        id="bob@lobby",
+        machine=Machine.SESSION,
+        n=1,
+        rule=Rule.TOK_4,
+        t_us=0,
+        why=why,
+    )
 
 
 def packet(kind: Kind, link: str, what: str = "relay", *, actor: str = "", why: str = "", at: int = 0) -> PacketRecord:
     actor = actor or ("network" if kind is Kind.DROP else link.partition(">")[0])
-    return PacketRecord(1, 0, at, actor, kind, "udp", link, "", 7, what, why, None)
+    return PacketRecord(
+        actor=actor, bytes=7, cause=0, kind=kind, link=link, n=1, packet="", proto="udp", t_us=at, what=what, why=why
+    )
 
 
 def show(actor: str, what: str, name: str = "", text: str = "", *, at: int = 0) -> ShowRecord:
-    return ShowRecord(1, 0, at, actor, what, name, text, None)
+    return ShowRecord(actor=actor, cause=0, n=1, name=name, t_us=at, text=text, what=what)
 
 
 def rows(*records: Record) -> list[list[str]]:
@@ -87,7 +113,7 @@ def test_what_a_step_sends_or_shows_stands_beside_it() -> None:
 def test_arrivals_deadlines_and_the_plumbing_of_tcp_are_left_out() -> None:
     assert rows(
         packet(Kind.ARRIVE, "server>bob"),
-        TimerRecord(1, 0, 0, "server", Deadline.IDLE, Rule.IDLE_1),
+        TimerRecord(actor="server", cause=0, n=1, rule=Rule.IDLE_1, t_us=0, what=Deadline.IDLE),
         *(packet(Kind.SEND, "bob>server", what) for what in ("open", "opened", "close")),
     ) == []  # fmt: skip
     assert rows(packet(Kind.DROP, "bob>server", "close")) == [["server"]]
@@ -122,8 +148,11 @@ def test_a_record_that_is_left_out_does_not_part_a_row() -> None:
         (show("bob", "relay", "alice", "hi"), "0.000000 bob ◂ alice: hi"),
         (show("bob", "room_closed"), "0.000000 bob ◂ notice room_closed"),
         (show("bob", "left", "carol"), "0.000000 bob ◂ notice left: carol"),
-        (FaultRecord(1, 0, 0, "network", "cut", "bob>server"), "0.000000 network ⚡ cut bob>server"),
-        (FaultRecord(1, 0, 0, "server", "crash", ""), "0.000000 server ⚡ crash"),
+        (
+            FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why="bob>server"),
+            "0.000000 network ⚡ cut bob>server",
+        ),
+        (FaultRecord(actor="server", cause=0, n=1, t_us=0, what="crash", why=""), "0.000000 server ⚡ crash"),
     ],
 )
 def test_each_kind_of_record_has_its_words(record: Record, line: str) -> None:

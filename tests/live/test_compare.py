@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tcrp.live.compare import Collector, Difference, MachineName, differences
 from tcrp.spec.names import (
     HandshakeEvent,
@@ -34,7 +36,7 @@ def test_machines_of_a_later_process_are_counted_separately() -> None:
         Machine.HANDSHAKE, "127.0.0.1:5", HandshakeEvent.REQUESTED, HandshakeState.IDLE, HandshakeState.REQUESTED,
         Rule.TCP_2,
     )  # fmt: skip
-    collector.read([requested, FaultRecord(2, 0, 5, "server", "crash", "")], 0)
+    collector.read([requested, FaultRecord(actor="server", cause=0, n=2, t_us=5, what="crash", why="")], 0)
     collector.read([requested], 1)
     assert [str(name) for name in collector.moves] == ["server: handshake bob", "server: handshake bob (2)"]
 
@@ -46,9 +48,9 @@ def test_two_sessions_of_one_name_are_told_apart_and_a_room_that_is_opened_again
     created = step(Machine.ROOM, "lobby", RoomEvent.CREATED, RoomState.VACANT, RoomState.OPEN, Rule.ROOM_1)
     simulated, on_sockets = Collector(), Collector()
     for instance in (1, 2):
-        simulated.hear(granted._replace(instance=instance))
-        simulated.hear(created._replace(instance=instance))
-    on_sockets.read([granted._replace(token="a"), created, granted._replace(token="b"), created], 0)
+        simulated.hear(replace(granted, instance=instance))
+        simulated.hear(replace(created, instance=instance))
+    on_sockets.read([replace(granted, token="a"), created, replace(granted, token="b"), created], 0)
     assert simulated.moves == on_sockets.moves
     assert [str(name) for name in simulated.moves] == [
         "server: session bob@lobby", "server: room lobby", "server: session bob@lobby (2)",

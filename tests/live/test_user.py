@@ -38,7 +38,8 @@ from tcrp.sim.scenario.model import (
 )
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import SessionEvent, SessionState
-from tcrp.trace.records import Kind, PacketRecord, Record, ShowRecord, StepRecord, Trace
+from tcrp.trace.records import Kind, PacketRecord, Record, ShowRecord, StepRecord
+from tcrp.trace.trace import Trace
 
 SCENARIO = read_scenario_text("""
 claim: there are three users

@@ -167,9 +167,18 @@ def test_a_browser_that_reads_nothing_does_not_slow_the_server() -> None:
 
 def spoke(n: int) -> Record:
     return StepRecord(
-        n, 0, n, "server", Machine.SESSION, "ann@lobby", SessionEvent.SPOKE, SessionState.IN_ROOM,
-        SessionState.IN_ROOM, Rule.IDLE_1, "", "", 1,
-    )  # fmt: skip
+        actor="server",
+        cause=0,
+        event=SessionEvent.SPOKE,
+        from_=SessionState.IN_ROOM,
+        id="ann@lobby",
+        instance=1,
+        machine=Machine.SESSION,
+        n=n,
+        rule=Rule.IDLE_1,
+        t_us=n,
+        to=SessionState.IN_ROOM,
+    )
 
 
 def history(count: int) -> _History:

@@ -27,7 +27,23 @@ class Book:
     def hears(
         self, machine: Machine, event: str, id: str = "bob@lobby", *, rule: Rule = Rule.TOK_2, why: str = ""
     ) -> None:
-        self.log.hear(StepRecord(1, 0, 0, "server", machine, id, event, "a", "b", rule, why, "t0k3nt0k", 1))
+        self.log.hear(
+            StepRecord(
+                actor="server",
+                cause=0,
+                event=event,
+                from_="a",
+                id=id,
+                instance=1,
+                machine=machine,
+                n=1,
+                rule=rule,
+                t_us=0,
+                to="b",
+                token="t0k3nt0k",
+                why=why,
+            )
+        )
 
     @property
     def says(self) -> list[dict[str, Any]]:
@@ -106,9 +122,23 @@ def test_who_enters_is_a_line_with_its_address(peer: Address | None, field: dict
 
 def test_other_records_than_steps_are_none() -> None:
     book = Book()
-    book.log.hear(FaultRecord(1, 0, 0, "network", "cut", ""))
-    book.log.hear(ShowRecord(1, 0, 0, "bob", "relay", "alice", "a secret", None))
-    book.log.hear(PacketRecord(1, 0, 0, "server", Kind.DROP, "udp", "a>b", "", 0, "say", "", Rule.UDP_3))
+    book.log.hear(FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why=""))
+    book.log.hear(ShowRecord(actor="bob", cause=0, n=1, name="alice", t_us=0, text="a secret", what="relay"))
+    book.log.hear(
+        PacketRecord(
+            actor="server",
+            bytes=0,
+            cause=0,
+            kind=Kind.DROP,
+            link="a>b",
+            n=1,
+            packet="",
+            proto="udp",
+            rule=Rule.UDP_3,
+            t_us=0,
+            what="say",
+        )
+    )
     assert book.says == []
 
 

@@ -46,7 +46,7 @@ def turn() -> Iterator[Turn]:
 
 
 def record(n: int) -> FaultRecord:
-    return FaultRecord(n, 0, 0, "network", "cut", "")
+    return FaultRecord(actor="network", cause=0, n=n, t_us=0, what="cut", why="")
 
 
 def written(path: Path, lines: int) -> list[str]:

@@ -12,15 +12,50 @@ from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
 from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord
 
 ENTERED = (Machine.SESSION, "tokened", "entered")
-STEP = StepRecord(1, 0, 0, "server", Machine.SESSION, "b", "entered", "tokened", "in-room", Rule.UDP_4, "", "", 1)
+STEP = StepRecord(
+    actor="server",
+    cause=0,
+    event="entered",
+    from_="tokened",
+    id="b",
+    instance=1,
+    machine=Machine.SESSION,
+    n=1,
+    rule=Rule.UDP_4,
+    t_us=0,
+    to="in-room",
+)
 
 
 def refusal(from_: str, event: str, rule: Rule | None) -> RefusalRecord:
-    return RefusalRecord(1, 0, 0, "server", Machine.SESSION, "b", event, from_, rule, "")
+    return RefusalRecord(
+        actor="server",
+        cause=0,
+        event=event,
+        from_=from_,
+        id="b",
+        machine=Machine.SESSION,
+        n=1,
+        rule=rule,
+        t_us=0,
+        why="",
+    )
 
 
 def packet(rule: Rule | None) -> PacketRecord:
-    return PacketRecord(1, 0, 0, "server", Kind.DROP, "udp", "a>b", "", 0, "say", "", rule)
+    return PacketRecord(
+        actor="server",
+        bytes=0,
+        cause=0,
+        kind=Kind.DROP,
+        link="a>b",
+        n=1,
+        packet="",
+        proto="udp",
+        rule=rule,
+        t_us=0,
+        what="say",
+    )
 
 
 def test_rows_and_refused_pairs_are_those_of_the_three_tables() -> None:
@@ -57,9 +92,9 @@ def test_packets_shows_and_timers_count_for_their_rule_and_faults_for_nothing() 
     coverage = Coverage()
     coverage.hear(packet(Rule.UDP_3))
     coverage.hear(packet(None))
-    coverage.hear(ShowRecord(1, 0, 0, "bob", "relay", "", "", Rule.SHOW_1))
-    coverage.hear(TimerRecord(1, 0, 0, "server", Deadline.IDLE, Rule.IDLE_1))
-    coverage.hear(FaultRecord(1, 0, 0, "network", "cut", ""))
+    coverage.hear(ShowRecord(actor="bob", cause=0, n=1, name="", rule=Rule.SHOW_1, t_us=0, text="", what="relay"))
+    coverage.hear(TimerRecord(actor="server", cause=0, n=1, rule=Rule.IDLE_1, t_us=0, what=Deadline.IDLE))
+    coverage.hear(FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why=""))
     counted = {rule: times for rule, times in coverage.rules.items() if times}
     assert counted == {Rule.UDP_3: 1, Rule.SHOW_1: 1, Rule.IDLE_1: 1}
 

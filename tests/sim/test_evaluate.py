@@ -327,7 +327,19 @@ def test_records_are_counted_and_the_nearest_is_shown_where_there_is_none() -> N
     claim = Records("step", (("event", "spoke"),), Amount(2, 2))
     case = Case(claim)
     assert case.judged() == ("there are 0 such records", 0)
-    near = StepRecord(7, 0, 0, "server", Machine.SESSION, "bob", "left", "in-room", "expired", Rule.EXIT_1, "", "", 1)
+    near = StepRecord(
+        actor="server",
+        cause=0,
+        event="left",
+        from_="in-room",
+        id="bob",
+        instance=1,
+        machine=Machine.SESSION,
+        n=7,
+        rule=Rule.EXIT_1,
+        t_us=0,
+        to="expired",
+    )
     case.history.nearest[claim] = 1, near
     assert case.judged() == (
         "there are none; the nearest is at 0 s server: session bob in-room -> expired (left, R-EXIT-1)",

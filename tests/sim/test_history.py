@@ -45,7 +45,20 @@ def history(*claims: Claim, hears: Iterable[Record] = ()) -> History:
 def step(
     n: int, actor: str, machine: Machine, id: str, event: str, from_: str, to: str, *, why: str = ""
 ) -> StepRecord:
-    return StepRecord(n, 0, n * 1000, actor, machine, id, event, from_, to, Rule.TOK_2, why, "", 1)
+    return StepRecord(
+        actor=actor,
+        cause=0,
+        event=event,
+        from_=from_,
+        id=id,
+        instance=1,
+        machine=machine,
+        n=n,
+        rule=Rule.TOK_2,
+        t_us=n * 1000,
+        to=to,
+        why=why,
+    )
 
 
 def session(n: int, actor: str, event: str, from_: str, to: str, id: str = "bob@lobby") -> StepRecord:
@@ -54,7 +67,19 @@ def session(n: int, actor: str, event: str, from_: str, to: str, id: str = "bob@
 
 def packet(n: int, kind: Kind, what: str, link: str, *, why: str = "", size: int = 10) -> PacketRecord:
     actor = "network" if kind is Kind.DROP else link.partition(">")[0]
-    return PacketRecord(n, 0, n * 1000, actor, kind, "udp", link, "", size, what, why, None)
+    return PacketRecord(
+        actor=actor,
+        bytes=size,
+        cause=0,
+        kind=kind,
+        link=link,
+        n=n,
+        packet="",
+        proto="udp",
+        t_us=n * 1000,
+        what=what,
+        why=why,
+    )
 
 
 GRANTED = session(1, "bob", "granted", "anonymous", "tokened")
@@ -111,7 +136,7 @@ def test_claims_about_one_machine_share_what_is_kept_from_its_first_state(claim:
 
 
 def show(n: int, actor: str, what: str, name: str = "", text: str = "") -> ShowRecord:
-    return ShowRecord(n, 0, n * 1000, actor, what, name, text, None)
+    return ShowRecord(actor=actor, cause=0, n=n, name=name, t_us=n * 1000, text=text, what=what)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +221,17 @@ def test_a_step_is_the_servers_unless_another_actor_is_named_and_a_drop_is_anyon
 
 
 def test_a_record_is_matched_only_by_claims_of_its_kind() -> None:
-    refusal = RefusalRecord(6, 0, 6000, SERVER, Machine.SESSION, "bob@lobby", "spoke", "expired", None, "it has ended")
+    refusal = RefusalRecord(
+        actor=SERVER,
+        cause=0,
+        event="spoke",
+        from_="expired",
+        id="bob@lobby",
+        machine=Machine.SESSION,
+        n=6,
+        t_us=6000,
+        why="it has ended",
+    )
     drop = packet(5, Kind.DROP, "relay", "server>bob", why="loss")
     claims = [records("step", ("what", "")), records("refuse", ("rule", "")), records("drop", ("what", "relay"))]
     kept = history(*claims, hears=[refusal, drop, packet(7, Kind.SEND, "relay", "server>bob")])
@@ -235,6 +270,6 @@ def test_sent_packets_are_kept_by_what_they_are_and_where_they_go(
 
 
 def test_a_fault_is_not_kept() -> None:
-    kept = history(records("step"), hears=[FaultRecord(1, 0, 0, "network", "cut", "")])
+    kept = history(records("step"), hears=[FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why="")])
     assert kept.matches == {records("step"): []}
     assert kept.nearest == {}

@@ -46,7 +46,8 @@ from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.verbs import filled
 from tcrp.sim.script import ScriptRunner, claim_met_by
 from tcrp.spec.names import Machine, RoomState, Rule, SessionState
-from tcrp.trace.records import FaultRecord, Record, StepRecord, TimerRecord, Trace
+from tcrp.trace.records import FaultRecord, Record, StepRecord, TimerRecord
+from tcrp.trace.trace import Trace
 
 SECOND = 1_000_000
 UP = LinkId("bob", "server")
@@ -105,7 +106,21 @@ class Play:
                 actor, machine, id = user, Machine.SESSION, f"{user}@lobby"
             case MachineIs(machine, id, state):
                 actor = "server"
-        self.script.hear(StepRecord(1, 0, 0, actor, machine, id, "event", "before", str(state), Rule.TOK_2, "", "", 1))
+        self.script.hear(
+            StepRecord(
+                actor=actor,
+                cause=0,
+                event="event",
+                from_="before",
+                id=id,
+                instance=1,
+                machine=machine,
+                n=1,
+                rule=Rule.TOK_2,
+                t_us=0,
+                to=str(state),
+            )
+        )
 
     @property
     def told(self) -> list[tuple[int, str]]:
@@ -200,7 +215,19 @@ def test_everyone_is_anonymous_at_first() -> None:
 
 
 def record(actor: str, machine: Machine, id: str, to: str) -> StepRecord:
-    return StepRecord(1, 0, 0, actor, machine, id, "event", "before", to, Rule.TOK_2, "", "", 1)
+    return StepRecord(
+        actor=actor,
+        cause=0,
+        event="event",
+        from_="before",
+        id=id,
+        instance=1,
+        machine=machine,
+        n=1,
+        rule=Rule.TOK_2,
+        t_us=0,
+        to=to,
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,7 +241,7 @@ def record(actor: str, machine: Machine, id: str, to: str) -> StepRecord:
         (CLOSED, record("server", Machine.ROOM, "attic", "closed"), False),
         (CLOSED, record("bob", Machine.ROOM, "lobby", "closed"), False),
         (CLOSED, record("server", Machine.SESSION, "lobby", "closed"), False),
-        (IN_ROOM, TimerRecord(1, 0, 0, "bob", "idle", Rule.IDLE_1), False),
+        (IN_ROOM, TimerRecord(actor="bob", cause=0, n=1, rule=Rule.IDLE_1, t_us=0, what="idle"), False),
     ],
 )
 def test_a_claim_is_met_by_a_step_of_its_machine_into_its_state(claim: StateClaim, heard: Record, met: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario
@@ -90,7 +91,7 @@ def test_the_keys_of_a_kind_are_told_as_its_records_have_them(record: Record) ->
     told = {key.name: key for key in keys_of(record.kind)}
     assert data.keys() <= told.keys()
     assert {name for name, key in told.items() if not key.may_be_missing} <= data.keys()
-    assert {key.attribute for key in told.values()} == set(record._fields)
+    assert {key.attribute for key in told.values()} == set(record.__struct_fields__)
     for name, value in data.items():
         key = told[name]
         assert getattr(record, key.attribute) == value
@@ -122,23 +123,23 @@ def sampled_steps() -> st.SearchStrategy[StepRecord]:
 
 
 def sampled_records() -> st.SearchStrategy[Record]:
-    # Each kind is given: Hypothesis would invent one for a field with a default.
-    head = (st.just(1), st.just(0), st.just(5), TEXTS)
+    # Each field is given: Hypothesis would invent none for one with a default.
+    head = {"actor": TEXTS, "cause": st.just(0), "n": st.just(1), "t_us": st.just(5)}
+    packets = st.sampled_from([Kind.SEND, Kind.ARRIVE, Kind.DROP])
+    shown = st.sampled_from([PacketKind.RELAY, *Notice])
     return st.one_of(
         sampled_steps(),
         st.builds(
-            RefusalRecord, *head, st.just(Machine.SESSION), TEXTS, st.sampled_from(SessionEvent),
-            st.sampled_from(SessionState), RULES, TEXTS, st.just(Kind.REFUSE),
+            RefusalRecord, **head, event=st.sampled_from(SessionEvent), from_=st.sampled_from(SessionState), id=TEXTS,
+            machine=st.just(Machine.SESSION), rule=RULES, why=TEXTS,
         ),
         st.builds(
-            PacketRecord, *head, st.sampled_from([Kind.SEND, Kind.ARRIVE, Kind.DROP]), st.sampled_from(["udp", "tcp"]),
-            TEXTS, TEXTS, NUMBERS, st.sampled_from(PacketKind), TEXTS, RULES,
+            PacketRecord, **head, bytes=NUMBERS, kind=packets, link=TEXTS, listener=TEXTS, packet=TEXTS,
+            proto=st.sampled_from(["udp", "tcp"]), rule=RULES, what=st.sampled_from(PacketKind), why=TEXTS,
         ),
-        st.builds(TimerRecord, *head, st.sampled_from(Deadline), st.sampled_from(Rule), st.just(Kind.TIMER)),
-        st.builds(FaultRecord, *head, TEXTS, TEXTS, st.just(Kind.FAULT)),
-        st.builds(
-            ShowRecord, *head, st.sampled_from([PacketKind.RELAY, *Notice]), TEXTS, TEXTS, RULES, st.just(Kind.SHOW)
-        ),
+        st.builds(TimerRecord, **head, rule=st.sampled_from(Rule), what=st.sampled_from(Deadline)),
+        st.builds(FaultRecord, **head, what=TEXTS, why=TEXTS),
+        st.builds(ShowRecord, **head, name=TEXTS, rule=RULES, text=TEXTS, what=shown),
     )  # fmt: skip
 
 
@@ -154,9 +155,11 @@ FIRST, SECOND = (
     '{"actor":"server","cause":0,"kind":"fault","n":1,"t_us":5,"what":"crash","why":""}',
     '{"actor":"server","cause":1,"kind":"timer","n":2,"rule":"R-IDLE-1","t_us":5,"what":"idle"}',
 )
-STEP = step(
-    Machine.SESSION, "b@r", SessionEvent.LEFT, SessionState.IN_ROOM, SessionState.EXPIRED, Rule.EXIT_1
-)._replace(n=2, cause=1).line()  # fmt: skip
+STEP = replace(
+    step(Machine.SESSION, "b@r", SessionEvent.LEFT, SessionState.IN_ROOM, SessionState.EXPIRED, Rule.EXIT_1),
+    n=2,
+    cause=1,
+).line()
 
 
 def column_of(part: str, line: str) -> int:

@@ -42,9 +42,9 @@ from tcrp.trace.records import (
     ShowRecord,
     StepRecord,
     TimerRecord,
-    Trace,
     token_in_trace,
 )
+from tcrp.trace.trace import Trace
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 OTHER = b"f" * 32

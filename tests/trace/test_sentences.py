@@ -24,31 +24,102 @@ IN_ROOM, EXPIRED = SessionState.IN_ROOM, SessionState.EXPIRED
             "server: session bob@lobby stays in-room (spoke, R-IDLE-1, again)",
         ),
         (
-            RefusalRecord(1, 0, 5, "server", Machine.SESSION, "b@r", SessionEvent.SPOKE, EXPIRED, Rule.TOK_4, "late"),
+            RefusalRecord(
+                actor="server",
+                cause=0,
+                event=SessionEvent.SPOKE,
+                from_=EXPIRED,
+                id="b@r",
+                machine=Machine.SESSION,
+                n=1,
+                rule=Rule.TOK_4,
+                t_us=5,
+                why="late",
+            ),
             "server: session b@r refuses spoke while expired (R-TOK-4, late)",
         ),
         (
-            RefusalRecord(1, 0, 5, "bob", Machine.SESSION, "b@r", SessionEvent.SPOKE, EXPIRED, None, "paused"),
+            RefusalRecord(
+                actor="bob",
+                cause=0,
+                event=SessionEvent.SPOKE,
+                from_=EXPIRED,
+                id="b@r",
+                machine=Machine.SESSION,
+                n=1,
+                t_us=5,
+                why="paused",
+            ),
             "bob: session b@r refuses spoke while expired (paused)",
         ),
         (
-            PacketRecord(1, 0, 5, "bob", Kind.SEND, "udp", "bob>server", "bob.say#1", 44, PacketKind.SAY, "", None),
+            PacketRecord(
+                actor="bob",
+                bytes=44,
+                cause=0,
+                kind=Kind.SEND,
+                link="bob>server",
+                n=1,
+                packet="bob.say#1",
+                proto="udp",
+                t_us=5,
+                what=PacketKind.SAY,
+            ),
             "bob: sends say to server (udp, 44 bytes)",
         ),
         (
-            PacketRecord(1, 0, 5, "server", Kind.ARRIVE, "tcp", "bob>server", "x", 0, PacketKind.CLOSE, "", Rule.TCP_3),
+            PacketRecord(
+                actor="server",
+                bytes=0,
+                cause=0,
+                kind=Kind.ARRIVE,
+                link="bob>server",
+                n=1,
+                packet="x",
+                proto="tcp",
+                rule=Rule.TCP_3,
+                t_us=5,
+                what=PacketKind.CLOSE,
+            ),
             "server: receives close from bob (tcp, 0 bytes, R-TCP-3)",
         ),
         (
-            PacketRecord(1, 0, 5, "network", Kind.DROP, "udp", "bob>server", "x", 1, PacketKind.SAY, "loss", None),
+            PacketRecord(
+                actor="network",
+                bytes=1,
+                cause=0,
+                kind=Kind.DROP,
+                link="bob>server",
+                n=1,
+                packet="x",
+                proto="udp",
+                t_us=5,
+                what=PacketKind.SAY,
+                why="loss",
+            ),
             "network: drops say from bob to server (udp, 1 byte, loss)",
         ),
-        (TimerRecord(1, 0, 5, "server", Deadline.IDLE, Rule.IDLE_1), "server: idle deadline reached (R-IDLE-1)"),
-        (FaultRecord(1, 0, 5, "network", "cut", "bob>server"), "network: fault: cut (bob>server)"),
-        (FaultRecord(1, 0, 5, "server", "start", ""), "server: fault: start"),
-        (ShowRecord(1, 0, 5, "bob", PacketKind.RELAY, "alice", "hi", None), "bob: shows 'hi' from alice"),
-        (ShowRecord(1, 0, 5, "bob", Notice.JOINED, "carol", "", None), "bob: shows the notice joined about carol"),
-        (ShowRecord(1, 0, 5, "bob", Notice.SHUTDOWN, "", "", Rule.END_1), "bob: shows the notice shutdown (R-END-1)"),
+        (
+            TimerRecord(actor="server", cause=0, n=1, rule=Rule.IDLE_1, t_us=5, what=Deadline.IDLE),
+            "server: idle deadline reached (R-IDLE-1)",
+        ),
+        (
+            FaultRecord(actor="network", cause=0, n=1, t_us=5, what="cut", why="bob>server"),
+            "network: fault: cut (bob>server)",
+        ),
+        (FaultRecord(actor="server", cause=0, n=1, t_us=5, what="start", why=""), "server: fault: start"),
+        (
+            ShowRecord(actor="bob", cause=0, n=1, name="alice", t_us=5, text="hi", what=PacketKind.RELAY),
+            "bob: shows 'hi' from alice",
+        ),
+        (
+            ShowRecord(actor="bob", cause=0, n=1, name="carol", t_us=5, text="", what=Notice.JOINED),
+            "bob: shows the notice joined about carol",
+        ),
+        (
+            ShowRecord(actor="bob", cause=0, n=1, name="", rule=Rule.END_1, t_us=5, text="", what=Notice.SHUTDOWN),
+            "bob: shows the notice shutdown (R-END-1)",
+        ),
     ],
 )
 def test_each_kind_of_record_is_a_sentence(record: Record, said: str) -> None:
@@ -61,9 +132,20 @@ def test_a_sentence_is_one_harmless_line(record: Record) -> None:
 
 
 def test_a_long_text_is_cut() -> None:
-    record = ShowRecord(1, 0, 5, "bob", PacketKind.RELAY, "alice", "x" * (TEXT_CHARACTERS_SHOWN_MAX + 1), None)
+    record = ShowRecord(
+        actor="bob",
+        cause=0,
+        n=1,
+        name="alice",
+        t_us=5,
+        text="x" * (TEXT_CHARACTERS_SHOWN_MAX + 1),
+        what=PacketKind.RELAY,
+    )
     assert sentence(record) == f"bob: shows '{'x' * TEXT_CHARACTERS_SHOWN_MAX}…' from alice"
 
 
 def test_a_timed_sentence_begins_with_its_seconds() -> None:
-    assert timed_sentence(FaultRecord(1, 0, 61_000_005, "server", "start", "")) == "61.000005  server: fault: start"
+    assert (
+        timed_sentence(FaultRecord(actor="server", cause=0, n=1, t_us=61_000_005, what="start", why=""))
+        == "61.000005  server: fault: start"
+    )

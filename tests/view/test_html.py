@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from browser import Tab, chromium, opened
 from tcrp.cli.findings import about_run
@@ -311,13 +312,19 @@ def test_of_many_only_those_involved_can_be_shown(browser: Any, tmp_path: Path) 
 # --- what it must not do ------------------------------------------------------------------------
 
 
+FREE_TEXT = ("actor", "why", "name", "text", "packet")
+
+
 def test_texts_names_and_claims_are_never_markup(browser: Any, tmp_path: Path) -> None:
     records: list[Record] = [
-        record._replace(**{key: EVIL for key in ("actor", "why", "name", "text", "packet") if key in record._fields})  # type: ignore[arg-type]
+        replace(
+            record,
+            **{key: EVIL for key in FREE_TEXT if hasattr(record, key)},
+        )
         for record in RECORDS
     ]
     records = [
-        record._replace(link=f"{EVIL}>server") if isinstance(record, PacketRecord) else record for record in records
+        replace(record, link=f"{EVIL}>server") if isinstance(record, PacketRecord) else record for record in records
     ]
     header = Header(Mode.SIMULATED, scenario=EVIL, cast={EVIL: CastMember(EVIL, EVIL)})
     about = About(EVIL, EVIL, EVIL, False, (Finding(EVIL, ((EVIL, EVIL),), 1),), EVIL, (EVIL,), meanings={EVIL: EVIL})

@@ -112,15 +112,29 @@ def test_a_machine_that_comes_later_is_found_although_it_was_missed_before() -> 
 
 
 def session(actor: str, to: SessionState, listener: str = "") -> StepRecord:
-    return StepRecord(0, 0, 5, actor, Machine.SESSION, "Bobby@r", SessionEvent.ENTERED, SessionState.TOKENED, to,
-                      Rule.TOK_2, "why", "0123abcd", 1, listener=listener)  # fmt: skip
+    return StepRecord(
+        actor=actor,
+        cause=0,
+        event=SessionEvent.ENTERED,
+        from_=SessionState.TOKENED,
+        id="Bobby@r",
+        instance=1,
+        listener=listener,
+        machine=Machine.SESSION,
+        n=0,
+        rule=Rule.TOK_2,
+        t_us=5,
+        to=to,
+        token="0123abcd",
+        why="why",
+    )
 
 
 def test_a_crash_leaves_the_machines_of_its_actor_in_no_state() -> None:
     trace = numbered([
         session("bob", SessionState.IN_ROOM),
         session("server", SessionState.IN_ROOM, listener="tcp=9002"),
-        FaultRecord(0, 0, 6, "server", "crash", "all state lost"),
+        FaultRecord(actor="server", cause=0, n=0, t_us=6, what="crash", why="all state lost"),
         session("server", SessionState.TOKENED),
     ])  # fmt: skip
     index = TraceIndex(written(trace), "x")
@@ -144,14 +158,22 @@ def test_odd_names_are_found_as_they_are_written() -> None:
     assert index.after(0, [FAULTS]) == 10
 
 
+def said(link: str) -> PacketRecord:
+    """A text is sent over a link."""
+    actor, _, _ = link.partition(">")
+    return PacketRecord(
+        actor=actor, bytes=1, cause=0, kind=Kind.SEND, link=link, n=0, packet="p", proto="udp", t_us=5, what="say"
+    )  # fmt: skip
+
+
 def test_a_user_is_found_by_id_and_by_name_and_a_room_by_its_members() -> None:
     trace = numbered([
-        PacketRecord(0, 0, 5, "bob", Kind.SEND, "udp", "bob>server", "p", 1, "say", "", None),
-        PacketRecord(0, 0, 5, "server", Kind.SEND, "udp", "server>bob", "p", 1, "say", "", None),
+        said("bob>server"),
+        said("server>bob"),
         session("server", SessionState.IN_ROOM),
-        PacketRecord(0, 0, 5, "cat", Kind.SEND, "udp", "cat>server", "p", 1, "say", "", None),
+        said("cat>server"),
         RECORDS[1],
-        PacketRecord(0, 0, 5, "bobby", Kind.SEND, "udp", "bobby>server", "p", 1, "say", "", None),
+        said("bobby>server"),
     ])  # fmt: skip
     index = TraceIndex(written(trace), "x")
     assert sorted(index.backwards(6, [index.about_user("bob")])) == [1, 2, 3]

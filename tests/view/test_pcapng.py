@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from captures import capture, fields, tshark
 from tcrp.cli.sources import play_for_a_look
@@ -130,7 +131,16 @@ def packet(kind: Kind, what: PacketKind, name: str, size: int = 0, link: str = "
     """A record of a packet of TCP."""
     source, _, target = link.partition(">")
     return PacketRecord(
-        0, 0, 0, target if kind is Kind.ARRIVE else source, kind, "tcp", link, name, size, what, "", None
+        actor=target if kind is Kind.ARRIVE else source,
+        bytes=size,
+        cause=0,
+        kind=kind,
+        link=link,
+        n=0,
+        packet=name,
+        proto="tcp",
+        t_us=0,
+        what=what,
     )
 
 
@@ -138,7 +148,7 @@ def captured(*records: Record) -> Capture:
     """The capture of these records, a millisecond apart and without causes."""
     made = Capture(HEADER)
     for n, record in enumerate(records, 1):
-        made.add(record._replace(n=n, t_us=n * 1000))
+        made.add(replace(record, n=n, t_us=n * 1000))
     made.finish()
     return made
 
@@ -164,10 +174,10 @@ def test_what_does_not_fit_into_one_segment_is_sent_in_several() -> None:
 
 
 def test_a_reset_by_the_scenario_is_seen_from_both_ends_and_only_once() -> None:
-    fault = FaultRecord(0, 0, 0, "network", "reset", "all>server, server>bob")
+    fault = FaultRecord(actor="network", cause=0, n=0, t_us=0, what="reset", why="all>server, server>bob")
     made = captured(*OPENING, fault, fault)
     assert flags_of(made) == [0x02, 0x12, 0x10, 0x14, 0x14]
-    other = captured(*OPENING, FaultRecord(0, 0, 0, "network", "reset", "cat>server"))
+    other = captured(*OPENING, FaultRecord(actor="network", cause=0, n=0, t_us=0, what="reset", why="cat>server"))
     assert flags_of(other) == [0x02, 0x12, 0x10]
 
 
@@ -188,8 +198,19 @@ def test_users_of_one_address_have_ports_of_their_own() -> None:
 
 
 def test_one_packet_has_so_many_comments_and_no_more() -> None:
-    step = StepRecord(0, 1, 0, "server", Machine.SESSION, "x", SessionEvent.RELAYED, SessionState.IN_ROOM,
-                      SessionState.IN_ROOM, Rule.REL_1, "", "", 1)  # fmt: skip
+    step = StepRecord(
+        actor="server",
+        cause=1,
+        event=SessionEvent.RELAYED,
+        from_=SessionState.IN_ROOM,
+        id="x",
+        instance=1,
+        machine=Machine.SESSION,
+        n=0,
+        rule=Rule.REL_1,
+        t_us=0,
+        to=SessionState.IN_ROOM,
+    )
     made = captured(packet(Kind.SEND, PacketKind.OPEN, "bob.join@0s/open"), *[step] * (COMMENTS_MAX + 2))
     assert (len(made.frames[0].comments), made.frames[0].unsaid) == (COMMENTS_MAX, 2)
 
@@ -197,16 +218,16 @@ def test_one_packet_has_so_many_comments_and_no_more() -> None:
 def test_what_a_timer_brings_about_is_not_said_on_the_packet_that_set_it() -> None:
     made = Capture(HEADER)
     opening = packet(Kind.SEND, PacketKind.OPEN, "bob.join@0s/open")
-    made.add(opening._replace(n=1))
-    made.add(opening._replace(n=2, t_us=5, packet="cat.join@0s/open", link="cat>server"))
-    made.add(TimerRecord(3, 1, 9, "server", Deadline.HANDSHAKE, Rule.TCP_5))
+    made.add(replace(opening, n=1))
+    made.add(replace(opening, n=2, t_us=5, packet="cat.join@0s/open", link="cat>server"))
+    made.add(TimerRecord(actor="server", cause=1, n=3, rule=Rule.TCP_5, t_us=9, what=Deadline.HANDSHAKE))
     made.finish()
     assert [len(each.comments) for each in made.frames] == [0, 1]
 
 
 def test_a_trace_without_packets_is_no_capture() -> None:
     with pytest.raises(NothingToShow):
-        write_pcapng(HEADER, [FaultRecord(1, 0, 0, "server", "crash", "")], BytesIO())
+        write_pcapng(HEADER, [FaultRecord(actor="server", cause=0, n=1, t_us=0, what="crash", why="")], BytesIO())
 
 
 def test_listeners_have_ports_of_their_own(tmp_path: Path) -> None:
@@ -222,7 +243,7 @@ def test_listeners_have_ports_of_their_own(tmp_path: Path) -> None:
 
 def test_addresses_of_payloads_are_those_of_the_packet() -> None:
     made = Capture(HEADER, {1: Payload(b"hi", ("10.0.0.77", 5555), ("10.255.255.254", 9003))})
-    made.add(packet(Kind.SEND, PacketKind.SAY, "bob.say@0s/say", 2)._replace(n=1, proto="udp"))
+    made.add(replace(packet(Kind.SEND, PacketKind.SAY, "bob.say@0s/say", 2), n=1, proto="udp"))
     [only] = made.frames
     assert only.frame.data[26:30] == bytes((10, 0, 0, 77))
     assert only.frame.data[6:12] != only.frame.data[:6]

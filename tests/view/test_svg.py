@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
@@ -53,7 +54,7 @@ def test_a_picture_names_everybody_their_states_what_is_lost_and_why(cut: Pictur
 
 
 def test_every_kind_of_record_is_drawn_and_none_is_markup() -> None:
-    records = numbered([each._replace(actor=EVIL) for each in RECORDS])
+    records = numbered([replace(each, actor=EVIL) for each in RECORDS])
     drawn = svg(picture_of(Header(Mode.SIMULATED), records), About(EVIL))
     assert "<script" not in drawn
     assert words(drawn)
@@ -65,7 +66,7 @@ def test_mermaid_has_one_line_for_each_packet_and_cannot_be_told_what_to_do(cut:
     assert "participant L0 as alice\n" in drawn
     assert "L2--xL1: relay: cut\n" in drawn or "L1--xL2: relay: cut\n" in drawn
     assert drawn.count("say back") == 1
-    records = numbered([each._replace(actor=EVIL) for each in RECORDS])
+    records = numbered([replace(each, actor=EVIL) for each in RECORDS])
     evil = "".join(mermaid(picture_of(Header(Mode.SIMULATED), records), About(EVIL)))
     assert "<" not in evil
     assert "%%{" not in evil

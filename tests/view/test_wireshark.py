@@ -6,10 +6,10 @@ import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from captures import capture, fields, tshark
 from processes import PATIENCE, live_server, room_of, until

@@ -22,7 +22,7 @@ from tcrp.spec.limits import Limits
 from tcrp.spec.names import Notice, Operation, Reason
 from tcrp.spec.table import IllegalEvent
 from tcrp.trace.recorder import Instances
-from tcrp.trace.records import Trace
+from tcrp.trace.trace import Trace
 
 WARN_SECONDS = 30.0
 WARN_SHARE = 0.2

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tcrp.cli.chat_session import ChatSession, Outcome
     from tcrp.cli.screen import Screen
     from tcrp.spec.limits import Limits
-    from tcrp.trace.records import Trace
+    from tcrp.trace.trace import Trace
 
 PROGRAM = "chat-client"
 CREATE, JOIN, QUIT = ("1", "create", "c", "作成"), ("2", "join", "j", "参加"), ("3", "quit", "q", "終了")
@@ -243,7 +243,7 @@ def _trace(file: str | None, screen: Screen, dialect: str, limits: Limits, name:
     from tcrp.net.trace_file import TraceFile
     from tcrp.spec.limits import write_setting
     from tcrp.trace.header import CastMember, Header, Mode
-    from tcrp.trace.records import Trace
+    from tcrp.trace.trace import Trace
 
     def warn_of(error: OSError) -> None:
         screen.warn(_("{file}: cannot write the trace any further: {why}").format(file=file, why=error.strerror))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
 
+from msgspec.structs import asdict
 from rich.table import Table
 from rich.text import Text
 
@@ -130,7 +131,8 @@ def _records_numbered(numbers: set[int], path: str, name: str) -> dict[int, Reco
 
 
 def _fields_that_differ(a: Record, b: Record) -> list[str]:
-    return [name.rstrip("_") for name, x, y in zip(a._fields, a, b, strict=True) if x != y]
+    fields, others = asdict(a), asdict(b)
+    return [name.rstrip("_") for name in fields if fields[name] != others[name]]
 
 
 def _numbered(record: Record) -> str:

@@ -15,7 +15,8 @@ from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, UNMET, Failure, failure_of
 from tcrp.sim.swarm.shrink import CANDIDATE_SECONDS_MAX, Shrinker
 from tcrp.trace.plural import counted
-from tcrp.trace.records import Digest, Record
+from tcrp.trace.records import Record
+from tcrp.trace.trace import Digest
 
 SCENARIO, SHRUNK, TRACE, README = "scenario.yaml", "shrunk.yaml", "trace.jsonl", "README.txt"
 PAGE = "shrunk.html"

@@ -24,7 +24,8 @@ from tcrp.sim.run import Run
 from tcrp.sim.scenario.errors import ScenarioError
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.trace.reader import TraceError, read_trace
-from tcrp.trace.records import Digest, Record
+from tcrp.trace.records import Record
+from tcrp.trace.trace import Digest
 from tcrp.view.report import Case, Figure, Outcome, Report, junit, report_page
 
 HTML, XML, PAGES = "report.html", "report.xml", "report-pages"

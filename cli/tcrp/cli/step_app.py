@@ -208,7 +208,8 @@ class StepApp(App[None]):
         try:
             return self.opened.index.record(n)
         except TraceError as error:
-            return FaultRecord(n, 0, 0, NETWORK, f"line {error.line} cannot be read:", shown(error.what))
+            what = f"line {error.line} cannot be read:"
+            return FaultRecord(actor=NETWORK, cause=0, n=n, t_us=0, what=what, why=shown(error.what))
 
     def _title(self, width: int) -> Text:
         opened = self.opened

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tcrp.cli.exits import UsageError
 from tcrp.cli.sources import find_source, is_scenario, play_for_a_look, read_scenario_file

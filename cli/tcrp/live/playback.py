@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tcrp.live.compare import Collector, Moves
 from tcrp.live.impairment import UserImpairment

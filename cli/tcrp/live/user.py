@@ -43,7 +43,7 @@ from tcrp.sim.scenario.model import (
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import Operation, SessionState
 from tcrp.trace.recorder import Instances
-from tcrp.trace.records import Trace
+from tcrp.trace.trace import Trace
 
 
 class LiveUser:

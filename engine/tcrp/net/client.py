@@ -39,7 +39,7 @@ from tcrp.spec.dialects import LearnedFrom, RelayFrom
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Machine, Notice, Operation, Reason, SessionState
 from tcrp.trace.recorder import Cause, Instances, Recorder
-from tcrp.trace.records import Trace
+from tcrp.trace.trace import Trace
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 PORT_TRIES = 64

@@ -39,7 +39,7 @@ from tcrp.spec.limits import Limits
 from tcrp.spec.names import Counter, PacketKind, RoomEvent, SessionEvent
 from tcrp.trace.counters import Counters, summed
 from tcrp.trace.recorder import Cause, Recorder
-from tcrp.trace.records import Trace
+from tcrp.trace.trace import Trace
 
 if typing.TYPE_CHECKING:
     from prometheus_client.core import Metric

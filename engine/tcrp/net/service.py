@@ -32,7 +32,8 @@ from tcrp.spec.dialects import NAMES
 from tcrp.spec.limits import Limits
 from tcrp.trace.header import Header, Mode, written_limits
 from tcrp.trace.plural import counted
-from tcrp.trace.records import Record, Trace
+from tcrp.trace.records import Record
+from tcrp.trace.trace import Trace
 
 if TYPE_CHECKING:
     from tcrp.net.cluster import ClusterConfig

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tcrp.net.background import BackgroundWriter
-from tcrp.trace.records import Record
+from tcrp.trace.records import WRITER, Record
 
 WAITING_BYTES_MAX = 64 << 20
 """How far the file may be behind. A trace that grows faster than it is written ends."""
@@ -38,23 +38,23 @@ class TraceFile:
         self._soon = soon
         self._complain = complain
         self._works = True
-        self._lines = [header]
+        self._records: list[Record] = []
+        self._writer.write(f"{header}\n".encode("utf-8", "backslashreplace"))
         self.flush()
 
     def __call__(self, record: Record) -> None:
         if self._works:
-            if not self._lines:
+            if not self._records:
                 self._soon(self.flush)
-            self._lines.append(record.line())
+            self._records.append(record)
 
     def flush(self) -> None:
         """Hand what was recorded to the thread, and see how it fares."""
         if not self._works:
             return
-        if self._lines:
-            self._lines.append("")
-            self._writer.write("\n".join(self._lines).encode("utf-8", "backslashreplace"))
-            self._lines.clear()
+        if self._records:
+            self._writer.write(WRITER.encode_lines(self._records))
+            self._records.clear()
         self._look_for_an_error()
 
     def close(self) -> None:
@@ -74,5 +74,5 @@ class TraceFile:
     def _look_for_an_error(self) -> None:
         if self._writer.error is not None:
             self._works = False
-            self._lines.clear()
+            self._records.clear()
             self._complain(self._writer.error)

@@ -131,6 +131,7 @@ def _lines_of_stream(path: str, source: Iterable[str]) -> Generator[str]:
 class _Field(NamedTuple):
     """How one field of a record is read."""
 
+    attribute: str
     key: str
     type: Any
     words: Mapping[str, StrEnum] | None
@@ -141,7 +142,7 @@ class _Field(NamedTuple):
 class _Shape:
     """How one kind of record is read: its fields in the order of its class."""
 
-    make: Callable[[Iterable[Any]], Record]
+    make: Callable[..., Record]
     fields: tuple[_Field, ...]
 
 
@@ -173,14 +174,14 @@ def _shape(
     """
     fields = []
     hints = get_type_hints(record)
-    for name in record._fields:
+    for name in record.__struct_fields__:
         known = (words or {}).get(name)
         hint: Any = hints[name] if known is None else str
         if issubclass(hint, StrEnum):
             known, hint = _words(hint), str
         default = (left_out or {}).get(name, _REQUIRED)
-        fields.append(_Field(name.rstrip("_"), hint, known, default))
-    return _Shape(record._make, tuple(fields))
+        fields.append(_Field(name, name.rstrip("_"), hint, known, default))
+    return _Shape(record, tuple(fields))
 
 
 _MACHINE_WORDS: Mapping[AnyMachine, tuple[Iterable[StrEnum], Iterable[StrEnum]]] = {
@@ -262,13 +263,13 @@ def read_record(line: Line) -> Record:
     """The record that `line` holds, by itself. Raises `TraceError`."""
     data = line.parse()
     shape = _shape_of(line, data)
-    values: list[Any] = []
+    values: dict[str, Any] = {}
     absent = 0
-    for key, type_, words, default in shape.fields:
+    for attribute, key, type_, words, default in shape.fields:
         if key not in data:
             if default is _REQUIRED:
                 raise line.error(f"a record of kind {data['kind']!r} needs the key {key!r}, which is missing")
-            values.append(default)
+            values[attribute] = default
             absent += 1
             continue
         value = data[key]
@@ -278,16 +279,16 @@ def read_record(line: Line) -> Record:
             word = words.get(value)
             if word is None:
                 raise line.unknown_word([key], value, tuple(words))
-            values.append(word)
+            values[attribute] = word
         else:
             if type_ is int and value < 0:
                 raise line.error_in([key], f"is {value}; it cannot be negative")
-            values.append(value)
+            values[attribute] = value
     if len(data) + absent != len(shape.fields):
         known = {field.key for field in shape.fields}
         unknown = next(key for key in data if key not in known)
         raise line.error_at_key([unknown], f"a record of kind {data['kind']!r} has no key {unknown!r}")
-    return shape.make(values)
+    return shape.make(**values)
 
 
 def _shape_of(line: Line, data: dict[str, Any]) -> _Shape:
@@ -312,25 +313,15 @@ def keys_of(kind: Kind) -> list[KeyShape]:
     return [
         KeyShape(
             name=same[0].key,
-            attribute=attribute,
+            attribute=same[0].attribute,
             type=same[0].type,
             words=tuple(dict.fromkeys(word for each in same for word in each.words or ())),
             may_be_missing=same[0].default is not _REQUIRED,
         )
-        for attribute, *same in zip(_CLASSES[kind]._fields, *(shape.fields for shape in shapes), strict=True)
+        for same in zip(*(shape.fields for shape in shapes), strict=True)
     ]
 
 
-_CLASSES: Mapping[Kind, type[Record]] = {
-    Kind.STEP: StepRecord,
-    Kind.REFUSE: RefusalRecord,
-    Kind.SEND: PacketRecord,
-    Kind.ARRIVE: PacketRecord,
-    Kind.DROP: PacketRecord,
-    Kind.TIMER: TimerRecord,
-    Kind.FAULT: FaultRecord,
-    Kind.SHOW: ShowRecord,
-}
 _KINDS = _words(Kind)
 _MACHINES = {Kind.STEP: _words(Machine, ClusterMachine), Kind.REFUSE: _words(Machine)}
 

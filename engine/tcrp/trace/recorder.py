@@ -26,17 +26,8 @@ from tcrp.engine.outputs import (
 from tcrp.spec.cluster_names import AnyMachine, AnyRule
 from tcrp.spec.names import DEADLINE_RULES, ClientFinding, Machine, PacketKind, Rule, SessionEvent
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
-from tcrp.trace.records import (
-    Kind,
-    PacketRecord,
-    RefusalRecord,
-    ShowRecord,
-    StepRecord,
-    TimerRecord,
-    Trace,
-    new_record,
-    token_in_trace,
-)
+from tcrp.trace.records import Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord, token_in_trace
+from tcrp.trace.trace import Trace
 
 TOKENS_MAX = 65536
 _FINAL = {table.machine: frozenset(map(str, table.final)) for table in (SESSION, ROOM, HANDSHAKE)}
@@ -159,10 +150,10 @@ class Recorder(Generic[C]):
         token = _named_token(subject) if is_servers and self._remembers else ""
         by = self._listeners[listener] if listener is not None and self._listeners else ""
         n = trace.add(
-            new_record(StepRecord, (
-                trace.n + 1, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, why, token,
-                instance, _STEP, by,
-            ))
+            StepRecord(
+                actor=self.actor, cause=cause.record, event=event, from_=from_, id=id, instance=instance, kind=_STEP,
+                listener=by, machine=machine, n=trace.n + 1, rule=rule, t_us=trace.now_us, to=to, token=token, why=why,
+            )
         )  # fmt: skip
         if not (is_servers and event is _RELAYED):  # members hear a text beside each other, not one through another
             cause.record = n
@@ -173,12 +164,20 @@ class Recorder(Generic[C]):
         trace = self.trace
         if trace is not None:
             rule = DEADLINE_RULES[deadline]
-            cause.record = trace.add(TimerRecord(trace.n + 1, cause.record, trace.now_us, self.actor, deadline, rule))
+            cause.record = trace.add(
+                TimerRecord(
+                    actor=self.actor, cause=cause.record, n=trace.n + 1, rule=rule, t_us=trace.now_us, what=deadline
+                )
+            )  # fmt: skip
 
     def _refuse(self, refused: Refused, trace: Trace) -> None:
         machine, id, event, state, why, rule = refused
-        cause = self.cause.record
-        trace.add(RefusalRecord(trace.n + 1, cause, trace.now_us, self.actor, machine, id, event, state, rule, why))
+        trace.add(
+            RefusalRecord(
+                actor=self.actor, cause=self.cause.record, event=event, from_=state, id=id, machine=machine,
+                n=trace.n + 1, rule=rule, t_us=trace.now_us, why=why,
+            )
+        )  # fmt: skip
 
     def _drop(self, dropped: Dropped, trace: Trace) -> None:
         cause = self.cause
@@ -195,8 +194,9 @@ class Recorder(Generic[C]):
     ) -> None:
         trace.add(
             PacketRecord(
-                trace.n + 1, self.cause.record, trace.now_us, self.actor, Kind.DROP, "udp", link, packet, size, what,
-                why, rule, self._listeners[listener] if self._listeners else "",
+                actor=self.actor, bytes=size, cause=self.cause.record, kind=Kind.DROP, link=link,
+                listener=self._listeners[listener] if self._listeners else "", n=trace.n + 1, packet=packet,
+                proto="udp", rule=rule, t_us=trace.now_us, what=what, why=why,
             )
         )  # fmt: skip
 
@@ -211,10 +211,12 @@ class Recorder(Generic[C]):
         """A machine that belongs to no engine has taken a step: a lease, or a room's ownership."""
         cause, trace = self.cause, self.trace
         if trace is not None:
-            n = trace.n + 1
             cause.record = trace.add(
-                StepRecord(n, cause.record, trace.now_us, self.actor, machine, id, event, from_, to, rule, "", "", 1)
-            )
+                StepRecord(
+                    actor=self.actor, cause=cause.record, event=event, from_=from_, id=id, instance=1,
+                    machine=machine, n=trace.n + 1, rule=rule, t_us=trace.now_us, to=to,
+                )
+            )  # fmt: skip
 
     def refuse(self, machine: Machine, id: str, event: str, state: str, why: str) -> None:
         """A command was not possible, and never reached an engine."""
@@ -234,6 +236,9 @@ class Recorder(Generic[C]):
     def _show(self, what: str, name: str, text: str, rule: Rule | None) -> None:
         trace = self.trace
         if trace is not None:
-            cause = self.cause.record
-            fields = trace.n + 1, cause, trace.now_us, self.actor, what, name, text, rule, _SHOW
-            trace.add(new_record(ShowRecord, fields))
+            trace.add(
+                ShowRecord(
+                    actor=self.actor, cause=self.cause.record, kind=_SHOW, n=trace.n + 1, name=name, rule=rule,
+                    t_us=trace.now_us, text=text, what=what,
+                )
+            )  # fmt: skip

@@ -5,7 +5,9 @@ From a script only the order of each user's own steps is kept: when they are tak
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from tcrp.engine.client import ClientState
 from tcrp.interleavings.client_part import Intent

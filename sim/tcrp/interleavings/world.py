@@ -6,7 +6,8 @@ What a part makes of an input is asked of the engines once and looked up from th
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tcrp.engine.server import ServerEngine
 from tcrp.interleavings.client_part import ClientSide

@@ -25,7 +25,8 @@ from tcrp.sim.script import ScriptRunner
 from tcrp.spec.frozen import Frozen
 from tcrp.spec.limits import MINUTE_US
 from tcrp.spec.names import HandshakeEvent, Machine, Property
-from tcrp.trace.records import Digest, Record, RefusalRecord, StepRecord, Trace
+from tcrp.trace.records import Record, RefusalRecord, StepRecord
+from tcrp.trace.trace import Digest, Trace
 
 if TYPE_CHECKING:
     from tcrp.cluster.node import ClusterNode

@@ -258,7 +258,19 @@ def step_of(
     instance: int = 1, t_us: int = 0,
 ) -> StepRecord:  # fmt: skip
     from_, event, to = step
-    return StepRecord(1, 0, t_us, actor, machine, id, event, from_, to, Rule.TOK_1, "", "", instance)
+    return StepRecord(
+        actor=actor,
+        cause=0,
+        event=event,
+        from_=from_,
+        id=id,
+        instance=instance,
+        machine=machine,
+        n=1,
+        rule=Rule.TOK_1,
+        t_us=t_us,
+        to=to,
+    )
 
 
 class Watched(Server):
@@ -379,8 +391,8 @@ def ownership_step(t_us: int) -> StepRecord:
 @pytest.mark.parametrize(
     ("record", "is_fault"),
     [
-        (FaultRecord(1, 0, 7, "network", "cut", ""), True),
-        (FaultRecord(1, 0, 7, "bob", "crash", ""), True),
+        (FaultRecord(actor="network", cause=0, n=1, t_us=7, what="cut", why=""), True),
+        (FaultRecord(actor="bob", cause=0, n=1, t_us=7, what="crash", why=""), True),
         (ownership_step(7), True),
         (step_of((LeaseState.HELD, LeaseEvent.RAN_OUT, LeaseState.LOST), machine=ClusterMachine.LEASE, t_us=7), True),
         (
@@ -388,7 +400,21 @@ def ownership_step(t_us: int) -> StepRecord:
             False,
         ),
         (step_of(GRANTED, t_us=7), False),
-        (RefusalRecord(1, 0, 7, "server", Machine.SESSION, "bob@lobby", "left", "expired", Rule.REL_1, ""), False),
+        (
+            RefusalRecord(
+                actor="server",
+                cause=0,
+                event="left",
+                from_="expired",
+                id="bob@lobby",
+                machine=Machine.SESSION,
+                n=1,
+                rule=Rule.REL_1,
+                t_us=7,
+                why="",
+            ),
+            False,
+        ),
     ],
 )
 def test_since_a_fault_and_a_change_of_owners_what_was_on_its_way_may_be_lost(record: Record, is_fault: bool) -> None:
@@ -401,21 +427,23 @@ def test_since_a_fault_and_a_change_of_owners_what_was_on_its_way_may_be_lost(re
 @pytest.mark.parametrize("actor", ["server", "other", "bob"])
 def test_in_a_cluster_a_crash_of_a_server_is_heard_from_the_trace(actor: str, what: str, is_forgotten: bool) -> None:
     watched = Watched(servers=("other",))
-    watched.hears_of(step_of(GRANTED, actor=actor), FaultRecord(1, 0, 7, actor, what, ""))
+    watched.hears_of(step_of(GRANTED, actor=actor), FaultRecord(actor=actor, cause=0, n=1, t_us=7, what=what, why=""))
     is_forgotten = is_forgotten and actor != "bob"
     assert (watched.hears_of(step_of(GRANTED, actor=actor)) is None) is is_forgotten
 
 
 def test_of_a_single_server_its_host_tells_of_a_crash() -> None:
     watched = Watched()
-    watched.hears_of(step_of(GRANTED), FaultRecord(1, 0, 7, "server", "crash", ""))
+    watched.hears_of(step_of(GRANTED), FaultRecord(actor="server", cause=0, n=1, t_us=7, what="crash", why=""))
     assert watched.hears_of(step_of(ENTERED)) is None
 
 
 def packet_of(
     what: PacketKind, size: int, actor: str, *, kind: Kind = Kind.SEND, proto: str = "udp", t_us: int = 7
 ) -> PacketRecord:
-    return PacketRecord(1, 0, t_us, actor, kind, proto, "", "", size, what, "", None)
+    return PacketRecord(
+        actor=actor, bytes=size, cause=0, kind=kind, link="", n=1, packet="", proto=proto, t_us=t_us, what=what
+    )
 
 
 @pytest.mark.parametrize(
@@ -845,7 +873,10 @@ def test_who_is_still_to_be_told_at_the_end_is_found_too() -> None:
 
 def test_at_the_end_a_monitor_of_one_server_knows_what_another_has_heard() -> None:
     watched, heard = Watched(), Watched()
-    heard.hears_of(packet_of(PacketKind.SAY, 9, "bob", t_us=3), FaultRecord(1, 0, 5, "network", "cut", ""))
+    heard.hears_of(
+        packet_of(PacketKind.SAY, 9, "bob", t_us=3),
+        FaultRecord(actor="network", cause=0, n=1, t_us=5, what="cut", why=""),
+    )
     watched.monitor.finish(watched.host)
     assert (watched.monitor.last_fault_us, watched.monitor._liveness.spoke_us) == (0, {})
     watched.monitor.finish(watched.host, heard.monitor)

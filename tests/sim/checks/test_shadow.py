@@ -25,7 +25,19 @@ def step(
     from_: str, event: str, to: str, *, id: str = "bob@lobby", actor: str = "server", instance: int = 1,
     machine: Machine = Machine.SESSION,
 ) -> StepRecord:  # fmt: skip
-    return StepRecord(1, 0, 0, actor, machine, id, event, from_, to, Rule.TOK_2, "", "", instance)
+    return StepRecord(
+        actor=actor,
+        cause=0,
+        event=event,
+        from_=from_,
+        id=id,
+        instance=instance,
+        machine=machine,
+        n=1,
+        rule=Rule.TOK_2,
+        t_us=0,
+        to=to,
+    )
 
 
 def all_of(shadows: Shadows, *steps: StepRecord) -> str | None:
@@ -187,7 +199,20 @@ def test_those_without_a_machine_answer_as_others_did_in_the_same_state() -> Non
 
 def test_only_steps_are_heard() -> None:
     shadows = Shadows()
-    shadows(RefusalRecord(3, 0, 0, "server", Machine.ROOM, "lobby", "left", "open", Rule.REL_1, ""))
+    shadows(
+        RefusalRecord(
+            actor="server",
+            cause=0,
+            event="left",
+            from_="open",
+            id="lobby",
+            machine=Machine.ROOM,
+            n=3,
+            rule=Rule.REL_1,
+            t_us=0,
+            why="",
+        )
+    )
     assert (shadows.disagreement, shadows._shadows) == (None, {})
 
 

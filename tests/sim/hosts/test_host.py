@@ -15,7 +15,8 @@ from tcrp.sim.network.packets import Origin
 from tcrp.sim.network.world import World
 from tcrp.sim.scenario.model import LinkSettings, NetworkSettings
 from tcrp.spec.limits import Limits
-from tcrp.trace.records import FaultRecord, Record, Trace
+from tcrp.trace.records import FaultRecord, Record
+from tcrp.trace.trace import Trace
 
 
 class Machine:

@@ -21,7 +21,8 @@ from tcrp.sim.scenario.model import (
     Span,
 )
 from tcrp.spec.names import PacketKind
-from tcrp.trace.records import Kind, PacketRecord, Record, Trace
+from tcrp.trace.records import Kind, PacketRecord, Record
+from tcrp.trace.trace import Trace
 
 ADDRESS = Address("10.0.0.1", 40_000)
 UP, DOWN = LinkId("bob", "server"), LinkId("server", "bob")

@@ -13,7 +13,8 @@ from tcrp.sim.scenario.model import DROP, DUPLICATE, LinkId, LinkSettings, Loss,
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import PacketKind
 from tcrp.trace.recorder import Cause
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, Trace
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record
+from tcrp.trace.trace import Trace
 
 BOB, ALICE = Address("10.0.0.1", 5000), Address("10.0.0.2", 5000)
 UP = LinkId("bob", "alice")

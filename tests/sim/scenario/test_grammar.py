@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec import Struct
+from msgspec.structs import replace
 from ruamel.yaml import YAML
 from tools.scenario_words import document, sections
 
@@ -91,8 +92,7 @@ def test_every_kind_of_value_reads_its_example_and_writes_it_back(name: str) -> 
     assert kind.holds(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Wave:
+class Wave(Struct, frozen=True):
     text: str
 
 

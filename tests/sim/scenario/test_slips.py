@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tcrp.sim.network.links import DropReason
 from tcrp.sim.scenario.errors import ScenarioError, is_slip

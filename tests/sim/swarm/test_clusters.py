@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tcrp.cluster.messages import Message
 from tcrp.cluster.node import ClusterNode, NodeConfig

@@ -61,7 +61,7 @@ def test_each_kind_of_trouble_of_links_is_drawn_and_some_links_are_presets() -> 
     assert 0.2 < sum(each in presets for each in drawn) / len(drawn) < 0.35
     for _, change in LINK_ROWS:
         changed = change(Dice(1), ORDINARY)
-        field = next(name for name in ORDINARY.__slots__ if getattr(changed, name) != getattr(ORDINARY, name))
+        field = next(name for name in ORDINARY.__struct_fields__ if getattr(changed, name) != getattr(ORDINARY, name))
         assert any(getattr(each, field) != getattr(ORDINARY, field) for each in drawn), field
 
 

@@ -102,7 +102,10 @@ def resumed(
 def step_record(step: Stepped) -> StepRecord:
     """The record of a step of the server, as the monitor hears it."""
     machine, subject, id, event, from_, to, rule, why, _ = step
-    return StepRecord(0, 0, 0, SERVER, machine, id, event, from_, to, rule, why, "", _instance(subject))
+    return StepRecord(
+        actor=SERVER, cause=0, event=event, from_=from_, id=id, instance=_instance(subject), machine=machine, n=0,
+        rule=rule, t_us=0, to=to, why=why,
+    )  # fmt: skip
 
 
 def _instance(subject: Hashable) -> int:

@@ -16,7 +16,8 @@ from tcrp.sim.network.packets import Chain, Packet, next_of_kind
 from tcrp.sim.scenario.model import DROP, DUPLICATE, SetFate
 from tcrp.spec.names import PacketKind
 from tcrp.trace.recorder import Cause
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Trace, new_record
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord
+from tcrp.trace.trace import Trace
 
 _SEND, _ARRIVE = Kind.SEND, Kind.ARRIVE  # before Python 3.12 the lookup of an enum member is slow
 FIRST_DYNAMIC = 1 << 20
@@ -238,10 +239,10 @@ class World:
         if trace is None:
             return
         packet.record = trace.add(
-            new_record(PacketRecord, (
-                trace.n + 1, cause, self.now_us, actor, kind, packet.proto, packet.link.name, packet.packet,
-                len(packet.data), packet.what, why, None, "",
-            ))
+            PacketRecord(
+                actor=actor, bytes=len(packet.data), cause=cause, kind=kind, link=packet.link.name, n=trace.n + 1,
+                packet=packet.packet, proto=packet.proto, t_us=self.now_us, what=packet.what, why=why,
+            )
         )  # fmt: skip
         if kind is _SEND and self.on_send is not None:
             self.on_send(packet)
@@ -254,4 +255,6 @@ class World:
         """Record an injected fault."""
         trace = self.trace
         if trace is not None:
-            cause.record = trace.add(FaultRecord(trace.n + 1, cause.record, self.now_us, actor, what, why))
+            cause.record = trace.add(
+                FaultRecord(actor=actor, cause=cause.record, n=trace.n + 1, t_us=self.now_us, what=what, why=why)
+            )

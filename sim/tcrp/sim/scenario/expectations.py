@@ -7,7 +7,7 @@ are the server's, and do not hold while it is down: it has no view then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any, Literal
@@ -349,7 +349,7 @@ def _write_claim(claim: model.Claim) -> Any:
             return CLAIMS[claim.kind].write(claim)
         case _:  # of a user, and a value
             held = claim.claim if isinstance(claim, model.StateExpected) else claim
-            user, value = (getattr(held, each.name) for each in fields(held))
+            user, value = (getattr(held, name) for name in held.__struct_fields__)
     return {user: next(each.write(value) for each in _USER_CLAIMS if each.make(user, value) == claim)}
 
 

@@ -2,20 +2,22 @@
 
 Frozen, and free of YAML but for `Place`, which says where in the file a thing was written. All
 times are integer microseconds of virtual time, all sizes bytes, all shares parts per million.
+Structs of msgspec: Python would take a tenth of the time of `chat-sim run` to make as many dataclasses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from tcrp.spec.cluster_names import LEASE_US, AnyRule
 from tcrp.spec.limits import Limits
 from tcrp.spec.names import HandshakeState, Machine, Reason, RoomState, SessionState
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """Where something stands in the file: line and column, both from 1."""
 
     line: int
@@ -25,16 +27,14 @@ class Place:
 # --- durations that are drawn ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A duration drawn evenly from `least_us` to `most_us`, both inclusive. Equal ends are a constant."""
 
     least_us: int
     most_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exponential:
+class Exponential(Struct, frozen=True):
     """`least_us` plus an exponentially distributed duration of mean `mean_us`."""
 
     mean_us: int
@@ -47,40 +47,35 @@ Delay = Span | Exponential
 # --- the network -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(Struct, frozen=True):
     """Losses that come together (Gilbert and Elliott): a link is calm or bad, and changes by slots of 10 ms."""
 
     enter_ppm: int  # a calm link turns bad
     leave_ppm: int  # a bad link turns calm
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """A share that is lost: of everything, or with `burst` only while the link is bad."""
 
     share_ppm: int
     burst: Burst | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reorder:
+class Reorder(Struct, frozen=True):
     """A share that is held back by `by_us`, so that what was sent later overtakes it."""
 
     share_ppm: int
     by_us: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class ByteSpan:
+class ByteSpan(Struct, frozen=True):
     """A number of bytes drawn evenly from `least` to `most`, both inclusive."""
 
     least: int
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class LinkPatch:
+class LinkPatch(Struct, frozen=True):
     """The settings that one mapping of the file names. `None`: this patch leaves the setting as it is."""
 
     delay: Delay | None = None
@@ -95,11 +90,10 @@ class LinkPatch:
 
     def as_written(self) -> dict[str, Any]:
         """The settings that are named, by field."""
-        return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
+class LinkSettings(Struct, frozen=True):
     """Every setting of a link. Without arguments: nothing is lost or changed and nothing takes time.
 
     Sizes are bytes of a datagram's payload. `None` is no bound: of size, of rate, and for `segment` that
@@ -122,23 +116,21 @@ class LinkSettings:
 
     def as_patch(self) -> LinkPatch:
         """The patch that sets all of these. A patch sets bounds but cannot take one away, so `None` is left out."""
-        return LinkPatch(**{each.name: getattr(self, each.name) for each in fields(self)})
+        return LinkPatch(**asdict(self))
 
 
 CALM = LinkSettings()
 """A link on which nothing goes wrong and nothing takes time."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkId:
+class LinkId(Struct, frozen=True):
     """One direction between two of `server`, users and `all`; in a cluster its servers and `bucket`."""
 
     source: str
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRule:
+class LinkRule(Struct, frozen=True):
     """A row of `network: links:`."""
 
     link: LinkId
@@ -150,8 +142,7 @@ ORDINARY = LinkSettings(delay=Span(10_000, 10_000))
 """The settings of a link that the scenario says nothing about."""
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkSettings:
+class NetworkSettings(Struct, frozen=True):
     default: LinkSettings = ORDINARY
     links: tuple[LinkRule, ...] = ()
 
@@ -159,8 +150,7 @@ class NetworkSettings:
 # --- users -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """A pair of the server's ports. `dialects` are those that it recognises, in order; none is `auto`.
 
     Users choose it by its name; an only one has none.
@@ -173,8 +163,7 @@ class Listener:
         return ", ".join(self.dialects) or "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     """A user of the scenario. Each member of a crowd is one: `crowd-1`, `crowd-2`, …"""
 
     id: str
@@ -195,8 +184,7 @@ class User:
 # `filled` in verbs.py puts the latter in when the step is taken.
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(Struct, frozen=True):
     """`resume` is the user whose latest token the request carries (R-NAME-2)."""
 
     room: str
@@ -204,8 +192,7 @@ class Create:
     resume: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(Struct, frozen=True):
     """`resume` is the user whose latest token the request carries (R-NAME-2)."""
 
     room: str
@@ -213,62 +200,52 @@ class Join:
     resume: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeepAlive:
+class KeepAlive(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """`address` None: only the port changes, to a new one."""
 
     address: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UseListener:
+class UseListener(Struct, frozen=True):
     """Ask and speak by another of the server's listeners from now on."""
 
     listener: str
 
 
-@dataclass(frozen=True, slots=True)
-class UseServer:
+class UseServer(Struct, frozen=True):
     """Ask and speak to another server of the cluster from now on."""
 
     server: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     for_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Crash:
+class Crash(Struct, frozen=True):
     """`restart_us` is the server's alone: how long it is away; None: until a `start`."""
 
     restart_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     skew_us: int = 0
     drift_ppm: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(Struct, frozen=True):
     """A datagram made by hand.
 
     With `room` and `text`: a header with the token of `token_of`, or without it the user's own or stolen
@@ -282,36 +259,31 @@ class Datagram:
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """Raw bytes on a new TCP connection."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
+class Abandon(Struct, frozen=True):
     """A connection broken off: with nothing sent, after a part of the request, or after the whole of it."""
 
     after: Literal["idle", "requested", "accepted"]
     request: Create | Join
 
 
-@dataclass(frozen=True, slots=True)
-class StealToken:
+class StealToken(Struct, frozen=True):
     victim: str
 
 
-@dataclass(frozen=True, slots=True)
-class Spoof:
+class Spoof(Struct, frozen=True):
     """Say `text` with the victim's IP address and port as source."""
 
     victim: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """Send the `nth` datagram of `victim`, from 1, again; `is_spoofed`: with the victim's address as source."""
 
     victim: str
@@ -319,8 +291,7 @@ class Replay:
     is_spoofed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Flood:
+class Flood(Struct, frozen=True):
     """Random bytes in datagrams of `size` bytes, `per_second` of them, for `for_us`."""
 
     per_second: int
@@ -328,85 +299,71 @@ class Flood:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown:
+class Shutdown(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class HandOver(Struct, frozen=True):
     """A server of a cluster gives all its rooms away, and goes on as a gateway."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     user: str  # the name in the chat
     room: str
 
 
-@dataclass(frozen=True, slots=True)
-class CloseRoom:
+class CloseRoom(Struct, frozen=True):
     room: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetLimits:
+class SetLimits(Struct, frozen=True):
     """Settings by name; the others stay as they are."""
 
     settings: tuple[tuple[str, int | str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetLinks:
+class SetLinks(Struct, frozen=True):
     links: tuple[LinkId, ...]
     settings: LinkPatch
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     links: tuple[LinkId, ...]
     for_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heal:
+class Heal(Struct, frozen=True):
     links: tuple[LinkId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """Nothing is lost and nothing arrives, until it is released."""
 
     links: tuple[LinkId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     links: tuple[LinkId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stall:
+class Stall(Struct, frozen=True):
     """TCP stands still for a while; datagrams go on."""
 
     links: tuple[LinkId, ...]
     for_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """Every TCP connection there is broken off, for both ends."""
 
     links: tuple[LinkId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetFate:
+class SetFate(Struct, frozen=True):
     """What the network does to one packet, by the name that it has in a trace: one of PACKET_FATES, a delay, or how
     long each of its copies travels, whatever its link is like; none: it is lost.
     """
@@ -431,16 +388,14 @@ Action = UserAction | ServerAction | NetworkAction
 # --- when they do it ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class UserIs:
+class UserIs(Struct, frozen=True):
     """A user's own, latest session machine is in `state`."""
 
     user: str
     state: SessionState
 
 
-@dataclass(frozen=True, slots=True)
-class MachineIs:
+class MachineIs(Struct, frozen=True):
     """The server's latest machine of that id (`bob@lobby`, `lobby`, a user) is in `state`."""
 
     machine: Machine
@@ -451,8 +406,7 @@ class MachineIs:
 StateClaim = UserIs | MachineIs
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(Struct, frozen=True):
     """`times` times from `at_us` on, `every_us` apart."""
 
     at_us: int
@@ -460,22 +414,19 @@ class At:
     times: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class In:
+class In(Struct, frozen=True):
     """`after_us` after the step before it in the file was last taken."""
 
     after_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(Struct, frozen=True):
     """As soon as a record makes `state` true."""
 
     state: StateClaim
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One row of the script. A crowd's row is spread out into one step for each of its members.
 
     `id` is who, what, when and with which content (`bob.say@2s~1f0c`), never the position in the file or the
@@ -496,8 +447,7 @@ class Step:
 # --- what is expected --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """When an expectation is judged. At most one of the three is given; none: at the end."""
 
     by_us: int | None = None
@@ -505,8 +455,7 @@ class Window:
     between_us: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(Struct, frozen=True):
     """`least` to `most`, inclusive; `most` None: no bound."""
 
     least: int
@@ -516,64 +465,54 @@ class Amount:
 AT_LEAST_ONCE = Amount(1, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A relay on a user's screen. `name` None: from whomever."""
 
     text: str
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StateExpected:
+class StateExpected(Struct, frozen=True):
     claim: StateClaim
 
 
-@dataclass(frozen=True, slots=True)
-class Sees:
+class Sees(Struct, frozen=True):
     user: str
     relays: tuple[Seen, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SeesExactly:
+class SeesExactly(Struct, frozen=True):
     user: str
     relays: tuple[Seen, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NeverSees:
+class NeverSees(Struct, frozen=True):
     user: str
     relays: tuple[Seen, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SeesCount:
+class SeesCount(Struct, frozen=True):
     user: str
     count: Amount
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     user: str
     notices: tuple[str, ...]  # by their names, and `server_silent`
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     user: str
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(Struct, frozen=True):
     """The server's counters, by name."""
 
     counts: tuple[tuple[str, Amount], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Struct, frozen=True):
     """The trace has records of this `kind` (step, refuse, drop) whose fields have these values.
 
     `fields` are trace keys and their values as written in the trace (`machine`, `id`, `event`,
@@ -586,8 +525,7 @@ class Records:
     count: Amount = AT_LEAST_ONCE
 
 
-@dataclass(frozen=True, slots=True)
-class Packets:
+class Packets(Struct, frozen=True):
     """Packets sent, by their kind and their ends; None: any."""
 
     what: str | None = None
@@ -602,8 +540,7 @@ Claim = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     claim: Claim
     window: Window
     text: str  # as written, on one line, for reports
@@ -613,16 +550,14 @@ class Expectation:
 # --- the whole ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveOut:
+class LeaveOut(Struct, frozen=True):
     """A property that this scenario is not judged by, and why."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explore:
+class Explore(Struct, frozen=True):
     """Within which bounds `chat-sim explore` visits every order of events. Each number is a budget of the whole run.
 
     `users` and `texts` are for scenarios without a script. `races`: how often something slow may come before something
@@ -644,8 +579,7 @@ class Explore:
         return self.repeats if self.repeats is not None else max(1, self.drops)
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     path: str  # as the user named the file
     claim: str
     covers: tuple[AnyRule, ...] = ()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from tcrp.sim.scenario.kinds import Kind, Scene, Schema, mapping_of
 from tcrp.sim.scenario.nodes import Value

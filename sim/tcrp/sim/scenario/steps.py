@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
+
+from msgspec.structs import replace
 
 from tcrp.sim.scenario.cast import NETWORK, SERVER, Cast
 from tcrp.sim.scenario.errors import is_slip, nearest, one_of

@@ -7,8 +7,9 @@ same with and without.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tcrp.sim.network.draws import PPM
 from tcrp.sim.scenario.model import (

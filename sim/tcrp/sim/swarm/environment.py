@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from tcrp.sim.network.draws import PPM
 from tcrp.sim.scenario.model import ORDINARY, Burst, ByteSpan, Exponential, LinkSettings, Loss, Reorder, Span

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from tcrp.sim.scenario.model import (
     ORDINARY,
     Abandon,
@@ -161,7 +163,7 @@ class Generator:
     def _twin(self, user: User, other: User) -> User:
         """A user who takes over another's name: from the same address, in the same dialect or in another."""
         dialect = user.dialect if self._dice.chance(50) else other.dialect
-        return replace(other, name=user.name, address=user.address or "10.0.0.1", dialect=dialect)
+        return structs.replace(other, name=user.name, address=user.address or "10.0.0.1", dialect=dialect)
 
     # --- steps -----------------------------------------------------------------------------------
 

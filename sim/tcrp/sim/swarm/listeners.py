@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tcrp.sim.scenario.model import Listener, User
 from tcrp.sim.swarm.dice import Dice

@@ -7,8 +7,10 @@ ones. Every candidate is a complete scenario, run from its beginning.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from tcrp.engine.server import ServerEngine
 from tcrp.sim.hosts.server import EngineFactory
@@ -138,8 +140,8 @@ class Shrinker:
         best = self._try(best, lambda scenario: replace(scenario, limits=Limits()))
         best = self._try(best, lambda scenario: replace(scenario, seed=0))
         best = self._try(best, _with_one_listener)
-        for each in fields(ORDINARY):
-            best = self._try(best, lambda scenario, name=each.name: _ordinary(scenario, name))  # type: ignore[misc]
+        for setting in ORDINARY.__struct_fields__:
+            best = self._try(best, lambda scenario, name=setting: _ordinary(scenario, name))  # type: ignore[misc]
         for each in fields(Limits):
             best = self._try(best, lambda scenario, name=each.name: _default(scenario, name))  # type: ignore[misc]
         removed = _removed(best)
@@ -210,7 +212,7 @@ def _ordinary(scenario: Scenario, name: str) -> Scenario:
 
 
 def _default(scenario: Scenario, name: str) -> Scenario:
-    return replace(scenario, limits=replace(scenario.limits, **{name: getattr(Limits(), name)}))
+    return replace(scenario, limits=scenario.limits.with_settings({name: getattr(Limits(), name)}))
 
 
 def _with_one_listener(scenario: Scenario) -> Scenario:
