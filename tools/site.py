@@ -50,6 +50,7 @@ API = (
     "tcrp.sim.swarm.failures",
     "tcrp.trace.reader",
     "tcrp.trace.records",
+    "tcrp.trace.trace",
     "tcrp.trace.causes",
     "tcrp.trace.sentences",
     "tcrp.spec.names",

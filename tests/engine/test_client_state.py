@@ -27,6 +27,12 @@ def test_a_room_name_is_at_most_255_bytes(room: str, fits: bool) -> None:
             ClientConfig(codec("text"), Operation.JOIN, room, "bob")
 
 
+@pytest.mark.parametrize(("room", "name"), [("a\ud800", "bob"), ("lobby", "a\ud800")])
+def test_half_of_a_surrogate_pair_is_no_part_of_a_name(room: str, name: str) -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        ClientConfig(codec("text"), Operation.JOIN, room, name)
+
+
 def test_its_text_holds_neither_password_nor_former_token() -> None:
     config = ClientConfig(codec("json"), Operation.JOIN, "lobby", "bob", password="sesame", resume_token=b"0123456789")
     assert "sesame" not in repr(config)

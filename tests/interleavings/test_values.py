@@ -9,6 +9,7 @@ import pytest
 from tcrp.engine.outputs import Address
 from tcrp.engine.state import ServerState
 from tcrp.interleavings.values import ATOMS, field_names
+from tcrp.sim.scenario.model import Span
 from tcrp.spec.names import SessionState
 
 
@@ -26,9 +27,17 @@ class Pair:
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [(Pair, ("second", "first")), (Empty, ()), (Address, None), (SessionState, None), (tuple, None), (int, None)],
+    [
+        (Pair, ("second", "first")),
+        (Empty, ()),
+        (Span, ("least_us", "most_us")),
+        (Address, None),
+        (SessionState, None),
+        (tuple, None),
+        (int, None),
+    ],
 )
-def test_a_dataclass_has_the_names_of_its_fields_in_order_and_nothing_else_has(
+def test_a_dataclass_or_struct_has_the_names_of_its_fields_in_order_and_nothing_else_has(
     kind: type, names: tuple[str, ...] | None
 ) -> None:
     assert field_names(kind) == names

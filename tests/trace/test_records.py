@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from msgspec.structs import asdict
@@ -24,6 +25,11 @@ def test_a_line_is_one_json_object_with_sorted_keys(record: Record) -> None:
             assert read[key] == value
         else:
             assert value in ("", None)
+
+
+@pytest.mark.parametrize("record", get_args(Record), ids=lambda record: record.__name__)
+def test_the_keys_of_every_record_are_sorted_where_all_are_written(record: type[Record]) -> None:
+    assert list(record.__struct_encode_fields__) == sorted(record.__struct_encode_fields__)
 
 
 def test_a_token_appears_as_eight_digits_of_its_hash() -> None:

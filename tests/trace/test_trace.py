@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from tcrp.trace.records import FaultRecord
-from tcrp.trace.trace import Digest, Trace
+from tcrp.trace.trace import RECORDS_AT_ONCE, Digest, Trace
 
 
 def test_records_are_numbered_and_digested_in_order() -> None:
@@ -20,7 +20,7 @@ def test_records_are_numbered_and_digested_in_order() -> None:
         trace.add(FaultRecord(actor="server", cause=0, n=7, t_us=0, what="crash", why=""))
 
 
-@pytest.mark.parametrize("count", [0, 1, Digest.RECORDS_AT_ONCE, Digest.RECORDS_AT_ONCE + 1])
+@pytest.mark.parametrize("count", [0, 1, RECORDS_AT_ONCE, RECORDS_AT_ONCE + 1])
 def test_the_digest_is_that_of_the_lines_however_many_there_are(count: int) -> None:
     digest = Digest()
     lines = hashlib.sha256()

@@ -317,11 +317,7 @@ FREE_TEXT = ("actor", "why", "name", "text", "packet")
 
 def test_texts_names_and_claims_are_never_markup(browser: Any, tmp_path: Path) -> None:
     records: list[Record] = [
-        replace(
-            record,
-            **{key: EVIL for key in FREE_TEXT if hasattr(record, key)},
-        )
-        for record in RECORDS
+        replace(record, **{key: EVIL for key in FREE_TEXT if hasattr(record, key)}) for record in RECORDS
     ]
     records = [
         replace(record, link=f"{EVIL}>server") if isinstance(record, PacketRecord) else record for record in records

@@ -164,7 +164,10 @@ class Client:
     # --- beginning -------------------------------------------------------------------------------
 
     async def enter(self) -> None:
-        """Ask for the token and enter. Raises `Unreachable`, `RequestRefused`, or `ValueError` for a name too long."""
+        """Ask for the token and enter.
+
+        Raises `Unreachable`, `RequestRefused`, or `ValueError` for a name that cannot be sent.
+        """
         at = self.server
         loop = asyncio.get_running_loop()
         try:

@@ -53,8 +53,8 @@ class TraceFile:
         if not self._works:
             return
         if self._records:
-            self._writer.write(WRITER.encode_lines(self._records))
-            self._records.clear()
+            records, self._records = self._records, []
+            self._writer.write(WRITER.encode_lines(records))
         self._look_for_an_error()
 
     def close(self) -> None:

@@ -12,7 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
+
+from msgspec import NODEFAULT
+from msgspec.structs import fields as fields_of
 
 from tcrp.spec.cluster_names import (
     AnyMachine,
@@ -135,7 +138,7 @@ class _Field(NamedTuple):
     key: str
     type: Any
     words: Mapping[str, StrEnum] | None
-    default: Any
+    may_be_missing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +147,6 @@ class _Shape:
 
     make: Callable[..., Record]
     fields: tuple[_Field, ...]
-
-
-_REQUIRED: Final = object()
 
 
 class _Proto(StrEnum):
@@ -164,23 +164,17 @@ _RULES = _words(Rule)
 def _shape(
     record: type[Record],
     *,
-    left_out: Mapping[str, str | None] | None = None,
     words: Mapping[str, Mapping[str, StrEnum]] | None = None,
 ) -> _Shape:
-    """The shape of a class of records.
-
-    `left_out` are fields that need not be written, and what they then hold. `words` are the words of fields whose type
-    is `str` or has several parts, of which compiled classes keep nothing.
-    """
+    """The shape of a class of records. `words` are those of fields whose type is `str` or has several parts."""
     fields = []
     hints = get_type_hints(record)
-    for name in record.__struct_fields__:
-        known = (words or {}).get(name)
-        hint: Any = hints[name] if known is None else str
+    for each in fields_of(record):
+        known = (words or {}).get(each.name)
+        hint: Any = hints[each.name] if known is None else str
         if issubclass(hint, StrEnum):
             known, hint = _words(hint), str
-        default = (left_out or {}).get(name, _REQUIRED)
-        fields.append(_Field(name, name.rstrip("_"), hint, known, default))
+        fields.append(_Field(each.name, each.encode_name, hint, known, each.default is not NODEFAULT))
     return _Shape(record, tuple(fields))
 
 
@@ -199,13 +193,11 @@ def _shapes_by_machine(
     record: type[StepRecord | RefusalRecord],
     machines: Mapping[AnyMachine, tuple[Iterable[StrEnum], Iterable[StrEnum]]],
     rules: Mapping[str, StrEnum],
-    left_out: Mapping[str, str | None],
 ) -> dict[str, _Shape]:
     known = {"machine": _words(machines), "rule": rules}
     return {
         str(machine): _shape(
             record,
-            left_out=left_out,
             words={**known, "from_": _words(states), "to": _words(states), "event": _words(events)},
         )
         for machine, (states, events) in machines.items()
@@ -214,7 +206,6 @@ def _shapes_by_machine(
 
 _PACKET = _shape(
     PacketRecord,
-    left_out={"why": "", "listener": "", "rule": None},
     words={"proto": _words(_Proto), "what": _words(PacketKind), "rule": _RULES},
 )
 
@@ -226,7 +217,6 @@ _SHAPES: Mapping[str, _Shape] = {
     Kind.FAULT: _shape(FaultRecord),
     Kind.SHOW: _shape(
         ShowRecord,
-        left_out={"rule": None},
         words={"what": _words([PacketKind.RELAY], Notice, ClientFinding), "rule": _RULES},
     ),
 }
@@ -235,9 +225,8 @@ _SHAPES_BY_MACHINE: Mapping[str, Mapping[str, _Shape]] = {
         StepRecord,
         {**_MACHINE_WORDS, **_CLUSTER_WORDS},
         _words(Rule, OwnRule),
-        {"why": "", "token": "", "listener": ""},
     ),
-    Kind.REFUSE: _shapes_by_machine(RefusalRecord, _MACHINE_WORDS, _RULES, {"rule": None}),
+    Kind.REFUSE: _shapes_by_machine(RefusalRecord, _MACHINE_WORDS, _RULES),
 }
 
 
@@ -265,11 +254,10 @@ def read_record(line: Line) -> Record:
     shape = _shape_of(line, data)
     values: dict[str, Any] = {}
     absent = 0
-    for attribute, key, type_, words, default in shape.fields:
+    for attribute, key, type_, words, may_be_missing in shape.fields:
         if key not in data:
-            if default is _REQUIRED:
+            if not may_be_missing:
                 raise line.error(f"a record of kind {data['kind']!r} needs the key {key!r}, which is missing")
-            values[attribute] = default
             absent += 1
             continue
         value = data[key]
@@ -316,7 +304,7 @@ def keys_of(kind: Kind) -> list[KeyShape]:
             attribute=same[0].attribute,
             type=same[0].type,
             words=tuple(dict.fromkeys(word for each in same for word in each.words or ())),
-            may_be_missing=same[0].default is not _REQUIRED,
+            may_be_missing=same[0].may_be_missing,
         )
         for same in zip(*(shape.fields for shape in shapes), strict=True)
     ]

@@ -17,6 +17,7 @@ from tcrp.spec.names import Machine, Rule
 
 SCHEMA = "tcrp-trace/1"
 WRITER = msgspec.json.Encoder()
+"""Writes records as JSON."""
 
 
 class Kind(StrEnum):
@@ -30,8 +31,11 @@ class Kind(StrEnum):
     SHOW = "show"
 
 
-class _Written(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"from_": "from"}):
-    """A record. What it holds by default is not written: an empty `why`, no `rule`."""
+class _Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"from_": "from"}):
+    """What records share. A field with a default is left out of the line while it holds that.
+
+    `gc=False`: texts, numbers and enums make no cycles.
+    """
 
     def line(self) -> str:
         """The record as it is written, without a newline."""
@@ -39,11 +43,11 @@ class _Written(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename
 
 
 def _always(kind: Kind) -> Any:
-    """The kind of all records of a class, which is written although it need not be told."""
+    """The kind of all records of a class. By a factory, because a plain default would be left out of the line."""
     return msgspec.field(default_factory=lambda: kind)
 
 
-class StepRecord(_Written, frozen=True, kw_only=True):
+class StepRecord(_Record, frozen=True, kw_only=True):
     """A state machine has taken a step."""
 
     actor: str
@@ -79,7 +83,7 @@ class StepRecord(_Written, frozen=True, kw_only=True):
     """Why the event was this one, such as the reason of a refusal."""
 
 
-class RefusalRecord(_Written, frozen=True, kw_only=True):
+class RefusalRecord(_Record, frozen=True, kw_only=True):
     """A machine, or a user, was offered what it does not take."""
 
     actor: str
@@ -98,7 +102,7 @@ class RefusalRecord(_Written, frozen=True, kw_only=True):
     """The reason."""
 
 
-class PacketRecord(_Written, frozen=True, kw_only=True):
+class PacketRecord(_Record, frozen=True, kw_only=True):
     """A packet was sent, arrived, or was dropped."""
 
     actor: str
@@ -123,7 +127,7 @@ class PacketRecord(_Written, frozen=True, kw_only=True):
     """Why it was dropped; of an arrival `duplicate` or `corrupted`."""
 
 
-class TimerRecord(_Written, frozen=True, kw_only=True):
+class TimerRecord(_Record, frozen=True, kw_only=True):
     """A deadline of an engine was reached."""
 
     actor: str
@@ -137,7 +141,7 @@ class TimerRecord(_Written, frozen=True, kw_only=True):
     """Which deadline."""
 
 
-class FaultRecord(_Written, frozen=True, kw_only=True):
+class FaultRecord(_Record, frozen=True, kw_only=True):
     """Something went wrong on purpose: a cut, a crash, a pause, a clock that jumps."""
 
     actor: str
@@ -151,7 +155,7 @@ class FaultRecord(_Written, frozen=True, kw_only=True):
     """On which links, for how long, with which settings; may be empty."""
 
 
-class ShowRecord(_Written, frozen=True, kw_only=True):
+class ShowRecord(_Record, frozen=True, kw_only=True):
     """A text or a notice has reached a user's screen."""
 
     actor: str

@@ -1,11 +1,15 @@
-"""The trace: who writes records, and in which order; not what they mean. It serves simulated time and real sockets."""
+"""Numbers records, hands them to listeners and digests them, in simulated time as on sockets; not what they mean."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Final
 
 from tcrp.trace.records import WRITER, Record
+
+RECORDS_AT_ONCE: Final = 256
+"""One call of the writer and of the hash for so many records costs less than one for each."""
 
 
 class Trace:
@@ -32,15 +36,13 @@ class Digest:
 
     __slots__ = ("_hash", "_records")
 
-    RECORDS_AT_ONCE = 256  # many short lines cost the hash, and a call of the writer, more than one long text
-
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._records: list[Record] = []
 
     def __call__(self, record: Record) -> None:
         self._records.append(record)
-        if len(self._records) == self.RECORDS_AT_ONCE:
+        if len(self._records) == RECORDS_AT_ONCE:
             self._flush()
 
     def hexdigest(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from types import NoneType
 
+from msgspec import Struct
+
 ATOMS = frozenset((NoneType, bool, int, str, bytes))
 """Classes whose values have no parts."""
 
@@ -12,7 +14,8 @@ _known: dict[type, tuple[str, ...] | None] = {}
 
 
 def field_names(kind: type) -> tuple[str, ...] | None:
-    """The names of a dataclass's fields, in their order. None: it is no dataclass."""
+    """The names of the fields of a dataclass or struct, in their order. None: it is neither."""
     if kind not in _known:
-        _known[kind] = tuple(each.name for each in fields(kind)) if is_dataclass(kind) else None
+        names = tuple(each.name for each in fields(kind)) if is_dataclass(kind) else None
+        _known[kind] = kind.__struct_fields__ if issubclass(kind, Struct) else names
     return _known[kind]

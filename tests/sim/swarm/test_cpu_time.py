@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -70,6 +71,26 @@ def test_nothing_is_stopped_after_the_block(pool: ThreadPoolExecutor | None) -> 
         return busy(0.1 + 3 * LOOK_SECONDS_MIN)
 
     assert pool.submit(works_afterwards).result() if pool is not None else works_afterwards()
+
+
+def test_a_thread_that_is_gone_is_looked_at_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clock cannot be read. The thread that watches it may begin to run long after its block."""
+    started: list[Callable[[], None]] = []
+
+    class Late:
+        def __init__(self, target: Callable[[], None], daemon: bool) -> None:
+            self.start = lambda: started.append(target)
+
+    def work() -> None:
+        with within(5):
+            pass
+
+    thread = threading.Thread(target=work)
+    monkeypatch.setattr(threading, "Thread", Late)
+    thread.start()
+    thread.join()
+    [watch] = started
+    watch()
 
 
 def test_the_signals_handler_is_the_former_one_afterwards_whatever_happened() -> None:

@@ -12,6 +12,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Literal
 
+from msgspec.structs import astuple
+
 from tcrp.sim.scenario import model
 from tcrp.sim.scenario.cast import SERVER, Cast
 from tcrp.sim.scenario.errors import nearest, one_of
@@ -349,7 +351,7 @@ def _write_claim(claim: model.Claim) -> Any:
             return CLAIMS[claim.kind].write(claim)
         case _:  # of a user, and a value
             held = claim.claim if isinstance(claim, model.StateExpected) else claim
-            user, value = (getattr(held, name) for name in held.__struct_fields__)
+            user, value = astuple(held)
     return {user: next(each.write(value) for each in _USER_CLAIMS if each.make(user, value) == claim)}
 
 

@@ -51,9 +51,13 @@ def _watched(seconds: float) -> Iterator[None]:
     watched, ends = threading.get_ident(), clock() + seconds
 
     def watch() -> None:
-        while not ended.wait(max(ends - clock(), LOOK_SECONDS_MIN)):
-            with turn:
-                if not ended.is_set() and clock() >= ends:
+        left = seconds
+        while not ended.wait(max(left, LOOK_SECONDS_MIN)):
+            with turn:  # the block cannot end meanwhile: the clock of a thread that is gone cannot be read
+                if ended.is_set():
+                    return
+                left = ends - clock()
+                if left <= 0:
                     raised = ctypes.py_object(RunTimedOut)
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(watched), raised)
                     return

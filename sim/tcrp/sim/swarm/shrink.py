@@ -7,7 +7,6 @@ ones. Every candidate is a complete scenario, run from its beginning.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -42,7 +41,7 @@ from tcrp.sim.scenario.steps import numbered
 from tcrp.sim.scenario.writer import write_scenario
 from tcrp.sim.swarm.failures import SCENARIO_SECONDS_MAX, TIMED_OUT, UNMET, Failure, failure_of
 from tcrp.spec.cluster_names import LEASE_US
-from tcrp.spec.limits import Limits
+from tcrp.spec.limits import SETTINGS, Limits
 
 if TYPE_CHECKING:
     from tcrp.cluster.node import ClusterNode
@@ -142,8 +141,8 @@ class Shrinker:
         best = self._try(best, _with_one_listener)
         for setting in ORDINARY.__struct_fields__:
             best = self._try(best, lambda scenario, name=setting: _ordinary(scenario, name))  # type: ignore[misc]
-        for each in fields(Limits):
-            best = self._try(best, lambda scenario, name=each.name: _default(scenario, name))  # type: ignore[misc]
+        for setting in SETTINGS:
+            best = self._try(best, lambda scenario, name=setting: _default(scenario, name))  # type: ignore[misc]
         removed = _removed(best)
         for user in best.users:
             if user.name in removed:
