@@ -23,7 +23,8 @@ from tcrp.sim.swarm.failures import Failure, failure_of
 from tcrp.sim.swarm.generator import generate
 from tcrp.sim.swarm.shrink import Shrinker
 
-PLANTED = Path(__file__).parents[1] / "tests" / "sim" / "swarm" / "test_swarm.py"
+TESTS = Path(__file__).parents[1] / "tests"
+PLANTED = TESTS / "sim" / "swarm" / "test_swarm.py"
 SWARM_SECONDS = 15
 FIND_SECONDS = 60
 EVERYTHING = (
@@ -52,7 +53,9 @@ def chat(dialect: str) -> Scenario:
     return read_scenario_text(CHAT.format(dialect=dialect, texts=texts))
 
 
-def _planted() -> ModuleType:
+def planted() -> ModuleType:
+    """The tests of swarms, which know the bugs. They import from the folder of all tests, as pytest has them do."""
+    sys.path.append(str(TESTS))
     spec = importlib.util.spec_from_file_location("planted", PLANTED)
     assert spec is not None, PLANTED
     assert spec.loader is not None, PLANTED
@@ -64,7 +67,7 @@ def _planted() -> ModuleType:
 def planted_bugs(found: Found) -> None:
     """How soon each planted bug is found on one core, and how short its scenario gets."""
     print(f"{'planted bug':32} {'found by':28} {'runs':>8} {'found in':>9} {'steps':>6} {'shrunk to':>9} {'in':>7}")
-    for bug in _planted().FOUND:
+    for bug in planted().FOUND:
         began = time.process_time()
         runs = 0
         failure: Failure | None = None
