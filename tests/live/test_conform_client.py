@@ -119,7 +119,7 @@ def test_a_client_and_what_it_has_started_end_with_the_judge(tmp_path: Path) -> 
     until(lambda: note.exists() and len(note.read_text().splitlines()) == 2, "what the client starts")
     judge.send_signal(signal.SIGINT)
     _, said = judge.communicate(timeout=PATIENCE)
-    assert judge.returncode == 130
+    assert judge.returncode == 130, said
     assert "Traceback" not in said
     for pid in note.read_text().split():
         until(lambda pid=pid: not runs(int(pid)), "the end of what it has started")

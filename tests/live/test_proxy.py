@@ -133,6 +133,24 @@ def test_a_stream_waits_for_a_cut_to_heal_and_loses_nothing() -> None:
     run(conversation)
 
 
+def test_a_proxy_that_is_closed_while_a_connection_is_on_its_way_closes_both_its_ends() -> None:
+    async def conversation(hosts: Hosts) -> None:
+        loop = asyncio.get_running_loop()
+        hosts.impairment.cut.add(False)  # so that its transit from the server does not end
+        reader, writer = await asyncio.open_connection("127.0.0.1", hosts.proxy.tcp_port)
+        accepted, _ = await loop.sock_accept(hosts.tcp)
+        while not hosts.proxy.connections:
+            await asyncio.sleep(0)
+        await hosts.proxy.close()
+        with accepted:
+            assert await asyncio.wait_for(loop.sock_recv(accepted, 1), PATIENCE) == b""
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+
+    run(conversation)
+
+
 def test_a_connection_that_the_server_refuses_or_resets_is_reset_for_the_client() -> None:
     async def conversation(hosts: Hosts) -> None:
         hosts.tcp.close()

@@ -174,18 +174,19 @@ class Proxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._wait(up=True)
         back_reader, back_writer = await asyncio.open_connection(*self._server_tcp, local_addr=(self.own_ip, 0))
-        name = back_writer.get_extra_info("sockname")
-        self.connections.append(Address(name[0], name[1]))
-        await self._wait(up=False)  # a connection takes one transit from the server before the client can send
-        up = asyncio.create_task(self._pump(reader, back_writer, up=True))
-        down = asyncio.create_task(self._pump(back_reader, writer, up=False))
         try:
-            await asyncio.gather(up, down)
-        except OSError:  # one side was reset, so reset the other
-            for task in (up, down):
-                task.cancel()
-            _reset(back_writer)
-            raise
+            name = back_writer.get_extra_info("sockname")
+            self.connections.append(Address(name[0], name[1]))
+            await self._wait(up=False)  # a connection takes one transit from the server before the client can send
+            up = asyncio.create_task(self._pump(reader, back_writer, up=True))
+            down = asyncio.create_task(self._pump(back_reader, writer, up=False))
+            try:
+                await asyncio.gather(up, down)
+            except OSError:  # one side was reset, so reset the other
+                for task in (up, down):
+                    task.cancel()
+                _reset(back_writer)
+                raise
         finally:
             back_writer.close()
             writer.close()
