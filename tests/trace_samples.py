@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+import made_records as made
 from tcrp.spec.names import (
     Deadline,
     HandshakeEvent,
@@ -18,14 +19,9 @@ from tcrp.spec.names import (
     SessionState,
 )
 from tcrp.trace.records import (
-    FaultRecord,
     Kind,
-    PacketRecord,
     Record,
-    RefusalRecord,
-    ShowRecord,
     StepRecord,
-    TimerRecord,
 )
 
 ODD = 'a "quoted" \\ 日本\n\x07\u2028'
@@ -36,15 +32,13 @@ def step(
     token: str = "",
 ) -> StepRecord:  # fmt: skip
     """A step with the number 1, to be numbered by `numbered`."""
-    return StepRecord(
+    return made.step(
         actor=actor,
-        cause=0,
         event=event,
         from_=from_,
         id=id,
         instance=2,
         machine=machine,
-        n=1,
         rule=rule,
         t_us=5,
         to=to,
@@ -69,71 +63,21 @@ RECORDS: list[Record] = [
     step(
         Machine.HANDSHAKE, "bob", HandshakeEvent.LISTED, HandshakeState.REQUESTED, HandshakeState.COMPLETED, Rule.TCP_2
     ),
-    RefusalRecord(
-        actor=ODD,
-        cause=0,
-        event=SessionEvent.SPOKE,
-        from_=SessionState.EXPIRED,
-        id=ODD,
-        machine=Machine.SESSION,
-        n=1,
-        rule=Rule.TOK_4,
-        t_us=5,
-        why=ODD,
+    made.refusal(
+        actor=ODD, event=SessionEvent.SPOKE, from_=SessionState.EXPIRED, id=ODD, rule=Rule.TOK_4, t_us=5, why=ODD
     ),
-    RefusalRecord(
-        actor="bob",
-        cause=0,
-        event=SessionEvent.SPOKE,
-        from_=SessionState.ANONYMOUS,
-        id="bob",
-        machine=Machine.SESSION,
-        n=1,
-        t_us=5,
-        why="early",
+    made.refusal(actor="bob", event=SessionEvent.SPOKE, from_=SessionState.ANONYMOUS, id="bob", t_us=5, why="early"),
+    made.packet(
+        actor=ODD, bytes=7, kind=Kind.DROP, link=ODD, packet=ODD, rule=Rule.TOK_3, t_us=5, what=PacketKind.SAY, why=ODD
     ),
-    PacketRecord(
-        actor=ODD,
-        bytes=7,
-        cause=0,
-        kind=Kind.DROP,
-        link=ODD,
-        n=1,
-        packet=ODD,
-        proto="udp",
-        rule=Rule.TOK_3,
-        t_us=5,
-        what=PacketKind.SAY,
-        why=ODD,
+    made.packet(actor="bob", link="bob>server", packet="bob.join#1/open", proto="tcp", t_us=5, what=PacketKind.OPEN),
+    made.packet(
+        kind=Kind.ARRIVE, link="bob>server", packet="bob.join#1/open", proto="tcp", t_us=5, what=PacketKind.OPEN
     ),
-    PacketRecord(
-        actor="bob",
-        bytes=0,
-        cause=0,
-        kind=Kind.SEND,
-        link="bob>server",
-        n=1,
-        packet="bob.join#1/open",
-        proto="tcp",
-        t_us=5,
-        what=PacketKind.OPEN,
-    ),
-    PacketRecord(
-        actor="server",
-        bytes=0,
-        cause=0,
-        kind=Kind.ARRIVE,
-        link="bob>server",
-        n=1,
-        packet="bob.join#1/open",
-        proto="tcp",
-        t_us=5,
-        what=PacketKind.OPEN,
-    ),
-    TimerRecord(actor=ODD, cause=0, n=1, rule=Rule.IDLE_1, t_us=5, what=Deadline.IDLE),
-    FaultRecord(actor=ODD, cause=0, n=1, t_us=5, what=ODD, why=ODD),
-    ShowRecord(actor=ODD, cause=0, n=1, name=ODD, rule=Rule.SHOW_1, t_us=5, text=ODD, what=PacketKind.RELAY),
-    ShowRecord(actor="bob", cause=0, n=1, name="", t_us=5, text="", what=Notice.ROOM_CLOSED),
+    made.timer(actor=ODD, rule=Rule.IDLE_1, t_us=5, what=Deadline.IDLE),
+    made.fault(actor=ODD, t_us=5, what=ODD, why=ODD),
+    made.show(actor=ODD, name=ODD, rule=Rule.SHOW_1, t_us=5, text=ODD, what=PacketKind.RELAY),
+    made.show(actor="bob", t_us=5, what=Notice.ROOM_CLOSED),
 ]
 
 

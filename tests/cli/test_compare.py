@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+import made_records as made
 from tcrp.cli.compare import CAUSES_SHOWN, COMMON_SHOWN, determinism, diff, read_records
 from tcrp.cli.exits import CANNOT, DOES_NOT_HOLD, HOLDS, OUTPUT_LOST, UsageError
 from tcrp.trace.header import Header, Mode
-from tcrp.trace.records import FaultRecord, Record
+from tcrp.trace.records import Record
 from trace_samples import RECORDS, numbered
 
 Said = pytest.CaptureFixture[str]
@@ -24,7 +25,7 @@ def written(path: Path, records: list[Record]) -> str:
 
 def chain(length: int, what: str = "cut") -> list[Record]:
     """Records of which each is the cause of the next."""
-    return numbered([FaultRecord(actor="network", cause=0, n=1, t_us=5, what=what, why="日本")] * length)
+    return numbered([made.fault(actor="network", t_us=5, what=what, why="日本")] * length)
 
 
 def test_two_traces_without_records_are_the_same(tmp_path: Path, capsys: Said) -> None:

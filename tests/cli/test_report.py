@@ -9,11 +9,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+import made_records as made
 from tcrp.cli.report import CAUSES_SHOWN_MAX, digest_line, print_verdict, replay_line
 from tcrp.sim.run import Run, Verdict
 from tcrp.sim.scenario.reader import read_scenario_text
-from tcrp.spec.names import Machine
-from tcrp.trace.records import RefusalRecord
 
 HOLDING = """\
 claim: bob is heard
@@ -87,17 +86,7 @@ def test_a_step_that_was_never_taken_is_told_with_its_line() -> None:
 )
 def test_of_steps_that_could_not_be_taken_the_first_five_are_told(count: int, shown: int, more: str) -> None:
     refused = tuple(
-        RefusalRecord(
-            actor="bob",
-            cause=0,
-            event="say",
-            from_="anonymous",
-            id="bob",
-            machine=Machine.SESSION,
-            n=n,
-            t_us=n * 1_000_000,
-            why="no token",
-        )
+        made.refusal(actor="bob", event="say", from_="anonymous", id="bob", n=n, t_us=n * 1_000_000, why="no token")
         for n in range(1, count + 1)
     )
     lines = said(replace(verdict_of(HOLDING), refused_steps=refused))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import made_records as made
 from tcrp.cli.step_focus import Focus
 from tcrp.spec.names import (
     HandshakeEvent,
@@ -14,7 +15,7 @@ from tcrp.spec.names import (
     SessionState,
 )
 from tcrp.trace.header import CastMember, Header, Mode
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, StepRecord, TimerRecord
+from tcrp.trace.records import Record, StepRecord
 from tcrp.view.index import TraceIndex
 from trace_samples import numbered
 
@@ -28,18 +29,8 @@ def step(machine: Machine, id: str, actor: str = "server") -> StepRecord:
         Machine.HANDSHAKE: (HandshakeEvent.REQUESTED, HandshakeState.REQUESTED),
     }
     event, state = events[machine]
-    return StepRecord(
-        actor=actor,
-        cause=0,
-        event=event,
-        from_=state,
-        id=id,
-        instance=1,
-        machine=machine,
-        n=0,
-        rule=Rule.REL_1,
-        t_us=5,
-        to=state,
+    return made.step(
+        actor=actor, event=event, from_=state, id=id, machine=machine, n=0, rule=Rule.REL_1, t_us=5, to=state
     )
 
 
@@ -56,18 +47,7 @@ def test_a_record_is_about_the_user_of_its_machine_or_packet() -> None:
     assert focuses(
         step(Machine.HANDSHAKE, "cat", actor="cat"),
         step(Machine.SESSION, "Bobby@lobby"),
-        PacketRecord(
-            actor="server",
-            bytes=1,
-            cause=0,
-            kind=Kind.SEND,
-            link="server>cat",
-            n=0,
-            packet="p",
-            proto="udp",
-            t_us=5,
-            what="relay",
-        ),
+        made.packet(bytes=1, link="server>cat", n=0, packet="p", t_us=5, what="relay"),
     ) == [("cat", ""), ("bob", "lobby"), ("cat", "")]
 
 
@@ -75,8 +55,8 @@ def test_what_is_about_nobody_leaves_the_focus_where_it_was() -> None:
     assert (
         focuses(
             step(Machine.SESSION, "Bobby@lobby"),
-            FaultRecord(actor="network", cause=0, n=0, t_us=5, what="cut", why="all>server"),
-            TimerRecord(actor="server", cause=0, n=0, rule=Rule.ROOM_3, t_us=5, what="linger"),
+            made.fault(actor="network", n=0, t_us=5, what="cut", why="all>server"),
+            made.timer(n=0, rule=Rule.ROOM_3, t_us=5, what="linger"),
             step(Machine.ROOM, "lobby"),
         )
         == [("bob", "lobby")] * 4
@@ -103,18 +83,7 @@ def test_a_servers_trace_knows_names_only() -> None:
 
 
 def test_a_user_who_comes_back_into_focus_has_the_room_of_the_latest_session() -> None:
-    packet = PacketRecord(
-        actor="bob",
-        bytes=1,
-        cause=0,
-        kind=Kind.SEND,
-        link="bob>server",
-        n=0,
-        packet="p",
-        proto="udp",
-        t_us=5,
-        what="say",
-    )
+    packet = made.packet(actor="bob", bytes=1, link="bob>server", n=0, packet="p", t_us=5, what="say")
     assert focuses(
         step(Machine.SESSION, "Bobby@lobby"),
         step(Machine.SESSION, "Bobby@attic"),

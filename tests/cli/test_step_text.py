@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
 
+import made_records as made
 from tcrp.cli.step_text import (
     EXPLANATION_LINES_MAX,
     STATES,
@@ -19,7 +20,7 @@ from tcrp.cli.step_text import (
 )
 from tcrp.spec.names import Machine, PacketKind, Rule
 from tcrp.spec.rules import SENTENCES
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, ShowRecord
+from tcrp.trace.records import Kind, PacketRecord, Record
 from tcrp.view.index import MachineAt
 from trace_samples import RECORDS, numbered
 
@@ -29,18 +30,8 @@ WIDE_NAMES = ["とても長い名前の人", "さらにもっと長い名前", "
 
 def relay(link: str, *, kind: Kind = Kind.ARRIVE, why: str = "", t_us: int = 0) -> PacketRecord:
     actor = "network" if kind is Kind.DROP else link.partition(">")[2]
-    return PacketRecord(
-        actor=actor,
-        bytes=7,
-        cause=0,
-        kind=kind,
-        link=link,
-        n=1,
-        packet="alice#1/relay",
-        proto="udp",
-        t_us=t_us,
-        what=PacketKind.RELAY,
-        why=why,
+    return made.packet(
+        actor=actor, bytes=7, kind=kind, link=link, packet="alice#1/relay", t_us=t_us, what=PacketKind.RELAY, why=why
     )
 
 
@@ -54,7 +45,7 @@ def test_no_row_is_wider_than_the_screen_and_none_has_a_control_character(width:
     for record in (
         *ALL,
         odd,
-        ShowRecord(actor="ボブ", cause=0, n=1, name="あき", t_us=0, text="長い" * 60, what="relay"),
+        made.show(actor="ボブ", name="あき", text="長い" * 60, what="relay"),
     ):
         for lifelines in (WIDE_NAMES, ["bob", "server"], ["server"], [odd.link.partition(">")[0], "server"]):
             rows = [heading(lifelines, width), sequence_row(record, lifelines, width, is_current=is_current)]
@@ -163,7 +154,7 @@ def test_the_head_of_an_arrow_says_where_to_and_what_became_of_it() -> None:
     ],
 )
 def test_a_long_run_has_fewer_digits_behind_the_point_and_not_before_it(t_us: int, shown: str, current: str) -> None:
-    fault = FaultRecord(actor="network", cause=0, n=1, t_us=t_us, what="cut", why="server>bob")
+    fault = made.fault(actor="network", t_us=t_us, what="cut", why="server>bob")
     assert sequence_row(fault, ["server"], 80, is_current=False).plain == f"{shown} ! cut server>bob"
     assert sequence_row(fault, ["server"], 80, is_current=True).plain.rstrip() == f"{current} ! cut server>bob"
 

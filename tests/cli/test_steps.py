@@ -7,18 +7,17 @@ import io
 import pytest
 from rich.console import Console
 
+import made_records as made
 from tcrp.cli.rows import fold
 from tcrp.cli.steps import NAMES_SHOWN_MAX, steps_table
-from tcrp.spec.names import Deadline, Machine, Rule
+from tcrp.spec.names import Deadline, Rule
 from tcrp.trace.records import (
-    FaultRecord,
     Kind,
     PacketRecord,
     Record,
     RefusalRecord,
     ShowRecord,
     StepRecord,
-    TimerRecord,
 )
 
 MS = 1000
@@ -27,46 +26,20 @@ MS = 1000
 def step(
     actor: str, event: str, from_: str, to: str, *, id: str = "bob@lobby", at: int = 0, why: str = ""
 ) -> StepRecord:
-    return StepRecord(
-        actor=actor,
-        cause=0,
-        event=event,
-        from_=from_,
-        id=id,
-        instance=1,
-        machine=Machine.SESSION,
-        n=1,
-        rule=Rule.TOK_2,
-        t_us=at,
-        to=to,
-        why=why,
-    )
+    return made.step(actor=actor, event=event, from_=from_, id=id, rule=Rule.TOK_2, t_us=at, to=to, why=why)
 
 
 def refusal(actor: str = "server", why: str = "it has ended") -> RefusalRecord:
-    return RefusalRecord(
-        actor=actor,
-        cause=0,
-        event="spoke",
-        from_="expired",
-        id="bob@lobby",
-        machine=Machine.SESSION,
-        n=1,
-        rule=Rule.TOK_4,
-        t_us=0,
-        why=why,
-    )
+    return made.refusal(actor=actor, event="spoke", from_="expired", id="bob@lobby", rule=Rule.TOK_4, why=why)
 
 
 def packet(kind: Kind, link: str, what: str = "relay", *, actor: str = "", why: str = "", at: int = 0) -> PacketRecord:
     actor = actor or ("network" if kind is Kind.DROP else link.partition(">")[0])
-    return PacketRecord(
-        actor=actor, bytes=7, cause=0, kind=kind, link=link, n=1, packet="", proto="udp", t_us=at, what=what, why=why
-    )
+    return made.packet(actor=actor, bytes=7, kind=kind, link=link, t_us=at, what=what, why=why)
 
 
 def show(actor: str, what: str, name: str = "", text: str = "", *, at: int = 0) -> ShowRecord:
-    return ShowRecord(actor=actor, cause=0, n=1, name=name, t_us=at, text=text, what=what)
+    return made.show(actor=actor, name=name, t_us=at, text=text, what=what)
 
 
 def rows(*records: Record) -> list[list[str]]:
@@ -113,7 +86,7 @@ def test_what_a_step_sends_or_shows_stands_beside_it() -> None:
 def test_arrivals_deadlines_and_the_plumbing_of_tcp_are_left_out() -> None:
     assert rows(
         packet(Kind.ARRIVE, "server>bob"),
-        TimerRecord(actor="server", cause=0, n=1, rule=Rule.IDLE_1, t_us=0, what=Deadline.IDLE),
+        made.timer(rule=Rule.IDLE_1, what=Deadline.IDLE),
         *(packet(Kind.SEND, "bob>server", what) for what in ("open", "opened", "close")),
     ) == []  # fmt: skip
     assert rows(packet(Kind.DROP, "bob>server", "close")) == [["server"]]
@@ -149,10 +122,10 @@ def test_a_record_that_is_left_out_does_not_part_a_row() -> None:
         (show("bob", "room_closed"), "0.000000 bob ◂ notice room_closed"),
         (show("bob", "left", "carol"), "0.000000 bob ◂ notice left: carol"),
         (
-            FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why="bob>server"),
+            made.fault(actor="network", what="cut", why="bob>server"),
             "0.000000 network ⚡ cut bob>server",
         ),
-        (FaultRecord(actor="server", cause=0, n=1, t_us=0, what="crash", why=""), "0.000000 server ⚡ crash"),
+        (made.fault(what="crash"), "0.000000 server ⚡ crash"),
     ],
 )
 def test_each_kind_of_record_has_its_words(record: Record, line: str) -> None:

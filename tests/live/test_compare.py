@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+import made_records as made
 from tcrp.live.compare import Collector, Difference, MachineName, differences
 from tcrp.spec.names import (
     HandshakeEvent,
@@ -15,7 +16,6 @@ from tcrp.spec.names import (
     SessionEvent,
     SessionState,
 )
-from tcrp.trace.records import FaultRecord
 from trace_samples import step
 
 
@@ -36,7 +36,7 @@ def test_machines_of_a_later_process_are_counted_separately() -> None:
         Machine.HANDSHAKE, "127.0.0.1:5", HandshakeEvent.REQUESTED, HandshakeState.IDLE, HandshakeState.REQUESTED,
         Rule.TCP_2,
     )  # fmt: skip
-    collector.read([requested, FaultRecord(actor="server", cause=0, n=2, t_us=5, what="crash", why="")], 0)
+    collector.read([requested, made.fault(n=2, t_us=5, what="crash")], 0)
     collector.read([requested], 1)
     assert [str(name) for name in collector.moves] == ["server: handshake bob", "server: handshake bob (2)"]
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import made_records as made
 from browser import Tab, chromium, opened
 from processes import BIN, PATIENCE, LiveServer, Peer, live_server
 from tcrp.cli.exits import CANNOT
@@ -22,9 +23,9 @@ from tcrp.cli.server import main
 from tcrp.cli.settings import parse_watch
 from tcrp.live import watch as watch_module
 from tcrp.live.watch import Watch, _Browser, _History
-from tcrp.spec.names import Machine, Rule, SessionEvent, SessionState
+from tcrp.spec.names import Rule, SessionEvent, SessionState
 from tcrp.trace.header import Header, Mode
-from tcrp.trace.records import Record, StepRecord
+from tcrp.trace.records import Record
 
 EVIL = "</script><b>x"
 
@@ -166,14 +167,10 @@ def test_a_browser_that_reads_nothing_does_not_slow_the_server() -> None:
 
 
 def spoke(n: int) -> Record:
-    return StepRecord(
-        actor="server",
-        cause=0,
+    return made.step(
         event=SessionEvent.SPOKE,
         from_=SessionState.IN_ROOM,
         id="ann@lobby",
-        instance=1,
-        machine=Machine.SESSION,
         n=n,
         rule=Rule.IDLE_1,
         t_us=n,

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+import made_records as made
 from tcrp.engine.outputs import Address, Stepped
 from tcrp.net.log import BURST_LINES, FORMATS, Format, Log
 from tcrp.spec.names import Machine, Rule, SessionEvent
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, ShowRecord, StepRecord
+from tcrp.trace.records import Kind
 
 SESSION, ROOM, HANDSHAKE = Machine.SESSION, Machine.ROOM, Machine.HANDSHAKE
 
@@ -28,21 +29,7 @@ class Book:
         self, machine: Machine, event: str, id: str = "bob@lobby", *, rule: Rule = Rule.TOK_2, why: str = ""
     ) -> None:
         self.log.hear(
-            StepRecord(
-                actor="server",
-                cause=0,
-                event=event,
-                from_="a",
-                id=id,
-                instance=1,
-                machine=machine,
-                n=1,
-                rule=rule,
-                t_us=0,
-                to="b",
-                token="t0k3nt0k",
-                why=why,
-            )
+            made.step(event=event, from_="a", id=id, machine=machine, rule=rule, to="b", token="t0k3nt0k", why=why)
         )
 
     @property
@@ -122,23 +109,9 @@ def test_who_enters_is_a_line_with_its_address(peer: Address | None, field: dict
 
 def test_other_records_than_steps_are_none() -> None:
     book = Book()
-    book.log.hear(FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why=""))
-    book.log.hear(ShowRecord(actor="bob", cause=0, n=1, name="alice", t_us=0, text="a secret", what="relay"))
-    book.log.hear(
-        PacketRecord(
-            actor="server",
-            bytes=0,
-            cause=0,
-            kind=Kind.DROP,
-            link="a>b",
-            n=1,
-            packet="",
-            proto="udp",
-            rule=Rule.UDP_3,
-            t_us=0,
-            what="say",
-        )
-    )
+    book.log.hear(made.fault(actor="network", what="cut"))
+    book.log.hear(made.show(actor="bob", name="alice", text="a secret", what="relay"))
+    book.log.hear(made.packet(kind=Kind.DROP, link="a>b", rule=Rule.UDP_3, what="say"))
     assert book.says == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import made_records as made
 from processes import until
 from tcrp.net import trace_file
 from tcrp.net.trace_file import TraceFile
@@ -46,7 +47,7 @@ def turn() -> Iterator[Turn]:
 
 
 def record(n: int) -> FaultRecord:
-    return FaultRecord(actor="network", cause=0, n=n, t_us=0, what="cut", why="")
+    return made.fault(actor="network", n=n, what="cut")
 
 
 def written(path: Path, lines: int) -> list[str]:

@@ -5,57 +5,23 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
+import made_records as made
 from tcrp.sim.coverage import REFUSED, ROWS, Coverage
 from tcrp.sim.run import Verdict
 from tcrp.spec.names import Deadline, Machine, Property, Rule
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, RefusalRecord, ShowRecord, StepRecord, TimerRecord
+from tcrp.trace.records import Kind, PacketRecord, RefusalRecord
 
 ENTERED = (Machine.SESSION, "tokened", "entered")
-STEP = StepRecord(
-    actor="server",
-    cause=0,
-    event="entered",
-    from_="tokened",
-    id="b",
-    instance=1,
-    machine=Machine.SESSION,
-    n=1,
-    rule=Rule.UDP_4,
-    t_us=0,
-    to="in-room",
-)
+STEP = made.step(event="entered", from_="tokened", id="b", rule=Rule.UDP_4, to="in-room")
 
 
 def refusal(from_: str, event: str, rule: Rule | None) -> RefusalRecord:
-    return RefusalRecord(
-        actor="server",
-        cause=0,
-        event=event,
-        from_=from_,
-        id="b",
-        machine=Machine.SESSION,
-        n=1,
-        rule=rule,
-        t_us=0,
-        why="",
-    )
+    return made.refusal(event=event, from_=from_, id="b", rule=rule)
 
 
 def packet(rule: Rule | None) -> PacketRecord:
-    return PacketRecord(
-        actor="server",
-        bytes=0,
-        cause=0,
-        kind=Kind.DROP,
-        link="a>b",
-        n=1,
-        packet="",
-        proto="udp",
-        rule=rule,
-        t_us=0,
-        what="say",
-    )
+    return made.packet(kind=Kind.DROP, link="a>b", rule=rule, what="say")
 
 
 def test_rows_and_refused_pairs_are_those_of_the_three_tables() -> None:
@@ -92,9 +58,9 @@ def test_packets_shows_and_timers_count_for_their_rule_and_faults_for_nothing() 
     coverage = Coverage()
     coverage.hear(packet(Rule.UDP_3))
     coverage.hear(packet(None))
-    coverage.hear(ShowRecord(actor="bob", cause=0, n=1, name="", rule=Rule.SHOW_1, t_us=0, text="", what="relay"))
-    coverage.hear(TimerRecord(actor="server", cause=0, n=1, rule=Rule.IDLE_1, t_us=0, what=Deadline.IDLE))
-    coverage.hear(FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why=""))
+    coverage.hear(made.show(actor="bob", rule=Rule.SHOW_1, what="relay"))
+    coverage.hear(made.timer(rule=Rule.IDLE_1, what=Deadline.IDLE))
+    coverage.hear(made.fault(actor="network", what="cut"))
     counted = {rule: times for rule, times in coverage.rules.items() if times}
     assert counted == {Rule.UDP_3: 1, Rule.SHOW_1: 1, Rule.IDLE_1: 1}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import made_records as made
 from tcrp.sim.evaluate import judge, seconds
 from tcrp.sim.history import DOWN, Change, History, SeenRelay, subject_of
 from tcrp.sim.scenario.model import (
@@ -27,7 +28,6 @@ from tcrp.sim.scenario.model import (
     Window,
 )
 from tcrp.spec.names import Machine, Notice, Reason, RoomState, Rule, SessionState
-from tcrp.trace.records import StepRecord
 
 SECOND = 1_000_000
 EVER = Window()
@@ -327,19 +327,7 @@ def test_records_are_counted_and_the_nearest_is_shown_where_there_is_none() -> N
     claim = Records("step", (("event", "spoke"),), Amount(2, 2))
     case = Case(claim)
     assert case.judged() == ("there are 0 such records", 0)
-    near = StepRecord(
-        actor="server",
-        cause=0,
-        event="left",
-        from_="in-room",
-        id="bob",
-        instance=1,
-        machine=Machine.SESSION,
-        n=7,
-        rule=Rule.EXIT_1,
-        t_us=0,
-        to="expired",
-    )
+    near = made.step(event="left", from_="in-room", id="bob", n=7, rule=Rule.EXIT_1, to="expired")
     case.history.nearest[claim] = 1, near
     assert case.judged() == (
         "there are none; the nearest is at 0 s server: session bob in-room -> expired (left, R-EXIT-1)",

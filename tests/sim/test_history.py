@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+import made_records as made
 from tcrp.sim.history import Change, History, SeenRelay, first_state, subject_of
 from tcrp.sim.scenario.model import (
     Amount,
@@ -28,7 +29,7 @@ from tcrp.sim.scenario.model import (
     Window,
 )
 from tcrp.spec.names import HandshakeState, Machine, Notice, Reason, RoomState, Rule, SessionState
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, StepRecord
+from tcrp.trace.records import Kind, PacketRecord, Record, ShowRecord, StepRecord
 
 SERVER = "server"
 ANY = Amount(1, None)
@@ -45,13 +46,11 @@ def history(*claims: Claim, hears: Iterable[Record] = ()) -> History:
 def step(
     n: int, actor: str, machine: Machine, id: str, event: str, from_: str, to: str, *, why: str = ""
 ) -> StepRecord:
-    return StepRecord(
+    return made.step(
         actor=actor,
-        cause=0,
         event=event,
         from_=from_,
         id=id,
-        instance=1,
         machine=machine,
         n=n,
         rule=Rule.TOK_2,
@@ -67,19 +66,7 @@ def session(n: int, actor: str, event: str, from_: str, to: str, id: str = "bob@
 
 def packet(n: int, kind: Kind, what: str, link: str, *, why: str = "", size: int = 10) -> PacketRecord:
     actor = "network" if kind is Kind.DROP else link.partition(">")[0]
-    return PacketRecord(
-        actor=actor,
-        bytes=size,
-        cause=0,
-        kind=kind,
-        link=link,
-        n=n,
-        packet="",
-        proto="udp",
-        t_us=n * 1000,
-        what=what,
-        why=why,
-    )
+    return made.packet(actor=actor, bytes=size, kind=kind, link=link, n=n, t_us=n * 1000, what=what, why=why)
 
 
 GRANTED = session(1, "bob", "granted", "anonymous", "tokened")
@@ -136,7 +123,7 @@ def test_claims_about_one_machine_share_what_is_kept_from_its_first_state(claim:
 
 
 def show(n: int, actor: str, what: str, name: str = "", text: str = "") -> ShowRecord:
-    return ShowRecord(actor=actor, cause=0, n=n, name=name, t_us=n * 1000, text=text, what=what)
+    return made.show(actor=actor, n=n, name=name, t_us=n * 1000, text=text, what=what)
 
 
 @pytest.mark.parametrize(
@@ -221,16 +208,8 @@ def test_a_step_is_the_servers_unless_another_actor_is_named_and_a_drop_is_anyon
 
 
 def test_a_record_is_matched_only_by_claims_of_its_kind() -> None:
-    refusal = RefusalRecord(
-        actor=SERVER,
-        cause=0,
-        event="spoke",
-        from_="expired",
-        id="bob@lobby",
-        machine=Machine.SESSION,
-        n=6,
-        t_us=6000,
-        why="it has ended",
+    refusal = made.refusal(
+        actor=SERVER, event="spoke", from_="expired", id="bob@lobby", n=6, t_us=6000, why="it has ended"
     )
     drop = packet(5, Kind.DROP, "relay", "server>bob", why="loss")
     claims = [records("step", ("what", "")), records("refuse", ("rule", "")), records("drop", ("what", "relay"))]
@@ -270,6 +249,6 @@ def test_sent_packets_are_kept_by_what_they_are_and_where_they_go(
 
 
 def test_a_fault_is_not_kept() -> None:
-    kept = history(records("step"), hears=[FaultRecord(actor="network", cause=0, n=1, t_us=0, what="cut", why="")])
+    kept = history(records("step"), hears=[made.fault(actor="network", what="cut")])
     assert kept.matches == {records("step"): []}
     assert kept.nearest == {}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import made_records as made
 from tcrp.sim.network.links import Network
 from tcrp.sim.network.packets import Origin
 from tcrp.sim.network.tcp import Tcp
@@ -46,7 +47,7 @@ from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.sim.scenario.verbs import filled
 from tcrp.sim.script import ScriptRunner, claim_met_by
 from tcrp.spec.names import Machine, RoomState, Rule, SessionState
-from tcrp.trace.records import FaultRecord, Record, StepRecord, TimerRecord
+from tcrp.trace.records import FaultRecord, Record, StepRecord
 from tcrp.trace.trace import Trace
 
 SECOND = 1_000_000
@@ -107,18 +108,8 @@ class Play:
             case MachineIs(machine, id, state):
                 actor = "server"
         self.script.hear(
-            StepRecord(
-                actor=actor,
-                cause=0,
-                event="event",
-                from_="before",
-                id=id,
-                instance=1,
-                machine=machine,
-                n=1,
-                rule=Rule.TOK_2,
-                t_us=0,
-                to=str(state),
+            made.step(
+                actor=actor, event="event", from_="before", id=id, machine=machine, rule=Rule.TOK_2, to=str(state)
             )
         )
 
@@ -215,19 +206,7 @@ def test_everyone_is_anonymous_at_first() -> None:
 
 
 def record(actor: str, machine: Machine, id: str, to: str) -> StepRecord:
-    return StepRecord(
-        actor=actor,
-        cause=0,
-        event="event",
-        from_="before",
-        id=id,
-        instance=1,
-        machine=machine,
-        n=1,
-        rule=Rule.TOK_2,
-        t_us=0,
-        to=to,
-    )
+    return made.step(actor=actor, event="event", from_="before", id=id, machine=machine, rule=Rule.TOK_2, to=to)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +220,7 @@ def record(actor: str, machine: Machine, id: str, to: str) -> StepRecord:
         (CLOSED, record("server", Machine.ROOM, "attic", "closed"), False),
         (CLOSED, record("bob", Machine.ROOM, "lobby", "closed"), False),
         (CLOSED, record("server", Machine.SESSION, "lobby", "closed"), False),
-        (IN_ROOM, TimerRecord(actor="bob", cause=0, n=1, rule=Rule.IDLE_1, t_us=0, what="idle"), False),
+        (IN_ROOM, made.timer(actor="bob", rule=Rule.IDLE_1, what="idle"), False),
     ],
 )
 def test_a_claim_is_met_by_a_step_of_its_machine_into_its_state(claim: StateClaim, heard: Record, met: bool) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import made_records as made
 from tcrp.spec.names import Deadline, Machine, Notice, PacketKind, Rule, SessionEvent, SessionState
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, ShowRecord, TimerRecord
+from tcrp.trace.records import Kind, Record
 from tcrp.trace.sentences import TEXT_CHARACTERS_SHOWN_MAX, sentence, timed_sentence
 from trace_samples import RECORDS, step
 
@@ -24,57 +25,21 @@ IN_ROOM, EXPIRED = SessionState.IN_ROOM, SessionState.EXPIRED
             "server: session bob@lobby stays in-room (spoke, R-IDLE-1, again)",
         ),
         (
-            RefusalRecord(
-                actor="server",
-                cause=0,
-                event=SessionEvent.SPOKE,
-                from_=EXPIRED,
-                id="b@r",
-                machine=Machine.SESSION,
-                n=1,
-                rule=Rule.TOK_4,
-                t_us=5,
-                why="late",
-            ),
+            made.refusal(event=SessionEvent.SPOKE, from_=EXPIRED, id="b@r", rule=Rule.TOK_4, t_us=5, why="late"),
             "server: session b@r refuses spoke while expired (R-TOK-4, late)",
         ),
         (
-            RefusalRecord(
-                actor="bob",
-                cause=0,
-                event=SessionEvent.SPOKE,
-                from_=EXPIRED,
-                id="b@r",
-                machine=Machine.SESSION,
-                n=1,
-                t_us=5,
-                why="paused",
-            ),
+            made.refusal(actor="bob", event=SessionEvent.SPOKE, from_=EXPIRED, id="b@r", t_us=5, why="paused"),
             "bob: session b@r refuses spoke while expired (paused)",
         ),
         (
-            PacketRecord(
-                actor="bob",
-                bytes=44,
-                cause=0,
-                kind=Kind.SEND,
-                link="bob>server",
-                n=1,
-                packet="bob.say#1",
-                proto="udp",
-                t_us=5,
-                what=PacketKind.SAY,
-            ),
+            made.packet(actor="bob", bytes=44, link="bob>server", packet="bob.say#1", t_us=5, what=PacketKind.SAY),
             "bob: sends say to server (udp, 44 bytes)",
         ),
         (
-            PacketRecord(
-                actor="server",
-                bytes=0,
-                cause=0,
+            made.packet(
                 kind=Kind.ARRIVE,
                 link="bob>server",
-                n=1,
                 packet="x",
                 proto="tcp",
                 rule=Rule.TCP_3,
@@ -84,15 +49,12 @@ IN_ROOM, EXPIRED = SessionState.IN_ROOM, SessionState.EXPIRED
             "server: receives close from bob (tcp, 0 bytes, R-TCP-3)",
         ),
         (
-            PacketRecord(
+            made.packet(
                 actor="network",
                 bytes=1,
-                cause=0,
                 kind=Kind.DROP,
                 link="bob>server",
-                n=1,
                 packet="x",
-                proto="udp",
                 t_us=5,
                 what=PacketKind.SAY,
                 why="loss",
@@ -100,24 +62,24 @@ IN_ROOM, EXPIRED = SessionState.IN_ROOM, SessionState.EXPIRED
             "network: drops say from bob to server (udp, 1 byte, loss)",
         ),
         (
-            TimerRecord(actor="server", cause=0, n=1, rule=Rule.IDLE_1, t_us=5, what=Deadline.IDLE),
+            made.timer(rule=Rule.IDLE_1, t_us=5, what=Deadline.IDLE),
             "server: idle deadline reached (R-IDLE-1)",
         ),
         (
-            FaultRecord(actor="network", cause=0, n=1, t_us=5, what="cut", why="bob>server"),
+            made.fault(actor="network", t_us=5, what="cut", why="bob>server"),
             "network: fault: cut (bob>server)",
         ),
-        (FaultRecord(actor="server", cause=0, n=1, t_us=5, what="start", why=""), "server: fault: start"),
+        (made.fault(t_us=5, what="start"), "server: fault: start"),
         (
-            ShowRecord(actor="bob", cause=0, n=1, name="alice", t_us=5, text="hi", what=PacketKind.RELAY),
+            made.show(actor="bob", name="alice", t_us=5, text="hi", what=PacketKind.RELAY),
             "bob: shows 'hi' from alice",
         ),
         (
-            ShowRecord(actor="bob", cause=0, n=1, name="carol", t_us=5, text="", what=Notice.JOINED),
+            made.show(actor="bob", name="carol", t_us=5, what=Notice.JOINED),
             "bob: shows the notice joined about carol",
         ),
         (
-            ShowRecord(actor="bob", cause=0, n=1, name="", rule=Rule.END_1, t_us=5, text="", what=Notice.SHUTDOWN),
+            made.show(actor="bob", rule=Rule.END_1, t_us=5, what=Notice.SHUTDOWN),
             "bob: shows the notice shutdown (R-END-1)",
         ),
     ],
@@ -132,20 +94,11 @@ def test_a_sentence_is_one_harmless_line(record: Record) -> None:
 
 
 def test_a_long_text_is_cut() -> None:
-    record = ShowRecord(
-        actor="bob",
-        cause=0,
-        n=1,
-        name="alice",
-        t_us=5,
-        text="x" * (TEXT_CHARACTERS_SHOWN_MAX + 1),
-        what=PacketKind.RELAY,
+    record = made.show(
+        actor="bob", name="alice", t_us=5, text="x" * (TEXT_CHARACTERS_SHOWN_MAX + 1), what=PacketKind.RELAY
     )
     assert sentence(record) == f"bob: shows '{'x' * TEXT_CHARACTERS_SHOWN_MAX}…' from alice"
 
 
 def test_a_timed_sentence_begins_with_its_seconds() -> None:
-    assert (
-        timed_sentence(FaultRecord(actor="server", cause=0, n=1, t_us=61_000_005, what="start", why=""))
-        == "61.000005  server: fault: start"
-    )
+    assert timed_sentence(made.fault(t_us=61_000_005, what="start")) == "61.000005  server: fault: start"

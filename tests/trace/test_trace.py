@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from tcrp.trace.records import FaultRecord
+import made_records as made
 from tcrp.trace.trace import RECORDS_AT_ONCE, Digest, Trace
 
 
@@ -14,10 +14,10 @@ def test_records_are_numbered_and_digested_in_order() -> None:
     trace, digest = Trace(), Digest()
     trace.listeners.append(digest)
     empty = digest.hexdigest()
-    assert trace.add(FaultRecord(actor="server", cause=0, n=1, t_us=0, what="crash", why="")) == 1
+    assert trace.add(made.fault(what="crash")) == 1
     assert digest.hexdigest() != empty
     with pytest.raises(AssertionError, match="numbered in the order"):
-        trace.add(FaultRecord(actor="server", cause=0, n=7, t_us=0, what="crash", why=""))
+        trace.add(made.fault(n=7, what="crash"))
 
 
 @pytest.mark.parametrize("count", [0, 1, RECORDS_AT_ONCE, RECORDS_AT_ONCE + 1])
@@ -25,7 +25,7 @@ def test_the_digest_is_that_of_the_lines_however_many_there_are(count: int) -> N
     digest = Digest()
     lines = hashlib.sha256()
     for n in range(1, count + 1):
-        record = FaultRecord(actor="server", cause=0, n=n, t_us=n, what="crash", why="日本\n")
+        record = made.fault(n=n, t_us=n, what="crash", why="日本\n")
         digest(record)
         lines.update(f"{record.line()}\n".encode())
     assert digest.hexdigest() == digest.hexdigest() == lines.hexdigest()

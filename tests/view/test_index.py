@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import made_records as made
 from tcrp.cli.sources import play_for_a_look
 from tcrp.sim.scenario.reader import read_scenario
 from tcrp.spec.names import Machine, Rule, SessionEvent, SessionState
 from tcrp.trace.header import CastMember, Header, Mode
 from tcrp.trace.lines import TraceError
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, StepRecord
+from tcrp.trace.records import Kind, PacketRecord, Record, RefusalRecord, StepRecord
 from tcrp.view import index as index_module
 from tcrp.view.index import DROPS, FAULTS, REFUSALS, MachineAt, MachineId, TraceIndex, holding, steps_of
 from trace_samples import ODD, RECORDS, numbered
@@ -112,15 +113,12 @@ def test_a_machine_that_comes_later_is_found_although_it_was_missed_before() -> 
 
 
 def session(actor: str, to: SessionState, listener: str = "") -> StepRecord:
-    return StepRecord(
+    return made.step(
         actor=actor,
-        cause=0,
         event=SessionEvent.ENTERED,
         from_=SessionState.TOKENED,
         id="Bobby@r",
-        instance=1,
         listener=listener,
-        machine=Machine.SESSION,
         n=0,
         rule=Rule.TOK_2,
         t_us=5,
@@ -134,7 +132,7 @@ def test_a_crash_leaves_the_machines_of_its_actor_in_no_state() -> None:
     trace = numbered([
         session("bob", SessionState.IN_ROOM),
         session("server", SessionState.IN_ROOM, listener="tcp=9002"),
-        FaultRecord(actor="server", cause=0, n=0, t_us=6, what="crash", why="all state lost"),
+        made.fault(n=0, t_us=6, what="crash", why="all state lost"),
         session("server", SessionState.TOKENED),
     ])  # fmt: skip
     index = TraceIndex(written(trace), "x")
@@ -161,9 +159,7 @@ def test_odd_names_are_found_as_they_are_written() -> None:
 def said(link: str) -> PacketRecord:
     """A text is sent over a link."""
     actor, _, _ = link.partition(">")
-    return PacketRecord(
-        actor=actor, bytes=1, cause=0, kind=Kind.SEND, link=link, n=0, packet="p", proto="udp", t_us=5, what="say"
-    )  # fmt: skip
+    return made.packet(actor=actor, bytes=1, link=link, n=0, packet="p", t_us=5, what="say")  # fmt: skip
 
 
 def test_a_user_is_found_by_id_and_by_name_and_a_room_by_its_members() -> None:

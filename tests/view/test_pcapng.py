@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+import made_records
 from captures import capture, fields, tshark
 from tcrp.cli.sources import play_for_a_look
 from tcrp.sim.scenario.reader import read_scenario_text
-from tcrp.spec.names import Deadline, Machine, PacketKind, Rule, SessionEvent, SessionState
+from tcrp.spec.names import Deadline, PacketKind, Rule, SessionEvent, SessionState
 from tcrp.trace.header import CastMember, Header, Mode
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, StepRecord, TimerRecord
+from tcrp.trace.records import Kind, PacketRecord, Record
 from tcrp.view.ethernet import SEGMENT_BYTES_MAX
 from tcrp.view.pcapng import COMMENTS_MAX, Capture, NothingToShow, Payload, write_pcapng
 
@@ -130,16 +131,14 @@ HEADER = Header(Mode.SIMULATED, cast={"bob": CastMember("bob", "text"), "cat": C
 def packet(kind: Kind, what: PacketKind, name: str, size: int = 0, link: str = "bob>server") -> PacketRecord:
     """A record of a packet of TCP."""
     source, _, target = link.partition(">")
-    return PacketRecord(
+    return made_records.packet(
         actor=target if kind is Kind.ARRIVE else source,
         bytes=size,
-        cause=0,
         kind=kind,
         link=link,
         n=0,
         packet=name,
         proto="tcp",
-        t_us=0,
         what=what,
     )
 
@@ -174,10 +173,10 @@ def test_what_does_not_fit_into_one_segment_is_sent_in_several() -> None:
 
 
 def test_a_reset_by_the_scenario_is_seen_from_both_ends_and_only_once() -> None:
-    fault = FaultRecord(actor="network", cause=0, n=0, t_us=0, what="reset", why="all>server, server>bob")
+    fault = made_records.fault(actor="network", n=0, what="reset", why="all>server, server>bob")
     made = captured(*OPENING, fault, fault)
     assert flags_of(made) == [0x02, 0x12, 0x10, 0x14, 0x14]
-    other = captured(*OPENING, FaultRecord(actor="network", cause=0, n=0, t_us=0, what="reset", why="cat>server"))
+    other = captured(*OPENING, made_records.fault(actor="network", n=0, what="reset", why="cat>server"))
     assert flags_of(other) == [0x02, 0x12, 0x10]
 
 
@@ -198,17 +197,13 @@ def test_users_of_one_address_have_ports_of_their_own() -> None:
 
 
 def test_one_packet_has_so_many_comments_and_no_more() -> None:
-    step = StepRecord(
-        actor="server",
+    step = made_records.step(
         cause=1,
         event=SessionEvent.RELAYED,
         from_=SessionState.IN_ROOM,
         id="x",
-        instance=1,
-        machine=Machine.SESSION,
         n=0,
         rule=Rule.REL_1,
-        t_us=0,
         to=SessionState.IN_ROOM,
     )
     made = captured(packet(Kind.SEND, PacketKind.OPEN, "bob.join@0s/open"), *[step] * (COMMENTS_MAX + 2))
@@ -220,14 +215,14 @@ def test_what_a_timer_brings_about_is_not_said_on_the_packet_that_set_it() -> No
     opening = packet(Kind.SEND, PacketKind.OPEN, "bob.join@0s/open")
     made.add(replace(opening, n=1))
     made.add(replace(opening, n=2, t_us=5, packet="cat.join@0s/open", link="cat>server"))
-    made.add(TimerRecord(actor="server", cause=1, n=3, rule=Rule.TCP_5, t_us=9, what=Deadline.HANDSHAKE))
+    made.add(made_records.timer(cause=1, n=3, rule=Rule.TCP_5, t_us=9, what=Deadline.HANDSHAKE))
     made.finish()
     assert [len(each.comments) for each in made.frames] == [0, 1]
 
 
 def test_a_trace_without_packets_is_no_capture() -> None:
     with pytest.raises(NothingToShow):
-        write_pcapng(HEADER, [FaultRecord(actor="server", cause=0, n=1, t_us=0, what="crash", why="")], BytesIO())
+        write_pcapng(HEADER, [made_records.fault(what="crash")], BytesIO())
 
 
 def test_listeners_have_ports_of_their_own(tmp_path: Path) -> None:

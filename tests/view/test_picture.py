@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import made_records as made
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import Machine, PacketKind, Rule, SessionEvent, SessionState
 from tcrp.trace.header import CastMember, Header, Mode
 from tcrp.trace.reader import read_trace
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, StepRecord
+from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, StepRecord
 from tcrp.view.picture import FINAL, Fate, Fault, Picture, Role, picture_of
 
 CUT = """
@@ -156,7 +157,7 @@ def test_each_fault_ends_with_the_record_that_ends_it(step: str, what: str, wher
 
 def test_healing_some_links_leaves_the_others_cut() -> None:
     def fault(n: int, what: str, why: str, cause: int = 0) -> FaultRecord:
-        return FaultRecord(actor="network", cause=cause, n=n, t_us=n, what=what, why=why)
+        return made.fault(actor="network", cause=cause, n=n, t_us=n, what=what, why=why)
 
     header = Header(Mode.SIMULATED, cast={id: CastMember(id, "text") for id in ("alice", "bob")})
     records = [fault(1, "cut", "all>server, server>all"), fault(2, "heal", "bob>server, server>bob")]
@@ -192,35 +193,14 @@ def test_a_range_begins_with_the_states_that_were_reached() -> None:
 
 def test_a_servers_own_trace_gives_each_member_a_lifeline() -> None:
     def step(n: int, id: str, event: SessionEvent, from_: SessionState, to: SessionState) -> StepRecord:
-        return StepRecord(
-            actor="server",
-            cause=0,
-            event=event,
-            from_=from_,
-            id=id,
-            instance=1,
-            machine=Machine.SESSION,
-            n=n,
-            rule=Rule.TOK_1,
-            t_us=n,
-            to=to,
-        )
+        return made.step(event=event, from_=from_, id=id, n=n, rule=Rule.TOK_1, t_us=n, to=to)
 
     picture = Picture(Header(Mode.SOCKETS))
     picture.add(step(1, "ann@lobby", SessionEvent.GRANTED, SessionState.ANONYMOUS, SessionState.TOKENED))
     picture.add(step(2, "ann@attic", SessionEvent.GRANTED, SessionState.ANONYMOUS, SessionState.TOKENED))
     picture.add(step(3, "ann@lobby", SessionEvent.LEFT, SessionState.TOKENED, SessionState.EXPIRED))
-    refused = RefusalRecord(
-        actor="server",
-        cause=0,
-        event=SessionEvent.SPOKE,
-        from_=SessionState.EXPIRED,
-        id="ann@lobby",
-        machine=Machine.SESSION,
-        n=4,
-        rule=Rule.TOK_4,
-        t_us=4,
-        why="ended",
+    refused = made.refusal(
+        event=SessionEvent.SPOKE, from_=SessionState.EXPIRED, id="ann@lobby", n=4, rule=Rule.TOK_4, t_us=4, why="ended"
     )
     picture.add(refused)
     assert [(line.name, line.role) for line in picture.lifelines] == [
@@ -260,33 +240,15 @@ def test_what_has_ended_before_the_range_takes_no_memory() -> None:
         ):
             n += 1
             id = f"user{user}@lobby"
-            picture.add(
-                StepRecord(
-                    actor="server",
-                    cause=0,
-                    event=event,
-                    from_=from_,
-                    id=id,
-                    instance=1,
-                    machine=Machine.SESSION,
-                    n=n,
-                    rule=Rule.TOK_1,
-                    t_us=n,
-                    to=to,
-                )
-            )
+            picture.add(made.step(event=event, from_=from_, id=id, n=n, rule=Rule.TOK_1, t_us=n, to=to))
     assert len(picture.tracks) == 1
     assert len(picture.lifelines) == 2
     assert picture.order == [0], "nobody is left"
     id = "late@lobby"
-    begun = StepRecord(
-        actor="server",
-        cause=0,
+    begun = made.step(
         event=SessionEvent.GRANTED,
         from_=SessionState.ANONYMOUS,
         id=id,
-        instance=1,
-        machine=Machine.SESSION,
         n=n + 1,
         rule=Rule.TOK_1,
         t_us=n,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import made_records as made
 from observed_by_hand import OTHER, TOKEN, Server, frozen_ended, frozen_handshake, frozen_room, frozen_session
 from planted_bugs import PLANTED, DoesNotHearEnterWords, EngineMaker, run
 from planting import Planted, gives, violation_of
@@ -55,7 +56,7 @@ from tcrp.spec.names import (
     SessionState,
 )  # fmt: skip
 from tcrp.spec.ownership import OWNERSHIP
-from tcrp.trace.records import FaultRecord, Kind, PacketRecord, Record, RefusalRecord, StepRecord
+from tcrp.trace.records import Kind, PacketRecord, Record, StepRecord
 
 
 def test_every_property_has_a_bug_that_only_it_must_catch() -> None:
@@ -258,15 +259,13 @@ def step_of(
     instance: int = 1, t_us: int = 0,
 ) -> StepRecord:  # fmt: skip
     from_, event, to = step
-    return StepRecord(
+    return made.step(
         actor=actor,
-        cause=0,
         event=event,
         from_=from_,
         id=id,
         instance=instance,
         machine=machine,
-        n=1,
         rule=Rule.TOK_1,
         t_us=t_us,
         to=to,
@@ -391,8 +390,8 @@ def ownership_step(t_us: int) -> StepRecord:
 @pytest.mark.parametrize(
     ("record", "is_fault"),
     [
-        (FaultRecord(actor="network", cause=0, n=1, t_us=7, what="cut", why=""), True),
-        (FaultRecord(actor="bob", cause=0, n=1, t_us=7, what="crash", why=""), True),
+        (made.fault(actor="network", t_us=7, what="cut"), True),
+        (made.fault(actor="bob", t_us=7, what="crash"), True),
         (ownership_step(7), True),
         (step_of((LeaseState.HELD, LeaseEvent.RAN_OUT, LeaseState.LOST), machine=ClusterMachine.LEASE, t_us=7), True),
         (
@@ -401,18 +400,7 @@ def ownership_step(t_us: int) -> StepRecord:
         ),
         (step_of(GRANTED, t_us=7), False),
         (
-            RefusalRecord(
-                actor="server",
-                cause=0,
-                event="left",
-                from_="expired",
-                id="bob@lobby",
-                machine=Machine.SESSION,
-                n=1,
-                rule=Rule.REL_1,
-                t_us=7,
-                why="",
-            ),
+            made.refusal(event="left", from_="expired", id="bob@lobby", rule=Rule.REL_1, t_us=7),
             False,
         ),
     ],
@@ -427,23 +415,21 @@ def test_since_a_fault_and_a_change_of_owners_what_was_on_its_way_may_be_lost(re
 @pytest.mark.parametrize("actor", ["server", "other", "bob"])
 def test_in_a_cluster_a_crash_of_a_server_is_heard_from_the_trace(actor: str, what: str, is_forgotten: bool) -> None:
     watched = Watched(servers=("other",))
-    watched.hears_of(step_of(GRANTED, actor=actor), FaultRecord(actor=actor, cause=0, n=1, t_us=7, what=what, why=""))
+    watched.hears_of(step_of(GRANTED, actor=actor), made.fault(actor=actor, t_us=7, what=what))
     is_forgotten = is_forgotten and actor != "bob"
     assert (watched.hears_of(step_of(GRANTED, actor=actor)) is None) is is_forgotten
 
 
 def test_of_a_single_server_its_host_tells_of_a_crash() -> None:
     watched = Watched()
-    watched.hears_of(step_of(GRANTED), FaultRecord(actor="server", cause=0, n=1, t_us=7, what="crash", why=""))
+    watched.hears_of(step_of(GRANTED), made.fault(t_us=7, what="crash"))
     assert watched.hears_of(step_of(ENTERED)) is None
 
 
 def packet_of(
     what: PacketKind, size: int, actor: str, *, kind: Kind = Kind.SEND, proto: str = "udp", t_us: int = 7
 ) -> PacketRecord:
-    return PacketRecord(
-        actor=actor, bytes=size, cause=0, kind=kind, link="", n=1, packet="", proto=proto, t_us=t_us, what=what
-    )
+    return made.packet(actor=actor, bytes=size, kind=kind, link="", proto=proto, t_us=t_us, what=what)
 
 
 @pytest.mark.parametrize(
@@ -875,7 +861,7 @@ def test_at_the_end_a_monitor_of_one_server_knows_what_another_has_heard() -> No
     watched, heard = Watched(), Watched()
     heard.hears_of(
         packet_of(PacketKind.SAY, 9, "bob", t_us=3),
-        FaultRecord(actor="network", cause=0, n=1, t_us=5, what="cut", why=""),
+        made.fault(actor="network", t_us=5, what="cut"),
     )
     watched.monitor.finish(watched.host)
     assert (watched.monitor.last_fault_us, watched.monitor._liveness.spoke_us) == (0, {})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import made_records as made
 from tcrp.sim.checks.results import CheckResults, Violation
 from tcrp.sim.network.links import Network
 from tcrp.sim.network.world import World
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.reader import read_scenario_text
 from tcrp.spec.names import Machine, Property, Rule
-from tcrp.trace.records import RefusalRecord
 from tcrp.trace.trace import Trace
 
 FIRST, SECOND = Property.TABLE_STEPS, Property.TOKENS_UNIQUE
@@ -37,17 +37,8 @@ def test_it_names_the_latest_record_of_the_trace() -> None:
     for _ in range(3):
         trace.n += 1
     results = CheckResults(world_at(0, trace=trace), frozenset())
-    record = RefusalRecord(
-        actor="ann",
-        cause=0,
-        event="left",
-        from_="open",
-        id="lobby",
-        machine=Machine.ROOM,
-        n=3,
-        rule=Rule.REL_1,
-        t_us=0,
-        why="",
+    record = made.refusal(
+        actor="ann", event="left", from_="open", id="lobby", machine=Machine.ROOM, n=3, rule=Rule.REL_1
     )
     results.judge(FIRST, False, "{record.id} and {}", "braces {} in a value", record=record)
     assert results.violation == Violation(FIRST, "lobby and braces {} in a value", 3, 0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+import made_records as made
 from tcrp.sim.checks.shadow import Answers, Shadows
 from tcrp.spec.names import Machine, Rule
 from tcrp.spec.table import HANDSHAKE, ROOM, SESSION
-from tcrp.trace.records import RefusalRecord, StepRecord
+from tcrp.trace.records import StepRecord
 
 TABLES = {table.machine: table for table in (SESSION, ROOM, HANDSHAKE)}
 CELLS = [(machine, from_, event, to)
@@ -25,18 +26,8 @@ def step(
     from_: str, event: str, to: str, *, id: str = "bob@lobby", actor: str = "server", instance: int = 1,
     machine: Machine = Machine.SESSION,
 ) -> StepRecord:  # fmt: skip
-    return StepRecord(
-        actor=actor,
-        cause=0,
-        event=event,
-        from_=from_,
-        id=id,
-        instance=instance,
-        machine=machine,
-        n=1,
-        rule=Rule.TOK_2,
-        t_us=0,
-        to=to,
+    return made.step(
+        actor=actor, event=event, from_=from_, id=id, instance=instance, machine=machine, rule=Rule.TOK_2, to=to
     )
 
 
@@ -199,20 +190,7 @@ def test_those_without_a_machine_answer_as_others_did_in_the_same_state() -> Non
 
 def test_only_steps_are_heard() -> None:
     shadows = Shadows()
-    shadows(
-        RefusalRecord(
-            actor="server",
-            cause=0,
-            event="left",
-            from_="open",
-            id="lobby",
-            machine=Machine.ROOM,
-            n=3,
-            rule=Rule.REL_1,
-            t_us=0,
-            why="",
-        )
-    )
+    shadows(made.refusal(event="left", from_="open", id="lobby", machine=Machine.ROOM, n=3, rule=Rule.REL_1))
     assert (shadows.disagreement, shadows._shadows) == (None, {})
 
 
