@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import codecs
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -36,6 +38,8 @@ REPLACE = "tcrp-signs"
 
 
 USAGE_LINES_MAX = 6
+COLLECT_AFTER = 20_000
+"""So many new objects wait for the garbage collector: a start makes 200,000 that stay, which it would look at often."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -69,6 +73,7 @@ def run_program(program: str, body: Callable[[], int], unshown: str = REPLACE) -
 
     `unshown` names the error handler for characters that the encoding of the output lacks.
     """
+    _collect_rarely()
     _prepare_streams(unshown)
     try:
         try:
@@ -108,6 +113,13 @@ def shows_signs(encoding: str | None) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def _collect_rarely() -> None:
+    """Have the garbage collector look at what is new now and then, and at nothing when the process ends."""
+    gc.set_threshold(COLLECT_AFTER)
+    atexit.unregister(gc.freeze)  # a process may run several programs, as tests do
+    atexit.register(gc.freeze)
 
 
 def _prepare_streams(unshown: str) -> None:

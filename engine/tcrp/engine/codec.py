@@ -35,11 +35,13 @@ from tcrp.engine.templates import (
     Partial,
     Read,
     Strictness,
+    Template,
     compile_message,
 )
 from tcrp.engine.text import shown
 from tcrp.spec.dialects import Dialect, LearnedFrom, Telling, dialect
 from tcrp.spec.fields import (
+    Message,
     Role,
     Text,
     roles_of,
@@ -85,10 +87,11 @@ class Codec:
             json_object(each) is not None for each in data.completion.values()
         )
         """Whether a server can be asked how much silence it tolerates: request and completions are JSON objects."""
-        self._refusals = {why: compiled_refusal(each.frame) for why, each in data.refusals.items()}
+        refusals = data.refusals.items()
+        self._refusals = _compiled({why: each.frame for why, each in refusals}, compiled_refusal)
         self.refuses_silently = any(not each.message.items for each in self._refusals.values())
         """Whether a refusal may be the mere end of the stream."""
-        self._thens = {why: compile_message(each.then) for why, each in data.refusals.items() if each.then is not None}
+        self._thens = _compiled({why: each.then for why, each in refusals if each.then is not None}, compile_message)
         self._greeting = compile_message(data.greeting) if data.greeting is not None else None
         self._list_request = compile_message(data.list_request) if data.list_request is not None else None
         self._list_reply = compile_message(data.list_reply) if data.list_reply is not None else None
@@ -394,6 +397,12 @@ class Codec:
 
 
 _SENTENCE = (Text(Role.SENTENCE),)
+
+
+def _compiled(messages: Mapping[Reason, Message], compile_one: Callable[[Message], Template]) -> dict[Reason, Template]:
+    """The template of each reason's message. Reasons that share a message share its template."""
+    templates = {key: compile_one(each) for key, each in {id(each): each for each in messages.values()}.items()}
+    return {why: templates[id(each)] for why, each in messages.items()}
 
 
 # --- dialects -----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from tcrp.spec.dialect_file import DialectError, Source, Table
 from tcrp.spec.dialect_keys import ENDING, FORMAT, STATUS, After, LearnedFrom, Match, RelayFrom
@@ -94,6 +94,7 @@ class Endings(Frozen):
 
 
 ByOperation = Mapping[Operation, Message]
+Case = TypeVar("Case", Operation, Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,11 +309,9 @@ class _Reader:
     def _by_operation(self, kind: str, table: Table, frame: Sequence[Item] | None) -> ByOperation:
         """One message for creating and one for joining; `[kind.create]` and `[kind.join]` say in what they differ."""
         own = {each: table.table(each) for each in (Operation.CREATE, Operation.JOIN)}
-        common = {key: value for key, value in table.content.items() if key not in table.asked}
-        result: dict[Operation, Message] = {}
-        for operation, special in own.items():
-            made = self._message(kind, _specialised(table, common, special), frame)
-            result[operation] = result[Operation.CREATE] if made in result.values() else made
+        result = self._each(kind, table, own, frame)
+        if result[Operation.JOIN] == result[Operation.CREATE]:
+            result[Operation.JOIN] = result[Operation.CREATE]
         return MappingProxyType(result)
 
     def _refusals(
@@ -321,15 +320,24 @@ class _Reader:
         own = {reason: table.table(reason) for reason in Reason}
         then = table.table("then")
         second = self._message("refusal", then, frame) if then.content else None
+        return {
+            reason: Refusal(made, statuses.integer(reason), words.string(reason), second)
+            for reason, made in self._each("refusal", table, own, frame).items()
+        }
+
+    def _each(
+        self, kind: str, table: Table, own: Mapping[Case, Table], frame: Sequence[Item] | None
+    ) -> dict[Case, Message]:
+        """The message of every case; those whose own tables are empty share one."""
         common = {key: value for key, value in table.content.items() if key not in table.asked}
-        result: dict[Reason, Refusal] = {}
-        for reason, special in own.items():
-            result[reason] = Refusal(
-                frame=self._message("refusal", _specialised(table, common, special), frame),
-                status=statuses.integer(reason),
-                word=words.string(reason),
-                then=second,
-            )
+        result: dict[Case, Message] = {}
+        shared: Message | None = None
+        for case, special in own.items():
+            if special.content:
+                result[case] = self._message(kind, _specialised(table, common, special), frame)
+            else:
+                shared = shared or self._message(kind, Table(table.source, common, table.path), frame)
+                result[case] = shared
         return result
 
     def _listing(self, table: Table, key: str, frame: Sequence[Item] | None) -> Message | None:
@@ -423,8 +431,6 @@ def _check_sentence(table: Table, key: str, sentence: str) -> None:
 
 def _specialised(table: Table, common: Mapping[str, Any], special: Table) -> Table:
     """A special case with what it takes over: fields of its own replace frame and payload, and the reverse."""
-    if not special.content:
-        return Table(table.source, common, table.path)
     own = special.content
     dropped = {"frame", "payload"} if "fields" in own else {"fields"} if {"frame", "payload"} & set(own) else set()
     taken = {key: value for key, value in common.items() if key not in dropped}
