@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tcrp.engine.codec import Codec, codec, codec_of
 from tcrp.engine.meanings import Told

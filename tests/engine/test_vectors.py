@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tcrp.engine.client import ClientConfig, ClientEngine
 from tcrp.engine.codec import Codec, codec, codec_of

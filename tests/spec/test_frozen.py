@@ -8,10 +8,9 @@ import pytest
 
 from tcrp.engine.timers import TimerEntry
 from tcrp.sim.checks.results import Violation
-from tcrp.spec.fields import Number
 from tcrp.spec.frozen import Frozen
-from tcrp.spec.limits import CONSTANTS, SETTINGS, Limits
-from tcrp.spec.names import Deadline, Property
+from tcrp.spec.limits import CONSTANTS, SETTINGS, Constant, Limits
+from tcrp.spec.names import Deadline, Property, Rule
 from tcrp.spec.properties import CLAIMS
 
 
@@ -22,7 +21,6 @@ from tcrp.spec.properties import CLAIMS
         SETTINGS["linger"],
         CONSTANTS["QUIET_US"],
         CLAIMS[Property.TABLE_STEPS],
-        Number("port", 2),
         TimerEntry(5, Deadline.IDLE, b"token"),
         Violation(Property.TABLE_STEPS, "why", 5, 7),
     ],
@@ -37,10 +35,10 @@ def test_it_is_equal_after_a_pickle(value: Frozen) -> None:
 
 def test_the_fields_are_what_is_kept_in_their_order_and_all_are_read_back() -> None:
     """As compiled classes are pickled; those of Python have a way of their own beside it."""
-    value = Number("port", 2)
+    value = Constant(Rule.TCP_2, "silence")
     state = Frozen.__getstate__(value)
-    assert state[:2] == ["port", 2]
-    again = Number.__new__(Number)
+    assert state == [Rule.TCP_2, "silence"]
+    again = Constant.__new__(Constant)
     Frozen.__setstate__(again, state)
     assert again == value
     with pytest.raises(ValueError, match="zip"):

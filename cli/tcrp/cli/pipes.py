@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,9 @@ def readable_twice(name: str) -> Iterator[Path]:
     if not Path(name).is_fifo():
         yield Path(name)
         return
+    import shutil  # these two and what they import take a while, and a pipe is rare
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="tcrp-") as folder:
         copy = Path(folder) / "copy"
         with Path(name).open("rb") as pipe, copy.open("wb") as file:

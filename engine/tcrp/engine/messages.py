@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tcrp.engine.templates import SPAN, Strictness, Template, compile_message
 from tcrp.spec.dialects import ByOperation

@@ -6,8 +6,9 @@ Reading is total. A message in words that are none of the dialect's is a refusal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from tcrp.engine.datagrams import string
 from tcrp.engine.meanings import Accepted, Completed, Denied, Reply, Unread

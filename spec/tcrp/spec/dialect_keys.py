@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from tcrp.spec.frozen import Frozen
+from msgspec import Struct
+
 from tcrp.spec.limits import NOTICE_AGAIN_AFTER_US, SECOND_US
 from tcrp.spec.names import Notice, Operation, Reason
 
@@ -79,8 +79,7 @@ class Shape(StrEnum):
     NOTICE = "sentence, list of sentences, or table with `fields`"
 
 
-@dataclass(frozen=True, slots=True)
-class Key(Frozen):
+class Key(Struct, frozen=True):
     """One key. Without a `default` it must be there, unless `without` says what holds in its place."""
 
     meaning: str

@@ -8,11 +8,12 @@ else changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from tcrp.spec.dialect_file import DialectError, Source, Table
 from tcrp.spec.dialect_keys import ENDING, FORMAT, STATUS, After, LearnedFrom, Match, RelayFrom
@@ -30,7 +31,6 @@ from tcrp.spec.fields import (
     roles_of,
     unclosed,
 )
-from tcrp.spec.frozen import Frozen
 from tcrp.spec.names import Notice, Operation, Reason, Rule
 
 __all__ = [
@@ -54,8 +54,7 @@ AUTO = NAMES[:-1]
 """Those that a server recognises by their requests unless told otherwise, in this order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal(Frozen):
+class Refusal(Struct, frozen=True):
     """How one reason is refused. `then` follows the first frame in some dialects."""
 
     frame: Message
@@ -64,16 +63,14 @@ class Refusal(Frozen):
     then: Message | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Telling(Frozen):
+class Telling(Struct, frozen=True):
     """How a notice is told: in these sentences (the first is written, all are read), as this message."""
 
     sentences: tuple[str, ...]
     form: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Endings(Frozen):
+class Endings(Struct, frozen=True):
     """What else than a whole notice makes clients of a dialect end (R-REL-3)."""
 
     match: Match = Match.WHOLE
@@ -97,8 +94,7 @@ ByOperation = Mapping[Operation, Message]
 Case = TypeVar("Case", Operation, Reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect(Frozen):
+class Dialect(Struct, frozen=True):
     """Everything in which one dialect differs from the others."""
 
     name: str

@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from tcrp.spec.frozen import Frozen
+from msgspec import Struct
+from msgspec.structs import replace
+
 from tcrp.spec.limits import CLIENT_DATAGRAM_BYTES_MAX
 
 JsonTemplate = Mapping[str, Any] | list[Any] | str | int | float | bool | None
@@ -70,16 +71,14 @@ class FieldError(ValueError):
     """A list of fields means nothing, or more than one thing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Constant(Frozen):
+class Constant(Struct, frozen=True):
     """Bytes that always stand there."""
 
     data: bytes
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Number(Frozen):
+class Number(Struct, frozen=True):
     """A number of a fixed width. It has a role, or measures a field, or is one of `values` (the first is written)."""
 
     label: str
@@ -96,8 +95,7 @@ class Number(Frozen):
         return None if self.measures or self.values else ROLES.get(self.label)
 
 
-@dataclass(frozen=True, slots=True)
-class Text(Frozen):
+class Text(Struct, frozen=True):
     """A text with a role. At most one of `width`, `until` and `is_measured` is set; with none it is open."""
 
     role: Role
@@ -109,8 +107,7 @@ class Text(Frozen):
     separator: bytes = b""  # between the names of rooms
 
 
-@dataclass(frozen=True, slots=True)
-class Filler(Frozen):
+class Filler(Struct, frozen=True):
     """Bytes without a meaning: written as `pad`, ignored when read. Of width 0: whatever is left."""
 
     label: str
@@ -118,16 +115,14 @@ class Filler(Frozen):
     pad: bytes = b"\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Json(Frozen):
+class Json(Struct, frozen=True):
     """A JSON value by template: `"{role}"` stands for a value, `"{role?}"` for one that may be missing or null."""
 
     template: JsonTemplate
     is_measured: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Group(Frozen):
+class Group(Struct, frozen=True):
     """Fields under one label, which a number measures."""
 
     label: str
@@ -137,13 +132,12 @@ class Group(Frozen):
 Item = Constant | Number | Text | Filler | Json | Group
 
 
-@dataclass(frozen=True, slots=True)
-class Message(Frozen):
+class Message(Struct, frozen=True):
     """A whole message, ready to be compiled. `is_stream`: it stands in a TCP stream, where its end is not given."""
 
     items: tuple[Item, ...]
     is_stream: bool
-    head_bytes: int = field(default=0)  # the fixed fields at its beginning
+    head_bytes: int = 0  # the fixed fields at its beginning
 
     @property
     def is_open(self) -> bool:

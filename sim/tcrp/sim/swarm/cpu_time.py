@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import threading
 import time
@@ -47,6 +46,8 @@ def _time_out(_signal: int, _frame: FrameType | None) -> None:
 @contextmanager
 def _watched(seconds: float) -> Iterator[None]:
     """The same in a thread other than the main one, such as those of Dask workers: signals do not reach them."""
+    import ctypes  # slow to import, and only such a thread needs it
+
     clock, ended, turn = _clock_of_this_thread(), threading.Event(), threading.Lock()
     watched, ends = threading.get_ident(), clock() + seconds
 
