@@ -106,6 +106,11 @@ class Terminal:
         with self._lock:
             return self._screen.bells
 
+    @property
+    def echoes(self) -> bool:
+        """Whether the system still shows what is typed, as until a program takes the terminal over."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
     def types(self, text: str) -> None:
         os.write(self._master, text.encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,12 +93,24 @@ def test_lines_that_are_typed_ahead_leave_nothing_behind(server: LiveServer) -> 
         assert [line for line in ann.lines if not line.startswith((f"{line[:2]}:", ">"))] == []
 
 
+def test_ctrl_d_that_is_typed_while_there_is_no_prompt_leaves_the_room() -> None:
+    with live_server() as server:
+        server.signal(signal.SIGSTOP)  # it answers later
+        with client(server, "--name", "ann", "--create", "early") as ann:
+            until(lambda: not ann.echoes, "the client's hold of the terminal")
+            ann.types(CTRL_D)
+            server.signal(signal.SIGCONT)
+            ann.shows("You left early")
+            assert ann.ends() == 0
+
+
 def test_the_terminal_is_left_as_it_was_found(server: LiveServer) -> None:
     with Terminal("bash", "--norc", "-c", f"{BIN / 'chat-client'} {' '.join(ports(server))} --name ann; stty -a",
                   folder=Path("/bin")) as shell:  # fmt: skip
         shell.shows("1 create a room")
         shell.enters("3")
         shell.shows(" echo ")
+        assert not any("-icanon" in line for line in shell.lines)
         assert shell.ends() == 0
 
 

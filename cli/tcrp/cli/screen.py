@@ -109,10 +109,10 @@ class Terminal:
     def __init__(self, *, colours: bool = True, bell: bool = True) -> None:
         self._bell = bell
         self._words = Words()
-        # Between two prompts the terminal is not in raw mode, and would echo what is typed ahead.
+        # Between two prompts the terminal is not in raw mode. It would echo what is typed ahead, and take Ctrl-D.
         self._modes = termios.tcgetattr(sys.stdin)
-        quiet = [*self._modes[:3], self._modes[3] & ~termios.ECHO, *self._modes[4:]]
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+        between = [*self._modes[:3], self._modes[3] & ~(termios.ECHO | termios.ICANON), *self._modes[4:]]
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, between)
         depth = None if colours else ColorDepth.DEPTH_1_BIT
         # Does not ask the terminal where its cursor is: the answer would be old once a text was shown.
         output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))

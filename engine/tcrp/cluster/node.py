@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tcrp.cluster import messages, snapshots
+from tcrp.cluster.early import Early
 from tcrp.cluster.gateway import Gateway
 from tcrp.cluster.guests import Guests
 from tcrp.cluster.keys import FORM, NODE, OWNER
@@ -83,6 +84,7 @@ class ClusterNode:
         self._has_held = False  # the lease, until now
         self._is_new = True  # it has never held one
         self._early: list[Elsewhere] = []  # requests that came before its first lease
+        self._unknown = Early(config.lease_us)
 
     # --- what an engine has ----------------------------------------------------------------------
 
@@ -228,6 +230,8 @@ class ClusterNode:
             if news.joined:
                 self.rooms.remind(news.joined)
                 self.ownership.node_joined(news.joined, now_us)
+                for message in self._unknown.take(news.joined, now_us):
+                    self._hear(message, now_us)
             if news.renewed:
                 self.ownership.node_renewed(now_us)
         elif entry.key.startswith(OWNER):
@@ -235,18 +239,27 @@ class ClusterNode:
         return self._take()
 
     def receive_message(self, data: bytes, now_us: int) -> list[NodeOutput]:
-        """A message of another process. What is none, or comes from a stranger, is dropped (R-OWN-9)."""
+        """A message of another process. What is none, or comes from a stranger, is dropped (R-OWN-9).
+
+        The lease of a process that has just begun, or come back, may be shown later than its first messages arrive:
+        they wait for it.
+        """
         self._look_at_lease(now_us)
         message = messages.read(data)
         if message is not None and self.lease.is_alive(message.sender):
-            try:
-                if message.kind in TO_OWNER:
-                    self._serve(message, now_us)
-                else:
-                    self._deliver(message)
-            except (ValueError, TypeError, IndexError, AttributeError, KeyError):  # its `what` is none of its kind
-                self._outputs.append(Happened(What.STRANGER, message.sender, "a message that cannot be read"))
+            self._hear(message, now_us)
+        elif message is not None:
+            self._unknown.keep(message, now_us)
         return self._take()
+
+    def _hear(self, message: Message, now_us: int) -> None:
+        try:
+            if message.kind in TO_OWNER:
+                self._serve(message, now_us)
+            else:
+                self._deliver(message)
+        except (ValueError, TypeError, IndexError, AttributeError, KeyError):  # its `what` is none of its kind
+            self._outputs.append(Happened(What.STRANGER, message.sender, "a message that cannot be read"))
 
     # --- as the engine's neighbours --------------------------------------------------------------
 
