@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.results import Found
+from bench.results import Found, python
 from bench.rooms import SimpyRoom, ns3_rate
 from tcrp.sim.run import Run
 from tcrp.sim.scenario.model import Scenario
@@ -80,6 +80,17 @@ def wall_seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def interpreter(found: Found) -> None:
+    """What this build of Python is worth by itself: built without its own optimizations, it is much slower."""
+
+    def nothing() -> None:
+        pass
+
+    number = 2_000_000
+    [took] = in_turns(lambda: timeit.timeit(nothing, timer=time.process_time, number=number) / number)
+    found.figure("calls of an empty function", 1 / took, "per s")
 
 
 def table_against_machine(found: Found) -> None:
@@ -206,8 +217,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--without-memory", action="store_true")
     is_short = parser.parse_args().without_memory
-    print(f"Python {platform.python_version()}, {platform.machine()}, medians of {TURNS}")
+    print(f"Python {python()}, {platform.machine()}, medians of {TURNS}")
     found = Found("simulator")
+    interpreter(found)
     table_against_machine(found)
     start_up(found)
     simulator(found)

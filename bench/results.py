@@ -54,10 +54,15 @@ def machine() -> dict[str, str]:
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        "python": python(),
         "commit": _commit(),
         "build": "compiled" if is_compiled else "pure",
     }
+
+
+def python() -> str:
+    """Which Python: its version, and which build of it, for these differ in speed."""
+    return f"{platform.python_version()} ({', '.join(platform.python_build())}; {platform.python_compiler()})"
 
 
 def _commit() -> str:
