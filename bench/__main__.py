@@ -82,17 +82,6 @@ def wall_seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def interpreter(found: Found) -> None:
-    """What this build of Python is worth by itself: built without its own optimizations, it is much slower."""
-
-    def nothing() -> None:
-        pass
-
-    number = 2_000_000
-    [took] = in_turns(lambda: timeit.timeit(nothing, timer=time.process_time, number=number) / number)
-    found.figure("calls of an empty function", 1 / took, "per s")
-
-
 def table_against_machine(found: Found) -> None:
     rows, state = SESSION.rows, SessionState.IN_ROOM
     machine = SessionMachine(start_value=state)
@@ -219,7 +208,6 @@ def main() -> None:
     is_short = parser.parse_args().without_memory
     print(f"Python {python()}, {platform.machine()}, medians of {TURNS}")
     found = Found("simulator")
-    interpreter(found)
     table_against_machine(found)
     start_up(found)
     simulator(found)
