@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from cluster_world import LEASE_US, SECOND, Cluster, User
 from example_counts import examples
 from tcrp.cluster.messages import Kind, Message, write
-from tcrp.cluster.outputs import Answer, What
+from tcrp.cluster.node import HOPS_MAX
+from tcrp.cluster.outputs import Answer, Happened, Put, SendMessage, What
 from tcrp.engine.outputs import Relay
-from tcrp.spec.cluster_names import LeaseState, OwnershipState
+from tcrp.spec.cluster_names import WAITING_MAX, LeaseState, OwnershipState
 from tcrp.spec.names import Operation
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
@@ -111,6 +112,27 @@ def test_a_token_is_worth_nothing_at_another_gateway() -> None:
     assert alice.sees == []
 
 
+def test_who_has_ended_and_goes_on_is_told_again_by_the_owner() -> None:
+    world, _, bob = two_talk()
+    a, b = world.nodes["a"], world.nodes["b"]
+    a.does(a.node.remove("bob", "lobby", world.now_us) or [])
+    world.passes(4)  # the notice is repeated
+    assert bob.token not in b.node.gateway.sessions
+    told = bob.sees.count("You were removed")
+    assert told > 0
+    bob.says("hello?")
+    assert bob.sees.count("You were removed") == told + 1
+
+
+def test_a_stream_that_is_gone_is_forgotten_by_its_gateway() -> None:
+    world, _, _ = two_talk()
+    b, dave = world.nodes["b"], world.user("dave", "b")
+    b.does(b.node.stream_opened(7, dave.address, world.now_us))
+    assert b.node.gateway.is_open(7)
+    b.does(b.node.stream_closed(7, world.now_us))
+    assert not b.node.gateway.is_open(7)
+
+
 def test_a_room_that_closes_is_gone_everywhere_and_its_name_is_free() -> None:
     world, alice, bob = two_talk()
     alice.says("/exit")
@@ -149,6 +171,19 @@ def test_the_last_process_closes_its_rooms_and_tells_their_members() -> None:
     assert alice.sees == ["Server shutdown"]
     world.passes(1)
     assert not a.node.has_rooms
+
+
+def test_a_room_that_nobody_took_in_time_is_left_to_others() -> None:
+    world, alice, _ = two_talk()
+    a = world.nodes["a"]
+    a.does(a.node.hand_over(world.now_us))  # and no time passes
+    assert a.node.ownership.rooms[b"lobby"].state is OwnershipState.HANDING_OVER
+    assert a.node.has_rooms
+    alice.sees.clear()
+    a.does(a.node.shutdown(world.now_us))
+    assert not a.node.has_rooms
+    assert alice.sees == []
+    assert f"owner.{b'lobby'.hex()}" in world.keys
 
 
 def test_a_gateway_that_comes_back_under_its_name_serves_its_clients_again() -> None:
@@ -219,8 +254,9 @@ def test_an_output_of_an_owner_that_has_been_replaced_is_dropped() -> None:
     b = world.nodes["b"]
     at = b.node.ownership.rooms[b"lobby"]
     what = ("relay", 0, [["10.0.0.2", 40002]], True)
-    stale = Message(Kind.SEND, b"lobby", at.fence - 1, world.nodes["a"].node.lease.address, what, b"stale")
-    assert not [each for each in b.node.receive_message(write(stale), world.now_us) if isinstance(each, Relay)]
+    sender = world.nodes["a"].node.lease.address
+    stale = Message(Kind.SEND, b"lobby", at.fence - 1, sender, what, b"stale")
+    assert b.node.receive_message(write(stale), world.now_us) == [Happened(What.STALE_OWNER, sender, "lobby")]
     fresh = stale._replace(fence=at.fence)
     assert [each for each in b.node.receive_message(write(fresh), world.now_us) if isinstance(each, Relay)]
 
@@ -236,6 +272,18 @@ def test_the_bucket_may_be_away_for_less_than_a_lease() -> None:
     assert alice.sees[-2:] == ["bob: meanwhile", "bob: after"]
     assert world.owner_of("lobby") == ["a"]
     assert not world.told(What.MEMBERS_TOLD)
+
+
+def test_a_bucket_that_is_back_is_asked_at_once_though_an_answer_is_still_due() -> None:
+    world = Cluster("a")
+    a = world.nodes["a"]
+    world.passes(LEASE)
+    world.is_up = False
+    while a.node.lease.state is not LeaseState.RENEWING:
+        world.passes(0.01)
+    world.passes(0.01)
+    assert not [each for each in a.node.handle_timeout(world.now_us) if isinstance(each, Put)]
+    assert [each.key for each in a.node.connected(True, world.now_us) if isinstance(each, Put)] == ["node.a"]
 
 
 def test_members_are_told_when_the_bucket_is_away_for_longer_and_the_room_is_free_afterwards() -> None:
@@ -385,6 +433,25 @@ def test_rooms_elsewhere_are_named_with_their_owners_and_without_one_while_there
     assert world.nodes["a"].node.elsewhere()["attic"] == "b"
 
 
+def test_an_operator_removes_members_and_closes_rooms_that_are_here_and_no_others() -> None:
+    world, _, bob = two_talk()
+    carol = world.user("carol", "c").joins()
+    a, b = world.nodes["a"], world.nodes["b"]
+    assert b.node.remove("bob", "lobby", world.now_us) is None
+    assert b.node.close_room("lobby", world.now_us) is None
+    assert a.node.remove("dave", "lobby", world.now_us) is None
+    removed = a.node.remove("bob", "lobby", world.now_us)
+    assert removed is not None
+    a.does(removed)
+    world.passes(0.1)
+    assert bob.sees[-1] == "You were removed"
+    closed = a.node.close_room("lobby", world.now_us)
+    assert closed is not None
+    a.does(closed)
+    world.passes(0.1)
+    assert carol.sees[-1] == "Room closed"
+
+
 # --- what others may send ------------------------------------------------------------------------
 
 
@@ -408,6 +475,50 @@ def test_a_message_of_wrong_content_harms_nobody(kind: Kind, what: list[object],
 
 
 TALKING = two_talk()
+
+
+def test_a_message_that_cannot_be_read_is_spoken_of() -> None:
+    world, _, _ = two_talk()
+    sender = world.nodes["b"].node.lease.address
+    said = world.nodes["a"].node.receive_message(write(Message(Kind.DATAGRAM, b"lobby", 1, sender)), world.now_us)
+    assert said == [Happened(What.STRANGER, sender, "a message that cannot be read")]
+
+
+def test_a_message_for_a_room_that_has_moved_on_is_passed_on_a_few_times() -> None:
+    world, _, bob = two_talk()
+    b, sender = world.nodes["b"], world.nodes["c"].node.lease.address
+    what = (0, bob.address.ip, bob.address.port)
+    for hops in range(HOPS_MAX + 1):
+        message = Message(Kind.DATAGRAM, b"lobby", 1, sender, what, b"hi", hops)
+        sent = [each for each in b.node.receive_message(write(message), world.now_us) if isinstance(each, SendMessage)]
+        passed_on = [SendMessage(world.nodes["a"].node.lease.address, write(message._replace(hops=hops + 1)))]
+        assert sent == (passed_on if hops < HOPS_MAX else []), hops
+    assert HOPS_MAX >= 3  # by way of an owner before the last, and of that one
+
+
+def test_of_what_waits_for_an_owner_the_oldest_gives_way_and_that_is_spoken_of() -> None:
+    world, _, bob = two_talk()
+    b = world.nodes["b"]
+    b.forgets_the_others()
+    for number in range(WAITING_MAX + 1):
+        assert not world.told(What.INPUTS_LOST), number
+        data = bob.speaks.datagram.write(b"lobby", bob.token, "bob", str(number))
+        b.does(b.node.receive_datagram(data, bob.address, world.now_us))
+    assert [each.subject for each in world.told(What.INPUTS_LOST)] == ["lobby"]
+    assert str(WAITING_MAX).encode() in b.node.ownership.rooms[b"lobby"].waiting[-1].body
+
+
+def test_a_process_that_finds_its_lease_over_by_a_message_does_not_serve_it() -> None:
+    world, _, bob = two_talk()
+    a, b = world.nodes["a"], world.nodes["b"]
+    what = (0, bob.address.ip, bob.address.port)
+    data = bob.speaks.datagram.write(b"lobby", bob.token, "bob", "late")
+    message = Message(Kind.DATAGRAM, b"lobby", 1, b.node.lease.address, what, data)
+    late_us = world.now_us + round(FOUND_OUT * SECOND)
+    for now_us, is_served in ((world.now_us, True), (late_us, False)):
+        outputs = a.node.receive_message(write(message), now_us)
+        assert bool([each for each in outputs if isinstance(each, Relay)]) is is_served
+    assert not a.node.ownership.owns(b"lobby")
 
 
 def test_a_process_that_saw_nothing_because_it_was_cut_off_takes_no_room_from_a_living_owner() -> None:
