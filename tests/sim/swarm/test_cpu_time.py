@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -47,6 +48,21 @@ def test_work_of_less_is_whole(pool: ThreadPoolExecutor | None) -> None:
 
 def test_work_of_more_is_stopped(pool: ThreadPoolExecutor | None) -> None:
     assert 0.05 <= call(pool, 5, 0.06) < 4
+
+
+def test_work_is_stopped_though_the_first_time_out_was_dropped(pool: ThreadPoolExecutor | None) -> None:
+    """As Python drops one that is raised while a callback of its garbage collector runs."""
+
+    def works() -> bool:
+        try:
+            with within(0.06):
+                with contextlib.suppress(RunTimedOut):
+                    busy(5)
+                return busy(5)
+        except RunTimedOut:
+            return False
+
+    assert not (pool.submit(works).result() if pool is not None else works())
 
 
 @pytest.mark.parametrize("most", [0, 1e-9])

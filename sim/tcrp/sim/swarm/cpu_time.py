@@ -15,6 +15,9 @@ LOOK_SECONDS_MIN = 0.05
 TIMER_SECONDS_MIN = 1e-6
 """The shortest time of a timer: one of 0 would be switched off."""
 
+AGAIN_SECONDS = 0.5
+"""`RunTimedOut` comes again after this: Python drops what is raised in a callback of its garbage collector, say."""
+
 
 class RunTimedOut(Exception):
     """A run has used more CPU time than it may."""
@@ -31,7 +34,7 @@ def within(seconds: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGVTALRM, _time_out)
-    signal.setitimer(signal.ITIMER_VIRTUAL, max(seconds, TIMER_SECONDS_MIN))
+    signal.setitimer(signal.ITIMER_VIRTUAL, max(seconds, TIMER_SECONDS_MIN), AGAIN_SECONDS)
     try:
         yield
     finally:
@@ -52,6 +55,7 @@ def _watched(seconds: float) -> Iterator[None]:
     watched, ends = threading.get_ident(), clock() + seconds
 
     def watch() -> None:
+        nonlocal ends
         left = seconds
         while not ended.wait(max(left, LOOK_SECONDS_MIN)):
             with turn:  # the block cannot end meanwhile: the clock of a thread that is gone cannot be read
@@ -61,7 +65,7 @@ def _watched(seconds: float) -> Iterator[None]:
                 if left <= 0:
                     raised = ctypes.py_object(RunTimedOut)
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(watched), raised)
-                    return
+                    left, ends = AGAIN_SECONDS, clock() + AGAIN_SECONDS
 
     threading.Thread(target=watch, daemon=True).start()
     try:
