@@ -26,6 +26,7 @@ from tcrp.cluster.outputs import (
     What,
 )
 from tcrp.engine.codec import Codec, codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, Relay, SendDatagram, SendFrame
 from tcrp.engine.server import ServerConfig
 from tcrp.spec.limits import Limits
@@ -39,8 +40,9 @@ LEASE_US = 2 * SECOND
 class Cluster:
     """Some processes, by name, and their bucket. Settings of limits are given by name."""
 
-    def __init__(self, *names: str, **settings: Any) -> None:
+    def __init__(self, *names: str, listener: ListenerConfig | None = None, **settings: Any) -> None:
         self.now_us = 0
+        self.listener = listener or ListenerConfig()  # of each process
         self.limits = Limits().with_settings(settings)
         self.keys: dict[str, tuple[bytes, int]] = {}
         self.revision = 0
@@ -155,7 +157,7 @@ class Process:
 
     def __init__(self, world: Cluster, name: str, life: str, kin: str) -> None:
         numbers = itertools.count(1)
-        config = NodeConfig(ServerConfig(world.limits), name, life, kin, LEASE_US)
+        config = NodeConfig(ServerConfig(world.limits, (world.listener,)), name, life, kin, LEASE_US)
         self.node = ClusterNode(config, new_token=lambda: b"%s%016x" % (life.rjust(16, "0").encode(), next(numbers)))
         self.world = world
         self.name = name

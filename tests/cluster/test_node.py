@@ -15,7 +15,7 @@ from tcrp.cluster.keys import OWNER, STATE, OwnerValue, key_of
 from tcrp.cluster.messages import Kind, Message, write
 from tcrp.cluster.node import HOPS_MAX
 from tcrp.cluster.outputs import Answer, ClusterStepped, Entry, Get, Happened, NodeOutput, Put, SendMessage, What
-from tcrp.engine.outputs import Relay, SendFrame, Stepped
+from tcrp.engine.outputs import Forgotten, Relay, SendFrame, Stepped
 from tcrp.spec.cluster_names import WAITING_MAX, ClusterMachine, LeaseState, OwnershipState
 from tcrp.spec.names import Machine, Operation
 
@@ -214,6 +214,16 @@ def test_a_client_may_half_close_before_the_owner_of_its_room_is_found() -> None
     b.does(b.node.stream_ended(stream, world.now_us))
     world.passes(0.1)
     assert (has_token(dave), dave.is_closed) == (True, True)
+
+
+def test_the_records_of_a_gateway_forget_a_stream_whose_request_goes_to_the_owner() -> None:
+    world, _, _ = two_talk()
+    b, dave = world.nodes["b"].node, world.user("dave", "b")
+    request = dave.speaks.write_request(JOIN, b"lobby", "dave", "", "127.0.0.1", 5000)
+    b.stream_opened(7, dave.address, world.now_us)
+    outputs = b.receive_stream(7, request, world.now_us)
+    assert Forgotten(7) in outputs
+    assert [each for each in outputs if isinstance(each, SendMessage)]
 
 
 def test_a_datagram_that_nobody_can_read_is_relayed_to_nobody() -> None:
@@ -603,12 +613,13 @@ def test_the_rooms_of_a_process_that_leaves_without_giving_them_away_go_on_at_on
 def test_a_request_for_a_room_without_an_owner_waits_while_its_gateway_is_cut_off() -> None:
     world = Cluster("a", "b")
     world.user("alice", "a").creates()
-    a, b = world.nodes["a"], world.nodes["b"]
+    a, b, bob = world.nodes["a"], world.nodes["b"], world.user("bob", "b").joins()
     a.does(a.node.release(world.now_us))
     a.crash()
     world.fails()
     world.passes(0.1)
     dave = world.user("dave", "b").asks(JOIN, "lobby")
+    bob.says("anybody?")
     assert dave.heard == b""
     world.passes(LEASE + 0.5)
     assert not b.node.lease.holds(world.now_us)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import pytest
 
 from cluster_world import LEASE_US, SECOND, Cluster, User
-from tcrp.cluster import messages
+from tcrp.cluster import keys, messages
+from tcrp.cluster.keys import OWNER, STATE, OwnerValue, key_of
 from tcrp.cluster.messages import Kind, Message
-from tcrp.cluster.outputs import NodeOutput, SendMessage, What
+from tcrp.cluster.outputs import Entry, NodeOutput, SendMessage
+from tcrp.engine.codec import codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Dropped, Stepped
 from tcrp.spec.names import Operation
 
@@ -20,8 +23,8 @@ FOUND_OUT = LEASE * 1.01 + 0.2
 TOLD = "Server shutdown"
 
 
-def a_room(**limits: object) -> tuple[Cluster, User, User]:
-    world = Cluster("a", "b", "c", **limits)
+def a_room() -> tuple[Cluster, User, User]:
+    world = Cluster("a", "b", "c")
     return world, world.user("alice", "a").creates(), world.user("bob", "b").joins()
 
 
@@ -57,6 +60,53 @@ def test_what_a_timer_repeats_is_of_the_room_of_its_session() -> None:
     repeated = sent(a.node.handle_timeout(due_us))
     assert [(each.kind, each.room) for each in repeated] == [(Kind.SEND, b"lobby")]
     assert repeated[0].what[2] == [[bob.address.ip, bob.address.port]]
+
+
+def test_what_a_timer_repeats_after_a_handover_is_of_the_room_of_its_session() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    carol = world.user("carol", "a").creates("attic")
+    world.user("bob", "a").joins()
+    a, b = world.nodes["a"], world.nodes["b"]
+    due_us = world.now_us + SECOND * 6 // 10
+    a.does(a.node.remove("bob", "lobby", world.now_us) or [])
+    a.does(a.node.hand_over(world.now_us))
+    world.passes(0.1)
+    carol.says("meanwhile")
+    assert world.owner_of("lobby") == world.owner_of("attic") == ["b"]
+    assert [(each.kind, each.room) for each in sent(b.node.handle_timeout(due_us))] == [(Kind.SEND, b"lobby")]
+
+
+def test_a_text_for_members_elsewhere_is_of_the_room_in_which_it_was_said() -> None:
+    world, alice, _ = a_room()
+    carol = world.user("carol", "a").creates("attic")
+    world.user("erin", "b").joins("attic")
+    a = world.nodes["a"].node
+    for each in (alice, carol, alice):
+        data = each.speaks.datagram.write(each.room.encode(), each.token, each.name, "hi")
+        relayed = sent(a.receive_datagram(data, each.address, world.now_us))
+        assert [(to.kind, to.room) for to in relayed] == [(Kind.SEND, each.room.encode())]
+
+
+def test_the_members_at_other_gateways_are_told_by_a_process_that_stops_and_gives_nothing_away() -> None:
+    world, _, bob = a_room()
+    a = world.nodes["a"]
+    a.does(a.node.shutdown(world.now_us))
+    world.passes(0.1)
+    assert bob.sees[-1] == TOLD
+
+
+@pytest.mark.parametrize("at", ["a", "b"])
+def test_a_server_that_greets_does_so_once_at_every_process(at: str) -> None:
+    world = Cluster("a", "b", listener=ListenerConfig((codec("colon-fields"),)))
+    world.user("alice", "a", "colon-fields").asks(CREATE, "lobby")
+    bob = world.user("bob", at, "colon-fields").asks(JOIN, "lobby")
+    world.passes(0.1)
+    assert (bob.heard[:3], len(bob.heard), bob.is_finished) == (
+        b"\x00\x01\x02",
+        35,
+        True,
+    )  # greeting, answer, completion
 
 
 def test_records_name_the_listeners_that_a_process_has_whoevers_client_it_is() -> None:
@@ -97,6 +147,22 @@ def test_a_room_that_is_closing_is_listed_no_more() -> None:
     assert b.elsewhere() == {"lobby": "a"}
 
 
+@pytest.mark.parametrize("before", ["nothing", "a handover", "another room went away"])
+def test_that_a_member_has_left_is_saved_at_once_whatever_was_before(before: str) -> None:
+    world, _, bob = a_room()
+    a, c = world.nodes["a"], world.nodes["c"].node.lease
+    world.user("carol", "a").creates("attic")
+    if before == "a handover":
+        a.does(a.node.hand_over(world.now_us))
+    elif before == "another room went away":
+        taken = keys.write(OwnerValue(c.kin, c.address, 0, is_listed=True, is_given=False))
+        a.does(a.node.bucket_changed(Entry(key_of(OWNER, b"attic"), taken, world.revision + 1), world.now_us))
+    world.passes(3)
+    saved = world.keys[key_of(STATE, b"lobby")]
+    bob.says("/exit")
+    assert world.keys[key_of(STATE, b"lobby")] > saved
+
+
 # --- what gateways remember ----------------------------------------------------------------------
 
 
@@ -125,12 +191,15 @@ def test_who_has_moved_is_told_where_it_is_now() -> None:
 def test_a_gateway_that_came_back_while_a_room_had_no_owner_is_told_of_its_clients_by_the_next_one() -> None:
     world, _, _ = a_room()
     carol = world.user("carol", "c").joins()
-    world.nodes["a"].crash()
     world.nodes["c"].crash()
+    c = world.begin("c")
     world.passes(LEASE / 2)
-    world.begin("c")
-    world.passes(FOUND_OUT * 3)
-    assert world.told(What.ROOM_RECOVERED)
+    world.nodes["a"].crash()
+    while not c.node.lease.holds(world.now_us):
+        world.passes(0.01)
+    assert world.owner_of("lobby") == []
+    world.passes(FOUND_OUT)
+    assert len(world.owner_of("lobby")) == 1
     carol.sees.clear()
     world.fails()
     world.passes(LEASE + 0.1)
@@ -172,6 +241,33 @@ def test_a_connection_whose_room_comes_to_its_own_gateway_goes_on_and_is_closed_
     b.streams[stream], dave.is_closed = dave, False  # another connection may have its number
     world.passes(world.limits.handshake_timeout / SECOND + LEASE * 2)
     assert not dave.is_closed
+
+
+def test_a_connection_whose_room_has_moved_is_closed_in_time_by_the_next_owner() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    carol = world.user("carol", "a").creates("attic")
+    a, dave = world.nodes["a"], world.user("dave", "a")
+    connects(dave)
+    a.does(a.node.hand_over(world.now_us))
+    world.passes(0.1)
+    assert world.owner_of("lobby") == world.owner_of("attic") == ["b"]
+    carol.says("meanwhile")
+    world.passes(world.limits.handshake_timeout / SECOND - 0.1)
+    assert dave.is_closed
+
+
+def test_a_connection_whose_room_went_away_and_came_back_is_still_there() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    a, dave = world.nodes["a"], world.user("dave", "a")
+    stream = connects(dave)
+    for process, to in ((a, "b"), (world.nodes["b"], "a")):
+        process.does(process.node.hand_over(world.now_us))
+        world.passes(0.1)
+        assert world.owner_of("lobby") == [to]
+    a.does(a.node.stream_ended(stream, world.now_us))
+    assert dave.is_closed
 
 
 def test_an_owner_has_the_whole_time_of_a_handshake_for_a_connection_at_another_gateway() -> None:
