@@ -276,15 +276,30 @@ class User:
         self.sees: list[str] = []
         self.is_finished = self.is_closed = False
 
-    def asks(self, operation: Operation, room: str, password: str = "", *, cut_at: int = 0) -> User:
-        """Ask, and leave the answer in `heard`."""
+    def sends(self, operation: Operation, room: str, password: str = "", *, cut_at: int = 0) -> int:
+        """Ask, before any time passes. Returns the stream, which stays open."""
         self.room, process = room, self.world.nodes[self.at]
-        stream = len(process.streams) + 1000 * self.address.port
+        stream: int = len(process.streams) + 1000 * self.address.port
         process.streams[stream] = self
         data = self.speaks.write_request(operation, room.encode(), self.name, password, "127.0.0.1", self.address.port)
         process.does(process.node.stream_opened(stream, self.address, self.world.now_us))
         for part in (data[:cut_at], data[cut_at:]) if cut_at else (data,):
             process.does(process.node.receive_stream(stream, part, self.world.now_us))
+        return stream
+
+    def breaks_off(self, stream: int) -> None:
+        """Its connection is gone."""
+        process = self.world.nodes[self.at]
+        process.does(process.node.stream_closed(stream, self.world.now_us))
+
+    @property
+    def has_token(self) -> bool:
+        """Whether it was granted one: each has the word of its owner's life in it."""
+        return b"life" in self.heard
+
+    def asks(self, operation: Operation, room: str, password: str = "", *, cut_at: int = 0) -> User:
+        """Ask, and leave the answer in `heard`."""
+        process, stream = self.world.nodes[self.at], self.sends(operation, room, password, cut_at=cut_at)
         self.world.passes(0.05)
         if self.is_finished:
             process.does(process.node.stream_ended(stream, self.world.now_us))

@@ -32,27 +32,6 @@ def two_talk() -> tuple[Cluster, User, User]:
     return world, alice, bob
 
 
-def sends(user: User, operation: Operation, room: str = "lobby") -> int:
-    """A request, whole, and no time for an answer. Returns its stream."""
-    process, stream = user.world.nodes[user.at], user.address.port
-    process.streams[stream] = user
-    data = user.speaks.write_request(operation, room.encode(), user.name, "", "127.0.0.1", stream)
-    process.does(process.node.stream_opened(stream, user.address, user.world.now_us))
-    process.does(process.node.receive_stream(stream, data, user.world.now_us))
-    return stream
-
-
-def has_token(user: User) -> bool:
-    """Whether it was granted one: each has the word of the process's life in it."""
-    return b"life" in user.heard
-
-
-def breaks_off(user: User, stream: int) -> None:
-    """Its connection is gone."""
-    process = user.world.nodes[user.at]
-    process.does(process.node.stream_closed(stream, user.world.now_us))
-
-
 def saves(world: Cluster, room: str = "lobby") -> int:
     """The revision of what is saved of a room."""
     return world.keys[f"state.{room.encode().hex()}"][1]
@@ -179,10 +158,10 @@ def test_a_connection_that_breaks_off_is_over_at_the_owner_of_its_room_too() -> 
     world.user("alice", "a").creates()
     for name in ("bob", "carol"):
         user = world.user(name, "b", ip="10.1.0.1")
-        stream = sends(user, JOIN)
+        stream = user.sends(JOIN, "lobby")
         world.passes(0.1)
-        assert (has_token(user), user.is_closed) == (True, False), name
-        breaks_off(user, stream)
+        assert (user.has_token, user.is_closed) == (True, False), name
+        user.breaks_off(stream)
         world.passes(0.1)
 
 
@@ -190,17 +169,17 @@ def test_a_connection_that_breaks_off_at_the_owner_itself_is_over() -> None:
     world = Cluster("a", connections_per_ip_max=1)
     for name in ("bob", "carol"):
         user = world.user(name, "a", ip="10.1.0.1")
-        stream = sends(user, CREATE, f"{name}'s")
+        stream = user.sends(CREATE, f"{name}'s")
         world.passes(0.1)
-        assert has_token(user), name
-        breaks_off(user, stream)
+        assert user.has_token, name
+        user.breaks_off(stream)
 
 
 def test_a_connection_that_broke_off_is_not_closed_again_later() -> None:
     world, _, _ = two_talk()
     world.nodes["a"].is_cut = True
     dave = world.user("dave", "b")
-    breaks_off(dave, sends(dave, JOIN))
+    dave.breaks_off(dave.sends(JOIN, "lobby"))
     world.passes(world.limits.handshake_timeout / SECOND + LEASE * 2)
     assert not dave.is_closed
 
@@ -210,10 +189,10 @@ def test_a_client_may_half_close_before_the_owner_of_its_room_is_found() -> None
     world.user("alice", "a").creates()
     b, dave = world.nodes["b"], world.user("dave", "b")
     b.node.ownership.rooms.clear()  # as if the bucket's news had not come yet
-    stream = sends(dave, JOIN)
+    stream = dave.sends(JOIN, "lobby")
     b.does(b.node.stream_ended(stream, world.now_us))
     world.passes(0.1)
-    assert (has_token(dave), dave.is_closed) == (True, True)
+    assert (dave.has_token, dave.is_closed) == (True, True)
 
 
 def test_the_records_of_a_gateway_forget_a_stream_whose_request_goes_to_the_owner() -> None:
@@ -241,24 +220,24 @@ def test_limits_that_are_loaded_anew_hold_for_the_clients_of_every_gateway() -> 
     world.nodes["a"].node.set_limits(world.limits.with_settings({"members_max": 2}))
     late = [world.user(name, at).asks(JOIN, "lobby") for name, at in (("carol", "a"), ("dave", "c"))]
     assert late[0].heard == late[1].heard
-    assert [(has_token(each), each.is_closed) for each in late] == [(False, True)] * 2
+    assert [(each.has_token, each.is_closed) for each in late] == [(False, True)] * 2
 
 
 def test_who_creates_a_room_while_another_asks_whether_there_is_one_gets_it() -> None:
     world = Cluster("a", "b")
     alice, bob = world.user("alice", "a"), world.user("bob", "a")
-    sends(bob, JOIN, "attic")
-    sends(alice, CREATE, "attic")
+    bob.sends(JOIN, "attic")
+    alice.sends(CREATE, "attic")
     world.passes(0.1)
     assert world.owner_of("attic") == ["a"]
-    assert has_token(alice)
+    assert alice.has_token
     assert bob.is_finished  # it has an answer, whichever
 
 
 def test_a_request_that_breaks_off_before_the_room_is_made_leaves_its_name_free() -> None:
     world = Cluster("a", "b")
     alice = world.user("alice", "a")
-    breaks_off(alice, sends(alice, CREATE, "attic"))
+    alice.breaks_off(alice.sends(CREATE, "attic"))
     world.passes(0.1)
     assert alice.heard == b""
     assert not [key for key in world.keys if not key.startswith("node.")]
@@ -292,7 +271,7 @@ def test_a_request_that_is_refused_saves_nothing(at: str) -> None:
     before = saves(world)
     refused = world.user("alice", at).asks(JOIN, "lobby")
     world.passes(3)
-    assert (has_token(refused), refused.is_closed) == (False, True)
+    assert (refused.has_token, refused.is_closed) == (False, True)
     assert saves(world) == before
 
 
@@ -407,10 +386,10 @@ def test_a_request_during_a_handover_to_its_own_gateway_is_answered_and_closed_o
     world.user("alice", "a").creates()
     a, b, dave = world.nodes["a"], world.nodes["b"], world.user("dave", "b")
     a.does(a.node.hand_over(world.now_us))
-    stream = sends(dave, JOIN)
+    stream = dave.sends(JOIN, "lobby")
     world.passes(0.1)
     assert world.owner_of("lobby") == ["b"]
-    assert (has_token(dave), dave.is_finished) == (True, True)
+    assert (dave.has_token, dave.is_finished) == (True, True)
     b.does(b.node.stream_ended(stream, world.now_us))
     assert dave.is_closed
     b.streams[stream], dave.is_closed = dave, False  # another connection may have its number
@@ -423,7 +402,7 @@ def test_a_request_that_breaks_off_during_a_handover_to_its_own_gateway_is_not_s
     world.user("alice", "a").creates()
     a, dave = world.nodes["a"], world.user("dave", "b")
     a.does(a.node.hand_over(world.now_us))
-    breaks_off(dave, sends(dave, JOIN))
+    dave.breaks_off(dave.sends(JOIN, "lobby"))
     world.passes(0.1)
     assert world.owner_of("lobby") == ["b"]
     assert (dave.heard, dave.is_finished) == (b"", False)
@@ -626,7 +605,7 @@ def test_a_request_for_a_room_without_an_owner_waits_while_its_gateway_is_cut_of
     world.is_back()
     world.passes(LEASE)
     assert world.owner_of("lobby") == ["b"]
-    assert has_token(dave)
+    assert dave.has_token
 
 
 def test_a_stream_whose_owner_was_lost_is_closed_though_its_room_came_here_and_is_gone() -> None:
@@ -634,7 +613,7 @@ def test_a_stream_whose_owner_was_lost_is_closed_though_its_room_came_here_and_i
     world.user("alice", "a").creates()
     a, b, dave = world.nodes["a"], world.nodes["b"], world.user("dave", "b")
     a.is_cut = True
-    stream = sends(dave, JOIN)
+    stream = dave.sends(JOIN, "lobby")
     a.crash()
     world.passes(FOUND_OUT + 0.5)
     assert world.owner_of("lobby") == ["b"]
@@ -749,7 +728,7 @@ def test_a_request_that_breaks_off_before_the_first_lease_is_forgotten(operation
     world, _, _ = two_talk()
     world.begin("d")
     dave = world.user("dave", "d")
-    breaks_off(dave, sends(dave, operation, room))
+    dave.breaks_off(dave.sends(operation, room))
     world.passes(0.1)
     assert world.nodes["d"].node.lease.holds(world.now_us)
     assert dave.heard == b""
@@ -770,7 +749,7 @@ def starts_late(world: Cluster, name: str) -> tuple[Process, int]:
 def test_what_waits_for_the_first_lease_goes_on_with_the_answer_that_grants_it() -> None:
     world = Cluster()
     a, ask = starts_late(world, "a")
-    sends(world.user("alice", "a"), CREATE)
+    world.user("alice", "a").sends(CREATE, "lobby")
     outputs = a.node.bucket_answered(ask, Answer(1), world.now_us)
     assert [each.key for each in outputs if isinstance(each, Put)] == ["node.a", f"owner.{b'lobby'.hex()}"]
 
@@ -831,9 +810,9 @@ def test_a_request_that_breaks_off_while_it_waits_is_not_refused_when_the_lease_
     a, alice = world.nodes["a"], world.user("alice", "a")
     a.is_cut = True
     world.user("bob", "a").asks(JOIN, "attic")
-    stream = sends(alice, CREATE, "attic")
+    stream = alice.sends(CREATE, "attic")
     world.passes(FOUND_OUT)
-    breaks_off(alice, stream)
+    alice.breaks_off(stream)
     asked = a.node.ownership.rooms[b"attic"].asked
     assert asked is not None
     a.does(a.node.bucket_answered(asked[1], Answer(None), world.now_us))

@@ -30,13 +30,9 @@ def a_room() -> tuple[Cluster, User, User]:
 
 def connects(user: User) -> int:
     """It joins the lobby, and its connection stays open. Returns the stream."""
-    process, stream = user.world.nodes[user.at], user.address.port
-    process.streams[stream] = user
-    data = user.speaks.write_request(JOIN, b"lobby", user.name, "", "127.0.0.1", stream)
-    process.does(process.node.stream_opened(stream, user.address, user.world.now_us))
-    process.does(process.node.receive_stream(stream, data, user.world.now_us))
+    stream = user.sends(JOIN, "lobby")
     user.world.passes(0.05)
-    assert (b"life" in user.heard, user.is_closed) == (True, False), "it has a token, with a process's life in it"
+    assert (user.has_token, user.is_closed) == (True, False)
     return stream
 
 
@@ -268,6 +264,36 @@ def test_a_connection_whose_room_went_away_and_came_back_is_still_there() -> Non
         assert world.owner_of("lobby") == [to]
     a.does(a.node.stream_ended(stream, world.now_us))
     assert dave.is_closed
+
+
+def test_a_connection_that_was_closed_before_its_process_lost_the_room_is_not_closed_again() -> None:
+    world = Cluster("a")
+    world.user("alice", "a").creates()
+    a, dave = world.nodes["a"], world.user("dave", "a")
+    stream = connects(dave)
+    a.does(a.node.stream_ended(stream, world.now_us))
+    assert dave.is_closed
+    a.is_cut = True
+    world.passes(LEASE * 1.1)
+    assert world.owner_of("lobby") == []
+    a.comes_back()
+    world.passes(LEASE)
+    assert world.owner_of("lobby") == ["a"]
+    a.streams[stream], dave.is_closed = dave, False  # another connection may have its number
+    world.passes(world.limits.handshake_timeout / SECOND + LEASE)
+    assert not dave.is_closed
+
+
+def test_a_token_that_was_granted_just_before_the_owner_was_lost_is_good_at_the_next_one() -> None:
+    world, _, bob = a_room()
+    dave = world.user("dave", "c").asks(JOIN, "lobby")
+    world.nodes["a"].crash()
+    world.passes(FOUND_OUT)
+    assert len(world.owner_of("lobby")) == 1
+    dave.token = dave.heard[-32:]
+    dave.says("")
+    dave.says("hi")
+    assert bob.sees[-1] == "dave: hi"
 
 
 def test_an_owner_has_the_whole_time_of_a_handshake_for_a_connection_at_another_gateway() -> None:
