@@ -174,6 +174,15 @@ def test_who_has_left_is_not_told_that_the_cluster_is_out_of_reach(at: str) -> N
     assert TOLD not in carol.sees
 
 
+@pytest.mark.parametrize("at", ["a", "b"])
+def test_what_members_are_told_names_the_host_in_a_dialect_that_does(at: str) -> None:
+    world, _, _ = a_room()
+    carol = world.user("carol", at, "json-address").joins()
+    world.fails()
+    world.passes(LEASE + 0.1)
+    assert carol.sees[-1].startswith("aliceがlobbyから退出しました")
+
+
 def test_who_has_moved_is_told_where_it_is_now() -> None:
     world, _, bob = a_room()
     moved = world.user("bob", "b", ip=bob.address.ip)
@@ -264,24 +273,6 @@ def test_a_connection_whose_room_went_away_and_came_back_is_still_there() -> Non
         assert world.owner_of("lobby") == [to]
     a.does(a.node.stream_ended(stream, world.now_us))
     assert dave.is_closed
-
-
-def test_a_connection_that_was_closed_before_its_process_lost_the_room_is_not_closed_again() -> None:
-    world = Cluster("a")
-    world.user("alice", "a").creates()
-    a, dave = world.nodes["a"], world.user("dave", "a")
-    stream = connects(dave)
-    a.does(a.node.stream_ended(stream, world.now_us))
-    assert dave.is_closed
-    a.is_cut = True
-    world.passes(LEASE * 1.1)
-    assert world.owner_of("lobby") == []
-    a.comes_back()
-    world.passes(LEASE)
-    assert world.owner_of("lobby") == ["a"]
-    a.streams[stream], dave.is_closed = dave, False  # another connection may have its number
-    world.passes(world.limits.handshake_timeout / SECOND + LEASE)
-    assert not dave.is_closed
 
 
 def test_a_token_that_was_granted_just_before_the_owner_was_lost_is_good_at_the_next_one() -> None:
