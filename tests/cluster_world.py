@@ -26,6 +26,7 @@ from tcrp.cluster.outputs import (
     What,
 )
 from tcrp.engine.codec import Codec, codec
+from tcrp.engine.listeners import ListenerConfig
 from tcrp.engine.outputs import Address, CloseStream, FinishStream, Relay, SendDatagram, SendFrame
 from tcrp.engine.server import ServerConfig
 from tcrp.spec.limits import Limits
@@ -39,8 +40,9 @@ LEASE_US = 2 * SECOND
 class Cluster:
     """Some processes, by name, and their bucket. Settings of limits are given by name."""
 
-    def __init__(self, *names: str, **settings: Any) -> None:
+    def __init__(self, *names: str, listener: ListenerConfig | None = None, **settings: Any) -> None:
         self.now_us = 0
+        self.listener = listener or ListenerConfig()  # of each process
         self.limits = Limits().with_settings(settings)
         self.keys: dict[str, tuple[bytes, int]] = {}
         self.revision = 0
@@ -155,7 +157,7 @@ class Process:
 
     def __init__(self, world: Cluster, name: str, life: str, kin: str) -> None:
         numbers = itertools.count(1)
-        config = NodeConfig(ServerConfig(world.limits), name, life, kin, LEASE_US)
+        config = NodeConfig(ServerConfig(world.limits, (world.listener,)), name, life, kin, LEASE_US)
         self.node = ClusterNode(config, new_token=lambda: b"%s%016x" % (life.rjust(16, "0").encode(), next(numbers)))
         self.world = world
         self.name = name
@@ -274,15 +276,30 @@ class User:
         self.sees: list[str] = []
         self.is_finished = self.is_closed = False
 
-    def asks(self, operation: Operation, room: str, password: str = "", *, cut_at: int = 0) -> User:
-        """Ask, and leave the answer in `heard`."""
+    def sends(self, operation: Operation, room: str, password: str = "", *, cut_at: int = 0) -> int:
+        """Ask, before any time passes. Returns the stream, which stays open."""
         self.room, process = room, self.world.nodes[self.at]
-        stream = len(process.streams) + 1000 * self.address.port
+        stream: int = len(process.streams) + 1000 * self.address.port
         process.streams[stream] = self
         data = self.speaks.write_request(operation, room.encode(), self.name, password, "127.0.0.1", self.address.port)
         process.does(process.node.stream_opened(stream, self.address, self.world.now_us))
         for part in (data[:cut_at], data[cut_at:]) if cut_at else (data,):
             process.does(process.node.receive_stream(stream, part, self.world.now_us))
+        return stream
+
+    def breaks_off(self, stream: int) -> None:
+        """Its connection is gone."""
+        process = self.world.nodes[self.at]
+        process.does(process.node.stream_closed(stream, self.world.now_us))
+
+    @property
+    def has_token(self) -> bool:
+        """Whether it was granted one: each has the word of its owner's life in it."""
+        return b"life" in self.heard
+
+    def asks(self, operation: Operation, room: str, password: str = "", *, cut_at: int = 0) -> User:
+        """Ask, and leave the answer in `heard`."""
+        process, stream = self.world.nodes[self.at], self.sends(operation, room, password, cut_at=cut_at)
         self.world.passes(0.05)
         if self.is_finished:
             process.does(process.node.stream_ended(stream, self.world.now_us))

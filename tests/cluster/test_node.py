@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster_world import LEASE_US, SECOND, Cluster, User
+from cluster_world import LEASE_US, SECOND, Cluster, Process, User
 from example_counts import examples
+from tcrp.cluster import keys
+from tcrp.cluster.keys import OWNER, STATE, OwnerValue, key_of
 from tcrp.cluster.messages import Kind, Message, write
 from tcrp.cluster.node import HOPS_MAX
-from tcrp.cluster.outputs import Answer, Happened, Put, SendMessage, What
-from tcrp.engine.outputs import Relay
-from tcrp.spec.cluster_names import WAITING_MAX, LeaseState, OwnershipState
-from tcrp.spec.names import Operation
+from tcrp.cluster.outputs import Answer, ClusterStepped, Entry, Get, Happened, NodeOutput, Put, SendMessage, What
+from tcrp.engine.outputs import Forgotten, Relay, SendFrame, Stepped
+from tcrp.spec.cluster_names import WAITING_MAX, ClusterMachine, LeaseState, OwnershipState
+from tcrp.spec.names import Machine, Operation
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 LEASE = LEASE_US / SECOND
@@ -26,6 +30,11 @@ def two_talk() -> tuple[Cluster, User, User]:
     alice = world.user("alice", "a", "json").creates()
     bob = world.user("bob", "b").joins()
     return world, alice, bob
+
+
+def saves(world: Cluster, room: str = "lobby") -> int:
+    """The revision of what is saved of a room."""
+    return world.keys[f"state.{room.encode().hex()}"][1]
 
 
 # --- gateways ------------------------------------------------------------------------------------
@@ -144,6 +153,128 @@ def test_a_room_that_closes_is_gone_everywhere_and_its_name_is_free() -> None:
     assert bob.sees.count("Server shutdown") == 0
 
 
+def test_a_connection_that_breaks_off_is_over_at_the_owner_of_its_room_too() -> None:
+    world = Cluster("a", "b", connections_per_ip_max=1)
+    world.user("alice", "a").creates()
+    for name in ("bob", "carol"):
+        user = world.user(name, "b", ip="10.1.0.1")
+        stream = user.sends(JOIN, "lobby")
+        world.passes(0.1)
+        assert (user.has_token, user.is_closed) == (True, False), name
+        user.breaks_off(stream)
+        world.passes(0.1)
+
+
+def test_a_connection_that_breaks_off_at_the_owner_itself_is_over() -> None:
+    world = Cluster("a", connections_per_ip_max=1)
+    for name in ("bob", "carol"):
+        user = world.user(name, "a", ip="10.1.0.1")
+        stream = user.sends(CREATE, f"{name}'s")
+        world.passes(0.1)
+        assert user.has_token, name
+        user.breaks_off(stream)
+
+
+def test_a_connection_that_broke_off_is_not_closed_again_later() -> None:
+    world, _, _ = two_talk()
+    world.nodes["a"].is_cut = True
+    dave = world.user("dave", "b")
+    dave.breaks_off(dave.sends(JOIN, "lobby"))
+    world.passes(world.limits.handshake_timeout / SECOND + LEASE * 2)
+    assert not dave.is_closed
+
+
+def test_a_client_may_half_close_before_the_owner_of_its_room_is_found() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    b, dave = world.nodes["b"], world.user("dave", "b")
+    b.node.ownership.rooms.clear()  # as if the bucket's news had not come yet
+    stream = dave.sends(JOIN, "lobby")
+    b.does(b.node.stream_ended(stream, world.now_us))
+    world.passes(0.1)
+    assert (dave.has_token, dave.is_closed) == (True, True)
+
+
+def test_the_records_of_a_gateway_forget_a_stream_whose_request_goes_to_the_owner() -> None:
+    world, _, _ = two_talk()
+    b, dave = world.nodes["b"].node, world.user("dave", "b")
+    request = dave.speaks.write_request(JOIN, b"lobby", "dave", "", "127.0.0.1", 5000)
+    b.stream_opened(7, dave.address, world.now_us)
+    outputs = b.receive_stream(7, request, world.now_us)
+    assert Forgotten(7) in outputs
+    assert [each for each in outputs if isinstance(each, SendMessage)]
+
+
+def test_a_datagram_that_nobody_can_read_is_relayed_to_nobody() -> None:
+    world, alice, bob = two_talk()
+    b = world.nodes["b"]
+    before = list(alice.sees)
+    for junk in (b"", b"\xff", b"\x05\xffab"):
+        b.does(b.node.receive_datagram(junk, bob.address, world.now_us))
+    world.passes(0.1)
+    assert alice.sees == before
+
+
+def test_limits_that_are_loaded_anew_hold_for_the_clients_of_every_gateway() -> None:
+    world, _, _ = two_talk()
+    world.nodes["a"].node.set_limits(world.limits.with_settings({"members_max": 2}))
+    late = [world.user(name, at).asks(JOIN, "lobby") for name, at in (("carol", "a"), ("dave", "c"))]
+    assert late[0].heard == late[1].heard
+    assert [(each.has_token, each.is_closed) for each in late] == [(False, True)] * 2
+
+
+def test_who_creates_a_room_while_another_asks_whether_there_is_one_gets_it() -> None:
+    world = Cluster("a", "b")
+    alice, bob = world.user("alice", "a"), world.user("bob", "a")
+    bob.sends(JOIN, "attic")
+    alice.sends(CREATE, "attic")
+    world.passes(0.1)
+    assert world.owner_of("attic") == ["a"]
+    assert alice.has_token
+    assert bob.is_finished  # it has an answer, whichever
+
+
+def test_a_request_that_breaks_off_before_the_room_is_made_leaves_its_name_free() -> None:
+    world = Cluster("a", "b")
+    alice = world.user("alice", "a")
+    alice.breaks_off(alice.sends(CREATE, "attic"))
+    world.passes(0.1)
+    assert alice.heard == b""
+    assert not [key for key in world.keys if not key.startswith("node.")]
+    assert world.user("bob", "b").creates("attic").token
+
+
+# --- how often a room is saved -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("speaker", ["alice", "bob"])
+def test_a_room_is_saved_a_second_after_a_text_and_once_for_all_that_was_said(speaker: str) -> None:
+    world, *talking = two_talk()
+    world.passes(3)
+    before = saves(world)
+    [speaks] = [each for each in talking if each.name == speaker]
+    for number in range(5):
+        speaks.says(str(number))
+    world.passes(0.9)
+    assert saves(world) == before
+    world.passes(0.2)
+    after = saves(world)
+    assert after > before
+    world.passes(3)
+    assert saves(world) == after, "nothing happens in it"
+
+
+@pytest.mark.parametrize("at", ["a", "b"])
+def test_a_request_that_is_refused_saves_nothing(at: str) -> None:
+    world, _, _ = two_talk()
+    world.passes(3)
+    before = saves(world)
+    refused = world.user("alice", at).asks(JOIN, "lobby")
+    world.passes(3)
+    assert (refused.has_token, refused.is_closed) == (False, True)
+    assert saves(world) == before
+
+
 # --- a hand-over ---------------------------------------------------------------------------------
 
 
@@ -200,6 +331,82 @@ def test_a_gateway_that_comes_back_under_its_name_serves_its_clients_again() -> 
     bob.says("yes")
     assert bob.sees[-1] == "alice: again"
     assert alice.sees[-1] == "bob: yes"
+
+
+def test_a_gateway_that_came_back_under_its_name_tells_its_clients_too_that_it_is_cut_off() -> None:
+    world, _, bob = two_talk()
+    world.nodes["b"].crash()
+    world.passes(FOUND_OUT)
+    world.begin("b")
+    world.passes(LEASE * 2)
+    world.fails()
+    world.passes(LEASE + 0.1)
+    assert bob.sees[-1] == "Server shutdown"
+
+
+def test_rooms_that_nobody_could_take_go_to_the_first_process_that_comes() -> None:
+    world = Cluster("a")
+    alice = world.user("alice", "a").creates()
+    a = world.nodes["a"]
+    a.does(a.node.hand_over(world.now_us))
+    world.passes(LEASE * 2)
+    assert world.owner_of("lobby") == ["a"]
+    world.begin("b")
+    world.passes(0.1)
+    assert world.owner_of("lobby") == ["b"]
+    assert not a.node.has_rooms
+    assert "サーバーが停止しました" not in alice.sees
+
+
+def test_the_rooms_that_the_last_process_closes_are_gone_from_the_bucket() -> None:
+    world = Cluster("a")
+    world.user("alice", "a").creates()
+    a = world.nodes["a"]
+    a.does(a.node.shutdown(world.now_us))
+    world.passes(1)
+    assert list(world.keys) == ["node.a"]
+
+
+def test_a_process_that_has_left_tells_nobody_that_it_is_cut_off() -> None:
+    world, alice, _ = two_talk()
+    a = world.nodes["a"]
+    a.does(a.node.hand_over(world.now_us))
+    world.passes(0.1)
+    a.does(a.node.release(world.now_us))
+    world.passes(LEASE)
+    for _ in range(2):
+        a.does(a.node.handle_timeout(world.now_us))
+        world.passes(LEASE)
+    assert "サーバーが停止しました" not in alice.sees
+    assert not world.told(What.MEMBERS_TOLD)
+
+
+def test_a_request_during_a_handover_to_its_own_gateway_is_answered_and_closed_once() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    a, b, dave = world.nodes["a"], world.nodes["b"], world.user("dave", "b")
+    a.does(a.node.hand_over(world.now_us))
+    stream = dave.sends(JOIN, "lobby")
+    world.passes(0.1)
+    assert world.owner_of("lobby") == ["b"]
+    assert (dave.has_token, dave.is_finished) == (True, True)
+    b.does(b.node.stream_ended(stream, world.now_us))
+    assert dave.is_closed
+    b.streams[stream], dave.is_closed = dave, False  # another connection may have its number
+    world.passes(world.limits.handshake_timeout / SECOND + LEASE * 2)
+    assert not dave.is_closed
+
+
+def test_a_request_that_breaks_off_during_a_handover_to_its_own_gateway_is_not_served() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    a, dave = world.nodes["a"], world.user("dave", "b")
+    a.does(a.node.hand_over(world.now_us))
+    dave.breaks_off(dave.sends(JOIN, "lobby"))
+    world.passes(0.1)
+    assert world.owner_of("lobby") == ["b"]
+    assert (dave.heard, dave.is_finished) == (b"", False)
+    assert world.user("dave", "a").joins().token
 
 
 # --- a loss --------------------------------------------------------------------------------------
@@ -302,6 +509,151 @@ def test_members_are_told_when_the_bucket_is_away_for_longer_and_the_room_is_fre
     assert world.user("dave", "c").creates().token
 
 
+def test_members_are_told_as_soon_as_the_lease_is_over_where_the_bucket_is_known_to_be_away() -> None:
+    world, _, bob = two_talk()
+    world.fails()
+    for name in ("a", "c"):
+        world.nodes[name].crash()
+    until_us = world.nodes["b"].node.lease.until_us
+    world.passes((until_us - world.now_us) / SECOND - 0.001)
+    assert "Server shutdown" not in bob.sees
+    world.passes(0.001)
+    assert bob.sees.count("Server shutdown") == 1
+
+
+def test_members_are_told_half_a_lease_later_where_the_bucket_seems_to_be_in_reach() -> None:
+    world, _, bob = two_talk()
+    b = world.nodes["b"]
+    b.is_cut = True
+    until_us = b.node.lease.until_us
+    world.passes((until_us - world.now_us) / SECOND + LEASE / 2 - 0.001)
+    assert "Server shutdown" not in bob.sees
+    world.passes(0.001)
+    assert bob.sees.count("Server shutdown") == 1
+
+
+def test_a_process_that_has_told_its_members_rests_until_it_asks_the_bucket_again() -> None:
+    world, _, _ = two_talk()
+    b = world.nodes["b"]
+    world.fails()
+    world.passes(LEASE + 0.1)
+    assert world.told(What.MEMBERS_TOLD)
+    deadline_us = b.node.next_deadline_us()
+    assert deadline_us is not None
+    assert deadline_us > world.now_us
+
+
+def test_a_bucket_that_is_out_of_reach_is_asked_nothing_at_that_moment() -> None:
+    world, _, _ = two_talk()
+    outputs = world.nodes["a"].node.connected(False, world.now_us)
+    assert not [each for each in outputs if isinstance(each, Put)]
+
+
+def test_a_request_that_was_refused_while_it_was_cut_off_is_not_served_afterwards() -> None:
+    world, _, _ = two_talk()
+    b = world.nodes["b"]
+    b.is_cut = True
+    world.passes(LEASE)
+    assert not b.node.lease.holds(world.now_us)
+    refused = world.user("dave", "b").asks(JOIN, "lobby")
+    attic = world.user("erin", "b").asks(CREATE, "attic")
+    assert [each.heard[-1] for each in (refused, attic)] == [7, 7]  # too_many_requests
+    b.comes_back()
+    world.passes(LEASE * 2)
+    assert world.owner_of("attic") == []
+    assert world.user("dave", "c").joins().token
+
+
+def test_what_waits_for_an_owner_is_relayed_once_though_the_room_moves_later() -> None:
+    world, alice, bob = two_talk()
+    world.nodes["b"].forgets_the_others()
+    bob.says("is anybody there?")
+    world.passes(LEASE)
+    a = world.nodes["a"]
+    a.does(a.node.hand_over(world.now_us))
+    world.passes(LEASE)
+    assert world.owner_of("lobby") != ["a"]
+    assert alice.sees.count("bob: is anybody there?") == 1
+
+
+def test_the_rooms_of_a_process_that_leaves_without_giving_them_away_go_on_at_once() -> None:
+    world, alice, bob = two_talk()
+    a = world.nodes["a"]
+    a.does(a.node.release(world.now_us))
+    a.crash()
+    world.passes(0.1)
+    assert world.owner_of("lobby") in (["b"], ["c"])
+    assert alice.token
+    carol = world.user("carol", "c").joins()
+    bob.says("here")
+    assert carol.sees[-1] == "bob: here"
+
+
+def test_a_request_for_a_room_without_an_owner_waits_while_its_gateway_is_cut_off() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    a, b, bob = world.nodes["a"], world.nodes["b"], world.user("bob", "b").joins()
+    a.does(a.node.release(world.now_us))
+    a.crash()
+    world.fails()
+    world.passes(0.1)
+    dave = world.user("dave", "b").asks(JOIN, "lobby")
+    bob.says("anybody?")
+    assert dave.heard == b""
+    world.passes(LEASE + 0.5)
+    assert not b.node.lease.holds(world.now_us)
+    world.is_back()
+    world.passes(LEASE)
+    assert world.owner_of("lobby") == ["b"]
+    assert dave.has_token
+
+
+def test_a_stream_whose_owner_was_lost_is_closed_though_its_room_came_here_and_is_gone() -> None:
+    world = Cluster("a", "b")
+    world.user("alice", "a").creates()
+    a, b, dave = world.nodes["a"], world.nodes["b"], world.user("dave", "b")
+    a.is_cut = True
+    stream = dave.sends(JOIN, "lobby")
+    a.crash()
+    world.passes(FOUND_OUT + 0.5)
+    assert world.owner_of("lobby") == ["b"]
+    b.does(b.node.receive_stream(stream, b"hello?", world.now_us))
+    closed = b.node.close_room("lobby", world.now_us)
+    assert closed is not None
+    b.does(closed)
+    world.passes(world.limits.linger / SECOND + 1)
+    assert b.node.elsewhere() == {}
+    assert world.owner_of("lobby") == []
+    b.does(b.node.receive_stream(stream, b"anybody?", world.now_us))
+    world.passes(world.limits.handshake_timeout / SECOND)
+    assert (dave.heard, dave.is_closed) == (b"", True)
+
+
+@pytest.mark.parametrize("first", ["a datagram", "a request", "an answer", "news", "a hand-over", "a stranger's key"])
+def test_a_process_that_goes_on_after_its_lease_owns_nothing_whatever_it_learns_first(first: str) -> None:
+    world, alice, _ = two_talk()
+    a = world.nodes["a"]
+    late_us, dave = a.node.lease.until_us, world.user("dave", "a")
+    a.does(a.node.stream_opened(7, dave.address, world.now_us))
+    data = alice.speaks.datagram.write(b"lobby", alice.token, "alice", "late")
+    request = dave.speaks.write_request(JOIN, b"lobby", "dave", "", "127.0.0.1", 5000)
+    inputs: dict[str, Callable[[int], list[NodeOutput]]] = {
+        "a datagram": lambda now_us: a.node.receive_datagram(data, alice.address, now_us),
+        "a request": lambda now_us: a.node.receive_stream(7, request, now_us),
+        "an answer": lambda now_us: a.node.bucket_answered(10**6, Answer(1), now_us),
+        "news": lambda now_us: a.node.bucket_changed(Entry("owner.00", None, world.revision), now_us),
+        "a hand-over": a.node.hand_over,
+        "a stranger's key": lambda now_us: a.node.bucket_changed(Entry("other", b"", world.revision), now_us),
+    }
+    assert a.node.ownership.owns(b"lobby")
+    outputs = inputs[first](late_us)
+    assert not a.node.ownership.owns(b"lobby")
+    assert not [
+        each for each in outputs if isinstance(each, Relay) or (isinstance(each, Put) and "node" not in each.key)
+    ]
+    assert not [each for each in outputs if isinstance(each, SendFrame) and b"life" in each.data]
+
+
 def test_a_snapshot_of_another_version_closes_the_room_and_its_members_are_told() -> None:
     world, _, bob = two_talk()
     world.nodes["a"].crash()
@@ -371,6 +723,70 @@ def test_a_request_that_comes_before_the_first_lease_waits_for_it() -> None:
     assert world.owner_of("lobby") == ["a"]
 
 
+@pytest.mark.parametrize(("operation", "room"), [(JOIN, "lobby"), (CREATE, "attic")])
+def test_a_request_that_breaks_off_before_the_first_lease_is_forgotten(operation: Operation, room: str) -> None:
+    world, _, _ = two_talk()
+    world.begin("d")
+    dave = world.user("dave", "d")
+    dave.breaks_off(dave.sends(operation, room))
+    world.passes(0.1)
+    assert world.nodes["d"].node.lease.holds(world.now_us)
+    assert dave.heard == b""
+    assert world.owner_of("attic") == []
+    assert world.user("dave", "c").joins().token
+
+
+def starts_late(world: Cluster, name: str) -> tuple[Process, int]:
+    """A process begins that the bucket has not answered yet, and what it has asked."""
+    world.is_up = False
+    process = world.begin(name)
+    world.is_up = True
+    world.passes(0.001)
+    [ask] = [each.ask for each in process.node.connected(True, world.now_us) if isinstance(each, Put)]
+    return process, ask
+
+
+def test_what_waits_for_the_first_lease_goes_on_with_the_answer_that_grants_it() -> None:
+    world = Cluster()
+    a, ask = starts_late(world, "a")
+    world.user("alice", "a").sends(CREATE, "lobby")
+    outputs = a.node.bucket_answered(ask, Answer(1), world.now_us)
+    assert [each.key for each in outputs if isinstance(each, Put)] == ["node.a", f"owner.{b'lobby'.hex()}"]
+
+
+def test_a_room_that_a_process_was_given_before_it_knew_its_lease_is_fetched_as_soon_as_it_knows() -> None:
+    world = Cluster()
+    a, ask = starts_late(world, "a")
+    key = key_of(OWNER, b"lobby")
+    value = keys.write(OwnerValue(a.node.lease.kin, a.node.lease.address, 0, is_listed=True, is_given=True))
+    assert not [each for each in a.node.bucket_changed(Entry(key, value, 5), world.now_us) if isinstance(each, Get)]
+    outputs = a.node.bucket_answered(ask, Answer(6), world.now_us)
+    assert [each.key for each in outputs if isinstance(each, Get)] == [key_of(STATE, b"lobby")]
+
+
+def test_a_process_that_was_not_started_asks_the_bucket_nothing() -> None:
+    world = Cluster("a")
+    new = Process(world, "b", "life9", "")
+    outputs = [
+        each
+        for key, (value, revision) in world.keys.items()
+        for each in new.node.bucket_changed(Entry(key, value, revision), world.now_us)
+    ]
+    assert outputs == [Happened(What.NODE_JOINED, "a")]
+
+
+def test_that_a_room_is_owned_is_told_before_what_comes_of_it() -> None:
+    world = Cluster("a")
+    a, alice = world.nodes["a"], world.user("alice", "a")
+    request = alice.speaks.write_request(CREATE, b"lobby", "alice", "", "127.0.0.1", 5000)
+    a.does(a.node.stream_opened(7, alice.address, world.now_us))
+    asked = [each for each in a.node.receive_stream(7, request, world.now_us) if isinstance(each, Put)]
+    told = a.node.bucket_answered(asked[0].ask, Answer(world.revision + 1), world.now_us)
+    steps = [each.machine for each in told if isinstance(each, ClusterStepped | Stepped)]
+    assert steps[0] is ClusterMachine.OWNERSHIP
+    assert Machine.ROOM in steps
+
+
 def test_who_holds_no_lease_makes_no_room_though_it_is_told_that_there_is_none() -> None:
     world = Cluster("a", "b")
     a = world.nodes["a"]
@@ -387,6 +803,20 @@ def test_who_holds_no_lease_makes_no_room_though_it_is_told_that_there_is_none()
         (7, True, b"")
     ]  # too_many_requests
     assert a.node.ownership.rooms == {}
+
+
+def test_a_request_that_breaks_off_while_it_waits_is_not_refused_when_the_lease_is_over() -> None:
+    world = Cluster("a", "b")
+    a, alice = world.nodes["a"], world.user("alice", "a")
+    a.is_cut = True
+    world.user("bob", "a").asks(JOIN, "attic")
+    stream = alice.sends(CREATE, "attic")
+    world.passes(FOUND_OUT)
+    alice.breaks_off(stream)
+    asked = a.node.ownership.rooms[b"attic"].asked
+    assert asked is not None
+    a.does(a.node.bucket_answered(asked[1], Answer(None), world.now_us))
+    assert alice.heard == b""
 
 
 def test_an_open_connection_goes_with_its_room_and_stays_with_its_gateway() -> None:
@@ -482,6 +912,43 @@ def test_a_message_that_cannot_be_read_is_spoken_of() -> None:
     sender = world.nodes["b"].node.lease.address
     said = world.nodes["a"].node.receive_message(write(Message(Kind.DATAGRAM, b"lobby", 1, sender)), world.now_us)
     assert said == [Happened(What.STRANGER, sender, "a message that cannot be read")]
+
+
+def test_what_is_no_message_harms_nobody_though_a_process_joins_afterwards() -> None:
+    world, alice, bob = two_talk()
+    a = world.nodes["a"]
+    assert a.node.receive_message(b"junk", world.now_us) == []
+    world.begin("d")
+    world.passes(0.1)
+    bob.says("still")
+    assert alice.sees[-1] == "bob: still"
+
+
+def test_a_key_that_is_of_no_process_and_no_room_is_passed_over() -> None:
+    world, alice, bob = two_talk()
+    a = world.nodes["a"]
+    a.does(a.node.bucket_changed(Entry(b"lobby".hex(), None, world.revision + 1), world.now_us))
+    bob.says("still")
+    assert alice.sees[-1] == "bob: still"
+
+
+def test_the_stream_of_a_room_that_is_gone_is_closed_at_its_gateway() -> None:
+    world, _, _ = two_talk()
+    a, b = world.nodes["a"].node, world.nodes["b"].node.lease.address
+    opened = Message(Kind.OPEN, b"attic", 1, b, (9, "10.0.0.9", 5000, 0, 0))
+    closed = SendMessage(b, write(Message(Kind.CLOSE, b"attic", 0, a.lease.address, (9,))))
+    assert a.receive_message(write(opened), world.now_us) == [closed]
+
+
+def test_a_request_for_a_room_that_has_moved_on_is_served_by_its_owner_alone() -> None:
+    world, _, _ = two_talk()
+    b, sender = world.nodes["b"].node, world.nodes["c"].node.lease.address
+    speaks = world.user("dave", "c").speaks
+    request = speaks.write_request(JOIN, b"lobby", "dave", "", "127.0.0.1", 5000)
+    opened = Message(Kind.OPEN, b"lobby", 1, sender, (9, "10.0.0.9", 5000, 0, 0), request)
+    passed_on = SendMessage(world.nodes["a"].node.lease.address, write(opened._replace(hops=1)))
+    assert b.receive_message(write(opened), world.now_us) == [passed_on]
+    assert b.receive_message(write(opened._replace(hops=HOPS_MAX)), world.now_us) == []
 
 
 def test_a_message_for_a_room_that_has_moved_on_is_passed_on_a_few_times() -> None:

@@ -25,8 +25,6 @@ TESTED_TOGETHER = {
     # A machine, its names and its table are compared with what was agreed.
     "spec/test_table": "spec/handshake spec/machine spec/names spec/room spec/session",
     "spec/test_ownership": "spec/cluster_names",
-    # A node is its rooms and what comes in for them.
-    "cluster/test_node": "cluster/rooms",
     # The words of a file of dialect, read through what reads the file.
     "spec/test_dialects": "spec/dialect_file spec/dialect_keys",
     "tools/test_generated": "spec/field_forms",
