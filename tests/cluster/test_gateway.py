@@ -72,8 +72,9 @@ def test_what_goes_to_many_is_a_relay_and_everything_else_single_datagrams(
     outputs.clear()
     gateway.deliver(from_owner(Kind.SEND, PacketKind.NOTICE, 0, both, False, body=b"bye"))
     assert outputs == [SendDatagram(b"bye", each, PacketKind.NOTICE, 0) for each in (HERE, ELSEWHERE)]
-    with pytest.raises(ValueError, match="there is no listener 2"):
-        gateway.deliver(from_owner(Kind.SEND, PacketKind.RELAY, 2, both, True))
+    for listener in (-1, 2):
+        with pytest.raises(ValueError, match=f"there is no listener {listener}"):
+            gateway.deliver(from_owner(Kind.SEND, PacketKind.RELAY, listener, both, True))
 
 
 def test_members_are_told_once_where_they_are_now(gateway: Gateway, outputs: list[NodeOutput]) -> None:
@@ -105,3 +106,13 @@ def test_a_room_that_is_gone_leaves_nothing(gateway: Gateway, outputs: list[Node
         CloseStream(7),
     ]
     assert (list(gateway.sessions), gateway.take_told(b"lobby"), gateway.next_us()) == ([b"t2"], [], None)
+
+
+def test_a_room_that_is_gone_closes_no_stream_of_another(gateway: Gateway, outputs: list[NodeOutput]) -> None:
+    gateway.opened(8)
+    gateway.give_away(8, b"attic", 1000)
+    gateway.vacated(b"cellar")
+    assert outputs == []
+    gateway.vacated(b"attic")
+    assert outputs == [CloseStream(8)]
+    assert (gateway.room_of(7), gateway.room_of(8), gateway.next_us()) == (b"lobby", None, 1000)

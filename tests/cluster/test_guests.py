@@ -117,9 +117,13 @@ def test_a_large_fan_out_takes_several_messages_and_a_gateway_that_is_gone_none(
 
 
 def test_whose_room_is_gone_is_closed_unless_it_is_a_datagram_or_its_own(owner: Owner) -> None:
-    for kind, sender in ((Kind.DATAGRAM, B), (Kind.DATA, owner.lease.address), (Kind.DATA, B)):
-        owner.guests.answer_no_room(Message(kind, b"lobby", 1, sender, (7,)))
-    assert [(each.kind, each.what) for each in owner.sent()] == [(Kind.CLOSE, (7,))]
+    for kind, sender, is_closed in (
+        (Kind.DATAGRAM, B, False),
+        (Kind.OPEN, owner.lease.address, False),
+        (Kind.OPEN, B, True),
+    ):
+        owner.guests.answer_no_room(Message(kind, b"lobby", 1, sender, (7, "10.0.0.9", 5000, 1, 0)))
+        assert [(each.kind, each.what) for each in owner.sent()] == ([(Kind.CLOSE, (7,))] if is_closed else [])
 
 
 def test_a_room_that_is_dropped_takes_its_streams_along(owner: Owner) -> None:
@@ -127,3 +131,34 @@ def test_a_room_that_is_dropped_takes_its_streams_along(owner: Owner) -> None:
     owner.guests.adopt((B, 8), b"attic")
     owner.guests.drop(b"lobby")
     assert [owner.guests.room_of((B, each)) for each in (7, 8)] == [None, b"attic"]
+
+
+def test_a_stream_of_another_process_is_read_to_its_end_wherever_it_is_cut(owner: Owner) -> None:
+    begun = owner.serves(Kind.OPEN, 7, "10.0.0.9", 5000, 1, 0, body=REQUEST[:20])
+    assert not any(isinstance(each, SendFrame) for each in begun)
+    answers = owner.serves(Kind.DATA, 7, body=REQUEST[20:])
+    assert {each.stream for each in answers if isinstance(each, SendFrame)} == {(B, 7)}
+    assert CloseStream((B, 7)) in owner.serves(Kind.END, 7)
+    [session] = owner.engine.registry.sessions.values()
+    assert (session.name, session.listener) == ("bob", 3)
+
+
+def test_a_client_that_hangs_up_at_its_gateway_is_gone_at_the_owner(owner: Owner) -> None:
+    owner.serves(Kind.OPEN, 7, "10.0.0.9", 5000, 1, 0, body=REQUEST[:20])
+    owner.serves(Kind.GONE, 7)
+    assert (B, 7) not in owner.engine.handshake_server.handshakes
+    rest = owner.serves(Kind.DATA, 7, body=REQUEST[20:])
+    assert not any(isinstance(each, SendFrame) for each in rest)
+    assert not owner.engine.registry.sessions
+
+
+def test_who_was_told_that_its_room_ended_leaves_it_and_nobody_else_does(owner: Owner) -> None:
+    owner.serves(Kind.OPEN, 7, "10.0.0.9", 5000, 1, 0, body=REQUEST)
+    [token] = owner.engine.registry.sessions
+    entering = codec("text").datagram.write(b"lobby", token, "bob", "")
+    owner.serves(Kind.DATAGRAM, 1, "10.0.0.9", 5000, body=entering)
+    assert owner.serves(Kind.TOLD, "nobody's") == []
+    owner.guests.serve(Message(Kind.TOLD, b"attic", 1, B, (token.decode(),)), 0)
+    assert token in owner.engine.registry.sessions
+    assert owner.serves(Kind.TOLD, token.decode())
+    assert token not in owner.engine.registry.sessions

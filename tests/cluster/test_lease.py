@@ -7,13 +7,13 @@ import json
 
 import pytest
 
-from tcrp.cluster.lease import RENEWALS, Lease, News
+from tcrp.cluster.lease import Lease, News
 from tcrp.cluster.outputs import Answer, ClusterStepped, Delete, Entry, Get, Happened, Put, What
 from tcrp.spec.cluster_names import DRIFT_PARTS, LeaseEvent, LeaseState
 
 US = 3_000_000
 DRIFT_US = US // DRIFT_PARTS
-BOUND_US = US // RENEWALS
+BOUND_US = US // 3
 
 
 class Process:
@@ -129,6 +129,18 @@ def test_an_unanswered_renewal_is_sent_again_after_a_third_and_not_before() -> N
     assert process.holds
 
 
+def test_the_holder_is_woken_at_the_end_of_its_lease_though_a_renewal_is_under_way() -> None:
+    process = holding().at(BOUND_US).at(2 * BOUND_US)
+    assert process.lease.next_us() == US - DRIFT_US
+
+
+def test_an_answer_counts_until_a_third_has_passed_though_its_process_was_woken_before() -> None:
+    process = Process().at(0).at(BOUND_US - 1).is_answered(5)
+    assert process.holds
+    process.is_answered(6).at(2 * BOUND_US - 1).at(3 * BOUND_US - 2).is_answered(7)
+    assert process.lease.until_us == 2 * BOUND_US - 1 + US - DRIFT_US
+
+
 def test_an_answer_to_an_earlier_ask_counts_for_nothing() -> None:
     process = holding().at(BOUND_US).at(2 * BOUND_US)
     assert not process.lease.answered(3, Answer(7), process.now_us)
@@ -187,6 +199,65 @@ def test_a_name_that_is_free_again_is_claimed_at_once() -> None:
     process.saw("a", 4)
     process.at(1)
     assert [each.revision for each in process.puts] == [0]
+
+
+def test_a_name_whose_claim_was_refused_is_claimed_as_soon_as_it_is_free() -> None:
+    process = Process().at(0).is_answered(None)
+    process.saw("a", 3, "a.other.1")
+    process.saw("a", 4)
+    process.at(1)
+    assert [each.revision for each in process.puts] == [0, 0]
+
+
+def test_a_claim_that_is_not_answered_is_over_after_a_third_though_another_has_the_name() -> None:
+    process = Process().at(0)
+    process.saw("a", 3, "a.other.1")
+    assert process.lease.next_us() == BOUND_US
+    process.at(BOUND_US)
+    assert process.steps == [LeaseEvent.CLAIMED, LeaseEvent.RAN_OUT]
+
+
+def test_what_is_shown_late_of_the_name_does_not_keep_its_holder_from_renewing() -> None:
+    process = holding()
+    process.saw("a", 4, "a.other.1")
+    process.saw("a", 5)
+    process.at(BOUND_US)
+    assert [each.revision for each in process.puts] == [0, 5, 6]
+
+
+def test_one_that_had_the_name_and_is_shown_again_without_a_renewal_is_not_waited_for_again() -> None:
+    process = Process()
+    process.saw("a", 3, "a.other.1")
+    process.at(US + DRIFT_US)
+    process.saw("a", 3, "a.other.1")
+    process.at(US + DRIFT_US + BOUND_US)
+    assert [each.revision for each in process.puts] == [3, 3]
+
+
+def test_a_renewal_of_its_earlier_life_that_was_written_late_does_not_keep_it_waiting() -> None:
+    process = holding().at(BOUND_US).at(US - DRIFT_US)
+    process.saw("a", 7, "a.life1.1")
+    process.is_answered(None).at(US - DRIFT_US + BOUND_US)
+    assert process.puts[-1]._replace(ask=0) == Put(0, "node.a", b'["kin", "a.life1.2", false]', 7)
+    assert process.is_answered(8).holds
+
+
+def test_who_loses_its_lease_while_another_has_its_name_claims_nothing_before_that_ones_lease_is_over() -> None:
+    process = holding().at(BOUND_US)
+    process.saw("a", 9, "a.other.1")
+    over_us = BOUND_US + US + DRIFT_US
+    process.at(US - DRIFT_US)
+    assert not process.holds
+    assert process.lease.next_us() == over_us
+    assert len(process.at(over_us - 1).puts) == 3
+    assert process.at(over_us).puts[-1].revision == 9
+
+
+def test_a_renewal_that_is_granted_after_the_lease_was_released_gives_it_back_to_nobody() -> None:
+    process = holding().at(BOUND_US)
+    process.lease.release()
+    process.take().is_answered(7)
+    assert (process.lease.state, process.holds, process.lease.next_us()) == (LeaseState.RELEASED, False, None)
 
 
 def test_a_released_lease_is_deleted_and_asks_for_nothing_more() -> None:
@@ -270,6 +341,27 @@ def test_what_its_key_says_then_decides(revision: int | None, value: bytes, is_l
     assert process.lease.take_lost() == []
     assert process.lease.is_alive("b.life9.1") is not is_lost
     assert ((What.NODE_LOST, "b") in process.told) is is_lost
+
+
+def test_who_is_found_alive_has_as_long_again_and_must_then_have_renewed_once_more() -> None:
+    process = looked_up().finds(8, ALIVE)
+    found_us = process.now_us
+    assert len(process.at(found_us + US + DRIFT_US - 1).gets) == 1
+    assert len(process.at(found_us + US + DRIFT_US).gets) == 2
+    process.finds(8, ALIVE)
+    assert process.lease.take_lost() == ["b.life9.1"]
+
+
+def test_who_is_looked_up_is_not_waited_for_by_waking_over_and_over() -> None:
+    assert looked_up().lease.next_us() == US + DRIFT_US + BOUND_US
+
+
+def test_two_that_fall_silent_together_are_both_looked_up() -> None:
+    process = holding()
+    for name in ("b", "c"):
+        process.saw(name, 7, f"{name}.life9.1")
+    process.at(US + DRIFT_US)
+    assert [each.key for each in process.gets] == ["node.b", "node.c"]
 
 
 def test_who_is_seen_while_it_is_looked_up_is_not_lost() -> None:
