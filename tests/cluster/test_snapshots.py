@@ -45,8 +45,9 @@ def room_of_everything() -> ServerState:
     return replace(state, handshakes=(replace(handshake, stream=17),), timers=timers)  # as a process numbers streams
 
 
+A, B, C = "a.1f.1", "b.2f.1", "c.3f.4"
 STATE = room_of_everything()
-SAVED = write(STATE, 7, GATEWAYS.__getitem__, "a")
+SAVED = write(STATE, 7, GATEWAYS.__getitem__, A)
 
 
 def numbered(gateway: str, number: int) -> int:
@@ -54,30 +55,36 @@ def numbered(gateway: str, number: int) -> int:
 
 
 def test_a_room_is_read_as_it_was_written() -> None:
-    assert read(SAVED, numbered, "a") == STATE
+    assert read(SAVED, numbered, A) == STATE
+
+
+def test_a_process_knows_its_streams_under_each_of_its_leases_and_none_of_another_life() -> None:
+    [stream] = [each.stream for each in STATE.handshakes]
+    assert read(SAVED, numbered, "a.1f.2").handshakes[0].stream == stream
+    assert read(SAVED, numbered, "a.4f.1").handshakes[0].stream == (A, stream)
 
 
 def test_another_process_numbers_listeners_and_streams_in_its_own_way() -> None:
-    elsewhere = read(SAVED, lambda gateway, number: 10 * "ab".index(gateway) + number + 5, "b")
+    elsewhere = read(SAVED, lambda gateway, number: 10 * "ab".index(gateway) + number + 5, B)
     assert {each.listener for each in elsewhere.sessions} == {5}
     assert {listener for room in elsewhere.rooms for _, listener, _ in room.fanout_groups} == {5}
     [handshake] = elsewhere.handshakes
-    assert handshake.stream == ("a", STATE.handshakes[0].stream)
+    assert handshake.stream == (A, STATE.handshakes[0].stream)
     of_streams = {each.subject for each in elsewhere.timers if each.kind in snapshots.STREAM_DEADLINES}
     assert of_streams == {handshake.stream}
-    saved = write(elsewhere, 8, lambda listener: ("a", listener - 5), "b")
-    assert read(saved, numbered, "a") == STATE
+    saved = write(elsewhere, 8, lambda listener: ("a", listener - 5), B)
+    assert read(saved, numbered, A) == STATE
 
 
 def test_a_foreign_stream_keeps_its_gateway() -> None:
-    foreign = replace(STATE, handshakes=(replace(STATE.handshakes[0], stream=("c", 9)),), timers=())
-    saved = write(foreign, 7, GATEWAYS.__getitem__, "a")
-    assert read(saved, numbered, "a").handshakes[0].stream == ("c", 9)
-    assert read(saved, numbered, "c").handshakes[0].stream == 9
+    foreign = replace(STATE, handshakes=(replace(STATE.handshakes[0], stream=(C, 9)),), timers=())
+    saved = write(foreign, 7, GATEWAYS.__getitem__, A)
+    assert read(saved, numbered, A).handshakes[0].stream == (C, 9)
+    assert read(saved, numbered, C).handshakes[0].stream == 9
 
 
 def test_addresses_are_addresses_again() -> None:
-    found = [each.address for each in read(SAVED, numbered, "a").sessions if each.address is not None]
+    found = [each.address for each in read(SAVED, numbered, A).sessions if each.address is not None]
     assert found
     assert all(isinstance(each, Address) for each in found)
 
@@ -89,7 +96,7 @@ def test_addresses_are_addresses_again() -> None:
 def test_a_fencing_number_is_changed_without_reading_the_state(fence: int) -> None:
     again = with_fence(SAVED, fence)
     assert (fence_of(SAVED), fence_of(again)) == (7, fence)
-    assert read(again, numbered, "a") == STATE
+    assert read(again, numbered, A) == STATE
 
 
 @pytest.mark.parametrize(
@@ -100,14 +107,14 @@ def test_a_fencing_number_is_changed_without_reading_the_state(fence: int) -> No
 def test_what_is_no_snapshot_has_no_fencing_number_and_stays_as_it_is(data: bytes) -> None:
     assert (fence_of(data), with_fence(data, 9)) == (0, data)
     with pytest.raises(NotRead, match="no snapshot"):
-        read(data, numbered, "a")
+        read(data, numbered, A)
 
 
 def test_that_of_another_version_is_known_all_the_same() -> None:
     other = b"f" * 16 + SAVED[16:]
     assert (fence_of(other), fence_of(with_fence(other, 9))) == (7, 9)
     with pytest.raises(NotRead, match=r"of another version \(f{16}; this one is [0-9a-f]{16}\)"):
-        read(other, numbered, "a")
+        read(other, numbered, A)
 
 
 # --- what is damaged -----------------------------------------------------------------------------
@@ -116,14 +123,14 @@ def test_that_of_another_version_is_known_all_the_same() -> None:
 def test_every_cut_is_refused() -> None:
     for at in range(0, len(SAVED), 7):
         with pytest.raises(NotRead):
-            read(SAVED[:at], numbered, "a")
+            read(SAVED[:at], numbered, A)
 
 
 @given(st.integers(0, len(SAVED) - 1), st.integers(1, 255))
 def test_every_changed_byte_is_refused_or_was_of_the_fencing_number(at: int, by: int) -> None:
     changed = SAVED[:at] + bytes(((SAVED[at] + by) % 256,)) + SAVED[at + 1 :]
     try:
-        state = read(changed, numbered, "a")
+        state = read(changed, numbered, A)
     except NotRead:
         return
     assert state == STATE
@@ -136,4 +143,4 @@ PARTS = json.loads(zlib.decompress(SAVED.partition(b"\n")[2]))
 def test_values_of_another_shape_are_refused(parts: object) -> None:
     body = zlib.compress(json.dumps(parts).encode())
     with pytest.raises(NotRead, match="cannot be read"):
-        read(SAVED.partition(b"\n")[0] + b"\n" + body, numbered, "a")
+        read(SAVED.partition(b"\n")[0] + b"\n" + body, numbered, A)

@@ -38,8 +38,8 @@ REPLACE = "tcrp-signs"
 
 
 USAGE_LINES_MAX = 6
-COLLECT_AFTER = 20_000
-"""So many new objects wait for the garbage collector: a start makes 200,000 that stay, which it would look at often."""
+NEW_OBJECTS_MAX = 20_000
+"""After so many the garbage collector looks at them. A start makes 60,000 that stay, and by default it looks often."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -117,7 +117,7 @@ def shows_signs(encoding: str | None) -> bool:
 
 def _collect_rarely() -> None:
     """Have the garbage collector look at what is new now and then, and at nothing when the process ends."""
-    gc.set_threshold(COLLECT_AFTER)
+    gc.set_threshold(NEW_OBJECTS_MAX)
     atexit.unregister(gc.freeze)  # a process may run several programs, as tests do
     atexit.register(gc.freeze)
 

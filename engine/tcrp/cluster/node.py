@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tcrp.cluster import messages, snapshots
-from tcrp.cluster.early import Early
+from tcrp.cluster.early import EarlyMessages
 from tcrp.cluster.gateway import Gateway
 from tcrp.cluster.guests import Guests
 from tcrp.cluster.keys import FORM, NODE, OWNER
@@ -83,8 +83,8 @@ class ClusterNode:
         self._is_told = False
         self._has_held = False  # the lease, until now
         self._is_new = True  # it has never held one
-        self._early: list[Elsewhere] = []  # requests that came before its first lease
-        self._unknown = Early(config.lease_us)
+        self._early_requests: list[Elsewhere] = []  # requests that came before its first lease
+        self._early_messages = EarlyMessages(config.lease_us)
 
     # --- what an engine has ----------------------------------------------------------------------
 
@@ -218,6 +218,7 @@ class ClusterNode:
                 self.ownership.node_lost(address, now_us)
         else:
             self.ownership.answered(ask, answer, now_us)
+        self._hear_early(now_us)
         return self._take()
 
     def bucket_changed(self, entry: Entry, now_us: int) -> list[NodeOutput]:
@@ -230,27 +231,30 @@ class ClusterNode:
             if news.joined:
                 self.rooms.remind(news.joined)
                 self.ownership.node_joined(news.joined, now_us)
-                for message in self._unknown.take(news.joined, now_us):
-                    self._hear(message, now_us)
             if news.renewed:
                 self.ownership.node_renewed(now_us)
         elif entry.key.startswith(OWNER):
             self.ownership.saw(entry, now_us)
+        self._hear_early(now_us)
         return self._take()
 
     def receive_message(self, data: bytes, now_us: int) -> list[NodeOutput]:
-        """A message of another process. What is none, or comes from a stranger, is dropped (R-OWN-9).
+        """A message of another process. What is none is dropped, and what comes from a stranger (R-OWN-9).
 
-        The lease of a process that has just begun, or come back, may be shown later than its first messages arrive:
-        they wait for it.
+        A process is a stranger until its lease is shown. One that has just begun, or come back, may send messages
+        that are here before that: they wait for it, at most as long as a lease.
         """
         self._look_at_lease(now_us)
         message = messages.read(data)
         if message is not None and self.lease.is_alive(message.sender):
             self._hear(message, now_us)
-        elif message is not None:
-            self._unknown.keep(message, now_us)
+        elif message is not None and not self._early_messages.keep(message, now_us):
+            self._outputs.append(Happened(What.INPUTS_LOST, message.room.decode("utf-8", "replace")))
         return self._take()
+
+    def _hear_early(self, now_us: int) -> None:
+        for message in self._early_messages.take(self.lease.is_alive, now_us):
+            self._hear(message, now_us)
 
     def _hear(self, message: Message, now_us: int) -> None:
         try:
@@ -306,7 +310,7 @@ class ClusterNode:
             if not had_held:
                 self.ownership.lease_held(now_us)
                 self._forward_waiting(now_us)
-            early, self._early = self._early, []
+            early, self._early_requests = self._early_requests, []
             for output in early:
                 if output.stream in self.engine.handshake_server.handshakes:
                     self._held(output, now_us)
@@ -414,7 +418,7 @@ class ClusterNode:
     def _held(self, output: Elsewhere, now_us: int) -> None:
         """A request for a room that is not here."""
         if not self.lease.holds(now_us) and self._is_new:
-            self._early.append(output)
+            self._early_requests.append(output)
             return
         if not self.lease.holds(now_us):
             self._refuse(output.stream, now_us)

@@ -92,9 +92,11 @@ def read(data: bytes, listener_at: Callable[[str, int], int], own: str) -> Serve
     if written != version().encode():
         raise NotRead(f"it is of another version ({written.decode('ascii', 'replace')}; this one is {version()})")
 
+    own_process = own.rpartition(".")[0]  # its streams are its own, under whichever of its leases it wrote them
+
     def stream(value: Any) -> StreamId:
         at, number = value
-        return number if at == own else (str(at), int(number))
+        return number if str(at).rpartition(".")[0] == own_process else (str(at), int(number))
 
     def value_of(hint: Any, given: Any, name: str = "") -> Any:
         if name == "listener":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tcrp.sim.swarm.cpu_time import LOOK_SECONDS_MIN, RunTimedOut, within
+from tcrp.sim.swarm.cpu_time import AGAIN_SECONDS, LOOK_SECONDS_MIN, RunTimedOut, within
 
 
 def busy(seconds: float) -> bool:
@@ -87,6 +88,25 @@ def test_nothing_is_stopped_after_the_block(pool: ThreadPoolExecutor | None) -> 
         return busy(0.1 + 3 * LOOK_SECONDS_MIN)
 
     assert pool.submit(works_afterwards).result() if pool is not None else works_afterwards()
+
+
+def test_a_time_out_that_comes_as_the_block_ends_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    raises, raise_in = threading.Event(), ctypes.pythonapi.PyThreadState_SetAsyncExc
+
+    def raise_late(*given: object) -> int:
+        raises.set()
+        time.sleep(0.2)  # meanwhile the block ends
+        return int(raise_in(*given))
+
+    def works_afterwards() -> bool:
+        with contextlib.suppress(RunTimedOut), within(0.05):
+            while not raises.is_set():
+                pass
+        return busy(2 * AGAIN_SECONDS)
+
+    monkeypatch.setattr(ctypes.pythonapi, "PyThreadState_SetAsyncExc", raise_late)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(works_afterwards).result()
 
 
 def test_a_thread_that_is_gone_is_looked_at_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ TIMER_SECONDS_MIN = 1e-6
 """The shortest time of a timer: one of 0 would be switched off."""
 
 AGAIN_SECONDS = 0.5
-"""`RunTimedOut` comes again after this: Python drops what is raised in a callback of its garbage collector, say."""
+"""`RunTimedOut` comes again after this: Python drops what is raised in a callback of its garbage collector."""
 
 
 class RunTimedOut(Exception):
@@ -25,7 +25,7 @@ class RunTimedOut(Exception):
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise `RunTimedOut` in the block after this much CPU time."""
+    """Raise `RunTimedOut` in the block after this much CPU time, and again every `AGAIN_SECONDS` until it ends."""
     if threading.current_thread() is not threading.main_thread():
         with _watched(seconds):
             yield
@@ -54,12 +54,14 @@ def _watched(seconds: float) -> Iterator[None]:
     clock, ended, turn = _clock_of_this_thread(), threading.Event(), threading.Lock()
     watched, ends = threading.get_ident(), clock() + seconds
 
+    is_over = False
+
     def watch() -> None:
         nonlocal ends
         left = seconds
         while not ended.wait(max(left, LOOK_SECONDS_MIN)):
             with turn:  # the block cannot end meanwhile: the clock of a thread that is gone cannot be read
-                if ended.is_set():
+                if is_over:
                     return
                 left = ends - clock()
                 if left <= 0:
@@ -71,6 +73,7 @@ def _watched(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
+        is_over = True  # at once: what was raised late interrupts the calls below
         with turn:
             ended.set()
 
