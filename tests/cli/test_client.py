@@ -259,6 +259,27 @@ def test_ctrl_z_suspends_and_fg_draws_the_line_again(server: LiveServer) -> None
         shell.shows("bob welcome back")
 
 
+def test_ctrl_z_while_there_is_no_prompt_gives_the_shell_its_terminal_back() -> None:
+    # bash takes the terminal for its session; dash, which edits no lines itself, shows how it was left.
+    with live_server() as server, Terminal("bash", "--norc", "-i", env={"PS1": "$ "}, folder=Path("/bin")) as shell:
+        server.signal(signal.SIGSTOP)  # it answers later
+        shell.shows("$")
+        shell.enters("PS1='dash ' exec dash -i")
+        shell.shows("dash")
+        until(lambda: shell.echoes, "a line that the system edits")
+        shell.enters(f"{BIN / 'chat-client'} {' '.join(ports(server))} --name ann --create later")
+        until(lambda: not shell.echoes, "the client's hold of the terminal")
+        shell.types(CTRL_Z)
+        shell.shows("Stopped")
+        assert shell.echoes
+        shell.enters("fg")
+        until(lambda: not shell.echoes, "the client's hold again")
+        shell.types(CTRL_D)
+        server.signal(signal.SIGCONT)
+        shell.shows("You left later")
+        until(lambda: shell.echoes, "the terminal as it was found")
+
+
 def test_names_and_commands_are_completed(server: LiveServer) -> None:
     with client(server, "--name", "ann", "--create", "tab") as ann:
         ann.shows("You are in tab")

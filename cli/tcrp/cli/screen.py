@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import termios
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from types import FrameType
 from typing import Protocol
 from zlib import crc32
 
@@ -109,10 +111,8 @@ class Terminal:
     def __init__(self, *, colours: bool = True, bell: bool = True) -> None:
         self._bell = bell
         self._words = Words()
-        # Between two prompts the terminal is not in raw mode. It would echo what is typed ahead, and take Ctrl-D.
         self._modes = termios.tcgetattr(sys.stdin)
-        between = [*self._modes[:3], self._modes[3] & ~(termios.ECHO | termios.ICANON), *self._modes[4:]]
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, between)
+        self._stops = signal.getsignal(signal.SIGTSTP)
         depth = None if colours else ColorDepth.DEPTH_1_BIT
         # Does not ask the terminal where its cursor is: the answer would be old once a text was shown.
         output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))
@@ -130,6 +130,21 @@ class Terminal:
         self._draft = ""  # what was being typed when reading ended
         self._has_focus = True
         self._is_marked = False  # what came without focus stands below a mark
+        self._hold()
+
+    def _hold(self) -> None:
+        """Take the terminal over, between two prompts too: it would echo what is typed ahead, and take Ctrl-D."""
+        between = [*self._modes[:3], self._modes[3] & ~(termios.ECHO | termios.ICANON), *self._modes[4:]]
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, between)
+        if self._stops is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._stop)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        """Ctrl-Z: the shell has the terminal as it was found, until `fg`."""
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, self._modes)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        self._hold()
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
@@ -238,6 +253,8 @@ class Terminal:
         self._print("", "", [("ansiyellow", text)])
 
     def close(self) -> None:
+        if self._stops is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
 
     def _print(self, name: str, style: str, text: list[tuple[str, str]]) -> None:
