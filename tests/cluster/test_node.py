@@ -486,9 +486,8 @@ def test_a_bucket_that_is_back_is_asked_at_once_though_an_answer_is_still_due() 
     a = world.nodes["a"]
     world.passes(LEASE)
     world.is_up = False
-    while a.node.lease.state is not LeaseState.RENEWING:
-        world.passes(0.01)
-    world.passes(0.01)
+    world.passes(LEASE / 3 + 0.01)
+    assert a.node.lease.state is LeaseState.RENEWING
     assert not [each for each in a.node.handle_timeout(world.now_us) if isinstance(each, Put)]
     assert [each.key for each in a.node.connected(True, world.now_us) if isinstance(each, Put)] == ["node.a"]
 

@@ -400,7 +400,10 @@ _SENTENCE = (Text(Role.SENTENCE),)
 
 
 def _compiled(messages: Mapping[Reason, Message], compile_one: Callable[[Message], Template]) -> dict[Reason, Template]:
-    """The template of each reason's message. Reasons that share a message share its template."""
+    """The template of each reason's message. Reasons that share a message share its template.
+
+    The very same message: those with JSON in them cannot be hashed.
+    """
     templates = {key: compile_one(each) for key, each in {id(each): each for each in messages.values()}.items()}
     return {why: templates[id(each)] for why, each in messages.items()}
 

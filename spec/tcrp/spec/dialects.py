@@ -92,6 +92,7 @@ class Endings(Struct, frozen=True):
 
 ByOperation = Mapping[Operation, Message]
 Case = TypeVar("Case", Operation, Reason)
+"""What a kind of message has several forms for."""
 
 
 class Dialect(Struct, frozen=True):
@@ -332,7 +333,8 @@ class _Reader:
             if special.content:
                 result[case] = self._message(kind, _specialised(table, common, special), frame)
             else:
-                shared = shared or self._message(kind, Table(table.source, common, table.path), frame)
+                if shared is None:
+                    shared = self._message(kind, Table(table.source, common, table.path), frame)
                 result[case] = shared
         return result
 
