@@ -35,6 +35,9 @@ from tcrp.spec.names import Operation, PacketKind
 MS = 1000
 SECOND = 1_000_000
 LEASE_US = 2 * SECOND
+LEASE = LEASE_US / SECOND
+FOUND_OUT = LEASE * 1.01 + 0.2
+"""After so many seconds the rooms of a process that is gone are elsewhere, at the latest."""
 
 
 class Cluster:
@@ -306,6 +309,15 @@ class User:
             self.world.passes(0.01)
         return self
 
+    def is_closed_once(self, stream: int) -> bool:
+        """Half-close. Whether that closes the connection, and nothing closes it again in all time that it may take."""
+        world, process = self.world, self.world.nodes[self.at]
+        process.does(process.node.stream_ended(stream, world.now_us))
+        was_closed = self.is_closed
+        process.streams[stream], self.is_closed = self, False  # another connection may have its number
+        world.passes(world.limits.handshake_timeout / SECOND + LEASE * 2)
+        return was_closed and not self.is_closed
+
     def creates(self, room: str = "lobby", password: str = "") -> User:
         """Become the host of a room, and enter."""
         return self._enters(self.asks(Operation.CREATE, room, password))
@@ -333,3 +345,11 @@ class User:
         data = self.speaks.datagram.write(self.room.encode(), self.token, self.name, text)
         process.hears(lambda now_us: process.node.receive_datagram(data, self.address, now_us))
         self.world.passes(0.01)
+
+
+def two_talk() -> tuple[Cluster, User, User]:
+    """Three processes, and a room of two: alice at a, its owner, and bob at b."""
+    world = Cluster("a", "b", "c")
+    alice = world.user("alice", "a", "json").creates()
+    bob = world.user("bob", "b").joins()
+    return world, alice, bob

@@ -6,11 +6,10 @@ import random
 
 import pytest
 
-from cluster_world import LEASE_US, SECOND, Cluster, User
+from cluster_world import LEASE, Cluster, User
 from tcrp.spec.names import Operation
 
 NAMES = ("a", "b", "c")
-LEASE = LEASE_US / SECOND
 ROOMS = ("lobby", "attic")
 
 
